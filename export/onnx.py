@@ -1,0 +1,171 @@
+"""PyTorch network -> ONNX graph -> checked bundle folder."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import logging
+import shutil
+import tempfile
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from export import card, parity
+from runtime import bundle, digest
+from runtime.errors import BundleError
+from training.checkpoint import Checkpoint
+from training.models import LSTMCNN, STPCNN
+
+OPSET = 18
+STATE = ("h", "c", "seen")
+
+
+def input_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
+    """Return the graph's input names, in the order of the network's arguments."""
+    return ("sm", "mask", "land") if isinstance(model, STPCNN) else ("sm", "mask", "land", "precip", "precip_mask", *STATE)
+
+
+def output_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
+    """Return the graph's output names, in the order the network returns them."""
+    return ("filled", "reached", *(() if isinstance(model, STPCNN) else (f"{name}_out" for name in STATE)))
+
+
+def example_inputs(model: STPCNN | LSTMCNN, tiles: int, size: int) -> dict[str, Tensor]:
+    """Return random inputs: half of the cells observed, NaN in the holes, nine tenths land."""
+    config = model.config
+    days = (config.window,) if isinstance(model, STPCNN) else ()
+    mask = (torch.rand(tiles, *days, size, size) < 0.5).float()
+    inputs = {
+        "sm": torch.where(mask > 0, torch.rand_like(mask) * 0.6, torch.nan),
+        "mask": mask,
+        "land": (torch.rand(tiles, size, size) < 0.9).float(),
+    }
+    if isinstance(model, LSTMCNN):
+        memory = model.config.memory
+        rain = (torch.rand(tiles, size, size) < 0.5).float()
+        inputs |= {
+            "precip": torch.where(rain > 0, torch.rand_like(rain) * 40, torch.nan),
+            "precip_mask": rain,
+            "h": torch.rand(tiles, memory) * 2 - 1,
+            "c": torch.randn(tiles, memory),
+            "seen": (torch.rand(tiles, 1) < 0.5).float(),
+        }
+    return inputs
+
+
+def write_graph(model: STPCNN | LSTMCNN, path: Path) -> None:
+    """Export the network to ONNX with a dynamic number of tiles, and dynamic height and width where it convolves only.
+
+    Weights over 1.5 GiB go into ``model.onnx.data`` beside it (a protobuf holds 2 GiB at most).
+    """
+    model = model.eval()
+    batch = torch.export.Dim("n", min=1)
+    convolutional = isinstance(model, STPCNN)
+    inputs = example_inputs(model, 2, 2 * model.config.halo + 12 if convolutional else model.config.tile)  # type: ignore[union-attr]
+    height, width = (torch.export.Dim(name, min=2 * model.config.halo + 1) for name in ("h_in", "w_in"))
+    shapes: dict[str, dict[int, object]] = {}
+    for name, value in inputs.items():
+        shapes[name] = {0: batch}
+        if convolutional:
+            shapes[name] |= {value.ndim - 2: height, value.ndim - 1: width}
+    weights = sum(p.numel() * p.element_size() for p in model.parameters())
+    with _quiet():
+        torch.onnx.export(
+            model,
+            tuple(inputs.values()),
+            str(path),
+            dynamo=True,
+            opset_version=OPSET,
+            input_names=list(inputs),
+            output_names=list(output_names(model)),
+            dynamic_shapes=tuple(shapes[name] for name in inputs),
+            external_data=weights > 3 * 2**29,
+            verbose=False,
+        )
+
+
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep the exporter's progress chatter off the terminal; errors still raise."""
+    logger = logging.getLogger("torch.onnx")
+    level = logger.level
+    logger.setLevel(logging.ERROR)
+    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
+        warnings.simplefilter("ignore")
+        try:
+            yield
+        finally:
+            logger.setLevel(level)
+
+
+def export_bundle(
+    checkpoint: Checkpoint,
+    out: Path,
+    *,
+    name: str | None = None,
+    version: str = "1",
+    products: tuple[str, ...] = ("lprm-amsr2",),
+    bands: tuple[str, ...] = ("x",),
+    overwrite: bool = False,
+) -> tuple[bundle.Bundle, parity.Report]:
+    """Export a checkpoint and write its bundle, only if ONNX Runtime computes what PyTorch does.
+
+    Parameters
+    ----------
+    checkpoint : Checkpoint
+        The network and its preset.
+    out : Path
+        The bundle's folder. It appears whole or not at all.
+    name, version, products, bands
+        As in `runtime.bundle.Manifest`; the name defaults to the folder's.
+    overwrite : bool
+        Replace a bundle that is already there.
+
+    Raises
+    ------
+    BundleError
+        `out` exists, or the parity gate failed.
+    """
+    if out.exists() and not overwrite:
+        raise BundleError(f"{out} exists; choose another --out or add --overwrite")
+    model, preset = checkpoint.model.eval(), checkpoint.preset
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        folder = Path(scratch) / "bundle"
+        folder.mkdir()
+        write_graph(model, folder / bundle.GRAPH)
+        report = parity.check(model, folder / bundle.GRAPH)
+        state = ()
+        if isinstance(model, LSTMCNN):
+            memory = model.config.memory
+            state = tuple(
+                bundle.StateTensor(name=tensor, shape=shape)
+                for tensor, shape in zip(STATE, ((memory,), (memory,), (1,)), strict=True)
+            )
+        half = model.config.window // 2 if isinstance(model, STPCNN) else 0
+        manifest = bundle.Manifest(
+            name=name or out.name,
+            version=version,
+            kind="window" if isinstance(model, STPCNN) else "recurrent",
+            products=products,
+            bands=bands,
+            window=tuple(range(-half, half + 1)),
+            tile_core=preset.tile_core,
+            halo=model.config.halo,
+            batch=preset.batch,
+            state=state,
+            spin_up_days=preset.spin_up_days,
+            training=checkpoint.record,
+        )
+        (folder / bundle.CARD).write_text(card.render(manifest, preset, report))
+        files = {f.name: digest.of_file(f) for f in sorted(folder.iterdir())}
+        manifest = manifest.model_copy(update={"files": files})
+        (folder / bundle.MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        if out.exists():
+            shutil.rmtree(out)
+        folder.replace(out)
+    return bundle.load(out), report

@@ -1,0 +1,90 @@
+"""The parity gate: a graph must compute what the PyTorch network does, or no bundle is written."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from runtime.engines.ort import OrtEngine
+from runtime.errors import BundleError
+from training.models import LSTMCNN, STPCNN
+
+TOLERANCE = 1e-5
+
+
+@dataclass(frozen=True)
+class Report:
+    """What the gate measured."""
+
+    spread: float
+    """Standard deviation of the filled field over all cases, m3 m-3."""
+    worst: float
+    """Largest difference of any output, relative to that output's own spread."""
+    cases: int
+
+
+def cases(model: STPCNN | LSTMCNN, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Yield named random inputs: ragged masks, all observed, nothing observed, no land, other batch and tile sizes."""
+    from export.onnx import example_inputs
+
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        sizes = [(3, 17), (1, 24), (2, 9)] if isinstance(model, STPCNN) else [(3, 0), (1, 0), (2, 0)]
+        for tiles, extra in sizes:
+            size = extra + 2 * model.config.halo if isinstance(model, STPCNN) else model.config.tile
+            base = example_inputs(model, tiles, size)
+            full = torch.ones_like(base["mask"])
+            yield "half observed, NaN in the holes", base
+            yield "all observed", base | {"mask": full, "sm": torch.rand_like(full) * 0.6}
+            yield "nothing observed", base | {"mask": 0 * full, "sm": full * torch.nan}
+            yield "no land", base | {"land": torch.zeros_like(base["land"])}
+
+
+def check(model: STPCNN | LSTMCNN, graph: Path, tolerance: float = TOLERANCE) -> Report:
+    """Compare PyTorch and ONNX Runtime on the CPU.
+
+    PyTorch computes in float64, so that the difference is the graph's own rounding and not the sum of two.
+    Each output may differ by at most `tolerance` times its own standard deviation over all cases.
+
+    Raises
+    ------
+    BundleError
+        The outputs differ, hold a NaN, or do not vary.
+    """
+    from export.onnx import output_names
+
+    engine = OrtEngine(graph)
+    exact = copy.deepcopy(model).double()
+    names = output_names(model)
+    expected: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    actual: dict[str, list[np.ndarray]] = {name: [] for name in names}
+    count = 0
+    for _, inputs in cases(model):
+        with torch.inference_mode():
+            reference = exact(*(value.double() for value in inputs.values()))
+        result = engine.run({name: value.numpy() for name, value in inputs.items()})
+        for name, value in zip(names, reference, strict=True):
+            expected[name].append(value.numpy().ravel())
+            actual[name].append(result[name].ravel())
+        count += 1
+    worst = 0.0
+    spreads = {}
+    for name in names:
+        want, got = np.concatenate(expected[name]), np.concatenate(actual[name])
+        spreads[name] = float(want.std())
+        if not np.isfinite(want).all() or not spreads[name] > 1e-6:
+            raise BundleError(f"no bundle written: output {name!r} does not vary or is not finite (a dead network?)")
+        difference = float(np.abs(want - got).max()) / spreads[name]
+        if not difference <= tolerance:
+            raise BundleError(
+                f"no bundle written: output {name!r} of the graph differs from PyTorch by {difference:.2e} of its "
+                f"spread (limit {tolerance:.0e})"
+            )
+        worst = max(worst, difference)
+    return Report(spread=spreads["filled"], worst=worst, cases=count)

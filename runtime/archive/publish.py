@@ -1,0 +1,173 @@
+"""Publishing a day: intent, file, settlement. Killed at any instruction, `recover` finishes or forgets it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from runtime import digest
+from runtime.archive import Layout
+from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
+from runtime.archive.record import PublishedDay
+from runtime.errors import ArchiveBusy, ArchiveError
+
+PART = ".part"
+
+
+@contextmanager
+def lock(path: Path) -> Iterator[None]:
+    """Hold the archive for writing. The kernel lets go of it when the holder dies.
+
+    Raises
+    ------
+    ArchiveBusy
+        Another run holds it; the message names the process.
+    ArchiveError
+        The archive's folder cannot be written.
+    """
+    holder = path.with_suffix(".holder")
+    with writing(path.parent):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        held = FileLock(path, timeout=0)
+        try:
+            held.acquire()
+        except Timeout:
+            who = holder.read_text().strip() if holder.exists() else "another process"
+            raise ArchiveBusy(
+                f"{path.parent.parent}: {who} is writing to this archive; wait for it to end, or stop it"
+            ) from None
+        try:
+            holder.write_text(f"process {os.getpid()} (since {_now()})\n")
+        except OSError:
+            held.release()
+            raise
+    try:
+        yield
+    finally:
+        holder.unlink(missing_ok=True)
+        held.release()
+
+
+@contextmanager
+def writing(where: Path) -> Iterator[None]:
+    """Turn a failing write into a message that says where and what to do."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # netCDF reports a full disk as RuntimeError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArchiveError(f"{where}: cannot be written ({reason}); check permissions and free disk space") from error
+
+
+def _now() -> str:
+    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+
+
+def publish(
+    archive: Path,
+    layout: Layout,
+    catalog: Catalog,
+    day: PublishedDay,
+    *,
+    before: DayRow | None,
+    reason: str,
+    engine: str,
+    seconds: float,
+) -> DayRow:
+    """Put a day into the archive, whole or not at all.
+
+    Parameters
+    ----------
+    before : DayRow, optional
+        The day's current row, if it is published already.
+    reason, engine, seconds
+        For the catalog's revision: why it was made, who computed, how long it took.
+
+    Raises
+    ------
+    ArchiveError
+        The archive cannot be written; it is as it was before.
+    """
+    relative = layout.relative_path(day.record.date)
+    final = archive / relative
+    part = final.with_name(final.name + PART)
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            layout.write(part, day)
+            _sync(part)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+    stat = part.stat()
+    row = DayRow(
+        day.record, str(relative), digest.of_file(part), stat.st_size, stat.st_mtime_ns, before.revision + 1 if before else 1
+    )
+    revision = Revision(
+        day.record.date,
+        row.revision,
+        _now(),
+        reason,
+        day.record.tier,
+        engine,
+        round(seconds, 3),
+        before.record.fingerprint if before else None,
+        day.record.fingerprint,
+        row.sha256,
+    )
+    intent = Intent(row, revision)
+    try:
+        catalog.intend(intent)
+    except ArchiveError:
+        part.unlink(missing_ok=True)
+        raise
+    _place(part, final)
+    catalog.settle(intent, published=True)
+    return row
+
+
+def recover(archive: Path, catalog: Catalog) -> list[str]:
+    """Finish what a killed run had begun; return what was done, one line each."""
+    done = []
+    for intent in catalog.intents():
+        final = archive / intent.row.path
+        part = final.with_name(final.name + PART)
+        with writing(final):
+            if part.exists() and digest.of_file(part) == intent.row.sha256:
+                _place(part, final)
+        whole = final.exists() and digest.of_file(final) == intent.row.sha256
+        catalog.settle(intent, published=whole)
+        done.append(f"{intent.row.record.date}: a run was killed while publishing it; {'finished' if whole else 'undone'}")
+    for part in archive.glob(f"[0-9][0-9][0-9][0-9]/*{PART}"):
+        with writing(part):
+            part.unlink()
+    return done
+
+
+def row_of_file(archive: Path, path: Path, record_row: DayRow | None) -> DayRow:
+    """Return the catalog row of a file that is already in place."""
+    from runtime.archive.record import Record
+
+    stat = path.stat()
+    row = DayRow(
+        Record.from_file(path), str(path.relative_to(archive)), digest.of_file(path), stat.st_size, stat.st_mtime_ns, 1
+    )
+    return replace(row, revision=record_row.revision) if record_row else row
+
+
+def _place(part: Path, final: Path) -> None:
+    part.replace(final)
+    _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

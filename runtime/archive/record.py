@@ -1,0 +1,108 @@
+"""What is known about a day, beside its fields: the part that a file carries and a catalog can be rebuilt from."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from netCDF4 import Dataset
+
+from runtime.errors import ArchiveError
+from runtime.fill import Filled
+from runtime.grid import Grid
+
+FILL = -32767
+
+
+@dataclass(frozen=True)
+class Input:
+    """One input of a day: provenance (name, sha256) and what counts (the decoded field's digest)."""
+
+    name: str
+    sha256: str
+    field: str
+    run: str | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a day was made from. Nothing in it depends on when or how often the day was made."""
+
+    date: dt.date
+    tier: str
+    """``provisional`` or ``consolidated``."""
+    fingerprint: str
+    state_fingerprint: str | None
+    model: str
+    """The bundle's name and version."""
+    model_id: str
+    settings: str
+    """Digest of the settings that change values."""
+    inputs: dict[str, Input | None]
+    """By role (``T-4`` .. ``T+4``, ``precipitation``); None where there was none."""
+
+    def to_attributes(self) -> dict[str, str]:
+        """Return the record as the global attributes of a file."""
+        inputs = {role: None if item is None else vars(item) for role, item in self.inputs.items()}
+        return {
+            "tier": self.tier,
+            "model": self.model,
+            "model_id": self.model_id,
+            "inputs": json.dumps(inputs, indent=1),
+            "settings_digest": self.settings,
+            "fingerprint": self.fingerprint,
+            "state_fingerprint": self.state_fingerprint or "",
+            "date": self.date.isoformat(),
+        }
+
+    @classmethod
+    def from_file(cls, path: Path) -> Record:
+        """Read the record a published file carries.
+
+        Raises
+        ------
+        ArchiveError
+            The file cannot be read or was not made by this software.
+        """
+        try:
+            with Dataset(path) as file:
+                return cls.from_attributes({name: file.getncattr(name) for name in file.ncattrs()})
+        except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+            raise ArchiveError(f"{path}: carries no readable record ({error}); delete it and run `runtime fill`") from error
+
+    @classmethod
+    def from_attributes(cls, values: dict[str, Any]) -> Record:
+        """Read a record from attributes as `to_attributes` gives them."""
+        inputs = json.loads(values["inputs"])
+        return cls(
+            date=dt.date.fromisoformat(values["date"]),
+            tier=values["tier"],
+            fingerprint=values["fingerprint"],
+            state_fingerprint=values["state_fingerprint"] or None,
+            model=values["model"],
+            model_id=values["model_id"],
+            settings=values["settings_digest"],
+            inputs={role: None if item is None else Input(**item) for role, item in inputs.items()},
+        )
+
+
+@dataclass(frozen=True)
+class PublishedDay:
+    """Everything a layout writes."""
+
+    record: Record
+    grid: Grid
+    filled: Filled
+    kind: str
+    band: str
+    sensor: str
+    precipitation_absent: bool = False
+    """The model takes rain and there was none."""
+
+    @property
+    def missing_days(self) -> list[str]:
+        """Roles of the window for which there was no soil moisture."""
+        return [role for role, item in self.record.inputs.items() if item is None and role.startswith("T")]

@@ -1,0 +1,142 @@
+"""Model bundles: a folder with an exported graph and everything the runtime must know about it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from runtime import digest
+from runtime.errors import BundleError
+
+MANIFEST = "bundle.json"
+GRAPH = "model.onnx"
+CARD = "MODEL_CARD.md"
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class StateTensor(_Strict):
+    """A tensor the recurrent kind carries from day to day; the graph's output is ``{name}_out``."""
+
+    name: str
+    shape: tuple[int, ...]
+    """Shape of one tile's state, without the batch axis; float32, 0 at the start of a chain."""
+
+
+class Manifest(_Strict):
+    """The contents of ``bundle.json``."""
+
+    schema_version: Literal[1] = 1
+    name: str
+    version: str
+    kind: Literal["window", "recurrent"]
+    products: tuple[str, ...]
+    """Soil-moisture products the network accepts, e.g. ``lprm-amsr2``."""
+    bands: tuple[str, ...]
+    """Bands it accepts, e.g. ``x``."""
+    window: tuple[int, ...]
+    """Days it looks at, relative to day T, ascending; ``(0,)`` for the recurrent kind."""
+    tile_core: int
+    """Cells filled per tile and axis; the recurrent kind accepts no other."""
+    halo: int
+    """Cells of context on every side of the core."""
+    batch: int
+    """Tiles per engine call. Part of the model id: a float sum may depend on it."""
+    state: tuple[StateTensor, ...] = ()
+    spin_up_days: int = 0
+    training: dict[str, Any] = {}
+    """How the weights were made and what they reached."""
+    files: dict[str, str] = {}
+    """sha256 of each file of the bundle but this one."""
+
+    @property
+    def uses_precipitation(self) -> bool:
+        """Whether the graph takes rain."""
+        return self.kind == "recurrent"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle whose files have been checked against their hashes."""
+
+    path: Path
+    manifest: Manifest
+
+    @property
+    def graph(self) -> Path:
+        """The ONNX file."""
+        return self.path / GRAPH
+
+    @property
+    def model_id(self) -> str:
+        """Identity of everything that changes a value: graph, weights and the manifest's computing fields.
+
+        The model card, the accuracy figures and the version are not part of it.
+        """
+        computing = self.manifest.model_dump(
+            mode="json", include={"kind", "window", "tile_core", "halo", "batch", "state", "spin_up_days"}
+        )
+        weights = {name: sha for name, sha in self.manifest.files.items() if name != CARD}
+        return digest.of_values(computing, weights)
+
+
+def shipped() -> list[str]:
+    """Return the names of the bundles that come with the package."""
+    return sorted(p.name for p in _shipped_folder().iterdir() if (p / MANIFEST).is_file())
+
+
+def _shipped_folder() -> Path:
+    return Path(str(resources.files("runtime") / "bundles"))
+
+
+def find(name: str, relative_to: Path = Path()) -> Path:
+    """Return the folder of a bundle given as a shipped name or a path.
+
+    Raises
+    ------
+    BundleError
+        There is no such bundle.
+    """
+    for folder in (relative_to / name, _shipped_folder() / name):
+        if (folder / MANIFEST).is_file():
+            return folder
+    raise BundleError(
+        f"no model bundle {name!r}: neither a folder with a {MANIFEST} nor one of the shipped bundles "
+        f"({', '.join(shipped()) or 'none'}); set model.bundle"
+    )
+
+
+def load(path: Path) -> Bundle:
+    """Read a bundle and check every file against its hash.
+
+    Raises
+    ------
+    BundleError
+        The manifest does not parse, a file is missing, or a file's bytes are not what the manifest says.
+    """
+    try:
+        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
+    except (OSError, ValidationError) as error:
+        raise BundleError(f"{path / MANIFEST} cannot be read: {_first_line(error)}; export the bundle again") from error
+    if GRAPH not in manifest.files:
+        raise BundleError(f"{path / MANIFEST} lists no {GRAPH}; export the bundle again")
+    for name, expected in manifest.files.items():
+        file = path / name
+        if not file.is_file():
+            raise BundleError(f"{file} is missing; copy the bundle again, whole")
+        if digest.of_file(file) != expected:
+            raise BundleError(f"{file} does not have the hash in {MANIFEST} (damaged or edited); copy the bundle again")
+    return Bundle(path, manifest)
+
+
+def _first_line(error: Exception) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors()[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
+    return str(error)

@@ -1,0 +1,277 @@
+"""The configuration: one TOML file, overlaid by the environment, overlaid by ``--set``.
+
+Every key may come as ``SEAMLESS_SM__MODEL__ENGINE=cpu`` or ``--set model.engine=cpu``. Relative paths are relative to
+the file. An unknown key is refused with the names that would be valid.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+import re
+import tomllib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+
+from runtime.errors import ConfigError
+from runtime.grid import Grid
+from runtime.products import PRODUCTS
+
+DEFAULT_FILE = Path("seamless-sm.toml")
+_PREFIX = "SEAMLESS_SM__"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class Archive(_Section):
+    """``[archive]``: what is published."""
+
+    path: Path = Path("archive")
+    layout: Literal["cf", "sgd-sm"] = "cf"
+    start: dt.date | None = None
+    """The chain's first day; unset: the oldest day the feed has."""
+
+
+class Paths(_Section):
+    """``[paths]``: hidden folders under `archive.path` unless set."""
+
+    state: Path | None = None
+    inbox: Path | None = None
+
+
+class GridSection(_Section):
+    """``[grid]``: the globe, or a part of it."""
+
+    box: tuple[float, float, float, float] | None = None
+    """west, south, east, north edge in degrees; unset: the globe."""
+
+
+class Model(_Section):
+    """``[model]``: which network, and who computes it."""
+
+    bundle: str = "sgdsm1-amsr2-x"
+    engine: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+
+
+class SoilMoistureFeed(_Section):
+    """``[[feeds.soil_moisture]]``: one product of one orbit and band; several hand over by from/to."""
+
+    kind: Literal["folder"] = "folder"
+    path: str = "incoming/lprm"
+    product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
+    orbit: Literal["descending", "ascending"] = "descending"
+    band: Literal["c", "c1", "c2", "x"] = "x"
+    first: dt.date | None = Field(None, alias="from")
+    last: dt.date | None = Field(None, alias="to")
+
+    @model_validator(mode="after")
+    def _band_exists(self) -> SoilMoistureFeed:
+        bands = PRODUCTS[self.product].bands
+        if self.band not in bands:
+            raise ValueError(f"{self.product} has no band {self.band!r}; it has {', '.join(bands)}")
+        return self
+
+
+class PrecipitationFeed(_Section):
+    """``[feeds.precipitation]``."""
+
+    kind: Literal["folder", "none"] = "none"
+    path: str = "incoming/imerg"
+    product: Literal["imerg"] = "imerg"
+    runs: tuple[Literal["early", "late", "final"], ...] = ("late", "early")
+    """Runs that may be used, best first."""
+
+
+class Feeds(_Section):
+    """``[feeds]``."""
+
+    soil_moisture: tuple[SoilMoistureFeed, ...] = (SoilMoistureFeed(),)
+    precipitation: PrecipitationFeed = PrecipitationFeed()
+
+    @field_validator("soil_moisture")
+    @classmethod
+    def _at_least_one(cls, feeds: tuple[SoilMoistureFeed, ...]) -> tuple[SoilMoistureFeed, ...]:
+        if not feeds:
+            raise ValueError("at least one soil-moisture feed is needed")
+        return feeds
+
+
+class Policy(_Section):
+    """``[policy]``: what to do about absent and late inputs."""
+
+    max_lag_days: int = Field(7, ge=0)
+    """How far behind is still normal."""
+    max_outage_days: int = Field(10, ge=0)
+    """Days in a row without soil-moisture input before filling stops."""
+    max_refill_days: int = Field(30, ge=0)
+    """How far back a plain `fill` re-does stale days."""
+    consolidated_precipitation: Literal["early", "late", "final"] = "late"
+    """The IMERG run a consolidated day of the recurrent kind rests on."""
+
+
+class Service(_Section):
+    """``[service]``: the unattended daily job."""
+
+    run_at: str = Field("15:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    """Time of day, UTC."""
+
+
+class Config(_Section):
+    """Everything that can be configured."""
+
+    archive: Archive = Archive()
+    paths: Paths = Paths()
+    grid: GridSection = GridSection()
+    model: Model = Model()
+    feeds: Feeds = Feeds()
+    policy: Policy = Policy()
+    service: Service = Service()
+
+    @property
+    def state_path(self) -> Path:
+        """Folder of the state snapshots."""
+        return self.paths.state or self.archive.path / ".state"
+
+    @property
+    def inbox_path(self) -> Path:
+        """Folder of what was fetched from remote feeds."""
+        return self.paths.inbox or self.archive.path / ".inbox"
+
+    @property
+    def catalog_path(self) -> Path:
+        """The catalog's SQLite file."""
+        return self.archive.path / ".catalog" / "catalog.sqlite"
+
+    def make_grid(self) -> Grid:
+        """Return the configured grid."""
+        globe = Grid.globe()
+        return globe.box(*self.grid.box) if self.grid.box else globe
+
+
+def load(
+    file: Path | None = None, overrides: Sequence[str] = (), environment: Mapping[str, str] | None = None
+) -> Config:
+    """Read the configuration.
+
+    Parameters
+    ----------
+    file : Path, optional
+        Default: ``seamless-sm.toml`` in the working directory; without it, the defaults.
+    overrides : sequence of ``a.b=c``
+        Win over the environment, which wins over the file.
+
+    Raises
+    ------
+    ConfigError
+        The file is missing or does not parse, or a key or value is not valid.
+    """
+    chosen = file or DEFAULT_FILE
+    values: dict[str, Any] = {}
+    if file or chosen.is_file():
+        try:
+            values = tomllib.loads(chosen.read_text())
+        except OSError as error:
+            raise ConfigError(f"{chosen}: cannot be read ({error.strerror}); `runtime init` writes one") from error
+        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+            raise ConfigError(f"{chosen}: is not valid TOML: {error}") from error
+    origin = {"source": str(chosen) if values else "configuration"}
+    environment = os.environ if environment is None else environment
+    for name, text in sorted(environment.items()):
+        if name.startswith(_PREFIX):
+            _put(values, name[len(_PREFIX) :].lower().split("__"), text, name)
+    for override in overrides:
+        key, equals, text = override.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {override}: wanted section.key=value, for example --set model.engine=cpu")
+        _put(values, key.strip().split("."), text.strip(), f"--set {override}")
+    try:
+        config = Config.model_validate(values)
+    except ValidationError as error:
+        raise ConfigError(f"{origin['source']}: {_explain(error)}") from error
+    return _anchor(config, chosen.absolute().parent)
+
+
+def _put(values: dict[str, Any], keys: list[str], text: str, source: str) -> None:
+    """Set one nested value; a number in the key indexes a list."""
+    here: Any = values
+    for key, following in zip(keys, [*keys[1:], None], strict=True):
+        index: Any = int(key) if isinstance(here, list) and key.isdigit() else key
+        if isinstance(here, list) and isinstance(index, int) and index == len(here):
+            here.append({})
+        if following is None:
+            try:
+                here[index] = _parse(text)
+            except (TypeError, IndexError) as error:
+                raise ConfigError(f"{source}: {'.'.join(keys)} does not name a single value") from error
+            return
+        fresh: Any = [] if following.isdigit() else {}
+        try:
+            here = here.setdefault(index, fresh) if isinstance(here, dict) else here[index]
+        except (IndexError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{source}: {'.'.join(keys)} does not name a single value") from error
+
+
+def _parse(text: str) -> Any:
+    """Read a value the way TOML would; what is no TOML value is a string."""
+    try:
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text
+
+
+def _explain(error: ValidationError) -> str:
+    """Say every problem in one line, with the valid names where a name is unknown."""
+    parts = []
+    for problem in error.errors():
+        *above, last = problem["loc"]
+        where = ".".join(str(part) for part in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            section = ".".join(str(part) for part in above)
+            parts.append(f"unknown key {where}; valid in {section or 'the file'}: {', '.join(_valid_names(above))}")
+        else:
+            message = re.sub(r"^Value error, ", "", problem["msg"])
+            parts.append(f"{where or last}: {message} (got {problem['input']!r})")
+    return "; ".join(parts)
+
+
+def _valid_names(path: Sequence[int | str]) -> list[str]:
+    model: Any = Config
+    for part in path:
+        if isinstance(part, int):
+            continue
+        annotation = model.model_fields[part].annotation
+        model = next((a for a in getattr(annotation, "__args__", ()) if a is not Ellipsis), annotation)
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def _anchor(config: Config, folder: Path) -> Config:
+    """Make relative paths relative to the configuration's folder."""
+
+    def anchored(path: Path | None) -> Path | None:
+        return path if path is None else folder / path.expanduser()
+
+    def anchored_url(url: str) -> str:
+        return url if "://" in url else str(folder / Path(url).expanduser())
+
+    feeds = Feeds(
+        soil_moisture=tuple(f.model_copy(update={"path": anchored_url(f.path)}) for f in config.feeds.soil_moisture),
+        precipitation=config.feeds.precipitation.model_copy(
+            update={"path": anchored_url(config.feeds.precipitation.path)}
+        ),
+    )
+    bundle = config.model.bundle
+    if (folder / bundle / "bundle.json").is_file():
+        bundle = str(folder / bundle)
+    return config.model_copy(
+        update={
+            "archive": config.archive.model_copy(update={"path": anchored(config.archive.path)}),
+            "paths": Paths(state=anchored(config.paths.state), inbox=anchored(config.paths.inbox)),
+            "model": config.model.model_copy(update={"bundle": bundle}),
+            "feeds": feeds,
+        }
+    )

@@ -1,0 +1,73 @@
+"""Everything that can go wrong, and the exit code each failure ends a command with.
+
+::
+
+    SeamlessError                 1   anything not named below
+    ├── UsageError                2   the command or its configuration is wrong
+    │   ├── ConfigError           2   configuration file, environment or --set
+    │   └── BundleError           2   a model bundle is missing, damaged or of the wrong kind
+    ├── InputsMissing             3   the day's inputs are not published yet
+    ├── InputRefused              4   an input file is damaged, wrong or implausible
+    ├── ResultRefused             5   the filled day did not pass its gate
+    ├── StateChainBroken          6   a state snapshot is damaged or does not belong to the chain
+    ├── ArchiveBusy               7   another run holds the archive
+    └── ArchiveError              1   the archive cannot be written or is not whole
+
+A message says what was wrong, where, and what to do about it.
+"""
+
+from __future__ import annotations
+
+
+class SeamlessError(Exception):
+    """Base of every error this software raises on purpose."""
+
+    exit_code = 1
+
+
+class UsageError(SeamlessError):
+    """The command was called with something it cannot work with."""
+
+    exit_code = 2
+
+
+class ConfigError(UsageError):
+    """The configuration has an unknown key or an impossible value."""
+
+
+class BundleError(UsageError):
+    """A model bundle is missing, damaged, or does not fit the configured inputs."""
+
+
+class InputsMissing(SeamlessError):
+    """Inputs of a day that was asked for are not there yet."""
+
+    exit_code = 3
+
+
+class InputRefused(SeamlessError):
+    """An input file is damaged, belongs to another day or grid, or holds implausible values."""
+
+    exit_code = 4
+
+
+class ResultRefused(SeamlessError):
+    """A filled day failed a gate and was not published."""
+
+    exit_code = 5
+
+
+class StateChainBroken(SeamlessError):
+    """A state snapshot is damaged or was not made by this chain."""
+
+    exit_code = 6
+
+
+class ArchiveBusy(SeamlessError):
+    """Another run holds the archive's lock."""
+
+    exit_code = 7
+
+
+class ArchiveError(SeamlessError):
+    """The archive cannot be written, or is not whole."""

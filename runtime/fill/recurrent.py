@@ -1,0 +1,70 @@
+"""The recurrent kind: the day from yesterday's memory, today's observations and today's rain (SGD-SM 2.0)."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime.bundle import Manifest
+from runtime.engines import Engine
+from runtime.fill import NEVER, Filled, Progress, compose
+from runtime.grid import Floats, Grid
+from runtime.state import State
+from runtime.tiles import Tile, Tiling, batches
+
+_LONGEST = np.iinfo(np.int16).max
+
+
+def land_tiles(manifest: Manifest, grid: Grid) -> list[Tile]:
+    """Return the tiles that hold land: all of them run every day, gap or not, since memory must advance."""
+    return Tiling.of(grid, manifest.tile_core, manifest.halo).tiles(grid.land)
+
+
+def fill(
+    engine: Engine,
+    manifest: Manifest,
+    grid: Grid,
+    observed: Floats,
+    precipitation: Floats,
+    state: State,
+    progress: Progress | None = None,
+) -> tuple[Filled, State]:
+    """Advance the memory by a day and fill it.
+
+    Parameters
+    ----------
+    observed : (rows, cols), m3 m-3, NaN for a gap; all NaN on a day without input
+    precipitation : (rows, cols), mm/day, NaN for no estimate; all NaN on a day without rain data
+    state : the state after the day before; it is not changed
+    """
+    tiling = Tiling.of(grid, manifest.tile_core, manifest.halo)
+    tiles = land_tiles(manifest, grid)
+    sm, rain = tiling.pad(observed, np.nan), tiling.pad(precipitation, np.nan)
+    land = tiling.pad(grid.land.astype(np.float32), 0.0)
+    filled, reached = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
+    after = {name: np.empty_like(tensor) for name, tensor in state.tensors.items()}
+    done = 0
+    for batch in batches(tiles, manifest.batch):
+        part = slice(done, done + len(batch))
+        sm_tiles, rain_tiles = tiling.cut(sm, batch), tiling.cut(rain, batch)
+        out = engine.run(
+            {
+                "sm": sm_tiles,
+                "mask": (~np.isnan(sm_tiles)).astype(np.float32),
+                "land": tiling.cut(land, batch),
+                "precip": rain_tiles,
+                "precip_mask": (~np.isnan(rain_tiles)).astype(np.float32),
+                **{name: tensor[part] for name, tensor in state.tensors.items()},
+            }
+        )
+        tiling.paste(filled, batch, out["filled"])
+        tiling.paste(reached, batch, out["reached"])
+        for name, tensor in after.items():
+            tensor[part] = out[f"{name}_out"]
+        done += len(batch)
+        if progress:
+            progress(done, len(tiles))
+
+    before = state.days_since_observation
+    aged = np.where(before == NEVER, NEVER, np.minimum(before, _LONGEST - 1) + 1)
+    since = np.where(np.isnan(observed), aged, 0).astype(np.int16)
+    return compose(grid, observed, filled, reached, since, before != NEVER), State(after, since)

@@ -1,0 +1,95 @@
+"""The grid a day lives on: cell centres, land, and whether longitude wraps."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from functools import cached_property
+from importlib import resources
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.errors import ConfigError
+
+Floats = NDArray[np.float32]
+Bools = NDArray[np.bool_]
+STEP = 0.25
+
+
+@dataclass(frozen=True, eq=False)
+class Grid:
+    """A regular latitude-longitude grid, row 0 northernmost, column 0 westernmost.
+
+    Parameters
+    ----------
+    north, west : float
+        Outer edge of the first row and of the first column, degrees north and degrees east.
+    land : bool array, shape (rows, cols)
+        True where soil moisture is wanted.
+    step : float
+        Cell size in degrees.
+    """
+
+    north: float
+    west: float
+    land: Bools
+    step: float = STEP
+
+    @classmethod
+    def globe(cls) -> Grid:
+        """Return the 0.25 degree globe (720, 1440) with the packaged land mask."""
+        from netCDF4 import Dataset
+
+        with resources.as_file(resources.files("runtime") / "data" / "land_mask.nc") as path, Dataset(path) as file:
+            land = np.asarray(file["land"][:]) == 1
+        return cls(north=90.0, west=-180.0, land=land)
+
+    def box(self, west: float, south: float, east: float, north: float) -> Grid:
+        """Return the part of this grid whose cells lie inside a box given by its edges in degrees.
+
+        Raises
+        ------
+        ConfigError
+            The box holds no cell of the grid.
+        """
+        rows = np.flatnonzero((self.latitudes > south) & (self.latitudes < north))
+        cols = np.flatnonzero((self.longitudes > west) & (self.longitudes < east))
+        if not rows.size or not cols.size:
+            raise ConfigError(
+                f"grid.box [{west}, {south}, {east}, {north}] holds no cell of the grid; "
+                "give [west, south, east, north] in degrees, west < east, within -180..180 and -90..90"
+            )
+        return Grid(
+            north=self.north - self.step * float(rows[0]),
+            west=self.west + self.step * float(cols[0]),
+            land=self.land[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1].copy(),
+            step=self.step,
+        )
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Rows and columns."""
+        rows, cols = self.land.shape
+        return rows, cols
+
+    @property
+    def wraps(self) -> bool:
+        """Whether the last column's eastern neighbour is the first column."""
+        return abs(self.shape[1] * self.step - 360.0) < 1e-6
+
+    @cached_property
+    def latitudes(self) -> NDArray[np.float64]:
+        """Cell centres, degrees north, north first."""
+        return self.north - self.step * (np.arange(self.shape[0]) + 0.5)
+
+    @cached_property
+    def longitudes(self) -> NDArray[np.float64]:
+        """Cell centres, degrees east in -180..180, west first."""
+        return self.west + self.step * (np.arange(self.shape[1]) + 0.5)
+
+    @cached_property
+    def digest(self) -> str:
+        """Identity of the grid: position, cell size and land mask."""
+        head = f"{self.north:.6f} {self.west:.6f} {self.step:.6f} {self.shape}".encode()
+        return hashlib.sha256(head + np.packbits(self.land).tobytes()).hexdigest()

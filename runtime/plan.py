@@ -1,0 +1,222 @@
+"""What has to run, and why: a day is stale when anything it was made from has changed."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from runtime import digest
+from runtime.archive.catalog import DayRow
+from runtime.archive.record import Input, Record
+from runtime.bundle import Bundle
+from runtime.config import Policy
+from runtime.inbox import ABSENT, Arrival, Inbox
+
+ALGORITHM_VERSION = 1
+"""Raised by hand when the code gives other values for the same inputs."""
+
+DAY = dt.timedelta(days=1)
+
+
+class Action(StrEnum):
+    """What the plan says about a day."""
+
+    CURRENT = "current"
+    FILL = "fill"
+    WAIT = "wait"
+    """Not published upstream yet."""
+    REFUSED = "refused"
+    """Its soil-moisture file is damaged, wrong or implausible."""
+    OUTAGE = "outage"
+    """Too many days in a row without soil moisture."""
+
+
+@dataclass(frozen=True)
+class Link:
+    """One day of a recurrent chain: what it read and the state it leaves."""
+
+    soil_moisture: Arrival
+    precipitation: Arrival
+    state: str
+
+
+@dataclass(frozen=True)
+class PlannedDay:
+    """One day, what is to be done about it and why."""
+
+    date: dt.date
+    action: Action
+    reason: str
+    record: Record
+    """What the day will carry once it is filled."""
+    soil_moisture: dict[int, Arrival] = field(repr=False)
+    """By offset from the day."""
+    precipitation: Arrival = field(default=ABSENT, repr=False)
+
+    @property
+    def warnings(self) -> list[str]:
+        """Refused files that are treated as absent when this day is filled."""
+        around = [a.refused for offset, a in self.soil_moisture.items() if offset and a.refused]
+        return around + ([self.precipitation.refused] if self.precipitation.refused else [])
+
+
+@dataclass
+class Planner:
+    """Compares what a day would be made from with what it was made from."""
+
+    bundle: Bundle
+    settings: str
+    """Digest of the settings that change values."""
+    policy: Policy
+    inbox: Inbox
+    rows: dict[dt.date, DayRow]
+    start: dt.date
+    """The archive's first day."""
+    today: dt.date
+    intact: Callable[[DayRow], str | None]
+    """Says what is wrong with a row's published file, None if nothing."""
+    chain: dict[dt.date, Link] = field(default_factory=dict)
+    """Recurrent kind: the chain as it will be once the plan is done, from its first day."""
+
+    @property
+    def recurrent(self) -> bool:
+        """Whether a memory is carried."""
+        return self.bundle.manifest.kind == "recurrent"
+
+    @property
+    def chain_start(self) -> dt.date:
+        """The first day whose input enters the memory: the spin-up before `start`, as far as the feed has it."""
+        span = self.inbox.span()
+        oldest = span[0] if span else self.start
+        return max(min(oldest, self.start), self.start - self.bundle.manifest.spin_up_days * DAY)
+
+    def plan(self, first: dt.date, last: dt.date, redo_from: dt.date | None = None) -> list[PlannedDay]:
+        """Plan the days from `first` to `last`.
+
+        Parameters
+        ----------
+        first, last : date
+            Both included.
+        redo_from : date, optional
+            Published days before it stand as they are, stale or not.
+        """
+        if self.recurrent:
+            self._link(last, redo_from or self.chain_start)
+        days = [self._day(first + n * DAY) for n in range((last - first).days + 1)]
+        if redo_from is None:
+            return days
+        return [d for d in days if d.date >= redo_from or d.date not in self.rows]
+
+    def _link(self, last: dt.date, redo_from: dt.date) -> None:
+        """Walk the chain: each state's fingerprint from the one before and the day's inputs."""
+        upstream: str | None = None
+        date = self.chain_start
+        while date <= last:
+            soil, rain = self.inbox.soil_moisture(date), self.inbox.precipitation(date)
+            row = self.rows.get(date)
+            stands = row is not None and row.record.model_id == self.bundle.model_id and row.record.state_fingerprint
+            if stands and row and (date < redo_from or soil.refused):
+                upstream = row.record.state_fingerprint or ""
+            else:
+                upstream = self.state_fingerprint(upstream, soil, rain)
+            self.chain[date] = Link(soil, rain, upstream)
+            date += DAY
+
+    def state_fingerprint(self, upstream: str | None, soil: Arrival, rain: Arrival) -> str:
+        """Return the fingerprint of the state a day leaves; `upstream` is None on a chain's first day."""
+        return digest.of_values(
+            ALGORITHM_VERSION, self.bundle.model_id, self.settings, upstream, soil.field, rain.field
+        )
+
+    def _day(self, date: dt.date) -> PlannedDay:
+        manifest = self.bundle.manifest
+        soil = {offset: self.inbox.soil_moisture(date + offset * DAY) for offset in manifest.window}
+        rain = self.inbox.precipitation(date) if self.recurrent else ABSENT
+        inputs: dict[str, Input | None] = {f"T{k:+d}" if k else "T": a.input for k, a in soil.items()}
+        if self.recurrent:
+            inputs["precipitation"] = rain.input
+        state = self.chain[date].state if self.recurrent else None
+        tier = self._tier(date, inputs)
+        read = state or [item and item.field for item in inputs.values()]
+        record = Record(
+            date=date,
+            tier=tier,
+            fingerprint=digest.of_values(ALGORITHM_VERSION, self.bundle.model_id, self.settings, tier, read),
+            state_fingerprint=state,
+            model=f"{manifest.name} {manifest.version}",
+            model_id=self.bundle.model_id,
+            settings=self.settings,
+            inputs=inputs,
+        )
+        action, reason = self._verdict(date, soil[0], record)
+        return PlannedDay(date, action, reason, record, soil, rain)
+
+    def _tier(self, date: dt.date, inputs: dict[str, Input | None]) -> str:
+        """Return ``consolidated`` once nothing that is missing will come."""
+        if (self.today - date).days > self.bundle.manifest.window[-1] + self.policy.max_lag_days:
+            return "consolidated"
+        rain = inputs.get("precipitation")
+        rain_is_final = not self.recurrent or (
+            rain is not None and rain.run == self.policy.consolidated_precipitation
+        )
+        window_is_full = all(item for role, item in inputs.items() if role != "precipitation")
+        return "consolidated" if window_is_full and rain_is_final else "provisional"
+
+    def _verdict(self, date: dt.date, soil: Arrival, record: Record) -> tuple[Action, str]:
+        row = self.rows.get(date)
+        if soil.refused:
+            return Action.REFUSED, soil.refused
+        if soil.input is None:
+            if (self.today - date).days <= self.policy.max_lag_days:
+                return Action.WAIT, "soil moisture is not published yet"
+            outage = self._outage(date)
+            if outage > self.policy.max_outage_days:
+                return Action.OUTAGE, (
+                    f"no soil moisture for more than {self.policy.max_outage_days} days in a row; check the feed, "
+                    "or raise policy.max_outage_days"
+                )
+        reason = _why(row, record, self.intact)
+        return (Action.FILL, reason) if reason else (Action.CURRENT, "already current")
+
+    def _outage(self, date: dt.date) -> int:
+        """Return how many days in a row, up to this one, have no soil moisture."""
+        days = 0
+        while days <= self.policy.max_outage_days and self.inbox.soil_moisture(date - days * DAY).input is None:
+            days += 1
+        return days
+
+
+def _why(row: DayRow | None, record: Record, intact: Callable[[DayRow], str | None]) -> str | None:
+    """Return why a day is stale, None if it is not."""
+    if row is None:
+        return "new"
+    damage = intact(row)
+    if damage:
+        return damage
+    old = row.record
+    if old.fingerprint == record.fingerprint:
+        return None
+    if old.model_id != record.model_id:
+        return f"model changed ({old.model} to {record.model})"
+    if old.settings != record.settings:
+        return "settings changed"
+    reasons = []
+    for role, new in record.inputs.items():
+        was = old.inputs.get(role)
+        if (was and was.field) == (new and new.field):
+            continue
+        if was is None:
+            reasons.append(f"{role} arrived")
+        elif new is None:
+            reasons.append(f"{role} is gone")
+        elif was.run != new.run:
+            reasons.append(f"IMERG {new.run} replaced {was.run}")
+        else:
+            reasons.append(f"{role} changed")
+    if reasons:
+        return ", ".join(reasons)
+    if old.tier != record.tier:
+        return f"{old.tier} to {record.tier}"
+    return "state upstream changed"

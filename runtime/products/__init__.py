@@ -1,0 +1,83 @@
+"""The products a feed can bring: how their files are named, which sensor made them, and when it flew.
+
+Sensor eras as in SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022, table 1).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from runtime.grid import Floats, Grid
+
+ORBITS = {"descending": ("D", "NT"), "ascending": ("A", "DY")}
+"""Orbit, and how product names write it: AMSR by A/D, WindSat by day and night."""
+
+RUNS = {"E": "early", "L": "late", None: "final"}
+"""IMERG run, by its letter in the file name."""
+
+
+@dataclass(frozen=True)
+class Product:
+    """One product: the pattern's groups are ``date`` and, where the name says it, ``orbit`` or ``run``."""
+
+    name: str
+    sensor: str
+    pattern: re.Pattern[str]
+    bands: tuple[str, ...] = ()
+    start: dt.date | None = None
+    end: dt.date | None = None
+
+    def covers(self, date: dt.date) -> bool:
+        """Whether the sensor's era holds the date."""
+        return (self.start is None or date >= self.start) and (self.end is None or date <= self.end)
+
+
+_LPRM = r"^LPRM[-_]{sensor}_L3_(?P<orbit>A|D|DY|NT)_SOILM3_V\d{{3}}_(?P<date>\d{{8}})\d*\.nc4?$"
+
+PRODUCTS = {
+    product.name: product
+    for product in (
+        Product(
+            "lprm-amsre",
+            "AMSR-E",
+            re.compile(_LPRM.format(sensor="AMSR_?E")),
+            ("c", "x"),
+            dt.date(2002, 6, 19),
+            dt.date(2011, 10, 4),
+        ),
+        Product(  # GES DISC's file names for WindSat have not been seen; the pattern follows its sisters
+            "lprm-windsat",
+            "WindSat",
+            re.compile(_LPRM.format(sensor="WINDSAT")),
+            ("c", "x"),
+            dt.date(2011, 10, 5),
+            dt.date(2012, 7, 2),
+        ),
+        Product(
+            "lprm-amsr2", "AMSR2", re.compile(_LPRM.format(sensor="AMSR2")), ("c1", "c2", "x"), dt.date(2012, 7, 3)
+        ),
+        Product(
+            "imerg",
+            "IMERG",
+            re.compile(r"^3B-DAY(?:-(?P<run>[EL]))?\.MS\.MRG\.3IMERG\.(?P<date>\d{8})-S\d{6}-E\d{6}\.V\d\d[A-Z]?\.nc4?$"),
+        ),
+    )
+}
+
+
+def reader(product: str, band: str | None) -> Callable[[Path, dt.date, Grid], Floats]:
+    """Return the function that reads one file of a product to one field on the grid."""
+    from runtime.products import imerg, lprm
+
+    if product == "imerg":
+        return imerg.read
+    chosen = band or PRODUCTS[product].bands[0]
+
+    def read(path: Path, date: dt.date, grid: Grid) -> Floats:
+        return lprm.read(path, date, grid, chosen)
+
+    return read

@@ -1,0 +1,88 @@
+"""Opening a file somebody else made: what is wrong with it is said in one line, with the cure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from netCDF4 import Dataset
+from numpy.typing import NDArray
+
+from runtime.errors import InputRefused
+
+_MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
+FETCH_AGAIN = "delete it and fetch it again"
+
+
+@contextmanager
+def open_granule(path: Path) -> Iterator[Dataset]:
+    """Open a NetCDF file for reading.
+
+    Raises
+    ------
+    InputRefused
+        The file is missing, is not NetCDF (a log-in page, say), is cut short, or fails while it is read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(8)
+    except OSError as error:
+        raise InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    if not head.startswith(_MAGIC):
+        page = head.lstrip()[:1] in (b"<", b"{")
+        kind = "a web page or an error message" if page else "not a NetCDF file"
+        cure = f"{FETCH_AGAIN}, with a valid Earthdata log-in" if page else FETCH_AGAIN
+        raise InputRefused(f"{path}: is {kind}, not a granule; {cure}")
+    try:
+        with Dataset(path) as dataset:
+            dataset.set_auto_maskandscale(False)
+            yield dataset
+    except (OSError, RuntimeError) as error:
+        raise InputRefused(f"{path}: is damaged or cut short ({error}); {FETCH_AGAIN}") from error
+
+
+def variable(dataset: Dataset, path: Path, *names: str) -> Any:
+    """Return the first of the named variables.
+
+    Raises
+    ------
+    InputRefused
+        None of them is in the file.
+    """
+    for name in names:
+        if name in dataset.variables:
+            return dataset.variables[name]
+    have = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
+    raise InputRefused(f"{path}: has no variable {' or '.join(names)} (it has {have}); check the feed's product and band")
+
+
+def positions(
+    have: NDArray[np.floating[Any]], want: NDArray[np.float64], path: Path, axis: str, period: float = 0.0
+) -> NDArray[np.intp]:
+    """Return, for each wanted cell centre, its index on the file's axis, whichever way that runs.
+
+    Parameters
+    ----------
+    have, want : degrees
+    period : 360 for longitudes, so that 0..360 and -180..180 meet
+
+    Raises
+    ------
+    InputRefused
+        The file's axis lacks a wanted centre.
+    """
+    have = np.asarray(have, np.float64)
+    if period:
+        have = (have + period / 2) % period - period / 2
+    order = np.argsort(have)
+    found = order[np.searchsorted(have[order], want - 0.01).clip(max=have.size - 1)] if have.size else None
+    if found is None or np.abs(have[found] - want).max() > 0.01:
+        span = f"{have.size} cells from {have.min():g} to {have.max():g}" if have.size else "no cells"
+        raise InputRefused(
+            f"{path}: wrong grid: its {axis} has {span}, wanted {want.size} cells from {want.min():g} to {want.max():g}; "
+            "check the feed's product, or set grid.box to the region the files cover"
+        )
+    return found

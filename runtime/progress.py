@@ -1,0 +1,93 @@
+"""Telling a person how far a run is: bars on a terminal, plain lines elsewhere."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import TypeVar
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+
+from runtime.day import Archivist
+from runtime.fill import Filled
+from runtime.plan import PlannedDay
+
+T = TypeVar("T")
+
+
+def _bars(console: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), console=console
+    )
+
+
+def track(items: Sequence[T], what: str) -> Iterable[T]:
+    """Yield the items, with a bar on a terminal."""
+    console = Console(file=sys.stderr)
+    if not console.is_terminal:
+        yield from items
+        return
+    with _bars(console) as progress:
+        yield from progress.track(items, description=what)
+
+
+@dataclass
+class Reporter:
+    """Shows a fill: one line a day, and bars over days and tiles where there is a terminal."""
+
+    quiet: bool
+    bars: Progress | None
+    days: TaskID | None = None
+    tiles: TaskID | None = None
+    _since: float = 0.0
+
+    def say(self, line: str) -> None:
+        """Print a line; warnings go to stderr even when quiet."""
+        stream = sys.stderr if self.quiet or line.startswith("warning") else sys.stdout
+        if self.bars:
+            self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
+        else:
+            print(line, file=stream, flush=True)
+
+    def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
+        """Begin: so many days are to be filled."""
+        self._since = time.monotonic()
+        if self.bars and todo:
+            self.days = self.bars.add_task("days", total=len(todo))
+            self.tiles = self.bars.add_task("tiles")
+            archivist.tile_progress = self._on_tiles
+
+    def _on_tiles(self, done: int, total: int) -> None:
+        if self.bars and self.tiles is not None:
+            self.bars.update(self.tiles, completed=done, total=total)
+
+    def on_day(self, day: PlannedDay, filled: Filled) -> None:
+        """Report a published day."""
+        counts = filled.counts
+        seen = counts["observed"]
+        made = counts["filled_from_neighbours"] + counts["filled_from_other_days"]
+        land = max(1, seen + made + counts["not_reached"])
+        now = time.monotonic()
+        if not self.quiet:
+            self.say(
+                f"{day.date} published, {day.record.tier}: land observed {seen / land:.1%}, filled {made / land:.1%}, "
+                f"not reached {counts['not_reached'] / land:.1%}; {now - self._since:.1f} s ({day.reason})"
+            )
+        self._since = now
+        if self.bars and self.days is not None:
+            self.bars.advance(self.days)
+
+
+@contextmanager
+def reporter(*, quiet: bool) -> Iterator[Reporter]:
+    """Yield a reporter for one run."""
+    console = Console()
+    if quiet or not console.is_terminal:
+        yield Reporter(quiet, None)
+        return
+    with _bars(console) as bars:
+        yield Reporter(quiet, bars)

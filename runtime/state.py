@@ -1,0 +1,140 @@
+"""The memory between days: one snapshot a day, never overwritten, and useless to any other chain.
+
+A snapshot's name holds its date and its fingerprint, which covers the model, the inputs, and the snapshot it started
+from. safetensors files: no pickle, and nothing in them depends on when they were written.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from safetensors import SafetensorError
+from safetensors.numpy import load, save
+
+from runtime.archive.publish import writing
+from runtime.bundle import Manifest
+from runtime.errors import StateChainBroken
+from runtime.fill import NEVER
+from runtime.grid import Grid
+
+KEEP_DAILY = 130
+_DAYS_SINCE = "days_since_observation"
+
+
+@dataclass(frozen=True)
+class State:
+    """What the recurrent kind carries from one day to the next."""
+
+    tensors: dict[str, NDArray[np.float32]]
+    """By the bundle's names, (land tiles, *shape)."""
+    days_since_observation: NDArray[np.int16]
+    """Of the grid's shape; `NEVER` before the first observation."""
+
+    @classmethod
+    def cold(cls, manifest: Manifest, grid: Grid, tiles: int) -> State:
+        """Return the state at the start of a chain: zeros, and nothing ever observed."""
+        tensors = {t.name: np.zeros((tiles, *t.shape), np.float32) for t in manifest.state}
+        return cls(tensors, np.full(grid.shape, NEVER, np.int16))
+
+
+@dataclass(frozen=True)
+class StateStore:
+    """The snapshots of one model on one grid."""
+
+    folder: Path
+    model_id: str
+
+    def path(self, date: dt.date, fingerprint: str) -> Path:
+        """Return where a snapshot stands."""
+        return self.folder / f"{date:%Y}" / f"{date:%Y%m%d}-{fingerprint[:16]}.safetensors"
+
+    def has(self, date: dt.date, fingerprint: str) -> bool:
+        """Whether the snapshot is there."""
+        return self.path(date, fingerprint).is_file()
+
+    def save(self, date: dt.date, fingerprint: str, state: State) -> None:
+        """Write a snapshot, whole or not at all; one that is there already stays.
+
+        Raises
+        ------
+        ArchiveError
+            The folder cannot be written.
+        """
+        path = self.path(date, fingerprint)
+        if path.exists():
+            return
+        arrays: dict[str, NDArray[np.generic]] = {**state.tensors, _DAYS_SINCE: state.days_since_observation}
+        record = {"date": date.isoformat(), "model_id": self.model_id, "fingerprint": fingerprint}
+        record["content"] = _content(record, arrays)
+        part = path.with_name(path.name + ".part")
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            try:
+                with part.open("wb") as file:
+                    file.write(save(arrays, {"record": json.dumps(record)}))
+                    file.flush()
+                    os.fsync(file.fileno())
+                part.replace(path)
+            except BaseException:
+                part.unlink(missing_ok=True)
+                raise
+
+    def load(self, date: dt.date, fingerprint: str, manifest: Manifest, grid: Grid, tiles: int) -> State:
+        """Read a snapshot.
+
+        Raises
+        ------
+        StateChainBroken
+            It is damaged, or belongs to another day, model, chain or grid.
+        """
+        path = self.path(date, fingerprint)
+        cure = "delete it and run again: the days since the snapshot before it are replayed"
+        try:
+            raw = path.read_bytes()
+            arrays = load(raw)
+            record = json.loads(json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["record"])
+            content = record.pop("content")
+        except (OSError, SafetensorError, ValueError, KeyError) as error:
+            raise StateChainBroken(f"{path}: the state snapshot is damaged ({error}); {cure}") from error
+        if content != _content(record, arrays):
+            raise StateChainBroken(f"{path}: the state snapshot is damaged (its hash does not match); {cure}")
+        if record != {"date": date.isoformat(), "model_id": self.model_id, "fingerprint": fingerprint}:
+            raise StateChainBroken(f"{path}: the state snapshot belongs to {record}, not to this chain; {cure}")
+        shapes = {t.name: (tiles, *t.shape) for t in manifest.state} | {_DAYS_SINCE: grid.shape}
+        found = {name: array.shape for name, array in arrays.items()}
+        if found != shapes:
+            raise StateChainBroken(f"{path}: the state snapshot has shapes {found}, the bundle wants {shapes}; {cure}")
+        since = arrays.pop(_DAYS_SINCE)
+        return State(arrays, since)
+
+    def prune(self, newest: dt.date, current: dict[dt.date, str]) -> None:
+        """Delete snapshots that were superseded, and all but the first of a month that are older than `KEEP_DAILY` days.
+
+        Parameters
+        ----------
+        newest : date
+            The chain's newest day.
+        current : dict
+            State fingerprint of each published day.
+        """
+        for path in self.folder.glob("[0-9][0-9][0-9][0-9]/*.safetensors"):
+            stamp, _, fingerprint = path.stem.partition("-")
+            date = dt.datetime.strptime(stamp, "%Y%m%d").date()
+            superseded = date in current and not current[date].startswith(fingerprint)
+            if superseded or (date.day != 1 and (newest - date).days > KEEP_DAILY):
+                path.unlink(missing_ok=True)
+
+
+def _content(record: dict[str, str], arrays: dict[str, NDArray[np.generic]]) -> str:
+    hasher = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
+    for name in sorted(arrays):
+        hasher.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())
+        hasher.update(np.ascontiguousarray(arrays[name]).tobytes())
+    return hasher.hexdigest()

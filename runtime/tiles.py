@@ -1,0 +1,80 @@
+"""Cutting the grid into tiles with a halo, and putting the cores back together."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.grid import Bools, Floats, Grid
+
+
+@dataclass(frozen=True)
+class Tile:
+    """One core, by its first row and first column on the grid."""
+
+    row: int
+    col: int
+
+
+@dataclass(frozen=True)
+class Tiling:
+    """How a grid is cut: cores of `core` x `core` cells (or less tall or wide grids in one), each with `halo` around it.
+
+    The rule beyond the edges is part of the result's definition: longitude wraps where the grid does; beyond the poles,
+    and beyond a region's edge, a field has its `beyond` value and land is 0.
+    """
+
+    grid: Grid
+    core: tuple[int, int]
+    halo: int
+
+    @classmethod
+    def of(cls, grid: Grid, core: int | tuple[int, int], halo: int) -> Tiling:
+        """Return the tiling of a grid by square cores, or by cores of (rows, cols)."""
+        return cls(grid, (core, core) if isinstance(core, int) else core, halo)
+
+    def tiles(self, wanted: Bools) -> list[Tile]:
+        """Return the tiles whose core holds a wanted cell, north-west first.
+
+        Parameters
+        ----------
+        wanted : bool array of the grid's shape
+        """
+        (rows, cols), (height, width) = self.grid.shape, self.core
+        return [
+            Tile(row, col)
+            for row in range(0, rows, height)
+            for col in range(0, cols, width)
+            if wanted[row : row + height, col : col + width].any()
+        ]
+
+    def pad(self, field: NDArray[np.float32], beyond: float) -> Floats:
+        """Return a field, (..., rows, cols), extended so that every tile with its halo lies inside it."""
+        (rows, cols), (height, width), halo = self.grid.shape, self.core, self.halo
+        south, east = halo + -rows % height, halo + -cols % width
+        lead = [(0, 0)] * (field.ndim - 2)
+        if self.grid.wraps:
+            field = np.pad(field, [*lead, (0, 0), (halo, east)], mode="wrap")
+        else:
+            field = np.pad(field, [*lead, (0, 0), (halo, east)], constant_values=beyond)
+        return np.pad(field, [*lead, (halo, south), (0, 0)], constant_values=beyond)
+
+    def cut(self, padded: Floats, tiles: Sequence[Tile]) -> Floats:
+        """Return tiles with their halo, (N, ..., core + 2 halo, core + 2 halo), from a field that `pad` extended."""
+        height, width = (size + 2 * self.halo for size in self.core)
+        return np.stack([padded[..., t.row : t.row + height, t.col : t.col + width] for t in tiles])
+
+    def paste(self, out: Floats, tiles: Sequence[Tile], cores: Floats) -> None:
+        """Write cores, (N, core, core), into a field of the grid's shape, leaving out what lies beyond its edge."""
+        (rows, cols), (height, width) = self.grid.shape, self.core
+        for tile, core in zip(tiles, cores, strict=True):
+            out[tile.row : tile.row + height, tile.col : tile.col + width] = core[: rows - tile.row, : cols - tile.col]
+
+
+def batches(tiles: Sequence[Tile], size: int) -> Iterator[Sequence[Tile]]:
+    """Yield the tiles in runs of at most `size`."""
+    for start in range(0, len(tiles), size):
+        yield tiles[start : start + size]

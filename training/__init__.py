@@ -1,0 +1,1 @@
+"""PyTorch models, samples, losses and fitting."""
