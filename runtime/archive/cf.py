@@ -86,7 +86,7 @@ def write(path: Path, day: PublishedDay) -> None:
             }
         )
         _field(file, "days_since_observation", filled.days_since_observation, np.int16(NEVER)).setncatts(
-            {"long_name": "days since the cell was last observed", "units": "days", "comment": "0: on the day itself"}
+            {"long_name": "days since the cell was last observed", "units": "day", "comment": "0: on the day itself"}
         )
         status = file.createVariable("input_status", "i1", ("time",))
         status.setncatts(

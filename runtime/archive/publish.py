@@ -6,7 +6,6 @@ import datetime as dt
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,7 +13,7 @@ from filelock import FileLock, Timeout
 from runtime import digest
 from runtime.archive import Layout
 from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
-from runtime.archive.record import PublishedDay
+from runtime.archive.record import PublishedDay, Record
 from runtime.errors import ArchiveBusy, ArchiveError
 
 PART = ".part"
@@ -149,15 +148,17 @@ def recover(archive: Path, catalog: Catalog) -> list[str]:
     return done
 
 
-def row_of_file(archive: Path, path: Path, record_row: DayRow | None) -> DayRow:
-    """Return the catalog row of a file that is already in place."""
-    from runtime.archive.record import Record
+def row_of_file(archive: Path, path: Path, revisions: dict[dt.date, int]) -> DayRow:
+    """Return the catalog row of a file that is in place already.
 
-    stat = path.stat()
-    row = DayRow(
-        Record.from_file(path), str(path.relative_to(archive)), digest.of_file(path), stat.st_size, stat.st_mtime_ns, 1
-    )
-    return replace(row, revision=record_row.revision) if record_row else row
+    Raises
+    ------
+    ArchiveError
+        The file carries no readable record.
+    """
+    record, stat = Record.from_file(path), path.stat()
+    name, sha256 = str(path.relative_to(archive)), digest.of_file(path)
+    return DayRow(record, name, sha256, stat.st_size, stat.st_mtime_ns, revisions.get(record.date, 1))
 
 
 def _place(part: Path, final: Path) -> None:

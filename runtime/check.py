@@ -1,0 +1,75 @@
+"""Is the archive whole? And if the catalog is lost: read it back from the files."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+
+from runtime import digest
+from runtime.archive.catalog import Catalog
+from runtime.archive.publish import PART, lock, row_of_file
+from runtime.archive.record import Record
+from runtime.config import Config
+from runtime.errors import ArchiveError
+
+Track = Callable[[Sequence[Path], str], Iterable[Path]]
+
+
+def _published(archive: Path) -> list[Path]:
+    return sorted(archive.glob("[0-9][0-9][0-9][0-9]/*.nc"))
+
+
+def faults(config: Config, track: Track) -> list[str]:
+    """Return what is wrong with the archive, one line each: every published file is read and hashed."""
+    archive = config.archive.path
+    found = []
+    with Catalog.open(config.catalog_path, read_only=True) as catalog:
+        rows = catalog.days()
+        interrupted = {intent.row.path for intent in catalog.intents()}
+    by_path = {row.path: row for row in rows.values()}
+    files = _published(archive)
+    for path in track(files, "check"):
+        name = str(path.relative_to(archive))
+        if name in interrupted:
+            continue
+        row = by_path.pop(name, None)
+        if row is None:
+            found.append(f"{path}: is not in the catalog; delete it, or `runtime check --rebuild-catalog`")
+        elif digest.of_file(path) != row.sha256:
+            found.append(f"{path}: is not what was published; `runtime fill --date {row.record.date}` makes it again")
+        else:
+            try:
+                Record.from_file(path)
+            except ArchiveError as error:
+                found.append(str(error))
+    for name, row in by_path.items():
+        if name not in interrupted:
+            found.append(f"{archive / name}: is missing; `runtime fill --date {row.record.date}` makes it again")
+    return found
+
+
+def rebuild_catalog(config: Config, track: Track) -> int:
+    """Read every published file's record back into the catalog; return how many there were.
+
+    A catalog that cannot be opened is moved aside first. Revisions of a readable catalog are kept.
+
+    Raises
+    ------
+    ArchiveBusy
+        Another run holds the archive.
+    ArchiveError
+        A file carries no readable record.
+    """
+    archive = config.archive.path
+    with lock(config.catalog_path.with_name("lock")):
+        try:
+            Catalog.open(config.catalog_path).close()
+        except ArchiveError:
+            config.catalog_path.replace(config.catalog_path.with_suffix(".damaged"))
+        with Catalog.open(config.catalog_path) as catalog:
+            last = {revision.date: revision.revision for revision in catalog.revisions()}
+            for part in archive.glob(f"[0-9][0-9][0-9][0-9]/*{PART}"):
+                part.unlink()
+            rows = [row_of_file(archive, path, last) for path in track(_published(archive), "rebuild")]
+            catalog.rebuild(rows)
+    return len(rows)
