@@ -45,7 +45,9 @@ _WHAT = {
 
 def render(manifest: Manifest, preset: Preset, report: Report) -> str:
     """Return the card's Markdown."""
-    training = "\n".join(f"- {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in manifest.training.items())
+    training = "\n".join(
+        f"- {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in manifest.training.items()
+    )
     return _TEMPLATE.format(
         name=manifest.name,
         version=manifest.version,

@@ -23,7 +23,9 @@ def onnx(
     checkpoint: Annotated[Path, typer.Option(help="Checkpoint that `python -m training` wrote.")],
     out: Annotated[Path, typer.Option(help="Bundle folder to write; appears whole or not at all.")],
     version: Annotated[str, typer.Option(help="Version of the bundle.")] = "1",
-    product: Annotated[list[str] | None, typer.Option(help="Accepted product, repeatable.  [default: lprm-amsr2]")] = None,
+    product: Annotated[
+        list[str] | None, typer.Option(help="Accepted product, repeatable.  [default: lprm-amsr2]")
+    ] = None,
     band: Annotated[list[str] | None, typer.Option(help="Accepted band, repeatable.  [default: x]")] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing bundle.")] = False,
 ) -> None:

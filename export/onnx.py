@@ -18,7 +18,7 @@ from export import card, parity
 from runtime import bundle, digest
 from runtime.errors import BundleError
 from training.checkpoint import Checkpoint
-from training.models import LSTMCNN, STPCNN
+from training.models import LSTMCNN, STPCNN, STPCNNConfig
 
 OPSET = 18
 STATE = ("h", "c", "seen")
@@ -26,7 +26,9 @@ STATE = ("h", "c", "seen")
 
 def input_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
     """Return the graph's input names, in the order of the network's arguments."""
-    return ("sm", "mask", "land") if isinstance(model, STPCNN) else ("sm", "mask", "land", "precip", "precip_mask", *STATE)
+    return (
+        ("sm", "mask", "land") if isinstance(model, STPCNN) else ("sm", "mask", "land", "precip", "precip_mask", *STATE)
+    )
 
 
 def output_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
@@ -37,7 +39,7 @@ def output_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
 def example_inputs(model: STPCNN | LSTMCNN, tiles: int, size: int) -> dict[str, Tensor]:
     """Return random inputs: half of the cells observed, NaN in the holes, nine tenths land."""
     config = model.config
-    days = (config.window,) if isinstance(model, STPCNN) else ()
+    days = (config.window,) if isinstance(config, STPCNNConfig) else ()
     mask = (torch.rand(tiles, *days, size, size) < 0.5).float()
     inputs = {
         "sm": torch.where(mask > 0, torch.rand_like(mask) * 0.6, torch.nan),
@@ -139,7 +141,7 @@ def export_bundle(
         folder.mkdir()
         write_graph(model, folder / bundle.GRAPH)
         report = parity.check(model, folder / bundle.GRAPH)
-        state = ()
+        state: tuple[bundle.StateTensor, ...] = ()
         if isinstance(model, LSTMCNN):
             memory = model.config.memory
             state = tuple(

@@ -173,9 +173,7 @@ def fill(
     from runtime.progress import reporter
 
     with reporter(quiet=as_json) as report:
-        outcome = job.fill(
-            settings, wanted, _today(), say=report.say, on_plan=report.on_plan, on_day=report.on_day
-        )
+        outcome = job.fill(settings, wanted, _today(), say=report.say, on_plan=report.on_plan, on_day=report.on_day)
     if as_json:
         result = {
             "filled": [str(d) for d in outcome.filled],
@@ -201,9 +199,11 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         last_made = max((r.made_at for r in catalog.revisions()), default=None)
         unsettled = [str(intent.row.record.date) for intent in catalog.intents()]
     first, newest = (min(rows), max(rows)) if rows else (None, None)
-    missing = [] if first is None or newest is None else [
-        str(day) for day in (first + dt.timedelta(n) for n in range((newest - first).days)) if day not in rows
-    ]
+    missing = (
+        []
+        if first is None or newest is None
+        else [str(day) for day in (first + dt.timedelta(n) for n in range((newest - first).days)) if day not in rows]
+    )
     facts = {
         "archive": str(settings.archive.path),
         "days": len(rows),
@@ -222,7 +222,11 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         print(f"{settings.archive.path}: empty; `runtime plan` lists what can be filled")
         return
     for name, value in facts.items():
-        shown = f"{len(value)} days: {', '.join(value[:5])}{' ...' if len(value) > 5 else ''}" if isinstance(value, list) else value
+        shown = (
+            f"{len(value)} days: {', '.join(value[:5])}{' ...' if len(value) > 5 else ''}"
+            if isinstance(value, list)
+            else value
+        )
         print(f"{name.replace('_', ' '):18} {'none' if value in (None, []) else shown}")
 
 
@@ -314,7 +318,9 @@ def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         print(json.dumps([vars(f) for f in findings], indent=1))
     else:
         for finding in findings:
-            print(f"{'ok  ' if finding.good else 'BAD ' if finding.needed else '-   '} {finding.what:22} {finding.detail}")
+            print(
+                f"{'ok  ' if finding.good else 'BAD ' if finding.needed else '-   '} {finding.what:22} {finding.detail}"
+            )
     raise typer.Exit(1 if any(f.needed and not f.good for f in findings) else 0)
 
 

@@ -66,8 +66,8 @@ class SoilMoistureFeed(_Section):
     product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
     orbit: Literal["descending", "ascending"] = "descending"
     band: Literal["c", "c1", "c2", "x"] = "x"
-    first: dt.date | None = Field(None, alias="from")
-    last: dt.date | None = Field(None, alias="to")
+    first: dt.date | None = Field(default=None, alias="from")
+    last: dt.date | None = Field(default=None, alias="to")
 
     @model_validator(mode="after")
     def _band_exists(self) -> SoilMoistureFeed:
@@ -104,11 +104,11 @@ class Feeds(_Section):
 class Policy(_Section):
     """``[policy]``: what to do about absent and late inputs."""
 
-    max_lag_days: int = Field(7, ge=0)
+    max_lag_days: int = Field(default=7, ge=0)
     """How far behind is still normal."""
-    max_outage_days: int = Field(10, ge=0)
+    max_outage_days: int = Field(default=10, ge=0)
     """Days in a row without soil-moisture input before filling stops."""
-    max_refill_days: int = Field(30, ge=0)
+    max_refill_days: int = Field(default=30, ge=0)
     """How far back a plain `fill` re-does stale days."""
     consolidated_precipitation: Literal["early", "late", "final"] = "late"
     """The IMERG run a consolidated day of the recurrent kind rests on."""
@@ -117,7 +117,7 @@ class Policy(_Section):
 class Service(_Section):
     """``[service]``: the unattended daily job."""
 
-    run_at: str = Field("15:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
+    run_at: str = Field(default="15:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
     """Time of day, UTC."""
 
 

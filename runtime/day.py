@@ -10,8 +10,8 @@ from functools import cached_property
 
 import numpy as np
 
-from runtime import checks, digest
 from runtime import bundle as bundles
+from runtime import checks, digest
 from runtime.archive import LAYOUTS, Layout
 from runtime.archive.catalog import Catalog, DayRow
 from runtime.archive.publish import publish
@@ -36,7 +36,7 @@ def _silent(_: str) -> None:
 
 @dataclass
 class Archivist:
-    """Everything a run needs, opened once: configuration, grid, bundle, inbox, catalog and, when first used, engine."""
+    """Everything a run needs, opened once; the engine when it is first used."""
 
     config: Config
     bundle: Bundle

@@ -81,12 +81,12 @@ class Grid:
     @cached_property
     def latitudes(self) -> NDArray[np.float64]:
         """Cell centres, degrees north, north first."""
-        return self.north - self.step * (np.arange(self.shape[0]) + 0.5)
+        return np.asarray(self.north - self.step * (np.arange(self.shape[0]) + 0.5), np.float64)
 
     @cached_property
     def longitudes(self) -> NDArray[np.float64]:
         """Cell centres, degrees east in -180..180, west first."""
-        return self.west + self.step * (np.arange(self.shape[1]) + 0.5)
+        return np.asarray(self.west + self.step * (np.arange(self.shape[1]) + 0.5), np.float64)
 
     @cached_property
     def digest(self) -> str:

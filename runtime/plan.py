@@ -158,9 +158,7 @@ class Planner:
         if (self.today - date).days > self.bundle.manifest.window[-1] + self.policy.max_lag_days:
             return "consolidated"
         rain = inputs.get("precipitation")
-        rain_is_final = not self.recurrent or (
-            rain is not None and rain.run == self.policy.consolidated_precipitation
-        )
+        rain_is_final = not self.recurrent or (rain is not None and rain.run == self.policy.consolidated_precipitation)
         window_is_full = all(item for role, item in inputs.items() if role != "precipitation")
         return "consolidated" if window_is_full and rain_is_final else "provisional"
 

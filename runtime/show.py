@@ -28,8 +28,8 @@ def _read(config: Config, date: dt.date) -> tuple[NDArray[np.float64], ...] | No
         return None
     *names, unit = _VARIABLES[layout]
     with Dataset(path) as file:
-        lat, lon, *fields = (np.ma.filled(np.ma.asarray(file[name][:], float).squeeze(), np.nan) for name in names)
-    return lat, lon, fields[0] * unit, fields[1] * unit
+        fields = [np.asarray(np.ma.filled(np.ma.asarray(file[name][:], float).squeeze(), np.nan)) for name in names]
+    return fields[0], fields[1], fields[2] * unit, fields[3] * unit
 
 
 def draw(config: Config, date: dt.date, out: Path) -> None:

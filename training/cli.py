@@ -124,7 +124,9 @@ def fit(
             start=checkpoint.load(start) if start else None,
             report=report,
             record={
-                "days": [f"{len(s.sm)} days from {s.first} in {folder.name}" for s, folder in zip(stacks, data, strict=True)],
+                "days": [
+                    f"{len(s.sm)} days from {s.first} in {folder.name}" for s, folder in zip(stacks, data, strict=True)
+                ],
                 "band": band,
             },
         )

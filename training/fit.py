@@ -93,7 +93,7 @@ def fit(
     for step in range(1, schedule.steps + 1):
         loss = loss_of(model, sampler.draw(schedule.batch), schedule.eta)
         optimiser.zero_grad()
-        loss.backward()
+        loss.backward()  # type: ignore[no-untyped-call]
         torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimiser.step()
         rate.step()

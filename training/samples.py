@@ -122,7 +122,7 @@ class Sampler:
         self._rng = np.random.default_rng(seed)
         self._places = [place for number in range(len(self._stacks)) for place in self._find(number)]
         if not self._places:
-            raise ValueError(f"no place in the training days has {days} days and {MIN_OBSERVED:.0%} of a patch observed")
+            raise ValueError(f"no {days} days in a row of the training data observe {MIN_OBSERVED:.0%} of any patch")
 
     def _find(self, number: int) -> list[tuple[int, int, int, int]]:
         """Return (stack, first day, row, column) of every patch worth drawing."""

@@ -7,7 +7,7 @@ import json
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from runtime.archive.record import Record
@@ -56,6 +56,9 @@ class Revision:
     fingerprint_before: str | None
     fingerprint: str
     sha256: str
+
+
+_REVISION = [field.name for field in fields(Revision) if field.name != "date"]
 
 
 @dataclass(frozen=True)
@@ -148,9 +151,7 @@ class Catalog:
     def revisions(self, since: str = "") -> list[Revision]:
         """Return the revisions made at or after an ISO time, oldest first."""
         rows = self._db.execute(
-            "SELECT date, revision, made_at, reason, tier, engine, seconds, fingerprint_before, fingerprint, sha256 "
-            "FROM revision WHERE made_at >= ? ORDER BY id",
-            (since,),
+            f"SELECT date, {', '.join(_REVISION)} FROM revision WHERE made_at >= ? ORDER BY id", (since,)
         )
         return [Revision(dt.date.fromisoformat(date), *rest) for date, *rest in rows]
 
@@ -179,19 +180,15 @@ class Catalog:
                 self._insert(db, intent.row)
                 r = intent.revision
                 db.execute(
-                    "INSERT INTO revision (date, revision, made_at, reason, tier, engine, seconds, fingerprint_before, "
-                    "fingerprint, sha256) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-                    (date, r.revision, r.made_at, r.reason, r.tier, r.engine, r.seconds)
-                    + (r.fingerprint_before, r.fingerprint, r.sha256),
+                    f"INSERT INTO revision (date, {', '.join(_REVISION)}) VALUES (?{', ?' * len(_REVISION)})",
+                    (date, *[getattr(r, name) for name in _REVISION]),
                 )
             db.execute("DELETE FROM journal WHERE date = ?", (date,))
 
     def _insert(self, db: sqlite3.Connection, row: DayRow) -> None:
-        db.execute(
-            "INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?)",
-            (row.record.date.isoformat(), json.dumps(row.record.to_attributes()))
-            + (row.path, row.sha256, row.size, row.mtime_ns, row.revision),
-        )
+        record = json.dumps(row.record.to_attributes())
+        values = (row.record.date.isoformat(), record, row.path, row.sha256, row.size, row.mtime_ns, row.revision)
+        db.execute("INSERT OR REPLACE INTO day VALUES (?, ?, ?, ?, ?, ?, ?)", values)
 
     def rebuild(self, rows: list[DayRow]) -> None:
         """Replace the published days by rows read from the files; revisions are kept."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from netCDF4 import Dataset
@@ -104,11 +105,11 @@ def _pack(values: NDArray[np.float32]) -> NDArray[np.int16]:
     return np.where(np.isnan(values), FILL, np.rint(np.nan_to_num(values) / STEP)).astype(np.int16)
 
 
-def _field(file: Dataset, name: str, values: NDArray[np.integer], fill: np.int16 | None) -> Dataset:  # type: ignore[type-arg]
+def _field(file: Dataset, name: str, values: NDArray[Any], fill: np.int16 | None) -> Any:
     chunk = (1, min(360, values.shape[0]), min(720, values.shape[1]))
     variable = file.createVariable(
         name,
-        values.dtype,
+        values.dtype.str[1:],
         ("time", "lat", "lon"),
         compression="zlib",
         complevel=4,

@@ -105,7 +105,12 @@ def publish(
             raise
     stat = part.stat()
     row = DayRow(
-        day.record, str(relative), digest.of_file(part), stat.st_size, stat.st_mtime_ns, before.revision + 1 if before else 1
+        day.record,
+        str(relative),
+        digest.of_file(part),
+        stat.st_size,
+        stat.st_mtime_ns,
+        before.revision + 1 if before else 1,
     )
     revision = Revision(
         day.record.date,
@@ -141,7 +146,9 @@ def recover(archive: Path, catalog: Catalog) -> list[str]:
                 _place(part, final)
         whole = final.exists() and digest.of_file(final) == intent.row.sha256
         catalog.settle(intent, published=whole)
-        done.append(f"{intent.row.record.date}: a run was killed while publishing it; {'finished' if whole else 'undone'}")
+        done.append(
+            f"{intent.row.record.date}: a run was killed while publishing it; {'finished' if whole else 'undone'}"
+        )
     for part in archive.glob(f"[0-9][0-9][0-9][0-9]/*{PART}"):
         with writing(part):
             part.unlink()

@@ -71,7 +71,9 @@ class Record:
             with Dataset(path) as file:
                 return cls.from_attributes({name: file.getncattr(name) for name in file.ncattrs()})
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
-            raise ArchiveError(f"{path}: carries no readable record ({error}); delete it and run `runtime fill`") from error
+            raise ArchiveError(
+                f"{path}: carries no readable record ({error}); delete it and run `runtime fill`"
+            ) from error
 
     @classmethod
     def from_attributes(cls, values: dict[str, Any]) -> Record:

@@ -63,11 +63,9 @@ def days_since_observation(frames: Floats, window: tuple[int, ...]) -> NDArray[n
     return since
 
 
-def fill(
-    engine: Engine, manifest: Manifest, grid: Grid, frames: Floats, progress: Progress | None = None
-) -> Filled:
+def fill(engine: Engine, manifest: Manifest, grid: Grid, frames: Floats, progress: Progress | None = None) -> Filled:
     """Fill day T from its window, (T, rows, cols) in m3 m-3 with NaN for a gap."""
     predicted, reached = predict(engine, manifest, grid, frames, progress=progress)
     today = manifest.window.index(0)
-    seen = ~np.isnan(np.delete(frames, today, axis=0)).all(0)
+    seen = np.asarray((~np.isnan(np.delete(frames, today, axis=0))).any(0))
     return compose(grid, frames[today], predicted, reached, days_since_observation(frames, manifest.window), seen)

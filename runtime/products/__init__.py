@@ -63,7 +63,9 @@ PRODUCTS = {
         Product(
             "imerg",
             "IMERG",
-            re.compile(r"^3B-DAY(?:-(?P<run>[EL]))?\.MS\.MRG\.3IMERG\.(?P<date>\d{8})-S\d{6}-E\d{6}\.V\d\d[A-Z]?\.nc4?$"),
+            re.compile(
+                r"^3B-DAY(?:-(?P<run>[EL]))?\.MS\.MRG\.3IMERG\.(?P<date>\d{8})-S\d{6}-E\d{6}\.V\d\d[A-Z]?\.nc4?$"
+            ),
         ),
     )
 }

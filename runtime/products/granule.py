@@ -56,7 +56,9 @@ def variable(dataset: Dataset, path: Path, *names: str) -> Any:
         if name in dataset.variables:
             return dataset.variables[name]
     have = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
-    raise InputRefused(f"{path}: has no variable {' or '.join(names)} (it has {have}); check the feed's product and band")
+    raise InputRefused(
+        f"{path}: has no variable {' or '.join(names)} (it has {have}); check the feed's product and band"
+    )
 
 
 def positions(
@@ -78,8 +80,9 @@ def positions(
     if period:
         have = (have + period / 2) % period - period / 2
     order = np.argsort(have)
-    found = order[np.searchsorted(have[order], want - 0.01).clip(max=have.size - 1)] if have.size else None
-    if found is None or np.abs(have[found] - want).max() > 0.01:
+    nearest = np.searchsorted(have[order], want - 0.01).clip(max=max(0, have.size - 1))
+    found = np.asarray(order[nearest] if have.size else [])
+    if not found.size or np.abs(have[found] - want).max() > 0.01:
         span = f"{have.size} cells from {have.min():g} to {have.max():g}" if have.size else "no cells"
         raise InputRefused(
             f"{path}: wrong grid: its {axis} has {span}, wanted {want.size} cells from {want.min():g} to {want.max():g}; "

@@ -47,14 +47,14 @@ def edges(centres: NDArray[np.floating[Any]], path: Path, axis: str) -> NDArray[
     centres = np.asarray(centres, np.float64)
     steps = np.diff(centres)
     if not steps.size or steps.min() <= 0 or np.ptp(steps) > 1e-3:
-        raise InputRefused(f"{path}: wrong grid: its {axis} is not evenly spaced and ascending; check the feed's product")
+        raise InputRefused(
+            f"{path}: wrong grid: its {axis} is not evenly spaced and ascending; check the feed's product"
+        )
     step = (centres[-1] - centres[0]) / steps.size
-    return centres[0] + step * (np.arange(centres.size + 1) - 0.5)
+    return np.asarray(centres[0] + step * (np.arange(centres.size + 1) - 0.5))
 
 
-def regrid(
-    values: Floats, lat_edges: NDArray[np.float64], lon_edges: NDArray[np.float64], grid: Grid
-) -> Floats:
+def regrid(values: Floats, lat_edges: NDArray[np.float64], lon_edges: NDArray[np.float64], grid: Grid) -> Floats:
     """Average a finer field over the grid's cells, weighted by the area that overlaps.
 
     Parameters
@@ -115,14 +115,9 @@ def read(path: Path, date: dt.date, grid: Grid) -> Floats:
         raw = np.asarray(source[0], np.float32)
         estimated = (raw != np.float32(getattr(source, "_FillValue", -9999.9))) & (np.asarray(count[0]) > 0)
         values = np.where(estimated, raw, np.float32(np.nan)).T
-    if not estimated.any():
-        raise InputRefused(f"{path}: no cell has an estimate ({source_count(path)} is 0 everywhere); {FETCH_AGAIN}")
+        if not estimated.any():
+            raise InputRefused(f"{path}: no cell has an estimate ({count.name} is 0 everywhere); {FETCH_AGAIN}")
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low < 0.0 or high > MAX_DAILY:
         raise InputRefused(f"{path}: precipitation reaches from {low:g} to {high:g} mm/day; {FETCH_AGAIN}")
     return regrid(values, lat, lon, grid)
-
-
-def source_count(path: Path) -> str:
-    """Return the name of the count variable for a message: V06 files call it differently."""
-    return "precipitationCal_cnt" if "V06" in path.name else "precipitation_cnt"

@@ -1,6 +1,7 @@
 """LPRM Level 3 soil moisture: AMSR2 v001, AMSR-E v002, WindSat.
 
-Product documents: GES DISC ``LPRM_AMSR2_A|D_SOILM3`` v001, ``LPRM_AMSRE_A|D_SOILM3`` v002, ``LPRM_WINDSAT_DY|NT_SOILM3``.
+Product documents: GES DISC ``LPRM_AMSR2_A|D_SOILM3`` v001, ``LPRM_AMSRE_A|D_SOILM3`` v002 and
+``LPRM_WINDSAT_DY|NT_SOILM3``.
 """
 
 from __future__ import annotations
@@ -17,11 +18,6 @@ from runtime.products.granule import FETCH_AGAIN, open_granule, positions, varia
 _SCAN_EPOCH = dt.datetime(1993, 1, 1)
 
 
-def variable_names(band: str) -> tuple[str, ...]:
-    """Return the variable of a band, newest product's name first; WindSat and early files name single bands plainly."""
-    return (f"soil_moisture_{band}", f"sm_{band}")
-
-
 def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
     """Read one day of one band.
 
@@ -34,12 +30,15 @@ def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
     InputRefused
         Not NetCDF, cut short, another grid, another day, no such band, values beyond 0..100 %, or nothing observed.
     """
+    name = f"soil_moisture_{band}"
     with open_granule(path) as file:
-        source = variable(file, path, *variable_names(band))
-        names = [name.lower() for name in source.dimensions]
-        axes = {name: names.index(name) for name in names}
+        source = variable(file, path, name)
+        dimensions = [dimension.lower() for dimension in source.dimensions]
+        axes = {dimension: dimensions.index(dimension) for dimension in dimensions}
         if sorted(axes) not in (["latitude", "longitude"], ["lat", "lon"]):
-            raise InputRefused(f"{path}: {source.name} has dimensions {source.dimensions}, wanted longitude and latitude")
+            raise InputRefused(
+                f"{path}: {source.name} has dimensions {source.dimensions}, wanted longitude and latitude"
+            )
         lat_axis, lon_axis = (next(axes[n] for n in axes if n.startswith(p)) for p in ("lat", "lon"))
         rows = positions(file[source.dimensions[lat_axis]][:], grid.latitudes, path, "latitude")
         cols = positions(file[source.dimensions[lon_axis]][:], grid.longitudes, path, "longitude", 360.0)
@@ -52,19 +51,14 @@ def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
         unit = 0.01 if getattr(source, "units", "percent") in ("percent", "%") else 1.0
         values = np.where(field == fill, np.nan, (field * scale + offset) * unit).astype(np.float32)
     if np.isnan(values).all():
-        raise InputRefused(f"{path}: {source_name(band)} is all fill, no cell was observed; {FETCH_AGAIN}, or reject it")
+        raise InputRefused(f"{path}: {name} is all fill, no cell was observed; {FETCH_AGAIN}, or reject it")
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low < 0.0 or high > 1.0:
         raise InputRefused(
-            f"{path}: {source_name(band)} reaches from {low * 100:g} to {high * 100:g} percent, wanted 0 to 100; "
+            f"{path}: {name} reaches from {low * 100:g} to {high * 100:g} percent, wanted 0 to 100; "
             f"{FETCH_AGAIN}, or check whether the product has changed its units"
         )
     return values
-
-
-def source_name(band: str) -> str:
-    """Return the name a message uses for a band."""
-    return variable_names(band)[0]
 
 
 def _check_date(file: object, path: Path, date: dt.date) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from netCDF4 import Dataset
@@ -62,9 +62,9 @@ def write_lprm(folder: Path, day: WorldDay, grid: Grid) -> Path:
     return path
 
 
-def _put(file: Dataset, name: str, values: NDArray[np.generic], fill: float, attributes: dict[str, object]) -> None:
+def _put(file: Dataset, name: str, values: NDArray[Any], fill: float, attributes: dict[str, object]) -> None:
     variable = file.createVariable(
-        name, values.dtype, ("Longitude", "Latitude"), compression="zlib", complevel=1, fill_value=fill
+        name, values.dtype.str[1:], ("Longitude", "Latitude"), compression="zlib", complevel=1, fill_value=fill
     )
     variable.setncatts(attributes)
     variable.set_auto_maskandscale(False)

@@ -113,7 +113,7 @@ class World:
     def _temperature(self, date: dt.date) -> Doubles:
         latitude = np.radians(self.grid.latitudes)[:, None]
         mean = 304 - 42 * np.sin(latitude) ** 2 + 16 * self._season(date) * np.sin(latitude)
-        return mean - 6 * (self.wetness - 0.5)
+        return np.asarray(mean - 6 * (self.wetness - 0.5))
 
     def _observe(self, rng: np.random.Generator, soil: Doubles, temperature: Doubles, date: dt.date) -> Floats:
         noise = self.retrieval_noise * rng.standard_normal(self.grid.shape)

@@ -5,6 +5,7 @@ Where the paper leaves room, ``docs/decisions/002-lstm-cnn-reading.md`` says how
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -46,7 +47,7 @@ class LSTMCNNConfig:
 
 
 def _stack(maps: list[int]) -> nn.ModuleList:
-    return nn.ModuleList(PartialConv(i, o, padding=(1, 1)) for i, o in zip(maps[:-1], maps[1:], strict=True))
+    return nn.ModuleList(PartialConv(i, o, padding=(1, 1)) for i, o in itertools.pairwise(maps))
 
 
 class LSTMCNN(nn.Module):
@@ -116,7 +117,7 @@ class LSTMCNN(nn.Module):
         c = forget * c + write * candidate * rain
         h = torch.tanh(show * c)
 
-        x = self.from_memory(h).unflatten(1, (config.fc_maps, config.tile, config.tile)) * land
+        x = self.from_memory(h).reshape(-1, config.fc_maps, config.tile, config.tile) * land
         valid = land
         for layer in self.decoder:
             x, valid = layer(x, valid, land)

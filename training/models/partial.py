@@ -32,6 +32,7 @@ class PartialConv(nn.Module):
         self.window = float(3 ** len(padding))
         self.weight = nn.Parameter(torch.empty(out_maps, in_maps, *kernel))
         self.bias = nn.Parameter(torch.zeros(out_maps))
+        self.ones: Tensor
         self.register_buffer("ones", torch.ones(1, 1, *kernel), persistent=False)
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
@@ -43,11 +44,9 @@ class PartialConv(nn.Module):
         time, *space = self.padding
         x = F.pad(x, (0, 0, 0, 0, time, time)).transpose(1, 2)
         tiles, frames = x.shape[0], x.shape[1] - 2
-        total = sum(
-            F.conv2d(x[:, k : k + frames].flatten(0, 1), weight[:, :, k], padding=space) for k in range(3)
-        )
-        assert isinstance(total, Tensor)
-        return total.unflatten(0, (tiles, frames)).transpose(1, 2)
+        parts = [F.conv2d(x[:, k : k + frames].flatten(0, 1), weight[:, :, k], padding=space) for k in range(3)]
+        total: Tensor = parts[0] + parts[1] + parts[2]
+        return total.reshape(tiles, frames, *total.shape[1:]).transpose(1, 2)
 
     def forward(self, x: Tensor, mask: Tensor, land: Tensor) -> tuple[Tensor, Tensor]:
         """Convolve the valid cells and update the mask.

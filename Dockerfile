@@ -1,0 +1,53 @@
+# CPU:  docker build --target cpu -t seamless-sm .
+# GPU:  docker build --target gpu -t seamless-sm:gpu .
+# Run:  docker run -v /srv/sm:/data seamless-sm                       (the daily service)
+#       docker run -v /srv/sm:/data seamless-sm runtime fill --date today
+# The configuration is /data/seamless-sm.toml; `runtime init /data/seamless-sm.toml` writes one.
+
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+ARG CUDA_IMAGE=nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04
+
+FROM ${PYTHON_IMAGE} AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY runtime runtime
+COPY service service
+COPY training training
+COPY export export
+RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
+
+FROM ${PYTHON_IMAGE} AS cpu
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir "$(echo /wheels/*.whl)[cpu,service]" \
+    && useradd --create-home --uid 10001 seamless \
+    && install -d -o seamless /data/archive /data/state /data/inbox
+ENV SEAMLESS_SM__ARCHIVE__PATH=/data/archive \
+    SEAMLESS_SM__PATHS__STATE=/data/state \
+    SEAMLESS_SM__PATHS__INBOX=/data/inbox \
+    PYTHONUNBUFFERED=1
+WORKDIR /data
+USER 10001
+VOLUME ["/data/archive", "/data/state", "/data/inbox"]
+HEALTHCHECK --interval=10m --timeout=30s --start-period=1m CMD ["runtime", "status"]
+CMD ["python", "-m", "service"]
+
+FROM ${CUDA_IMAGE} AS gpu
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install --yes --no-install-recommends python3 python3-venv \
+    && rm -rf /var/lib/apt/lists/* \
+    && python3 -m venv /opt/venv
+ENV PATH=/opt/venv/bin:$PATH
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
+    pip install --no-cache-dir "$(echo /wheels/*.whl)[gpu,service]" \
+    && useradd --create-home --uid 10001 seamless \
+    && install -d -o seamless /data/archive /data/state /data/inbox
+ENV SEAMLESS_SM__ARCHIVE__PATH=/data/archive \
+    SEAMLESS_SM__PATHS__STATE=/data/state \
+    SEAMLESS_SM__PATHS__INBOX=/data/inbox \
+    PYTHONUNBUFFERED=1
+WORKDIR /data
+USER 10001
+VOLUME ["/data/archive", "/data/state", "/data/inbox"]
+HEALTHCHECK --interval=10m --timeout=30s --start-period=1m CMD ["runtime", "status"]
+CMD ["python", "-m", "service"]

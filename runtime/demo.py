@@ -1,0 +1,174 @@
+"""The main job on a made-up world: make it, hide a part of what was observed, fill, and compare with simple fillers."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+from netCDF4 import Dataset
+from rich.console import Console
+from rich.table import Table
+
+from runtime import bundle as bundles
+from runtime import config, job, show
+from runtime.archive import LAYOUTS
+from runtime.archive.publish import writing
+from runtime.errors import UsageError
+from runtime.fill.window import days_since_observation
+from runtime.grid import Bools, Floats, Grid
+from runtime.progress import reporter
+from runtime.synthetic.files import write_imerg, write_lprm
+from runtime.synthetic.world import World
+
+START = dt.date(2020, 4, 1)
+BOX = (-20.0, -36.0, 60.0, 72.0)
+"""Europe, Africa and the Near East: a quarter of the globe's land."""
+
+_CONFIG = """\
+[archive]
+path = "archive-{bundle}"
+start = {start}
+
+[grid]
+box = [{box}]
+
+[model]
+bundle = "{bundle}"
+
+[[feeds.soil_moisture]]
+path = "incoming/lprm"
+band = "x"
+
+[feeds.precipitation]
+kind = "folder"
+path = "incoming/imerg"
+"""
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well one filler met the hidden observations."""
+
+    filler: str
+    r: float
+    rmse: float
+    mae: float
+    n: int
+
+
+def hidden_strips(grid: Grid, day: int, rng: np.random.Generator) -> Bools:
+    """Return slanted strips that hide about 30 % of a day, as the gaps between swaths would."""
+    rows, cols = np.mgrid[: grid.shape[0], : grid.shape[1]]
+    period, slant = 60, rng.uniform(-0.4, 0.4)
+    phase = rng.uniform(0, period) + 17 * day
+    return np.asarray((cols + slant * rows + phase) % period < 0.3 * period)
+
+
+def simple_fillers(frames: Floats, window: tuple[int, ...]) -> dict[str, Floats]:
+    """Return what a careful person would fill with by hand.
+
+    Parameters
+    ----------
+    frames : (T, rows, cols), m3 m-3, NaN for a gap, in the order of `window`
+    """
+
+    def mean(stack: Floats) -> Floats:
+        count = (~np.isnan(stack)).sum(0)
+        return np.where(count, np.nansum(stack, 0) / np.maximum(count, 1), np.nan).astype(np.float32)
+
+    past = frames[[offset < 0 for offset in window]]
+    since = days_since_observation(past, tuple(offset for offset in window if offset < 0))
+    index = np.where(since > 0, len(past) - since, 0)
+    last = np.take_along_axis(past, index[None].astype(np.intp), 0)[0]
+    return {"mean of nine days": mean(frames), "mean of past four days": mean(past), "last value": last}
+
+
+def score(fillers: dict[str, list[Floats]], truth: list[Floats]) -> list[Score]:
+    """Score every filler on the hidden cells where all of them have a value, best first.
+
+    Parameters
+    ----------
+    fillers : per filler, one field a day, m3 m-3
+    truth : one field a day, NaN everywhere but on hidden observed cells
+    """
+    actual = np.stack(truth)
+    stacks = {name: np.stack(fields) for name, fields in fillers.items()}
+    common = np.isfinite(actual) & np.all([np.isfinite(s) for s in stacks.values()], axis=0)
+    scores = []
+    for name, stack in stacks.items():
+        error = stack[common].astype(float) - actual[common]
+        r = float(np.corrcoef(stack[common], actual[common])[0, 1])
+        scores.append(Score(name, r, float(np.sqrt((error**2).mean())), float(np.abs(error).mean()), int(common.sum())))
+    return sorted(scores, key=lambda s: s.rmse)
+
+
+def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Grid | None = None) -> list[Score]:
+    """Make `days` days in `folder`, fill them with the shipped bundles, print scores and draw a day.
+
+    Raises
+    ------
+    UsageError
+        `folder` is not empty.
+    """
+    console = Console()
+    if folder.exists() and any(folder.iterdir()):
+        raise UsageError(f"{folder} is not empty; choose another --folder or delete it")
+    grid = grid or Grid.globe().box(*BOX)
+    west, south = grid.west, grid.north - grid.step * grid.shape[0]
+    box = (west, south, west + grid.step * grid.shape[1], grid.north)
+    rng = np.random.default_rng(seed)
+    seen: list[Floats] = []
+    truth: list[Floats] = []
+    console.print(f"making {days} days of a world in {folder} ...")
+    with writing(folder):
+        for index, day in enumerate(World(grid, seed).days(START, days)):
+            hide = hidden_strips(grid, index, rng)
+            shown = replace(day, observed=np.where(hide, np.float32(np.nan), day.observed))
+            write_lprm(folder / "incoming" / "lprm", shown, grid)
+            write_imerg(folder / "incoming" / "imerg", day.date, day.rain, grid)
+            seen.append(shown.observed)
+            truth.append(np.where(hide & grid.land, day.observed, np.float32(np.nan)))
+
+    last = START + dt.timedelta(days - 1)
+    fillers: dict[str, list[Floats]] = {}
+    chosen = list(names) or bundles.shipped()
+    for name in chosen:
+        file = folder / f"{name}.toml"
+        file.write_text(_CONFIG.format(bundle=name, start=START, box=", ".join(f"{edge:g}" for edge in box)))
+        settings = config.load(file, environment={})
+        console.print(f"filling with {name} ...")
+        with reporter(quiet=False) as report:
+            job.fill(
+                settings, job.Range(START, last), last, say=report.say, on_plan=report.on_plan, on_day=report.on_day
+            )
+        fillers[name] = [_filled(settings, START + dt.timedelta(n)) for n in range(days)]
+        show.draw(settings, START + dt.timedelta(days // 2), folder / f"{name}.png")
+
+    window = tuple(range(-4, 5))
+    nothing = np.full(grid.shape, np.nan, np.float32)
+    for index in range(days):
+        frames = np.stack([seen[index + k] if 0 <= index + k < days else nothing for k in window])
+        for name, field in simple_fillers(frames, window).items():
+            fillers.setdefault(name, []).append(field)
+    scores = score(fillers, truth)
+    table = Table(title=f"Hidden observations, {scores[0].n} cells of {days} days (m³ m⁻³)", title_justify="left")
+    for column in ("filler", "R", "RMSE", "MAE"):
+        table.add_column(column, justify="left" if column == "filler" else "right")
+    for s in scores:
+        table.add_row(s.filler, f"{s.r:.3f}", f"{s.rmse:.4f}", f"{s.mae:.4f}")
+    console.print(table)
+    console.print(
+        f"pictures: {', '.join(str(folder / f'{name}.png') for name in chosen)}\n"
+        f"archives: open {folder}/archive-*/2020/*.nc with xarray; "
+        f"ask `runtime status --config {folder / chosen[0]}.toml`"
+    )
+    return scores
+
+
+def _filled(settings: config.Config, date: dt.date) -> Floats:
+    path = settings.archive.path / LAYOUTS[settings.archive.layout].relative_path(date)
+    with Dataset(path) as file:
+        return np.ma.filled(np.ma.asarray(file["soil_moisture"][0], np.float32), np.nan)
