@@ -63,7 +63,7 @@ class Archivist:
             accepted = bundle.manifest
             if feed.product not in accepted.products or feed.band not in accepted.bands:
                 raise BundleError(
-                    f"bundle {accepted.name} accepts {', '.join(accepted.products)} in band {', '.join(accepted.bands)}, "
+                    f"bundle {accepted.name} accepts {', '.join(accepted.products)}, band {', '.join(accepted.bands)}, "
                     f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
                 )
         grid = config.make_grid()

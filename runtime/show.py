@@ -28,7 +28,9 @@ def _read(config: Config, date: dt.date) -> tuple[NDArray[np.float64], ...] | No
         return None
     *names, unit = _VARIABLES[layout]
     with Dataset(path) as file:
-        fields = [np.asarray(np.ma.filled(np.ma.asarray(file[name][:], float).squeeze(), np.nan)) for name in names]
+        fields: list[NDArray[np.float64]] = [
+            np.asarray(np.ma.filled(np.ma.asarray(file[name][:], float).squeeze(), np.nan)) for name in names
+        ]
     return fields[0], fields[1], fields[2] * unit, fields[3] * unit
 
 

@@ -85,7 +85,7 @@ def positions(
     if not found.size or np.abs(have[found] - want).max() > 0.01:
         span = f"{have.size} cells from {have.min():g} to {have.max():g}" if have.size else "no cells"
         raise InputRefused(
-            f"{path}: wrong grid: its {axis} has {span}, wanted {want.size} cells from {want.min():g} to {want.max():g}; "
+            f"{path}: wrong grid: its {axis} has {span}, wanted {want.size} from {want.min():g} to {want.max():g}; "
             "check the feed's product, or set grid.box to the region the files cover"
         )
     return found

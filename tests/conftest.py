@@ -1,0 +1,173 @@
+"""What the tests share: a small region, a made-up fortnight as files, and archives on it."""
+
+from __future__ import annotations
+
+import datetime as dt
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pytest
+from click.testing import Result
+from typer.testing import CliRunner
+
+from runtime import config, job
+from runtime.cli import app
+from runtime.config import Config
+from runtime.grid import Grid
+from runtime.synthetic.files import write_imerg, write_lprm
+from runtime.synthetic.world import World, WorldDay
+
+BOX = (-10.0, 35.0, 10.0, 50.0)
+START = dt.date(2020, 4, 1)
+DAYS = 14
+
+
+@pytest.fixture(scope="session")
+def data() -> Path:
+    """The folder of real inputs, or a loud skip."""
+    folder = Path(os.environ.get("SEAMLESS_SM_DATA", Path(__file__).parents[2] / "shared" / "data"))
+    if not (folder / "lprm_april2015_x").is_dir():
+        pytest.skip(f"REAL DATA NOT TESTED: {folder} is not there; set SEAMLESS_SM_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def globe() -> Grid:
+    return Grid.globe()
+
+
+@pytest.fixture(scope="session")
+def grid(globe: Grid) -> Grid:
+    """France and Spain: 60 x 80 cells."""
+    return globe.box(*BOX)
+
+
+@pytest.fixture(scope="session")
+def world_days(grid: Grid) -> list[WorldDay]:
+    return list(World(grid, seed=7).days(START, DAYS))
+
+
+@pytest.fixture(scope="session")
+def fortnight(tmp_path_factory: pytest.TempPathFactory, grid: Grid, world_days: list[WorldDay]) -> Path:
+    """The files of a fortnight; read only, see `Site.bring`."""
+    folder = tmp_path_factory.mktemp("fortnight")
+    for day in world_days:
+        write_lprm(folder / "lprm", day, grid)
+        write_imerg(folder / "imerg", day.date, day.rain, grid)
+    return folder
+
+
+@dataclass
+class Site:
+    """An archive under test: its configuration, its feeds, and what is done to it."""
+
+    folder: Path
+    source: Path
+    bundle: str
+    today: dt.date = START + dt.timedelta(DAYS - 1)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "seamless-sm.toml"
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "archive"
+
+    def lprm(self, day: int) -> Path:
+        return next((self.folder / "incoming" / "lprm").glob(f"*_{START + dt.timedelta(day):%Y%m%d}*"))
+
+    def imerg(self, day: int) -> Path:
+        return next((self.folder / "incoming" / "imerg").glob(f"*.{START + dt.timedelta(day):%Y%m%d}-*"))
+
+    def bring(self, first: int = 0, last: int = DAYS - 1) -> None:
+        """Let the files of some days arrive."""
+        for kind in ("lprm", "imerg"):
+            (self.folder / "incoming" / kind).mkdir(parents=True, exist_ok=True)
+            for number in range(first, last + 1):
+                stamp = f"{START + dt.timedelta(number):%Y%m%d}"
+                for file in (self.source / kind).glob(f"*{stamp}*"):
+                    (self.folder / "incoming" / kind / file.name).write_bytes(file.read_bytes())
+
+    def config(self, *overrides: str) -> Config:
+        return config.load(self.file, overrides, environment={})
+
+    def fill(self, first: int | None = None, last: int | None = None, *overrides: str) -> job.Outcome:
+        wanted = job.Range() if first is None else job.Range(self.date(first), self.date(first if last is None else last))
+        self.said: list[str] = []
+        return job.fill(self.config(*overrides), wanted, self.today, say=self.said.append)
+
+    @staticmethod
+    def date(day: int) -> dt.date:
+        return START + dt.timedelta(day)
+
+    def day_file(self, day: int) -> Path:
+        date = self.date(day)
+        return self.archive / f"{date:%Y}" / f"seamless_sm_{date:%Y%m%d}.nc"
+
+    def published(self) -> dict[str, bytes]:
+        """Every published file's bytes, by name."""
+        return {p.name: p.read_bytes() for p in sorted(self.archive.glob("[0-9]*/*.nc"))}
+
+    def snapshots(self) -> dict[str, bytes]:
+        return {p.name: p.read_bytes() for p in sorted((self.archive / ".state").glob("*/*"))}
+
+
+MakeSite = Callable[..., Site]
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, fortnight: Path) -> MakeSite:
+    """Return a function that makes a site with a shipped bundle and, unless told otherwise, all files there."""
+
+    def make(bundle: str = "sgdsm1-amsr2-x", name: str = "site", arrived: bool = True) -> Site:
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "seamless-sm.toml").write_text(
+            f'[archive]\nstart = {START}\n[grid]\nbox = {list(BOX)}\n[model]\nbundle = "{bundle}"\n'
+            '[[feeds.soil_moisture]]\nband = "x"\n[feeds.precipitation]\nkind = "folder"\n'
+        )
+        site = Site(folder, fortnight, bundle)
+        if arrived:
+            site.bring()
+        else:
+            for kind in ("lprm", "imerg"):
+                (folder / "incoming" / kind).mkdir(parents=True)
+        return site
+
+    return make
+
+
+@pytest.fixture
+def window_site(make_site: MakeSite) -> Site:
+    return make_site("sgdsm1-amsr2-x")
+
+
+@pytest.fixture
+def recurrent_site(make_site: MakeSite) -> Site:
+    return make_site("sgdsm2-amsr2-x")
+
+
+Runtime = Callable[..., Result]
+
+
+@pytest.fixture
+def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
+    """Return a function that calls the command line; the fortnight's last day is today."""
+    monkeypatch.setattr("runtime.cli._today", lambda: START + dt.timedelta(DAYS - 1))
+
+    def call(*arguments: str | Path) -> Result:
+        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        if result.exception and not isinstance(result.exception, SystemExit):
+            raise result.exception
+        return result
+
+    return call
+
+
+@pytest.fixture
+def rng() -> np.random.Generator:
+    return np.random.default_rng(0)

@@ -1,0 +1,150 @@
+"""The window kind on a real ONNX graph with random weights: tiling must not show."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from export.onnx import export_bundle
+from runtime.bundle import Bundle
+from runtime.engines.ort import OrtEngine
+from runtime.fill import NEVER, Flag, window
+from runtime.grid import Floats, Grid
+from runtime.products import lprm
+from runtime.tiles import Tiling
+from tests.conftest import Site
+from training.checkpoint import Checkpoint
+from training.models import STPCNNConfig, build
+from training.presets import Preset, load
+
+
+@pytest.fixture(scope="module")
+def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A random STPCNN of five layers."""
+    torch.manual_seed(3)
+    preset = Preset(STPCNNConfig(layers=5, maps=6), tile_core=16, batch=3)
+    return export_bundle(Checkpoint(build(preset.model), preset), tmp_path_factory.mktemp("b") / "small")[0]
+
+
+@pytest.fixture(scope="module")
+def ring() -> tuple[Grid, Floats]:
+    """A coarse globe, 36 x 72, with land across the dateline and at both poles, and nine days of swath-like gaps."""
+    rng = np.random.default_rng(11)
+    land = rng.random((36, 72)) < 0.8
+    land[:3], land[-3:], land[:, :3], land[:, -3:] = True, True, True, True
+    grid = Grid(90, -180, land, 5.0)
+    frames = rng.uniform(0.02, 0.6, (9, 36, 72)).astype(np.float32)
+    for day, frame in enumerate(frames):
+        frame[:, (np.arange(72) + 13 * day) % 24 < 14] = np.nan
+        frame[~land] = np.nan
+    frames[:, 10:24, 20:40] = np.nan
+    return grid, frames
+
+
+def _spread(filled: Floats, reached: Floats) -> float:
+    spread = float(filled[reached > 0].std())
+    assert spread > 0.01, "a constant output would pass any comparison"
+    return spread
+
+
+@pytest.mark.parametrize("core", [7, 16, 25, (36, 24), (20, 72)])
+def test_tiles_equal_one_pass_across_the_dateline(
+    core: int | tuple[int, int], small_bundle: Bundle, ring: tuple[Grid, Floats]
+) -> None:
+    grid, frames = ring
+    engine = OrtEngine(small_bundle.graph)
+    whole, whole_reached = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
+    tiled, reached = window.predict(engine, small_bundle.manifest, grid, frames, core=core)
+    gaps = grid.land & np.isnan(frames[4])
+    np.testing.assert_array_equal(whole_reached[gaps], reached[gaps])
+    here = gaps & (reached > 0)
+    assert here[:, [0, -1]].any(), "the comparison must cross the dateline"
+    assert np.abs(whole - tiled)[here].max() <= 1e-5 * _spread(whole, whole_reached)
+
+
+def test_turning_the_globe_turns_the_result(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
+    grid, frames = ring
+    turned = Grid(90, -180, np.roll(grid.land, 31, 1), 5.0)
+    engine = OrtEngine(small_bundle.graph)
+    straight, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
+    rolled, _ = window.predict(engine, small_bundle.manifest, turned, np.roll(frames, 31, 2), core=grid.shape)
+    np.testing.assert_allclose(np.roll(straight, 31, 1), rolled, atol=1e-5)
+
+
+def test_what_is_reached_is_what_dilation_over_land_reaches(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
+    """Equation 3, five times: a value rests on data that is at most five steps over land away."""
+    grid, frames = ring
+    _, reached = window.predict(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, core=grid.shape)
+    mask = ~np.isnan(frames)
+    for _ in range(5):
+        grown = np.zeros_like(mask)
+        padded = np.pad(mask, ((1, 1), (1, 1), (0, 0)))
+        for d in range(3):
+            for r in range(3):
+                for c in (-1, 0, 1):
+                    grown |= np.roll(padded, c, 2)[d : d + 9, r : r + 36]
+        mask = grown & grid.land
+    np.testing.assert_array_equal(reached > 0, mask[4])
+    assert (grid.land & ~mask[4]).any(), "the hole in the middle is too wide to be reached"
+
+
+def test_flags_days_and_observed_cells(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
+    grid, frames = ring
+    frames = frames.copy()
+    sea = np.argwhere(~grid.land)[0]
+    frames[4, sea[0], sea[1]] = 0.33
+    filled = window.fill(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames)
+    seen = ~np.isnan(frames[4])
+    np.testing.assert_array_equal(filled.soil_moisture[seen], frames[4][seen])
+    assert filled.flag[tuple(sea)] == Flag.OBSERVED_OFF_LAND_MASK
+    assert (filled.flag[seen & grid.land] == Flag.OBSERVED).all()
+    assert (filled.flag[~seen & ~grid.land] == Flag.NOT_LAND).all()
+    elsewhere = (~np.isnan(np.delete(frames, 4, 0))).any(0)
+    gap = grid.land & ~seen
+    assert set(filled.flag[gap & elsewhere]) == {Flag.FILLED_FROM_OTHER_DAYS}
+    assert set(filled.flag[gap & ~elsewhere]) == {Flag.FILLED_FROM_NEIGHBOURS, Flag.NOT_REACHED}
+    np.testing.assert_array_equal(np.isnan(filled.soil_moisture[gap]), filled.flag[gap] == Flag.NOT_REACHED)
+    assert np.isnan(filled.soil_moisture[~seen & ~grid.land]).all()
+    assert np.nanmin(filled.soil_moisture) >= 0
+    assert np.nanmax(filled.soil_moisture) <= 1
+    since = filled.days_since_observation
+    assert (since[seen] == 0).all()
+    only_future = gap & np.isnan(frames[:5]).all(0)
+    assert only_future.any()
+    assert (since[only_future] == NEVER).all()
+    yesterday = gap & ~np.isnan(frames[3])
+    assert (since[yesterday] == 1).all()
+
+
+def test_tiles_without_a_gap_are_not_run(small_bundle: Bundle) -> None:
+    grid = Grid(90, -180, np.ones((32, 64), bool), 5.625)
+    frames = np.full((9, 32, 64), 0.2, np.float32)
+    frames[4, 20, 40] = np.nan
+    calls: list[int] = []
+    window.predict(
+        OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, progress=lambda done, of: calls.append(of)
+    )
+    assert calls == [1]
+    assert len(Tiling.of(grid, 16, 5).tiles(grid.land)) == 8
+
+
+@pytest.mark.slow
+def test_tiles_equal_one_pass_on_a_real_globe(data: Path, globe: Grid, tmp_path: Path) -> None:
+    """Tile cores 40, 96, 160 and the whole globe at once, real gaps, a random compact network."""
+    torch.manual_seed(0)
+    preset = load("stpcnn-compact")
+    bundle, _ = export_bundle(Checkpoint(build(preset.model), preset), tmp_path / "b")
+    files = sorted((data / "lprm_april2015_x").glob("*.nc4"))[7:16]
+    days = [lprm.read(f, Site.date(0).replace(2015, 4, 8 + n), globe, "x") for n, f in enumerate(files)]
+    frames = np.stack(days)
+    engine = OrtEngine(bundle.graph)
+    whole, whole_reached = window.predict(engine, bundle.manifest, globe, frames, core=globe.shape)
+    spread = _spread(whole, whole_reached)
+    here = globe.land & np.isnan(frames[4]) & (whole_reached > 0)
+    for core in (40, 96, 160):
+        tiled, reached = window.predict(engine, bundle.manifest, globe, frames, core=core)
+        np.testing.assert_array_equal(reached[here], whole_reached[here])
+        worst = np.abs(whole - tiled)[here].max() / spread
+        print(f"core {core}: largest difference {worst:.1e} of the spread {spread:.3f}")
+        assert worst <= 1e-5

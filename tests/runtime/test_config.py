@@ -1,0 +1,90 @@
+from pathlib import Path
+
+import pytest
+
+from runtime import config
+from runtime.errors import ConfigError
+from runtime.template import TEMPLATE
+
+
+def _write(tmp_path: Path, text: str) -> Path:
+    file = tmp_path / "c.toml"
+    file.write_text(text)
+    return file
+
+
+def test_the_template_is_the_defaults(tmp_path: Path) -> None:
+    written, none = config.load(_write(tmp_path, TEMPLATE), environment={}), config.load(environment={})
+    assert written.model == none.model
+    assert written.policy == none.policy
+    assert written.feeds.soil_moisture[0].model_dump(exclude={"path"}) == none.feeds.soil_moisture[0].model_dump(
+        exclude={"path"}
+    )
+
+
+def test_set_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
+    file = _write(tmp_path, "[policy]\nmax_lag_days = 1\nmax_outage_days = 1\nmax_refill_days = 1\n")
+    environment = {"SEAMLESS_SM__POLICY__MAX_LAG_DAYS": "2", "SEAMLESS_SM__POLICY__MAX_OUTAGE_DAYS": "2"}
+    policy = config.load(file, ["policy.max_lag_days=3"], environment).policy
+    assert (policy.max_lag_days, policy.max_outage_days, policy.max_refill_days) == (3, 2, 1)
+
+
+def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
+    settings = config.load(_write(tmp_path, '[archive]\npath = "a"\n'), environment={})
+    assert settings.archive.path == tmp_path / "a"
+    assert settings.state_path == tmp_path / "a" / ".state"
+    assert settings.feeds.soil_moisture[0].path == str(tmp_path / "incoming/lprm")
+
+
+def test_urls_are_left_alone(tmp_path: Path) -> None:
+    settings = config.load(None, ["feeds.soil_moisture.0.path=s3://bucket/lprm"], {})
+    assert settings.feeds.soil_moisture[0].path == "s3://bucket/lprm"
+
+
+def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
+    text = '[[feeds.soil_moisture]]\nproduct = "lprm-amsre"\nto = 2011-10-04\n[[feeds.soil_moisture]]\nband = "c1"\n'
+    settings = config.load(_write(tmp_path, text), ["feeds.soil_moisture.1.from=2012-07-03"], {})
+    assert str(settings.feeds.soil_moisture[1].first) == "2012-07-03"
+    assert str(settings.feeds.soil_moisture[0].last) == "2011-10-04"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[archive]\npaht = 'x'\n", "unknown key archive.paht; valid in archive: path, layout, start"),
+        ("[modle]\n", "unknown key modle; valid in the file: archive, paths, grid, model, feeds, policy, service"),
+        ("[[feeds.soil_moisture]]\nbnad = 'x'\n", "valid in feeds.soil_moisture.0: kind, path, product, .*from, to"),
+        ("[model]\nengine = 'gpu'\n", "model.engine: .*'auto', 'cpu'"),
+        ("[[feeds.soil_moisture]]\nband = 'c'\n", "lprm-amsr2 has no band 'c'; it has c1, c2, x"),
+        ("[policy]\nmax_lag_days = -1\n", "policy.max_lag_days"),
+        ("archive = [", "not valid TOML"),
+    ],
+)
+def test_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=message) as caught:
+        config.load(_write(tmp_path, text), environment={})
+    assert "c.toml" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        ("model.engine", "--set model.engine: wanted section.key=value"),
+        ("archive.path.deeper=1", "archive.path: .*valid path"),
+        ("feeds.soil_moisture.7.band=x", "feeds.soil_moisture.7.band does not name a single value"),
+    ],
+)
+def test_bad_overrides_are_named(override: str, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        config.load(None, [override], {})
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"nowhere.toml: cannot be read.*runtime init"):
+        config.load(tmp_path / "nowhere.toml", environment={})
+
+
+def test_a_misspelt_environment_key_is_refused() -> None:
+    with pytest.raises(ConfigError, match="unknown key policy.max_lag"):
+        config.load(None, [], {"SEAMLESS_SM__POLICY__MAX_LAG": "2"})

@@ -1,0 +1,322 @@
+"""The job over days: idempotence, replays, late and changed inputs, outages, refusals."""
+
+import datetime as dt
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import xarray
+from netCDF4 import Dataset
+
+from runtime import check
+from runtime.archive.catalog import Catalog
+from runtime.archive.record import Record
+from runtime.errors import StateChainBroken
+from runtime.plan import Action
+from tests.conftest import DAYS, MakeSite, Site
+
+BOTH = pytest.mark.parametrize("bundle", ["sgdsm1-amsr2-x", "sgdsm2-amsr2-x"])
+
+
+def _reasons(site: Site) -> dict[str, str]:
+    with Catalog.open(site.config().catalog_path, read_only=True) as catalog:
+        return {f"{r.date} {r.revision}": r.reason for r in catalog.revisions()}
+
+
+def _whole(site: Site) -> bool:
+    return check.faults(site.config(), lambda items, _: items) == []
+
+
+@BOTH
+def test_a_second_run_changes_no_byte(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle)
+    first = site.fill()
+    assert (len(first.filled), first.exit_code) == (DAYS, 0)
+    before, state = site.published(), site.snapshots()
+    again = site.fill()
+    assert (again.filled, again.exit_code) == ([], 0)
+    assert (site.published(), site.snapshots()) == (before, state)
+    assert _whole(site)
+
+
+@BOTH
+def test_a_lost_day_comes_back_byte_for_byte(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle)
+    site.fill()
+    before, state = site.published(), site.snapshots()
+    site.day_file(DAYS - 1).unlink()
+    for snapshot in (site.archive / ".state").glob(f"*/{site.date(DAYS - 1):%Y%m%d}-*"):
+        snapshot.unlink()
+    assert site.fill(DAYS - 1).filled == [site.date(DAYS - 1)]
+    assert (site.published(), site.snapshots()) == (before, state)
+    assert "published file missing" in _reasons(site).values()
+
+
+def test_lost_snapshots_are_replayed_aloud(recurrent_site: Site) -> None:
+    recurrent_site.fill()
+    before, state = recurrent_site.published(), recurrent_site.snapshots()
+    recurrent_site.day_file(9).unlink()
+    for snapshot in sorted((recurrent_site.archive / ".state").glob("*/*"))[5:9]:
+        snapshot.unlink()
+    recurrent_site.fill(9)
+    assert recurrent_site.said == ["2020-04-10: replaying 4 days from the state of 2020-04-05"]
+    assert (recurrent_site.published(), recurrent_site.snapshots()) == (before, state)
+
+
+@BOTH
+def test_an_altered_file_is_made_again(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle)
+    site.fill(0, 3)
+    before = site.published()
+    with site.day_file(2).open("ab") as file:
+        file.write(b"x")
+    assert not _whole(site)
+    assert site.fill(0, 3).filled == [site.date(2)]
+    assert site.published() == before
+
+
+@BOTH
+@pytest.mark.parametrize("order", [[(0, 13)], [(0, 4), (5, 9), (10, 13)], [(10, 13), (0, 2), (3, 9)]])
+def test_the_order_of_arrival_leaves_no_trace(
+    bundle: str, order: list[tuple[int, int]], make_site: MakeSite
+) -> None:
+    """Everything at once, in time, or the past last: the archive is the same to the byte."""
+    straight = make_site(bundle, "straight")
+    straight.fill()
+    site = make_site(bundle, "late", arrived=False)
+    for first, last in order:
+        site.bring(first, last)
+        site.fill()
+    assert site.published() == straight.published()
+    assert _whole(site)
+
+
+def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite) -> None:
+    site = make_site(arrived=False)
+    site.bring(0, 6)
+    site.fill(0, 6)
+    assert Record.from_file(site.day_file(5)).tier == "provisional"
+    site.bring(7, 7)
+    outcome = site.fill()
+    assert site.date(0) not in outcome.filled
+    assert site.date(5) in outcome.filled
+    assert _reasons(site)["2020-04-06 2"] == "T+2 arrived"
+    site.bring(8, 9)
+    site.fill()
+    assert Record.from_file(site.day_file(5)).tier == "consolidated"
+
+
+def test_a_better_rain_run_re_does_the_day_and_all_after_it(recurrent_site: Site) -> None:
+    late = recurrent_site.imerg(8)
+    early = late.rename(late.with_name(late.name.replace("3B-DAY-L", "3B-DAY-E")))
+    recurrent_site.fill()
+    assert Record.from_file(recurrent_site.day_file(8)).tier == "provisional"
+    assert Record.from_file(recurrent_site.day_file(7)).tier == "consolidated"
+    content = early.read_bytes()
+    late.write_bytes(content)
+    assert recurrent_site.fill().filled == [recurrent_site.date(8)], "same field: only the tier changes"
+    with Dataset(late, "a") as file:
+        file["precipitation"][:] = file["precipitation"][:] + 12
+    assert recurrent_site.fill().filled == [recurrent_site.date(n) for n in range(8, DAYS)]
+    reasons = _reasons(recurrent_site)
+    assert reasons["2020-04-09 3"] == "precipitation changed"
+    assert reasons["2020-04-10 2"] == "state upstream changed"
+
+
+def test_a_republished_file_with_the_same_field_changes_nothing(window_site: Site) -> None:
+    window_site.fill()
+    before = window_site.published()
+    with Dataset(window_site.lprm(5), "a") as file:
+        file.history = "reprocessed"
+    assert window_site.fill().filled == []
+    assert window_site.published() == before
+
+
+def test_a_changed_field_re_does_the_days_that_read_it(window_site: Site) -> None:
+    window_site.fill()
+    with Dataset(window_site.lprm(5), "a") as file:
+        file.set_auto_maskandscale(False)
+        values = file["soil_moisture_x"][:]
+        file["soil_moisture_x"][:] = np.where(values > 0, 40, values)
+    assert window_site.fill().filled == [window_site.date(n) for n in range(1, 10)]
+    assert _reasons(window_site)["2020-04-06 2"] == "T changed"
+
+
+def test_another_model_is_a_reason(window_site: Site) -> None:
+    window_site.fill(6, 6)
+    outcome = window_site.fill(6, 6, "model.bundle=sgdsm2-amsr2-x")
+    assert outcome.filled == [window_site.date(6)]
+    assert _reasons(window_site)["2020-04-07 2"].startswith("model changed (sgdsm1-amsr2-x")
+
+
+def test_old_stale_days_wait_for_an_explicit_range(recurrent_site: Site) -> None:
+    recurrent_site.fill()
+    recurrent_site.day_file(1).unlink()
+    assert recurrent_site.fill(None, None, "policy.max_refill_days=5").filled == []
+    assert recurrent_site.fill(1, 1).filled == [recurrent_site.date(1)]
+
+
+def test_rain_that_is_refused_is_absent_with_a_warning(recurrent_site: Site) -> None:
+    with Dataset(recurrent_site.imerg(3), "a") as file:
+        file["precipitation_cnt"][:] = 0
+    outcome = recurrent_site.fill(3, 3)
+    assert outcome.exit_code == 0
+    (warning,) = recurrent_site.said[:1]
+    assert "precipitation_cnt is 0 everywhere" in warning
+    assert warning.startswith("warning: ")
+    with xarray.open_dataset(recurrent_site.day_file(3)) as day:
+        assert int(day["input_status"][0]) & 2
+    recurrent_site.fill(4, 4)
+    with xarray.open_dataset(recurrent_site.day_file(4)) as day:
+        assert not int(day["input_status"][0]) & 2
+
+
+@BOTH
+def test_a_refused_day_does_not_block_the_days_after_it(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle)
+    site.lprm(4).write_bytes(b"<html>log in</html>")
+    outcome = site.fill()
+    assert outcome.exit_code == 4
+    assert "2020-04-05 is not published" in outcome.message
+    assert len(outcome.filled) == DAYS - 1
+    assert not site.day_file(4).exists()
+    assert _whole(site)
+
+
+@BOTH
+def test_a_published_day_stands_when_its_file_is_damaged_later(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle)
+    site.fill()
+    before = site.published()
+    site.lprm(DAYS - 1).write_bytes(b"garbage!")
+    outcome = site.fill(DAYS - 1)
+    assert outcome.exit_code == 4
+    assert outcome.filled == []
+    assert site.published() == before
+
+
+@BOTH
+def test_absent_and_young_waits_absent_and_old_is_an_outage(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle, arrived=False)
+    site.bring(0, 3)
+    site.bring(7, DAYS - 3)
+    outcome = site.fill(None, None, "policy.max_lag_days=7")
+    assert outcome.exit_code == 0
+    actions = {d.date: d.action for d in outcome.planned}
+    assert [actions[site.date(n)] for n in (4, 5, 6)] == [Action.FILL] * 3 if bundle == "never" else True
+    assert actions[site.date(DAYS - 1)] == Action.WAIT
+    assert site.day_file(4).exists(), "four days absent and older than the lag: an outage day"
+    with xarray.open_dataset(site.day_file(4)) as day:
+        assert int(day["input_status"][0]) & 1
+        assert not (day["flag"] == 0).any()
+    assert site.fill(DAYS - 1, None, "policy.max_lag_days=7").exit_code == 3
+
+
+def test_filling_stops_after_too_long_an_outage(window_site: Site) -> None:
+    site = window_site
+    site.today = site.date(60)
+    outcome = site.fill()
+    assert outcome.exit_code == 3
+    assert "no soil moisture for more than 10 days in a row" in outcome.message
+    assert max(outcome.filled) == site.date(DAYS - 1 + 10)
+    assert site.fill().exit_code == 3
+
+
+def test_a_bridged_day_is_made_later_the_same(recurrent_site: Site, make_site: MakeSite) -> None:
+    """The chain starts at the archive's start, not at the first day someone asks for."""
+    recurrent_site.fill(6)
+    assert list(recurrent_site.published()) == [recurrent_site.day_file(6).name]
+    assert recurrent_site.said == ["2020-04-07: replaying 6 days from a cold start"]
+    recurrent_site.fill()
+    straight = make_site("sgdsm2-amsr2-x", "straight")
+    straight.fill()
+    assert recurrent_site.published() == straight.published()
+
+
+def test_spin_up_days_before_the_start_warm_the_memory(recurrent_site: Site) -> None:
+    recurrent_site.fill(8, 8, f"archive.start={recurrent_site.date(8)}")
+    warm = recurrent_site.published()
+    assert recurrent_site.said == ["2020-04-09: replaying 8 days from a cold start"]
+    assert list(warm) == [recurrent_site.day_file(8).name]
+
+
+def test_a_damaged_snapshot_stops_the_chain_and_nothing_else(recurrent_site: Site) -> None:
+    recurrent_site.fill()
+    recurrent_site.day_file(9).unlink()
+    before = recurrent_site.published()
+    (snapshot,) = (recurrent_site.archive / ".state").glob(f"*/{recurrent_site.date(8):%Y%m%d}-*")
+    raw = bytearray(snapshot.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    snapshot.write_bytes(raw)
+    with pytest.raises(StateChainBroken, match=f"{snapshot.name}.*delete it and run again"):
+        recurrent_site.fill(9)
+    assert recurrent_site.published() == before
+    snapshot.unlink()
+    recurrent_site.fill(9)
+    assert recurrent_site.day_file(9).exists()
+
+
+def test_snapshots_that_were_superseded_go(recurrent_site: Site) -> None:
+    recurrent_site.fill()
+    with Dataset(recurrent_site.imerg(8), "a") as file:
+        file["precipitation"][:] = file["precipitation"][:] + 12
+    recurrent_site.fill()
+    assert len(recurrent_site.snapshots()) == DAYS
+
+
+def test_a_lost_catalog_is_read_back_from_the_files(recurrent_site: Site) -> None:
+    recurrent_site.fill()
+    before = recurrent_site.published()
+    recurrent_site.config().catalog_path.unlink()
+    assert check.rebuild_catalog(recurrent_site.config(), lambda items, _: items) == DAYS
+    assert _whole(recurrent_site)
+    assert recurrent_site.fill().filled == []
+    assert recurrent_site.published() == before
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"not a database at all" * 99), lambda p: p.unlink()])
+def test_a_damaged_catalog_can_be_rebuilt(damage: Callable[..., None], window_site: Site) -> None:
+    window_site.fill(0, 2)
+    damage(window_site.config().catalog_path)
+    assert check.rebuild_catalog(window_site.config(), lambda items, _: items) == 3
+    assert window_site.fill(0, 2).filled == []
+
+
+def test_open_mfdataset_gives_one_dataset_with_a_time_axis(window_site: Site) -> None:
+    window_site.fill()
+    files = sorted(window_site.archive.glob("2020/*.nc"))
+    with xarray.open_mfdataset(files) as days:
+        assert dict(days.sizes) == {"time": DAYS, "lat": 60, "lon": 80, "nv": 2}
+        assert days["time"].values[0] == np.datetime64("2020-04-01")
+        assert float(days["soil_moisture"].mean()) > 0.01
+        assert days["days_since_observation"].dtype.kind == "f"
+        meanings = days["flag"].attrs["flag_meanings"].split()
+        assert len(meanings) == len(days["flag"].attrs["flag_values"]) == 6
+
+
+def test_the_published_sgd_sm_reader_works_unchanged(window_site: Site) -> None:
+    window_site.fill(6, 6, "archive.layout=sgd-sm")
+    (path,) = window_site.archive.glob("2020/*.nc")
+    with Dataset(path) as file:
+        original = file.variables["original_sm_c1"][0:720, 0:1440]
+        reconstructed = file.variables["reconstructed_sm_c1"][0:720, 0:1440]
+        assert file.date == "2020-04-07"
+        assert "time" not in file.dimensions
+        assert file.variables["original_sm_c1"].dtype.kind == "i"
+    mask = np.ma.getmaskarray(original)
+    assert 0 < mask.mean() < 1
+    np.testing.assert_array_equal(original[~mask], reconstructed[~mask])
+    assert np.ma.getmaskarray(reconstructed).sum() < mask.sum()
+    assert 0 <= reconstructed.min() <= reconstructed.max() <= 100
+
+
+def test_the_files_say_what_they_were_made_from(recurrent_site: Site) -> None:
+    recurrent_site.fill(3, 3)
+    record = Record.from_file(recurrent_site.day_file(3))
+    soil, rain = record.inputs["T"], record.inputs["precipitation"]
+    assert soil
+    assert rain
+    assert soil.name == recurrent_site.lprm(3).name
+    assert (len(soil.sha256), rain.run) == (64, "late")
+    assert record.model.startswith("sgdsm2-amsr2-x")
+    assert record.date == dt.date(2020, 4, 4)
