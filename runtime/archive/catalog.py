@@ -114,7 +114,7 @@ class Catalog:
                 )
         except (sqlite3.Error, OSError) as error:
             raise ArchiveError(
-                f"{path}: the catalog cannot be opened ({error}); check permissions and disk space, "
+                f"{path}: the catalog cannot be opened ({error}); check permissions and free disk space, "
                 "or `runtime check --rebuild-catalog`"
             ) from error
         return cls(db, read_only)
@@ -136,11 +136,12 @@ class Catalog:
             try:
                 yield self._db
             except BaseException:
-                self._db.execute("ROLLBACK")
+                if self._db.in_transaction:  # SQLite rolls back by itself when the disk is full
+                    self._db.execute("ROLLBACK")
                 raise
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise ArchiveError(f"the catalog cannot be written ({error}); check permissions and disk space") from error
+            raise ArchiveError(f"the catalog cannot be written ({error}); check permissions and free disk space") from error
 
     def days(self) -> dict[dt.date, DayRow]:
         """Return every published day."""

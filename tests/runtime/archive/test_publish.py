@@ -1,0 +1,146 @@
+"""Publishing is atomic: a run killed at any line of it leaves yesterday's truth or today's, and the next run heals.
+
+Each case forks a child that publishes a day and dies, without any clean-up, at the n-th line executed in the publishing
+modules. Lines stand for instructions here: what SQLite, netCDF and the kernel do inside one line is theirs to promise.
+"""
+
+import os
+import sys
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+
+from runtime import check, digest
+from runtime.archive import cf
+from runtime.archive.catalog import Catalog, DayRow
+from runtime.archive.publish import PART, lock, publish, recover
+from runtime.archive.record import PublishedDay, Record
+from runtime.errors import ArchiveBusy, ArchiveError
+from runtime.fill import Filled
+from runtime.grid import Grid
+from tests.conftest import START, Site
+
+TRACED = ("publish.py", "catalog.py")
+
+
+def _day(grid: Grid, value: float, fingerprint: str) -> PublishedDay:
+    field = np.full(grid.shape, value, np.float32)
+    filled = Filled(field, field, np.zeros(grid.shape, np.int8), np.zeros(grid.shape, np.int16))
+    record = Record(START, "provisional", fingerprint, None, "m 1", "id", "settings", {"T": None})
+    return PublishedDay(record, grid, filled, "window", "x", "AMSR2")
+
+
+def _publish(site: Site, day: PublishedDay) -> None:
+    settings = site.config()
+    with lock(settings.catalog_path.with_name("lock")), Catalog.open(settings.catalog_path) as catalog:
+        recover(settings.archive.path, catalog)
+        before = catalog.days().get(START)
+        publish(
+            settings.archive.path, cf, catalog, day, before=before, reason="test", engine="none", seconds=0.0
+        )
+
+
+def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:
+    """Publish in a child that dies at the `line`-th line; return whether it lived to the end."""
+    child = os.fork()
+    if child == 0:
+        left = line
+
+        def trace(frame: FrameType, event: str, _: Any) -> Any:
+            nonlocal left
+            if not frame.f_code.co_filename.endswith(TRACED):
+                return None
+            if event == "line":
+                left -= 1
+                if left == 0:
+                    os._exit(9)
+            return trace
+
+        sys.settrace(trace)
+        try:
+            _publish(site, day)
+        except BaseException:
+            os._exit(3)
+        os._exit(0)
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    assert code in (0, 9), "publishing failed by itself"
+    return code == 0
+
+
+def _state(site: Site) -> tuple[str, DayRow]:
+    with Catalog.open(site.config().catalog_path, read_only=True) as catalog:
+        row = catalog.days()[START]
+        assert catalog.intents() == []
+    return digest.of_file(site.day_file(0)), row
+
+
+def test_killed_at_any_line(window_site: Site) -> None:
+    grid = Grid(1.0, 0.0, np.ones((4, 4), bool))
+    site = window_site
+    old, new = _day(grid, 0.2, "old"), _day(grid, 0.4, "new")
+    _publish(site, old)
+    old_sha, _ = _state(site)
+    outcomes = set()
+    line, lived = 0, False
+    while not lived:
+        line += 1
+        lived = _publish_and_die(site, new, line)
+        faults = check.faults(site.config(), lambda items, _: items)
+        assert faults == [], f"killed at line {line}: the archive is not whole in between"
+        with (
+            lock(site.config().catalog_path.with_name("lock")),
+            Catalog.open(site.config().catalog_path) as catalog,
+        ):
+            recover(site.archive, catalog)
+        sha, row = _state(site)
+        assert sha == row.sha256, f"killed at line {line}"
+        assert row.record.fingerprint == ("old" if sha == old_sha else "new"), f"killed at line {line}"
+        assert not list(site.archive.glob(f"*/*{PART}")), f"killed at line {line}: something was left behind"
+        outcomes.add(row.record.fingerprint)
+        if sha != old_sha:
+            _publish(site, old)
+    print(f"killed at {line} lines")
+    assert line > 60
+    assert outcomes == {"old", "new"}
+
+
+def test_the_lock_names_its_holder(tmp_path: Path) -> None:
+    path = tmp_path / "archive" / ".catalog" / "lock"
+    with lock(path), pytest.raises(ArchiveBusy, match=rf"process {os.getpid()} .*is writing to this archive"):
+        with lock(path):
+            pass
+    with lock(path):
+        pass
+
+
+def test_a_dead_holder_does_not_hold(tmp_path: Path) -> None:
+    path = tmp_path / "archive" / ".catalog" / "lock"
+    child = os.fork()
+    if child == 0:
+        with lock(path):
+            os._exit(9)
+    os.waitpid(child, 0)
+    with lock(path):
+        pass
+
+
+def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "catalog.sqlite"
+    Catalog.open(path).close()
+    import sqlite3
+
+    db = sqlite3.connect(path)
+    db.execute("PRAGMA user_version = 99")
+    db.close()
+    with pytest.raises(ArchiveError, match="schema version 99, this version reads 1"):
+        Catalog.open(path)
+
+
+def test_the_same_day_is_the_same_bytes(tmp_path: Path) -> None:
+    day = _day(Grid(1.0, 0.0, np.ones((4, 4), bool)), 0.3, "f")
+    for name in "ab":
+        cf.write(tmp_path / name, day)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

@@ -1,0 +1,285 @@
+"""The command line as an operator meets it: exit codes, one-line messages, nothing lost."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from netCDF4 import Dataset
+
+from runtime import bundle
+from runtime.archive.publish import lock
+from tests.conftest import DAYS, Runtime, Site
+
+COMMANDS = ["init", "plan", "fill", "status", "check", "changes", "show", "demo", "doctor"]
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_has_an_example(command: str, runtime: Runtime) -> None:
+    result = runtime(command, "--help")
+    assert result.exit_code == 0
+    assert "Example" in result.stdout
+
+
+@pytest.mark.parametrize("arguments", [["--help"], ["status"], ["fill", "--help"]])
+def test_quick_commands_import_nothing_heavy(arguments: list[str], window_site: Site) -> None:
+    heavy = "{'numpy.testing', 'onnxruntime', 'xarray', 'matplotlib', 'torch', 'dask', 'scipy'}"
+    code = (
+        f"import sys; sys.argv = ['runtime', *{arguments!r}]\nfrom runtime.cli import main\n"
+        f"try: main()\nexcept SystemExit: pass\nassert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=window_site.folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_from_init_to_a_published_day(tmp_path: Path, fortnight: Path, runtime: Runtime) -> None:
+    file = tmp_path / "my.toml"
+    assert runtime("init", file).exit_code == 0
+    shutil.copytree(fortnight / "lprm", tmp_path / "incoming" / "lprm")
+    extra = ["--config", file, "--set", "grid.box=[-10, 35, 10, 50]"]
+    assert "14 to fill" in runtime("plan", *extra).stdout
+    dry = runtime("fill", "--date", "2020-04-05", "--dry-run", *extra)
+    assert "2020-04-05  fill" in dry.stdout
+    assert not (tmp_path / "archive").exists()
+    done = runtime("fill", "--date", "2020-04-05", *extra)
+    assert done.exit_code == 0
+    assert "2020-04-05 published, consolidated" in done.stdout
+    assert runtime("fill", "--date", "2020-04-05", *extra).stdout == "already current\n"
+    assert json.loads(runtime("status", "--json", *extra).stdout)["newest"] == "2020-04-05"
+    assert runtime("check", *extra).stdout == "the archive is whole\n"
+    assert [c["reason"] for c in json.loads(runtime("changes", "--json", *extra).stdout)] == ["new"]
+    assert runtime("changes", "--since", "2999-01-01", *extra).stdout == "no changes\n"
+    runtime("fill", "--date", "2020-04-06", *extra)
+    picture = tmp_path / "day.png"
+    assert runtime("show", "--date", "2020-04-06", "--out", picture, *extra).exit_code == 0
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    planned = json.loads(runtime("plan", "--json", *extra).stdout)
+    assert {p["reason"] for p in planned} == {"new"}
+    assert runtime("init", file).exit_code == 2
+
+
+def test_today_brings_the_archive_up_to_date(window_site: Site, runtime: Runtime) -> None:
+    result = runtime("fill", "--date", "today", "--config", window_site.file, "--json")
+    assert result.exit_code == 0
+    assert len(json.loads(result.stdout)["filled"]) == DAYS
+    assert "lag days           0" in runtime("status", "--config", window_site.file).stdout
+
+
+def test_doctor_names_what_is_there(window_site: Site, runtime: Runtime) -> None:
+    result = runtime("doctor", "--config", window_site.file)
+    assert result.exit_code == 0
+    assert "engine cpu" in result.stdout
+    assert "14 days, 2020-04-01 to 2020-04-14" in result.stdout
+    bad = runtime("doctor", "--config", window_site.file, "--set", "feeds.soil_moisture.0.path=nowhere")
+    assert bad.exit_code == 1
+    assert "does not exist" in bad.stdout
+
+
+def _damage(site: Site, edit: Callable[[Dataset], None], day: int = 6) -> Path:
+    path = site.lprm(day)
+    with Dataset(path, "a") as file:
+        file.set_auto_maskandscale(False)
+        edit(file)
+    return path
+
+
+def _truncate(site: Site) -> Path:
+    path = site.lprm(6)
+    path.write_bytes(path.read_bytes()[:-4000])
+    return path
+
+
+def _html(site: Site) -> Path:
+    path = site.lprm(6)
+    path.write_text("<!DOCTYPE html><html><body>Earthdata Login</body></html>")
+    return path
+
+
+def _other_grid(site: Site) -> Path:
+    def shift(file: Dataset) -> None:
+        file["Latitude"][:] = file["Latitude"][:] + 0.1
+
+    return _damage(site, shift)
+
+
+def _other_day(site: Site) -> Path:
+    path = site.lprm(6)
+    path.write_bytes(site.lprm(2).read_bytes())
+    return path
+
+
+def _fill_value(site: Site) -> Path:
+    return _damage(site, lambda file: file["soil_moisture_x"].__setitem__(slice(None), -32767))
+
+
+def _five_hundred(site: Site) -> Path:
+    return _damage(site, lambda file: file["soil_moisture_x"].__setitem__((0, 0), 500))
+
+
+def _no_variable(site: Site) -> Path:
+    return _damage(site, lambda file: file.renameVariable("soil_moisture_x", "sm"))
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (_truncate, "cut short"),
+        (_html, "web page"),
+        (_other_grid, "wrong grid"),
+        (_other_day, "was scanned on 2020-04-03, not on 2020-04-07"),
+        (_fill_value, "all fill"),
+        (_five_hundred, "500 percent"),
+        (_no_variable, "no variable soil_moisture_x"),
+    ],
+)
+def test_bad_soil_moisture(
+    damage: Callable[[Site], Path], message: str, window_site: Site, runtime: Runtime
+) -> None:
+    window_site.fill(0, 1)
+    before = window_site.published()
+    path = damage(window_site)
+    result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file)
+    assert result.exit_code == 4
+    assert message in result.stderr
+    assert str(path) in result.stderr
+    assert ";" in result.stderr, "the cure follows the fault"
+    assert result.stderr.count("\n") == 1
+    assert window_site.published() == before
+
+
+def test_rain_without_any_estimate_is_a_warning(recurrent_site: Site, runtime: Runtime) -> None:
+    path = recurrent_site.imerg(2)
+    with Dataset(path, "a") as file:
+        file["precipitation_cnt"][:] = 0
+    result = runtime("fill", "--date", "2020-04-03", "--config", recurrent_site.file)
+    assert result.exit_code == 0
+    assert f"warning: {path}: no cell has an estimate" in result.stderr
+
+
+def test_a_flipped_byte_in_the_bundle(window_site: Site, tmp_path: Path, runtime: Runtime) -> None:
+    copy = Path(shutil.copytree(bundle.find("sgdsm1-amsr2-x"), tmp_path / "copy"))
+    raw = bytearray((copy / "model.onnx").read_bytes())
+    raw[len(raw) // 3] ^= 4
+    (copy / "model.onnx").write_bytes(raw)
+    result = runtime("fill", "--date", "2020-04-03", "--config", window_site.file, "--set", f"model.bundle={copy}")
+    assert result.exit_code == 2
+    assert f"{copy / 'model.onnx'} does not have the hash" in result.stderr
+    assert window_site.published() == {}
+
+
+def test_a_flipped_byte_in_a_snapshot(recurrent_site: Site, runtime: Runtime) -> None:
+    recurrent_site.fill(0, 4)
+    before = recurrent_site.published()
+    (snapshot,) = (recurrent_site.archive / ".state").glob("*/20200405-*")
+    raw = bytearray(snapshot.read_bytes())
+    raw[-1000] ^= 1
+    snapshot.write_bytes(raw)
+    result = runtime("fill", "--date", "2020-04-06", "--config", recurrent_site.file)
+    assert result.exit_code == 6
+    assert f"{snapshot}: the state snapshot is damaged" in result.stderr
+    assert recurrent_site.published() == before
+
+
+def test_two_runs_at_once(window_site: Site, runtime: Runtime) -> None:
+    with lock(window_site.config().catalog_path.with_name("lock")):
+        result = runtime("fill", "--date", "2020-04-03", "--config", window_site.file)
+    assert result.exit_code == 7
+    assert f"process {os.getpid()}" in result.stderr
+
+
+def test_a_misspelt_key(window_site: Site, runtime: Runtime) -> None:
+    window_site.file.write_text(window_site.file.read_text().replace("[model]", "[model]\nengin = 'cpu'"))
+    result = runtime("fill", "--date", "today", "--config", window_site.file)
+    assert result.exit_code == 2
+    assert "unknown key model.engin; valid in model: bundle, engine" in result.stderr
+    assert str(window_site.file) in result.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["fill", "--date", "2020-04-31"],
+        ["fill", "--date", "2020-04-01", "--from", "2020-04-01"],
+        ["fill", "--to", "2020-04-01"],
+        ["fill", "--from", "2020-04-05", "--to", "2020-04-01"],
+        ["fill", "--date", "2030-01-01"],
+        ["changes", "--since", "yesterday"],
+        ["fill", "--config", "nowhere.toml"],
+        ["fill", "--frobnicate"],
+    ],
+)
+def test_bad_usage(
+    arguments: list[str], window_site: Site, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(window_site.folder)
+    result = runtime(*arguments)
+    assert result.exit_code == 2
+    assert result.stderr
+
+
+def test_the_engine_asked_for_is_the_engine_or_nothing(window_site: Site, runtime: Runtime) -> None:
+    result = runtime("fill", "--date", "2020-04-03", "--config", window_site.file, "--set", "model.engine=cuda")
+    assert result.exit_code == 2
+    assert "no CUDAExecutionProvider" in result.stderr
+    assert window_site.published() == {}
+
+
+def test_a_bundle_refuses_bands_it_does_not_know(window_site: Site, runtime: Runtime) -> None:
+    result = runtime("fill", "--config", window_site.file, "--set", "feeds.soil_moisture.0.band=c1")
+    assert result.exit_code == 2
+    assert "accepts lprm-amsr2, band x, not lprm-amsr2 in band c1" in result.stderr
+
+
+def test_an_unwritable_archive(window_site: Site) -> None:
+    """As somebody who may not write there: root may write anywhere."""
+    window_site.fill(0, 0)
+    before = window_site.published()
+    command = [sys.executable, "-m", "runtime", "fill", "--date", "2020-04-02", "--config", str(window_site.file)]
+    if os.geteuid() == 0:
+        if not shutil.which("setpriv"):
+            pytest.skip("root without setpriv cannot become somebody else")
+        for folder in [window_site.folder, *window_site.folder.parents][:4]:
+            folder.chmod(0o755)
+        command = ["setpriv", "--reuid=65534", "--clear-groups", *command]
+    else:
+        for folder in window_site.archive.rglob("*"):
+            folder.chmod(0o555 if folder.is_dir() else 0o444)
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(bundle.__file__).parents[1])
+    assert done.returncode == 1, done.stderr
+    assert "cannot be written (Permission denied); check permissions and free disk space" in done.stderr
+    assert done.stderr.count("\n") == 1
+    assert window_site.published() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk(window_site: Site) -> None:
+    window_site.archive.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(window_site.archive)]
+    if subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        command = [sys.executable, "-m", "runtime", "fill", "--config", str(window_site.file)]
+        done = subprocess.run(
+            [*command, "--from", "2020-04-01", "--to", "2020-04-14"], capture_output=True, text=True
+        )
+        assert done.returncode == 1, done.stderr
+        assert "cannot be written" in done.stderr
+        assert "check permissions and free disk space" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert not list(window_site.archive.glob("*/*.part"))
+        days = window_site.published()
+        assert 0 < len(days) < DAYS
+        checked = subprocess.run(
+            [sys.executable, "-m", "runtime", "check", "--config", str(window_site.file)], capture_output=True, text=True
+        )
+        assert checked.stdout == "the archive is whole\n"
+        for name in days:
+            with Dataset(window_site.archive / "2020" / name) as file:
+                assert np.isfinite(file["soil_moisture"][0].mean())
+    finally:
+        subprocess.run(["umount", str(window_site.archive)], check=True)
