@@ -21,6 +21,8 @@ from training.checkpoint import Checkpoint
 from training.models import LSTMCNN, STPCNN, STPCNNConfig
 
 OPSET = 18
+EMBEDDED_LIMIT = 3 * 2**29
+"""Bytes of weights that stay inside the graph; a protobuf holds 2 GiB at most."""
 STATE = ("h", "c", "seen")
 
 
@@ -62,7 +64,7 @@ def example_inputs(model: STPCNN | LSTMCNN, tiles: int, size: int) -> dict[str, 
 def write_graph(model: STPCNN | LSTMCNN, path: Path) -> None:
     """Export the network to ONNX with a dynamic number of tiles, and dynamic height and width where it convolves only.
 
-    Weights over 1.5 GiB go into ``model.onnx.data`` beside it (a protobuf holds 2 GiB at most).
+    Weights over `EMBEDDED_LIMIT` go into ``model.onnx.data`` beside it.
     """
     model = model.eval()
     batch = torch.export.Dim("n", min=1)
@@ -85,7 +87,7 @@ def write_graph(model: STPCNN | LSTMCNN, path: Path) -> None:
             input_names=list(inputs),
             output_names=list(output_names(model)),
             dynamic_shapes=tuple(shapes[name] for name in inputs),
-            external_data=weights > 3 * 2**29,
+            external_data=weights > EMBEDDED_LIMIT,
             verbose=False,
         )
 

@@ -96,7 +96,9 @@ class Site:
         return config.load(self.file, overrides, environment={})
 
     def fill(self, first: int | None = None, last: int | None = None, *overrides: str) -> job.Outcome:
-        wanted = job.Range() if first is None else job.Range(self.date(first), self.date(first if last is None else last))
+        wanted = (
+            job.Range() if first is None else job.Range(self.date(first), self.date(first if last is None else last))
+        )
         self.said: list[str] = []
         return job.fill(self.config(*overrides), wanted, self.today, say=self.said.append)
 

@@ -141,7 +141,9 @@ class Catalog:
                 raise
             self._db.execute("COMMIT")
         except sqlite3.Error as error:
-            raise ArchiveError(f"the catalog cannot be written ({error}); check permissions and free disk space") from error
+            raise ArchiveError(
+                f"the catalog cannot be written ({error}); check permissions and free disk space"
+            ) from error
 
     def days(self) -> dict[dt.date, DayRow]:
         """Return every published day."""

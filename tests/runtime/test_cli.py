@@ -137,9 +137,7 @@ def _no_variable(site: Site) -> Path:
         (_no_variable, "no variable soil_moisture_x"),
     ],
 )
-def test_bad_soil_moisture(
-    damage: Callable[[Site], Path], message: str, window_site: Site, runtime: Runtime
-) -> None:
+def test_bad_soil_moisture(damage: Callable[[Site], Path], message: str, window_site: Site, runtime: Runtime) -> None:
     window_site.fill(0, 1)
     before = window_site.published()
     path = damage(window_site)
@@ -213,9 +211,7 @@ def test_a_misspelt_key(window_site: Site, runtime: Runtime) -> None:
         ["fill", "--frobnicate"],
     ],
 )
-def test_bad_usage(
-    arguments: list[str], window_site: Site, runtime: Runtime, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_bad_usage(arguments: list[str], window_site: Site, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(window_site.folder)
     result = runtime(*arguments)
     assert result.exit_code == 2
@@ -264,9 +260,7 @@ def test_a_full_disk(window_site: Site) -> None:
         pytest.skip("mounting is not allowed here")
     try:
         command = [sys.executable, "-m", "runtime", "fill", "--config", str(window_site.file)]
-        done = subprocess.run(
-            [*command, "--from", "2020-04-01", "--to", "2020-04-14"], capture_output=True, text=True
-        )
+        done = subprocess.run([*command, "--from", "2020-04-01", "--to", "2020-04-14"], capture_output=True, text=True)
         assert done.returncode == 1, done.stderr
         assert "cannot be written" in done.stderr
         assert "check permissions and free disk space" in done.stderr
@@ -275,7 +269,9 @@ def test_a_full_disk(window_site: Site) -> None:
         days = window_site.published()
         assert 0 < len(days) < DAYS
         checked = subprocess.run(
-            [sys.executable, "-m", "runtime", "check", "--config", str(window_site.file)], capture_output=True, text=True
+            [sys.executable, "-m", "runtime", "check", "--config", str(window_site.file)],
+            capture_output=True,
+            text=True,
         )
         assert checked.stdout == "the archive is whole\n"
         for name in days:

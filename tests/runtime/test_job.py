@@ -77,9 +77,7 @@ def test_an_altered_file_is_made_again(bundle: str, make_site: MakeSite) -> None
 
 @BOTH
 @pytest.mark.parametrize("order", [[(0, 13)], [(0, 4), (5, 9), (10, 13)], [(10, 13), (0, 2), (3, 9)]])
-def test_the_order_of_arrival_leaves_no_trace(
-    bundle: str, order: list[tuple[int, int]], make_site: MakeSite
-) -> None:
+def test_the_order_of_arrival_leaves_no_trace(bundle: str, order: list[tuple[int, int]], make_site: MakeSite) -> None:
     """Everything at once, in time, or the past last: the archive is the same to the byte."""
     straight = make_site(bundle, "straight")
     straight.fill()

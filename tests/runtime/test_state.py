@@ -50,7 +50,9 @@ def test_the_same_state_is_the_same_bytes(tmp_path: Path, state: State) -> None:
     assert files[0] == files[1]
 
 
-def test_a_snapshot_is_never_overwritten(store: StateStore, state: State, manifest: bundle.Manifest, grid: Grid) -> None:
+def test_a_snapshot_is_never_overwritten(
+    store: StateStore, state: State, manifest: bundle.Manifest, grid: Grid
+) -> None:
     store.save(DAY, FINGERPRINT, state)
     before = store.path(DAY, FINGERPRINT).stat().st_mtime_ns
     store.save(DAY, FINGERPRINT, State.cold(manifest, grid, 4))

@@ -1,4 +1,5 @@
 import datetime as dt
+import itertools
 
 import numpy as np
 
@@ -19,7 +20,7 @@ def test_a_seed_is_a_world(grid: Grid) -> None:
 def test_soil_is_wetted_by_rain_and_dries_without(globe: Grid) -> None:
     grid = globe.box(10, -10, 40, 10)
     days = list(World(grid, 5).days(START, 6))
-    for before, after in zip(days, days[1:], strict=False):
+    for before, after in itertools.pairwise(days):
         change = after.truth - before.truth
         wet, dry = grid.land & (after.rain > 5), grid.land & (after.rain == 0)
         assert (change[dry] <= 1e-6).all()

@@ -33,9 +33,7 @@ def test_every_land_tile_runs_and_memory_advances_without_input(loaded: bundle.B
     assert (state.tensors["c"] == 0).all(), "the state handed in is not changed"
 
 
-def test_a_tile_is_reached_once_it_has_been_seen(
-    loaded: bundle.Bundle, grid: Grid, world_days: list[WorldDay]
-) -> None:
+def test_a_tile_is_reached_once_it_has_been_seen(loaded: bundle.Bundle, grid: Grid, world_days: list[WorldDay]) -> None:
     engine, state = OrtEngine(loaded.graph), _cold(loaded, grid)
     nothing = np.full(grid.shape, np.nan, np.float32)
     day = world_days[1]

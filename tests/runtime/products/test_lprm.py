@@ -1,4 +1,5 @@
 import datetime as dt
+import itertools
 from collections.abc import Callable
 from pathlib import Path
 from xml.etree import ElementTree
@@ -96,7 +97,7 @@ def test_file_names(product: str, name: str, orbit: str) -> None:
 
 def test_sensor_eras_follow_one_another_without_a_hole() -> None:
     eras = [PRODUCTS[name] for name in ("lprm-amsre", "lprm-windsat", "lprm-amsr2")]
-    for before, after in zip(eras, eras[1:], strict=False):
+    for before, after in itertools.pairwise(eras):
         assert before.end
         assert after.start == before.end + dt.timedelta(1)
     assert eras[0].covers(dt.date(2005, 1, 1))

@@ -1,0 +1,109 @@
+"""The published sizes on this machine: export with its parity gate, then one whole day; time and peak memory.
+
+    python benchmarks/paper_size.py [--data FOLDER] [--date 2015-04-12] [--presets stpcnn-paper lstmcnn-paper]
+
+Weights are random: they cost what trained ones cost. The day is real where `--data` (or SEAMLESS_SM_DATA) holds LPRM
+AMSR2 files with band x, else one of the synthetic world. Every step is a command of its own, measured by the kernel.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from netCDF4 import Dataset
+
+from runtime.grid import Grid
+from runtime.synthetic.files import write_lprm
+from runtime.synthetic.world import World
+
+LIMIT_GIB = 3.0
+"""Memory a fill may take beyond the model's own size."""
+
+
+def measured(*command: str) -> tuple[float, float]:
+    """Run a command of this environment; return its wall seconds and its peak resident memory in GiB."""
+    started = time.monotonic()
+    child = os.posix_spawn(sys.executable, [sys.executable, "-m", *command], os.environ)
+    _, status, usage = os.wait4(child, 0)
+    if os.waitstatus_to_exitcode(status):
+        sys.exit(f"failed: python -m {' '.join(command)}")
+    return time.monotonic() - started, usage.ru_maxrss / 2**20
+
+
+def days_folder(data: str | None, scratch: Path, date: dt.date) -> Path:
+    """Return a folder with the LPRM files of a day and its window."""
+    folder = data or (os.environ.get("SEAMLESS_SM_DATA", "") and f"{os.environ['SEAMLESS_SM_DATA']}/lprm_april2015_x")
+    if folder:
+        return Path(folder).absolute()
+    print("no --data and no SEAMLESS_SM_DATA: days of the synthetic world")
+    grid = Grid.globe()
+    for day in World(grid, 1).days(date - dt.timedelta(4), 9):
+        write_lprm(scratch / "days", day, grid)
+    return scratch / "days"
+
+
+def main() -> None:
+    """Measure, print a table, and fail where the memory limit is passed."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data")
+    parser.add_argument("--date", type=dt.date.fromisoformat, default=dt.date(2015, 4, 12))
+    parser.add_argument("--presets", nargs="+", default=["stpcnn-paper", "lstmcnn-paper"])
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    arguments = parser.parse_args()
+    rows = []
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        days = days_folder(arguments.data, scratch, arguments.date)
+        for preset in arguments.presets:
+            checkpoint, bundle, archive = (scratch / f"{preset}{end}" for end in (".safetensors", "", "-archive"))
+            measured("training", "random", "--preset", preset, "--out", str(checkpoint))
+            export_s, export_gib = measured("export", "onnx", "--checkpoint", str(checkpoint), "--out", str(bundle))
+            checkpoint.unlink()
+            size = sum(f.stat().st_size for f in bundle.iterdir()) / 2**30
+            settings = {
+                "archive.path": archive,
+                "archive.start": arguments.date,
+                "model.bundle": bundle,
+                "feeds.soil_moisture.0.path": days,
+                "feeds.soil_moisture.0.band": "x",
+            }
+            if preset.startswith("lstmcnn"):
+                settings["feeds.soil_moisture.0.from"] = arguments.date
+            overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
+            fill_s, fill_gib = measured("runtime", "fill", "--date", str(arguments.date), *overrides)
+            (file,) = archive.glob("*/*.nc")
+            with Dataset(file) as day:
+                filled = day["soil_moisture"][0]
+                cells, spread = int(filled.count()), float(filled.std())
+            rows.append(
+                {
+                    "preset": preset,
+                    "model_gib": round(size, 3),
+                    "export_s": round(export_s, 1),
+                    "export_peak_gib": round(export_gib, 2),
+                    "fill_s": round(fill_s, 1),
+                    "fill_peak_gib": round(fill_gib, 2),
+                    "fill_beyond_model_gib": round(fill_gib - size, 2),
+                    "cells_with_value": cells,
+                    "spread": round(spread, 4),
+                }
+            )
+    columns = list(rows[0])
+    print(" | ".join(columns))
+    for row in rows:
+        print(" | ".join(str(row[column]) for column in columns))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(rows, indent=1) + "\n")
+    if any(row["fill_beyond_model_gib"] > LIMIT_GIB for row in rows):
+        sys.exit(f"a fill took more than {LIMIT_GIB} GiB beyond its model's size")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Export: the graph is the network, or there is no bundle."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from export import onnx as exporting
+from export import parity
+from export.cli import app
+from runtime import bundle
+from runtime.engines.ort import OrtEngine
+from runtime.errors import BundleError
+from training import checkpoint
+from training.checkpoint import Checkpoint
+from training.models import LSTMCNNConfig, STPCNNConfig, build
+from training.presets import Preset
+
+WINDOW = Preset(STPCNNConfig(window=5, layers=3, maps=4), tile_core=12, batch=2)
+RECURRENT = Preset(LSTMCNNConfig(tile=8, layers=2, maps=4, fc_maps=2, memory=12), tile_core=8, batch=3, spin_up_days=7)
+
+
+def _random(preset: Preset, seed: int = 0) -> Checkpoint:
+    torch.manual_seed(seed)
+    return Checkpoint(build(preset.model), preset)
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bundle.Bundle]:
+    folder = tmp_path_factory.mktemp("bundles")
+    presets = {"window": WINDOW, "recurrent": RECURRENT}
+    return {kind: exporting.export_bundle(_random(p), folder / kind)[0] for kind, p in presets.items()}
+
+
+def test_manifest_of_the_window_kind(exported: dict[str, bundle.Bundle]) -> None:
+    manifest = exported["window"].manifest
+    assert (manifest.kind, manifest.window, manifest.halo, manifest.state) == ("window", (-2, -1, 0, 1, 2), 3, ())
+    assert set(manifest.files) == {"model.onnx", "MODEL_CARD.md"}
+
+
+def test_manifest_of_the_recurrent_kind(exported: dict[str, bundle.Bundle]) -> None:
+    manifest = exported["recurrent"].manifest
+    assert (manifest.kind, manifest.window, manifest.halo) == ("recurrent", (0,), 0)
+    assert [(t.name, t.shape) for t in manifest.state] == [("h", (12,)), ("c", (12,)), ("seen", (1,))]
+    assert manifest.spin_up_days == 7
+
+
+def test_graph_is_valid_and_dynamic(exported: dict[str, bundle.Bundle]) -> None:
+    graph = onnx.load(exported["window"].graph)
+    onnx.checker.check_model(graph, full_check=True)
+    shapes = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in graph.graph.input}
+    assert [isinstance(size, str) for size in shapes["sm"]] == [True, False, True, True]
+    assert set(shapes) == {"sm", "mask", "land"}
+    assert {i.type.tensor_type.elem_type for i in graph.graph.input} == {onnx.TensorProto.FLOAT}
+    engine = OrtEngine(exported["window"].graph)
+    for tiles, rows, cols in ((1, 7, 7), (4, 20, 9)):
+        inputs = {
+            "sm": np.full((tiles, 5, rows, cols), np.nan, np.float32),
+            "mask": np.zeros((tiles, 5, rows, cols), np.float32),
+            "land": np.ones((tiles, rows, cols), np.float32),
+        }
+        out = engine.run(inputs)
+        assert out["filled"].shape == out["reached"].shape == (tiles, rows - 6, cols - 6)
+        assert np.isfinite(out["filled"]).all()
+
+
+def test_the_card_says_that_random_weights_are_random(exported: dict[str, bundle.Bundle]) -> None:
+    card = (exported["window"].path / "MODEL_CARD.md").read_text()
+    assert "the weights are random" in card
+    assert "T-2, T-1, T, T+1, T+2" in card
+
+
+def test_a_dead_network_passes_no_gate(tmp_path: Path) -> None:
+    dead = _random(WINDOW)
+    with torch.no_grad():
+        dead.model.layers[1].bias.fill_(-1e6)  # type: ignore[union-attr, operator]
+        dead.model.layers[-1].bias.zero_()  # type: ignore[union-attr, operator]
+    with pytest.raises(BundleError, match="'filled' does not vary"):
+        exporting.export_bundle(dead, tmp_path / "dead")
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("preset", [WINDOW, RECURRENT])
+def test_another_graph_passes_no_gate(preset: Preset, tmp_path: Path) -> None:
+    exporting.write_graph(_random(preset, seed=1).model, tmp_path / "other.onnx")
+    with pytest.raises(BundleError, match="no bundle written: output '.*' of the graph differs from PyTorch"):
+        parity.check(_random(preset, seed=2).model, tmp_path / "other.onnx")
+
+
+def test_a_small_change_of_one_weight_is_found(tmp_path: Path) -> None:
+    original = _random(WINDOW)
+    exporting.write_graph(original.model, tmp_path / "g.onnx")
+    parity.check(original.model, tmp_path / "g.onnx")
+    with torch.no_grad():
+        next(original.model.parameters()).view(-1)[0] += 2e-3
+    with pytest.raises(BundleError, match="differs from PyTorch"):
+        parity.check(original.model, tmp_path / "g.onnx")
+
+
+def test_parity_covers_the_cases_it_names() -> None:
+    names = [name for name, _ in parity.cases(_random(WINDOW).model)]
+    assert set(names) == {"half observed, NaN in the holes", "all observed", "nothing observed", "no land"}
+    cases = dict(parity.cases(_random(WINDOW).model))
+    assert np.isnan(cases["nothing observed"]["sm"].numpy()).all()
+    assert np.isnan(cases["half observed, NaN in the holes"]["sm"].numpy()).any()
+
+
+def test_an_existing_bundle_is_kept_unless_told(exported: dict[str, bundle.Bundle]) -> None:
+    path = exported["window"].path
+    before = exported["window"].model_id
+    with pytest.raises(BundleError, match="exists"):
+        exporting.export_bundle(_random(WINDOW, seed=5), path)
+    assert bundle.load(path).model_id == before
+
+
+def test_the_command_line(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "c.safetensors", _random(WINDOW))
+    arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "out" / "mine")]
+    result = CliRunner().invoke(app, [*arguments, "--band", "c1", "--band", "x"])
+    assert result.exit_code == 0, result.output
+    loaded = bundle.load(tmp_path / "out" / "mine")
+    assert (loaded.manifest.name, loaded.manifest.bands) == ("mine", ("c1", "x"))
+    assert CliRunner().invoke(app, arguments).exit_code == 2
+    bad = CliRunner().invoke(app, ["onnx", "--checkpoint", str(tmp_path / "none"), "--out", str(tmp_path / "x")])
+    assert bad.exit_code == 2
+    assert "is not a checkpoint" in bad.stderr
+
+
+def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(exporting, "EMBEDDED_LIMIT", 100)
+    made, _ = exporting.export_bundle(_random(RECURRENT), tmp_path / "large")
+    assert set(made.manifest.files) == {"model.onnx", "model.onnx.data", "MODEL_CARD.md"}
+    raw = bytearray((made.path / "model.onnx.data").read_bytes())
+    raw[10] ^= 1
+    (made.path / "model.onnx.data").write_bytes(raw)
+    with pytest.raises(BundleError, match=r"model.onnx.data does not have the hash"):
+        bundle.load(made.path)

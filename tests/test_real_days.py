@@ -1,0 +1,111 @@
+"""The main job on twenty real days, April 2015, through the command line."""
+
+import datetime as dt
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+from netCDF4 import Dataset
+
+from runtime.grid import Grid
+from runtime.products import lprm
+from tests.conftest import Runtime
+
+DAY = dt.date(2015, 4, 12)
+
+
+def _config(tmp_path: Path, data: Path, bundle: str) -> Path:
+    file = tmp_path / "april.toml"
+    file.write_text(
+        f'[model]\nbundle = "{bundle}"\n[[feeds.soil_moisture]]\npath = "{data / "lprm_april2015_x"}"\nband = "x"\n'
+    )
+    return file
+
+
+def _input(data: Path, date: dt.date, grid: Grid) -> np.ndarray:
+    (path,) = (data / "lprm_april2015_x").glob(f"*_{date:%Y%m%d}*")
+    return lprm.read(path, date, grid, "x")
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> Runtime:
+    monkeypatch.setattr("runtime.cli._today", lambda: dt.date(2015, 6, 1))
+    return runtime
+
+
+def test_a_real_day_is_filled(data: Path, globe: Grid, tmp_path: Path, later: Runtime) -> None:
+    config = _config(tmp_path, data, "sgdsm1-amsr2-x")
+    result = later("fill", "--date", DAY, "--config", config)
+    assert result.exit_code == 0, result.stderr
+    (path,) = (tmp_path / "archive").glob("2015/*.nc")
+    with xarray.open_dataset(path) as day:
+        filled, observed = (day[name][0].to_numpy() for name in ("soil_moisture", "soil_moisture_observed"))
+        flag = day["flag"][0].to_numpy()
+    window = np.stack([_input(data, DAY + dt.timedelta(k), globe) for k in range(-4, 5)])
+    seen_some_day = globe.land & (~np.isnan(window)).any(0)
+    assert np.isfinite(filled[seen_some_day]).all()
+    today = ~np.isnan(window[4])
+    assert np.abs(filled[today] - window[4][today]).max() <= 0.005
+    np.testing.assert_array_equal(np.isfinite(observed), today)
+    np.testing.assert_array_equal(np.isnan(filled), (flag == 4) | (flag == 5))
+    gaps = globe.land & ~today & np.isfinite(filled)
+    print(f"{today[globe.land].mean():.1%} of land observed, {gaps[globe.land].mean():.1%} filled")
+    assert gaps.sum() > 80_000
+    assert filled[gaps].std() > 0.02
+
+    before = path.read_bytes()
+    again = later("fill", "--date", DAY, "--config", config)
+    assert (again.exit_code, again.stdout) == (0, "already current\n")
+    assert path.read_bytes() == before
+
+
+def test_twenty_real_days_with_a_memory_and_no_rain(data: Path, tmp_path: Path, later: Runtime) -> None:
+    config = _config(tmp_path, data, "sgdsm2-amsr2-x")
+    arguments = ["fill", "--from", "2015-04-01", "--to", "2015-04-20", "--config", config]
+    result = later(*arguments)
+    assert result.exit_code == 0, result.stderr
+    files = sorted((tmp_path / "archive" / "2015").glob("*.nc"))
+    with xarray.open_mfdataset(files) as days:
+        assert days.sizes["time"] == 20
+        assert (days["input_status"] == 2).all(), "no rain, and said so"
+        assert np.diff(days["time"].values).tolist() == [86_400_000_000_000] * 19
+        reached = np.isfinite(days["soil_moisture"]).sum(("lat", "lon")).values
+        assert reached[-1] > reached[0]
+    last = files[-1].read_bytes()
+    files[-1].unlink()
+    (snapshot,) = (tmp_path / "archive" / ".state").glob("2015/20150420-*")
+    memory = snapshot.read_bytes()
+    snapshot.unlink()
+    assert later("fill", "--date", "2015-04-20", "--config", config).exit_code == 0
+    assert files[-1].read_bytes() == last
+    assert snapshot.read_bytes() == memory
+    assert later(*arguments).stdout == "already current\n"
+
+
+def test_a_truncated_genuine_granule_is_refused(data: Path, tmp_path: Path, later: Runtime) -> None:
+    folder = tmp_path / "in"
+    folder.mkdir()
+    genuine = next((data / "lprm").glob("*.nc4"))
+    (folder / genuine.name).write_bytes(genuine.read_bytes()[:1_500_000])
+    (tmp_path / "c.toml").write_text('[[feeds.soil_moisture]]\npath = "in"\n')
+    result = later("fill", "--date", "2015-04-01", "--config", tmp_path / "c.toml")
+    assert result.exit_code == 4
+    assert "cut short" in result.stderr
+
+
+def test_the_genuine_granule_fills_like_the_rebuilt_one(data: Path, tmp_path: Path, later: Runtime) -> None:
+    """The full granule of 2015-04-01 and the one-band copy of it give the same field, so the same fingerprint."""
+    prints = []
+    for name, folder in (("genuine", data / "lprm"), ("rebuilt", data / "lprm_april2015_x")):
+        (tmp_path / name).mkdir()
+        file = tmp_path / name / "c.toml"
+        file.write_text(
+            '[archive]\nstart = 2015-04-01\n[model]\nbundle = "sgdsm2-amsr2-x"\n'
+            f'[[feeds.soil_moisture]]\npath = "{folder}"\n'
+        )
+        assert later("fill", "--date", "2015-04-01", "--config", file).exit_code == 0
+        (path,) = (tmp_path / name / "archive").glob("2015/*.nc")
+        with Dataset(path) as day:
+            prints.append(day.fingerprint)
+    assert prints[0] == prints[1]
