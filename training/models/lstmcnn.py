@@ -72,6 +72,10 @@ class LSTMCNN(nn.Module):
         self.gates = nn.Linear(2 * config.memory, 4 * config.memory)
         self.from_memory = nn.Linear(config.memory, config.fc_maps * cells)
         self.decoder = _stack([config.fc_maps, *inner, 1])
+        # h starts near 0.2: without a gain the decoder would see next to nothing and the output hardly vary.
+        nn.init.normal_(self.to_memory.weight, std=cells**-0.5 * config.fc_maps**-0.5)
+        nn.init.normal_(self.from_memory.weight, std=5 * config.memory**-0.5)
+        nn.init.zeros_(self.from_memory.bias)
 
     def forward(
         self,
