@@ -12,53 +12,17 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
 from export import card, parity
+from export.signature import STATE, example_inputs, output_names
 from runtime import bundle, digest
 from runtime.errors import BundleError
 from training.checkpoint import Checkpoint
-from training.models import LSTMCNN, STPCNN, STPCNNConfig
+from training.models import LSTMCNN, STPCNN
 
 OPSET = 18
 EMBEDDED_LIMIT = 3 * 2**29
 """Bytes of weights that stay inside the graph; a protobuf holds 2 GiB at most."""
-STATE = ("h", "c", "seen")
-
-
-def input_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
-    """Return the graph's input names, in the order of the network's arguments."""
-    return (
-        ("sm", "mask", "land") if isinstance(model, STPCNN) else ("sm", "mask", "land", "precip", "precip_mask", *STATE)
-    )
-
-
-def output_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
-    """Return the graph's output names, in the order the network returns them."""
-    return ("filled", "reached", *(() if isinstance(model, STPCNN) else (f"{name}_out" for name in STATE)))
-
-
-def example_inputs(model: STPCNN | LSTMCNN, tiles: int, size: int) -> dict[str, Tensor]:
-    """Return random inputs: half of the cells observed, NaN in the holes, nine tenths land."""
-    config = model.config
-    days = (config.window,) if isinstance(config, STPCNNConfig) else ()
-    mask = (torch.rand(tiles, *days, size, size) < 0.5).float()
-    inputs = {
-        "sm": torch.where(mask > 0, torch.rand_like(mask) * 0.6, torch.nan),
-        "mask": mask,
-        "land": (torch.rand(tiles, size, size) < 0.9).float(),
-    }
-    if isinstance(model, LSTMCNN):
-        memory = model.config.memory
-        rain = (torch.rand(tiles, size, size) < 0.5).float()
-        inputs |= {
-            "precip": torch.where(rain > 0, torch.rand_like(rain) * 40, torch.nan),
-            "precip_mask": rain,
-            "h": torch.rand(tiles, memory) * 2 - 1,
-            "c": torch.randn(tiles, memory),
-            "seen": (torch.rand(tiles, 1) < 0.5).float(),
-        }
-    return inputs
 
 
 def write_graph(model: STPCNN | LSTMCNN, path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from export.signature import example_inputs, output_names
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
 from training.models import LSTMCNN, STPCNN
@@ -31,8 +32,6 @@ class Report:
 
 def cases(model: STPCNN | LSTMCNN, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Yield named random inputs: ragged masks, all observed, nothing observed, no land, other batch and tile sizes."""
-    from export.onnx import example_inputs
-
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         sizes = [(3, 17), (1, 24), (2, 9)] if isinstance(model, STPCNN) else [(3, 0), (1, 0), (2, 0)]
@@ -57,8 +56,6 @@ def check(model: STPCNN | LSTMCNN, graph: Path, tolerance: float = TOLERANCE) ->
     BundleError
         The outputs differ, hold a NaN, or do not vary.
     """
-    from export.onnx import output_names
-
     engine = OrtEngine(graph)
     exact = copy.deepcopy(model).double()
     names = output_names(model)

@@ -7,9 +7,10 @@ from pathlib import Path
 
 from runtime import digest
 from runtime.archive.catalog import Catalog
-from runtime.archive.publish import PART, lock, row_of_file
+from runtime.archive.publish import lock, row_of_file
 from runtime.archive.record import Record
 from runtime.config import Config
+from runtime.durable import PART
 from runtime.errors import ArchiveError
 
 Track = Callable[[Sequence[Path], str], Iterable[Path]]

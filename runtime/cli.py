@@ -140,14 +140,18 @@ def plan(
     _plan(_config(config, overrides), _range(None, first, last), as_json, show_all)
 
 
-def _plan(settings: Config, wanted: Range, as_json: bool, show_all: bool) -> None:
+def _plan(settings: Config, wanted: Range, as_json: bool, show_all: bool, max_refill_days: int | None = None) -> None:
     from runtime.archive.catalog import Catalog
     from runtime.day import Archivist
-    from runtime.job import make_plan
+    from runtime.job import plan_range
+    from runtime.progress import reporter
 
     with Catalog.open(settings.catalog_path, read_only=True) as catalog:
-        archivist = Archivist.open(settings, catalog, _today())
-        _print_plan(make_plan(archivist, wanted), as_json, show_all)
+        with reporter(quiet=True) as report:
+            archivist = Archivist.open(settings, catalog, _today())
+            archivist.inbox.on_read = report.on_read
+            planned = plan_range(archivist.planner(), wanted, max_refill_days)
+        _print_plan(planned, as_json, show_all)
 
 
 @_command(
@@ -167,13 +171,13 @@ def fill(
     wanted = _range(date, first, last)
     settings = _config(config, overrides)
     if dry_run:
-        _plan(settings, wanted, as_json, show_all=False)
+        _plan(settings, wanted, as_json, False, settings.policy.max_refill_days)
         return
     from runtime import job
     from runtime.progress import reporter
 
     with reporter(quiet=as_json) as report:
-        outcome = job.fill(settings, wanted, _today(), say=report.say, on_plan=report.on_plan, on_day=report.on_day)
+        outcome = job.fill(settings, wanted, _today(), report)
     if as_json:
         result = {
             "filled": [str(d) for d in outcome.filled],

@@ -19,7 +19,7 @@ from runtime.archive.record import PublishedDay
 from runtime.bundle import Bundle
 from runtime.config import Config
 from runtime.engines import Engine, open_engine
-from runtime.errors import BundleError, ConfigError, InputsMissing, StateChainBroken
+from runtime.errors import BundleError, InputsMissing, StateChainBroken
 from runtime.fill import Filled, Progress, recurrent, window
 from runtime.grid import Grid
 from runtime.inbox import Inbox
@@ -228,20 +228,3 @@ class Archivist:
         link = planner.chain[date]
         upstream = planner.chain[date - DAY].state if date > planner.chain_start else None
         return planner.state_fingerprint(upstream, link.soil_moisture, link.precipitation)
-
-    def describe(self) -> str:
-        """Return one line on what is configured, for a log's first line."""
-        feed = self.config.feeds.soil_moisture[0]
-        return f"{self.config.archive.path}: {self.bundle.manifest.name}, {feed.product} band {feed.band}"
-
-
-def check_today(date: dt.date, today: dt.date) -> None:
-    """Refuse a day that has not begun.
-
-    Raises
-    ------
-    ConfigError
-        The date is in the future.
-    """
-    if date > today:
-        raise ConfigError(f"{date} is in the future (today is {today}, UTC); give a past day or `--date today`")

@@ -15,7 +15,7 @@ from rich.table import Table
 from runtime import bundle as bundles
 from runtime import config, job, show
 from runtime.archive import LAYOUTS
-from runtime.archive.publish import writing
+from runtime.durable import writing
 from runtime.errors import UsageError
 from runtime.fill.window import days_since_observation
 from runtime.grid import Bools, Floats, Grid
@@ -141,9 +141,7 @@ def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Gri
         settings = config.load(file, environment={})
         console.print(f"filling with {name} ...")
         with reporter(quiet=False) as report:
-            job.fill(
-                settings, job.Range(START, last), last, say=report.say, on_plan=report.on_plan, on_day=report.on_day
-            )
+            job.fill(settings, job.Range(START, last), last, report)
         fillers[name] = [_filled(settings, START + dt.timedelta(n)) for n in range(days)]
         show.draw(settings, START + dt.timedelta(days // 2), folder / f"{name}.png")
 

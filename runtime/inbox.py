@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -66,6 +66,8 @@ class Inbox:
     catalog: Catalog
     soil_moisture_sources: Sequence[Source]
     precipitation_source: Source | None
+    on_read: Callable[[], None] | None = None
+    """Told each file that is read for the first time."""
     _arrivals: dict[tuple[str, dt.date], Arrival] = field(default_factory=dict)
     _fields: OrderedDict[str, Floats] = field(default_factory=OrderedDict)
 
@@ -131,6 +133,8 @@ class Inbox:
             except InputRefused as refusal:
                 known = Decoded(sha256, None, str(refusal))
             self.catalog.remember_decoded(key, known)
+            if self.on_read:
+                self.on_read()
         if known.field is None:
             return Arrival(granule, None, known.refused)
         return Arrival(granule, Input(granule.name, known.sha256, known.field, granule.run))

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.publish import lock, recover
 from runtime.config import Config
-from runtime.day import Archivist, Say, check_today
-from runtime.errors import InputRefused, InputsMissing, ResultRefused
+from runtime.day import Archivist
+from runtime.errors import InputRefused, InputsMissing, ResultRefused, UsageError
 from runtime.fill import Filled
-from runtime.plan import DAY, Action, PlannedDay
+from runtime.plan import DAY, Action, PlannedDay, Planner
 
 
 @dataclass(frozen=True)
@@ -41,30 +40,46 @@ class Outcome:
     """Why the exit code is not 0."""
 
 
-def make_plan(archivist: Archivist, wanted: Range) -> list[PlannedDay]:
-    """Return the plan of a range; of everything from the archive's start to today without one."""
-    planner = archivist.planner()
-    check_today(wanted.last or archivist.today, archivist.today)
-    return planner.plan(wanted.first or planner.start, wanted.last or archivist.today, wanted.first)
-
-
-def fill(
-    config: Config,
-    wanted: Range,
-    today: dt.date,
-    *,
-    say: Say = print,
-    on_plan: Callable[[Archivist, list[PlannedDay]], None] | None = None,
-    on_day: Callable[[PlannedDay, Filled], None] | None = None,
-) -> Outcome:
-    """Fill every stale day of a range, in date order.
+def plan_range(planner: Planner, wanted: Range, max_refill_days: int | None = None) -> list[PlannedDay]:
+    """Return the plan of a range; of everything from the archive's start to today without one.
 
     Parameters
     ----------
-    say : callable
-        Told warnings and what was recovered, a line at a time.
-    on_plan, on_day : callable, optional
-        Told the days to fill before the first of them, and each day when it is published.
+    max_refill_days : int, optional
+        Without a range: published days further back than this from the newest one stand as they are.
+
+    Raises
+    ------
+    UsageError
+        The range reaches into the future.
+    """
+    first, last = wanted.first or planner.start, wanted.last or planner.today
+    if last > planner.today:
+        raise UsageError(f"{last} is in the future (today is {planner.today}, UTC); give a past day or `--date today`")
+    redo_from = wanted.first
+    if wanted.is_today and planner.rows and max_refill_days is not None:
+        redo_from = max(planner.start, max(planner.rows) - max_refill_days * DAY)
+    return planner.plan(first, last, redo_from)
+
+
+class Listener:
+    """Told how a run goes; the base class keeps silent."""
+
+    def say(self, line: str) -> None:
+        """Hear what a person should know: a warning, or what was recovered or replayed."""
+
+    def on_read(self) -> None:
+        """Hear that a file was read for the first time."""
+
+    def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
+        """Hear which days are going to be filled."""
+
+    def on_day(self, day: PlannedDay, filled: Filled) -> None:
+        """Hear that a day was published."""
+
+
+def fill(config: Config, wanted: Range, today: dt.date, listener: Listener) -> Outcome:
+    """Fill every stale day of a range, in date order.
 
     Raises
     ------
@@ -75,18 +90,14 @@ def fill(
     """
     with lock(config.catalog_path.with_name("lock")), Catalog.open(config.catalog_path) as catalog:
         for line in recover(config.archive.path, catalog):
-            say(line)
-        archivist = Archivist.open(config, catalog, today, say)
+            listener.say(line)
+        archivist = Archivist.open(config, catalog, today, listener.say)
+        archivist.inbox.on_read = listener.on_read
         planner = archivist.planner()
-        check_today(wanted.last or today, today)
-        first, redo_from = wanted.first or planner.start, wanted.first
-        if wanted.is_today and planner.rows:
-            redo_from = max(planner.start, max(planner.rows) - config.policy.max_refill_days * DAY)
-        planned = planner.plan(first, wanted.last or today, redo_from)
+        planned = plan_range(planner, wanted, config.policy.max_refill_days)
         outcome = Outcome(planned)
         todo = [day for day in planned if day.action == Action.FILL]
-        if on_plan:
-            on_plan(archivist, todo)
+        listener.on_plan(archivist, todo)
         for day in todo:
             try:
                 filled = archivist.run(day, planner)
@@ -94,8 +105,7 @@ def fill(
                 outcome.failed[day.date] = str(refusal)
                 continue
             outcome.filled.append(day.date)
-            if on_day:
-                on_day(day, filled)
+            listener.on_day(day, filled)
         if todo and planner.recurrent:
             current = {d: r.record.state_fingerprint or "" for d, r in catalog.days().items()}
             archivist.states.prune(max(planner.chain), current)

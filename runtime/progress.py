@@ -14,6 +14,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextC
 
 from runtime.day import Archivist
 from runtime.fill import Filled
+from runtime.job import Listener
 from runtime.plan import PlannedDay
 
 T = TypeVar("T")
@@ -36,7 +37,7 @@ def track(items: Sequence[T], what: str) -> Iterable[T]:
 
 
 @dataclass
-class Reporter:
+class Reporter(Listener):
     """Shows a fill: one line a day, and bars over days and tiles where there is a terminal."""
 
     quiet: bool
@@ -44,6 +45,8 @@ class Reporter:
     days: TaskID | None = None
     tiles: TaskID | None = None
     _since: float = 0.0
+    _read: int = 0
+    _reading: TaskID | None = None
 
     def say(self, line: str) -> None:
         """Print a line; warnings go to stderr even when quiet."""
@@ -53,9 +56,21 @@ class Reporter:
         else:
             print(line, file=stream, flush=True)
 
+    def on_read(self) -> None:
+        """Count a file that is read for the first time: the first plan of a long record reads them all."""
+        self._read += 1
+        if self.bars:
+            if self._reading is None:
+                self._reading = self.bars.add_task("reading new files", total=None)
+            self.bars.update(self._reading, completed=self._read)
+        elif self._read % 500 == 0:
+            print(f"read {self._read} new files", file=sys.stderr, flush=True)
+
     def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
         """Begin: so many days are to be filled."""
         self._since = time.monotonic()
+        if self.bars and self._reading is not None:
+            self.bars.remove_task(self._reading)
         if self.bars and todo:
             self.days = self.bars.add_task("days", total=len(todo))
             self.tiles = self.bars.add_task("tiles")
@@ -85,8 +100,8 @@ class Reporter:
 @contextmanager
 def reporter(*, quiet: bool) -> Iterator[Reporter]:
     """Yield a reporter for one run."""
-    console = Console()
-    if quiet or not console.is_terminal:
+    console = Console(stderr=quiet)
+    if not console.is_terminal:
         yield Reporter(quiet, None)
         return
     with _bars(console) as bars:

@@ -10,8 +10,8 @@ from netCDF4 import Dataset
 from numpy.typing import NDArray
 
 from runtime.archive import LAYOUTS
-from runtime.archive.publish import writing
 from runtime.config import Config
+from runtime.durable import writing
 from runtime.errors import InputsMissing
 
 _VARIABLES = {

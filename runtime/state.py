@@ -9,7 +9,6 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +17,8 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from runtime.archive.publish import writing
 from runtime.bundle import Manifest
+from runtime.durable import beside, place
 from runtime.errors import StateChainBroken
 from runtime.fill import NEVER
 from runtime.grid import Grid
@@ -73,18 +72,9 @@ class StateStore:
         arrays: dict[str, NDArray[np.generic]] = {**state.tensors, _DAYS_SINCE: state.days_since_observation}
         record = {"date": date.isoformat(), "model_id": self.model_id, "fingerprint": fingerprint}
         record["content"] = _content(record, arrays)
-        part = path.with_name(path.name + ".part")
-        with writing(path):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            try:
-                with part.open("wb") as file:
-                    file.write(save(arrays, {"record": json.dumps(record)}))
-                    file.flush()
-                    os.fsync(file.fileno())
-                part.replace(path)
-            except BaseException:
-                part.unlink(missing_ok=True)
-                raise
+        with beside(path) as part:
+            part.write_bytes(save(arrays, {"record": json.dumps(record)}))
+        place(path)
 
     def load(self, date: dt.date, fingerprint: str, manifest: Manifest, grid: Grid, tiles: int) -> State:
         """Read a snapshot.

@@ -60,6 +60,16 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory, grid: Grid, world_days: 
     return folder
 
 
+class _Said(job.Listener):
+    """Keeps what was said."""
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def say(self, line: str) -> None:
+        self.lines.append(line)
+
+
 @dataclass
 class Site:
     """An archive under test: its configuration, its feeds, and what is done to it."""
@@ -99,8 +109,9 @@ class Site:
         wanted = (
             job.Range() if first is None else job.Range(self.date(first), self.date(first if last is None else last))
         )
-        self.said: list[str] = []
-        return job.fill(self.config(*overrides), wanted, self.today, say=self.said.append)
+        listener = _Said()
+        self.said = listener.lines
+        return job.fill(self.config(*overrides), wanted, self.today, listener)
 
     @staticmethod
     def date(day: int) -> dt.date:

@@ -14,9 +14,8 @@ from runtime import digest
 from runtime.archive import Layout
 from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
 from runtime.archive.record import PublishedDay, Record
+from runtime.durable import PART, beside, place, writing
 from runtime.errors import ArchiveBusy, ArchiveError
-
-PART = ".part"
 
 
 @contextmanager
@@ -53,16 +52,6 @@ def lock(path: Path) -> Iterator[None]:
         held.release()
 
 
-@contextmanager
-def writing(where: Path) -> Iterator[None]:
-    """Turn a failing write into a message that says where and what to do."""
-    try:
-        yield
-    except (OSError, RuntimeError) as error:  # netCDF reports a full disk as RuntimeError
-        reason = getattr(error, "strerror", None) or str(error)
-        raise ArchiveError(f"{where}: cannot be written ({reason}); check permissions and free disk space") from error
-
-
 def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
@@ -94,15 +83,8 @@ def publish(
     """
     relative = layout.relative_path(day.record.date)
     final = archive / relative
-    part = final.with_name(final.name + PART)
-    with writing(final):
-        final.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            layout.write(part, day)
-            _sync(part)
-        except BaseException:
-            part.unlink(missing_ok=True)
-            raise
+    with beside(final) as part:
+        layout.write(part, day)
     stat = part.stat()
     row = DayRow(
         day.record,
@@ -130,7 +112,7 @@ def publish(
     except ArchiveError:
         part.unlink(missing_ok=True)
         raise
-    _place(part, final)
+    place(final)
     catalog.settle(intent, published=True)
     return row
 
@@ -141,9 +123,8 @@ def recover(archive: Path, catalog: Catalog) -> list[str]:
     for intent in catalog.intents():
         final = archive / intent.row.path
         part = final.with_name(final.name + PART)
-        with writing(final):
-            if part.exists() and digest.of_file(part) == intent.row.sha256:
-                _place(part, final)
+        if part.exists() and digest.of_file(part) == intent.row.sha256:
+            place(final)
         whole = final.exists() and digest.of_file(final) == intent.row.sha256
         catalog.settle(intent, published=whole)
         done.append(
@@ -166,16 +147,3 @@ def row_of_file(archive: Path, path: Path, revisions: dict[dt.date, int]) -> Day
     record, stat = Record.from_file(path), path.stat()
     name, sha256 = str(path.relative_to(archive)), digest.of_file(path)
     return DayRow(record, name, sha256, stat.st_size, stat.st_mtime_ns, revisions.get(record.date, 1))
-
-
-def _place(part: Path, final: Path) -> None:
-    part.replace(final)
-    _sync(final.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

@@ -16,14 +16,15 @@ import pytest
 from runtime import check, digest
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog, DayRow
-from runtime.archive.publish import PART, lock, publish, recover
+from runtime.archive.publish import lock, publish, recover
 from runtime.archive.record import PublishedDay, Record
+from runtime.durable import PART
 from runtime.errors import ArchiveBusy, ArchiveError
 from runtime.fill import Filled
 from runtime.grid import Grid
 from tests.conftest import START, Site
 
-TRACED = ("publish.py", "catalog.py")
+TRACED = ("publish.py", "catalog.py", "durable.py")
 
 
 def _day(grid: Grid, value: float, fingerprint: str) -> PublishedDay:

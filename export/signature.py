@@ -1,0 +1,34 @@
+"""The graph's signature: its inputs and outputs, in the order of the network's arguments and results."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from training.models import LSTMCNN, STPCNN, STPCNNConfig
+
+STATE = ("h", "c", "seen")
+
+
+def output_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
+    """Return the graph's output names, in the order the network returns them."""
+    return ("filled", "reached", *(() if isinstance(model, STPCNN) else (f"{name}_out" for name in STATE)))
+
+
+def example_inputs(model: STPCNN | LSTMCNN, tiles: int, size: int) -> dict[str, Tensor]:
+    """Return random inputs by name: half of the cells observed, NaN in the holes, nine tenths land."""
+    config = model.config
+    days = (config.window,) if isinstance(config, STPCNNConfig) else ()
+    mask = (torch.rand(tiles, *days, size, size) < 0.5).float()
+    inputs = {
+        "sm": torch.where(mask > 0, torch.rand_like(mask) * 0.6, torch.nan),
+        "mask": mask,
+        "land": (torch.rand(tiles, size, size) < 0.9).float(),
+    }
+    if isinstance(model, LSTMCNN):
+        memory = model.config.memory
+        rain = (torch.rand(tiles, size, size) < 0.5).float()
+        state = (torch.rand(tiles, memory) * 2 - 1, torch.randn(tiles, memory), (torch.rand(tiles, 1) < 0.5).float())
+        inputs |= {"precip": torch.where(rain > 0, torch.rand_like(rain) * 40, torch.nan), "precip_mask": rain}
+        inputs |= dict(zip(STATE, state, strict=True))
+    return inputs

@@ -1,0 +1,60 @@
+"""Writing a file whole or not at all, and saying so when it cannot be."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from runtime.errors import ArchiveError
+
+PART = ".part"
+"""Ending of a file that is being written beside its place."""
+
+
+@contextmanager
+def writing(where: Path) -> Iterator[None]:
+    """Turn a failing write into an `ArchiveError` that says where and what to do."""
+    try:
+        yield
+    except (OSError, RuntimeError) as error:  # netCDF reports a full disk as RuntimeError
+        reason = getattr(error, "strerror", None) or str(error)
+        raise ArchiveError(f"{where}: cannot be written ({reason}); check permissions and free disk space") from error
+
+
+@contextmanager
+def beside(final: Path) -> Iterator[Path]:
+    """Yield the path beside `final` to write to; afterwards its bytes are on the disk, or it is gone.
+
+    `place` puts it where it belongs.
+
+    Raises
+    ------
+    ArchiveError
+        It cannot be written.
+    """
+    part = final.with_name(final.name + PART)
+    with writing(final):
+        final.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            yield part
+            _sync(part)
+        except BaseException:
+            part.unlink(missing_ok=True)
+            raise
+
+
+def place(final: Path) -> None:
+    """Move what `beside` wrote to its place, and make the move last."""
+    with writing(final):
+        final.with_name(final.name + PART).replace(final)
+        _sync(final.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
