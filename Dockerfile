@@ -1,8 +1,9 @@
 # CPU:  docker build --target cpu -t seamless-sm .
 # GPU:  docker build --target gpu -t seamless-sm:gpu .
-# Run:  docker run -v /srv/sm:/data seamless-sm                       (the daily service)
-#       docker run -v /srv/sm:/data seamless-sm runtime fill --date today
-# The configuration is /data/seamless-sm.toml; `runtime init /data/seamless-sm.toml` writes one.
+# Mount /archive, /state and /inbox, and /config with seamless-sm.toml in it (relative feed paths start there):
+#   docker run -v /srv/sm/archive:/archive -v /srv/sm/state:/state -v /srv/sm/inbox:/inbox -v /srv/sm/config:/config \
+#     seamless-sm                                  the daily service; or: seamless-sm runtime fill --date today
+# They must be writable for user 10001.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG CUDA_IMAGE=nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04
@@ -20,14 +21,14 @@ FROM ${PYTHON_IMAGE} AS cpu
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir "$(echo /wheels/*.whl)[cpu,service]" \
     && useradd --create-home --uid 10001 seamless \
-    && install -d -o seamless /data/archive /data/state /data/inbox
-ENV SEAMLESS_SM__ARCHIVE__PATH=/data/archive \
-    SEAMLESS_SM__PATHS__STATE=/data/state \
-    SEAMLESS_SM__PATHS__INBOX=/data/inbox \
+    && install -d -o seamless /archive /state /inbox /config
+ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
+    SEAMLESS_SM__PATHS__STATE=/state \
+    SEAMLESS_SM__PATHS__INBOX=/inbox \
     PYTHONUNBUFFERED=1
-WORKDIR /data
+WORKDIR /config
 USER 10001
-VOLUME ["/data/archive", "/data/state", "/data/inbox"]
+VOLUME ["/archive", "/state", "/inbox"]
 HEALTHCHECK --interval=10m --timeout=30s --start-period=1m CMD ["runtime", "status"]
 CMD ["python", "-m", "service"]
 
@@ -41,13 +42,13 @@ ENV PATH=/opt/venv/bin:$PATH
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
     pip install --no-cache-dir "$(echo /wheels/*.whl)[gpu,service]" \
     && useradd --create-home --uid 10001 seamless \
-    && install -d -o seamless /data/archive /data/state /data/inbox
-ENV SEAMLESS_SM__ARCHIVE__PATH=/data/archive \
-    SEAMLESS_SM__PATHS__STATE=/data/state \
-    SEAMLESS_SM__PATHS__INBOX=/data/inbox \
+    && install -d -o seamless /archive /state /inbox /config
+ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
+    SEAMLESS_SM__PATHS__STATE=/state \
+    SEAMLESS_SM__PATHS__INBOX=/inbox \
     PYTHONUNBUFFERED=1
-WORKDIR /data
+WORKDIR /config
 USER 10001
-VOLUME ["/data/archive", "/data/state", "/data/inbox"]
+VOLUME ["/archive", "/state", "/inbox"]
 HEALTHCHECK --interval=10m --timeout=30s --start-period=1m CMD ["runtime", "status"]
 CMD ["python", "-m", "service"]

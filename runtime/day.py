@@ -148,7 +148,6 @@ class Archivist:
             filled, rain_absent = self._recurrent(day, planner)
         else:
             filled, rain_absent = self._window(day), False
-        checks.result(filled, self.grid, day.date)
         feed = self.config.feeds.soil_moisture[0]
         publish(
             self.config.archive.path,
@@ -177,21 +176,24 @@ class Archivist:
 
     def _window(self, day: PlannedDay) -> Filled:
         frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture.values()])
-        return window.fill(self.engine, self.bundle.manifest, self.grid, frames, self.tile_progress)
+        filled = window.fill(self.engine, self.bundle.manifest, self.grid, frames, self.tile_progress)
+        checks.result(filled, self.grid, day.date)
+        return filled
 
     def _recurrent(self, day: PlannedDay, planner: Planner) -> tuple[Filled, bool]:
         before = self._state_before(day.date, planner)
-        filled, after = self._advance(planner.chain[day.date], before)
-        self._keep(day.date, planner.chain[day.date], after)
-        return filled, day.precipitation.input is None
+        return self._advance(day.date, planner.chain[day.date], before)[0], day.precipitation.input is None
 
-    def _advance(self, link: Link, state: State) -> tuple[Filled, State]:
+    def _advance(self, date: dt.date, link: Link, before: State) -> tuple[Filled, State]:
+        """Fill one day of the chain and keep the state it leaves; a result that is refused leaves none."""
         soil, rain = self.inbox.values(link.soil_moisture), self.inbox.values(link.precipitation)
-        return recurrent.fill(self.engine, self.bundle.manifest, self.grid, soil, rain, state, self.tile_progress)
-
-    def _keep(self, date: dt.date, link: Link, state: State) -> None:
-        self.states.save(date, link.state, state)
-        self._chain_state = link.state, state
+        filled, after = recurrent.fill(
+            self.engine, self.bundle.manifest, self.grid, soil, rain, before, self.tile_progress
+        )
+        checks.result(filled, self.grid, date)
+        self.states.save(date, link.state, after)
+        self._chain_state = link.state, after
+        return filled, after
 
     def _state_before(self, date: dt.date, planner: Planner) -> State:
         """Return the state after the day before: in hand, from its snapshot, or by replaying the days since one."""
@@ -218,8 +220,7 @@ class Archivist:
                     f"{self.states.path(first, link.state)}: is gone, and its inputs have changed since; "
                     f"re-do the chain with `runtime fill --from {first} --to {date}`"
                 )
-            _, state = self._advance(link, state)
-            self._keep(first, link, state)
+            _, state = self._advance(first, link, state)
             first += DAY
         return state
 

@@ -114,6 +114,8 @@ def publish(
         raise
     place(final)
     catalog.settle(intent, published=True)
+    if before and before.path != row.path:  # the layout was changed
+        (archive / before.path).unlink(missing_ok=True)
     return row
 
 

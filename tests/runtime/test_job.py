@@ -318,3 +318,36 @@ def test_the_files_say_what_they_were_made_from(recurrent_site: Site) -> None:
     assert (len(soil.sha256), rain.run) == (64, "late")
     assert record.model.startswith("sgdsm2-amsr2-x")
     assert record.date == dt.date(2020, 4, 4)
+
+
+def test_a_result_with_nan_is_not_published(
+    recurrent_site: Site, monkeypatch: pytest.MonkeyPatch, make_site: MakeSite
+) -> None:
+    """The engine goes wrong for one day: the day is refused, leaves no memory, and is made right by the next run."""
+    from runtime.engines.ort import OrtEngine
+
+    real = OrtEngine.run
+    broken = True
+
+    def sometimes_nan(self: OrtEngine, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        out = real(self, inputs)
+        return {name: value * np.nan for name, value in out.items()} | {"reached": out["reached"]} if broken else out
+
+    monkeypatch.setattr(OrtEngine, "run", sometimes_nan)
+    outcome = recurrent_site.fill(0, 1)
+    assert outcome.exit_code == 5
+    assert "the network gave NaN" in outcome.message
+    assert recurrent_site.published() == {}
+    assert recurrent_site.snapshots() == {}
+    broken = False
+    assert recurrent_site.fill(0, 1).exit_code == 0
+    straight = make_site("sgdsm2-amsr2-x", "straight")
+    straight.fill(0, 1)
+    assert recurrent_site.published() == straight.published()
+
+
+def test_another_layout_replaces_the_files(window_site: Site) -> None:
+    window_site.fill(6, 6)
+    window_site.fill(6, 6, "archive.layout=sgd-sm")
+    assert [p.name for p in window_site.archive.glob("2020/*")] == ["SGD-SM_20200407.nc"]
+    assert _whole(window_site)
