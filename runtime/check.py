@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from runtime import digest
+from runtime import digest, state
 from runtime.archive.catalog import Catalog
 from runtime.archive.publish import lock, row_of_file
 from runtime.archive.record import Record
 from runtime.config import Config
 from runtime.durable import PART
-from runtime.errors import ArchiveError
+from runtime.errors import ArchiveError, StateChainBroken
 
 Track = Callable[[Sequence[Path], str], Iterable[Path]]
 
@@ -21,7 +21,7 @@ def _published(archive: Path) -> list[Path]:
 
 
 def faults(config: Config, track: Track) -> list[str]:
-    """Return what is wrong with the archive, one line each: every published file is read and hashed."""
+    """Return what is wrong with the archive, one line each: every published file and snapshot is read."""
     archive = config.archive.path
     found = []
     with Catalog.open(config.catalog_path, read_only=True) as catalog:
@@ -43,6 +43,11 @@ def faults(config: Config, track: Track) -> list[str]:
                 Record.from_file(path)
             except ArchiveError as error:
                 found.append(str(error))
+    for path in track(sorted(config.state_path.glob("[0-9][0-9][0-9][0-9]/*.safetensors")), "check memory"):
+        try:
+            state.read(path)
+        except StateChainBroken as error:
+            found.append(str(error))
     for name, row in by_path.items():
         if name not in interrupted:
             found.append(f"{archive / name}: is missing; `runtime fill --date {row.record.date}` makes it again")

@@ -11,6 +11,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,6 +26,7 @@ from runtime.grid import Grid
 
 KEEP_DAILY = 130
 _DAYS_SINCE = "days_since_observation"
+_CURE = "delete it and run again: the days since the snapshot before it are replayed"
 
 
 @dataclass(frozen=True)
@@ -85,22 +87,13 @@ class StateStore:
             It is damaged, or belongs to another day, model, chain or grid.
         """
         path = self.path(date, fingerprint)
-        cure = "delete it and run again: the days since the snapshot before it are replayed"
-        try:
-            raw = path.read_bytes()
-            arrays = load(raw)
-            record = json.loads(json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["record"])
-            content = record.pop("content")
-        except (OSError, SafetensorError, ValueError, KeyError) as error:
-            raise StateChainBroken(f"{path}: the state snapshot is damaged ({error}); {cure}") from error
-        if content != _content(record, arrays):
-            raise StateChainBroken(f"{path}: the state snapshot is damaged (its hash does not match); {cure}")
+        record, arrays = read(path)
         if record != {"date": date.isoformat(), "model_id": self.model_id, "fingerprint": fingerprint}:
-            raise StateChainBroken(f"{path}: the state snapshot belongs to {record}, not to this chain; {cure}")
+            raise StateChainBroken(f"{path}: the state snapshot belongs to {record}, not to this chain; {_CURE}")
         shapes = {t.name: (tiles, *t.shape) for t in manifest.state} | {_DAYS_SINCE: grid.shape}
         found = {name: array.shape for name, array in arrays.items()}
         if found != shapes:
-            raise StateChainBroken(f"{path}: the state snapshot has shapes {found}, the bundle wants {shapes}; {cure}")
+            raise StateChainBroken(f"{path}: the state snapshot has shapes {found}, the bundle wants {shapes}; {_CURE}")
         since = arrays.pop(_DAYS_SINCE)
         return State(arrays, since)
 
@@ -120,6 +113,26 @@ class StateStore:
             superseded = date in current and not current[date].startswith(fingerprint)
             if superseded or (date.day != 1 and (newest - date).days > KEEP_DAILY):
                 path.unlink(missing_ok=True)
+
+
+def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
+    """Read a snapshot's record and arrays, and check both against the hash it carries.
+
+    Raises
+    ------
+    StateChainBroken
+        It is damaged.
+    """
+    try:
+        raw = path.read_bytes()
+        arrays = load(raw)
+        record = json.loads(json.loads(raw[8 : 8 + int.from_bytes(raw[:8], "little")])["__metadata__"]["record"])
+        content = record.pop("content")
+    except (OSError, SafetensorError, ValueError, KeyError) as error:
+        raise StateChainBroken(f"{path}: the state snapshot is damaged ({error}); {_CURE}") from error
+    if content != _content(record, arrays):
+        raise StateChainBroken(f"{path}: the state snapshot is damaged (its hash does not match); {_CURE}")
+    return record, arrays
 
 
 def _content(record: dict[str, str], arrays: dict[str, NDArray[np.generic]]) -> str:

@@ -180,6 +180,9 @@ def test_a_flipped_byte_in_a_snapshot(recurrent_site: Site, runtime: Runtime) ->
     result = runtime("fill", "--date", "2020-04-06", "--config", recurrent_site.file)
     assert result.exit_code == 6
     assert f"{snapshot}: the state snapshot is damaged" in result.stderr
+    checked = runtime("check", "--config", recurrent_site.file)
+    assert checked.exit_code == 1
+    assert str(snapshot) in checked.stdout
     assert recurrent_site.published() == before
 
 
