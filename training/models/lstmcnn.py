@@ -76,6 +76,8 @@ class LSTMCNN(nn.Module):
         nn.init.normal_(self.to_memory.weight, std=cells**-0.5 * config.fc_maps**-0.5)
         nn.init.normal_(self.from_memory.weight, std=5 * config.memory**-0.5)
         nn.init.zeros_(self.from_memory.bias)
+        nn.init.zeros_(self.gates.bias)
+        nn.init.ones_(self.gates.bias[: config.memory])  # the forget gate starts open: memory lasts
 
     def forward(
         self,
