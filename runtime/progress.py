@@ -12,6 +12,7 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from runtime.checks import seam
 from runtime.day import Archivist
 from runtime.fill import Filled
 from runtime.job import Listener
@@ -46,6 +47,7 @@ class Reporter(Listener):
     tiles: TaskID | None = None
     _since: float = 0.0
     _read: int = 0
+    _core: int = 1
     _reading: TaskID | None = None
 
     def say(self, line: str) -> None:
@@ -75,6 +77,7 @@ class Reporter(Listener):
             self.days = self.bars.add_task("days", total=len(todo))
             self.tiles = self.bars.add_task("tiles")
             archivist.tile_progress = self._on_tiles
+        self._core = archivist.bundle.manifest.tile_core
 
     def _on_tiles(self, done: int, total: int) -> None:
         if self.bars and self.tiles is not None:
@@ -88,9 +91,13 @@ class Reporter(Listener):
         land = max(1, seen + made + counts["not_reached"])
         now = time.monotonic()
         if not self.quiet:
+            shares = (
+                f"observed {seen / land:.1%}, filled {made / land:.1%}, not reached {counts['not_reached'] / land:.1%}"
+            )
+            seams = seam(filled, (self._core, self._core))
+            took = now - self._since
             self.say(
-                f"{day.date} published, {day.record.tier}: land observed {seen / land:.1%}, filled {made / land:.1%}, "
-                f"not reached {counts['not_reached'] / land:.1%}; {now - self._since:.1f} s ({day.reason})"
+                f"{day.date} published, {day.record.tier}: land {shares}, seams {seams:.2f}; {took:.1f} s ({day.reason})"
             )
         self._since = now
         if self.bars and self.days is not None:
