@@ -8,7 +8,7 @@ import numpy as np
 
 from runtime.errors import ResultRefused
 from runtime.fill import Filled, Flag
-from runtime.grid import Grid
+from runtime.grid import Floats, Grid
 
 
 def result(filled: Filled, grid: Grid, date: dt.date) -> None:
@@ -43,7 +43,8 @@ def seam(filled: Filled, core: tuple[int, int]) -> float:
     """
     made = np.isin(filled.flag, (Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS))
     field = np.where(made, filled.soil_moisture, np.float32(np.nan))
-    across, inside = [], []
+    across: list[Floats] = []
+    inside: list[Floats] = []
     for axis, size in enumerate(core):
         jumps = np.abs(np.diff(field, axis=axis))
         at_edge = np.arange(1, field.shape[axis]) % size == 0

@@ -96,9 +96,8 @@ class Reporter(Listener):
             )
             seams = seam(filled, (self._core, self._core))
             took = now - self._since
-            self.say(
-                f"{day.date} published, {day.record.tier}: land {shares}, seams {seams:.2f}; {took:.1f} s ({day.reason})"
-            )
+            what = f"{day.date} published, {day.record.tier}"
+            self.say(f"{what}: land {shares}, seams {seams:.2f}; {took:.1f} s ({day.reason})")
         self._since = now
         if self.bars and self.days is not None:
             self.bars.advance(self.days)
