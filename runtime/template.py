@@ -26,7 +26,7 @@ path = "incoming/lprm"            # any path fsspec knows: a folder, s3://..., s
 product = "lprm-amsr2"            # lprm-amsr2 | lprm-amsre | lprm-windsat
 orbit = "descending"              # descending | ascending
 band = "x"                        # c1 | c2 | x; the bundle says which it accepts
-# from = 2012-07-03
+# from = 2012-07-03              # days this feed is used for; unset: the sensor's era
 # to = 2026-08-31
 
 [feeds.precipitation]             # read by the recurrent kind only

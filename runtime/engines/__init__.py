@@ -11,7 +11,6 @@ from numpy.typing import NDArray
 from runtime.bundle import Bundle
 
 Arrays = Mapping[str, NDArray[np.float32]]
-NAMES = ("auto", "cpu", "cuda", "tensorrt")
 
 
 class Engine(Protocol):

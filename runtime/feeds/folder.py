@@ -31,7 +31,7 @@ class FolderFeed:
     runs : sequence of str
         IMERG runs that may be used, best first.
     first, last : date, optional
-        Days this feed is used for.
+        Days this feed is used for; the sensor's era unless given.
     """
 
     def __init__(
@@ -46,7 +46,8 @@ class FolderFeed:
         last: dt.date | None = None,
     ) -> None:
         self._product = PRODUCTS[product]
-        self._orbit, self._runs, self._first, self._last = orbit, list(runs), first, last
+        self._orbit, self._runs = orbit, list(runs)
+        self._first, self._last = first or self._product.start, last or self._product.end
         self._url, self._keep = url, keep
         self._fs, self._root = fsspec.core.url_to_fs(url)
 

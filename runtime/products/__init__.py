@@ -29,11 +29,8 @@ class Product:
     pattern: re.Pattern[str]
     bands: tuple[str, ...] = ()
     start: dt.date | None = None
+    """First and last day of the sensor's era: what a feed is used for unless its from/to say otherwise."""
     end: dt.date | None = None
-
-    def covers(self, date: dt.date) -> bool:
-        """Whether the sensor's era holds the date."""
-        return (self.start is None or date >= self.start) and (self.end is None or date <= self.end)
 
 
 _LPRM = r"^LPRM[-_]{sensor}_L3_(?P<orbit>A|D|DY|NT)_SOILM3_V\d{{3}}_(?P<date>\d{{8}})\d*\.nc4?$"
