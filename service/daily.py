@@ -61,8 +61,8 @@ class DailyFill:
 
 
 def scheduler_for(settings: Service, job: DailyFill) -> BackgroundScheduler:
-    """Return a scheduler with the daily job, and one run at once to catch up."""
-    scheduler = BackgroundScheduler(timezone="UTC")
+    """Return a scheduler with the daily job, and one run at once to catch up; one runs at a time."""
+    scheduler = BackgroundScheduler(timezone="UTC", executors={"default": {"type": "threadpool", "max_workers": 1}})
     hour, minute = map(int, settings.run_at.split(":"))
     options = {"misfire_grace_time": MISFIRE_GRACE_S, "coalesce": True, "max_instances": 1}
     scheduler.add_job(job.run, CronTrigger(hour=hour, minute=minute, timezone="UTC"), id="daily", **options)
