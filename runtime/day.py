@@ -90,34 +90,21 @@ class Archivist:
         feeds = [(f.product, f.orbit, f.band) for f in self.config.feeds.soil_moisture]
         return digest.of_values(feeds, self.config.archive.layout, self.grid.digest)
 
-    def start(self) -> dt.date:
-        """Return the archive's first day.
+    def planner(self) -> Planner:
+        """Return a planner over the catalog as it stands.
 
         Raises
         ------
         InputsMissing
-            It is not configured and the feeds have nothing.
+            The archive's start is not configured, nothing is published, and the feeds have nothing.
         """
-        if self.config.archive.start:
-            return self.config.archive.start
-        span = self.inbox.span()
-        if span is None:
+        rows = self.catalog.days()
+        oldest = [*(self.inbox.span() or ())[:1], *list(rows)[:1]]
+        if not self.config.archive.start and not oldest:
             where = ", ".join(feed.path for feed in self.config.feeds.soil_moisture)
             raise InputsMissing(f"no soil-moisture file in {where}; put files there, or set feeds.soil_moisture")
-        return span[0]
-
-    def planner(self) -> Planner:
-        """Return a planner over the catalog as it stands."""
-        return Planner(
-            self.bundle,
-            self.settings,
-            self.config.policy,
-            self.inbox,
-            self.catalog.days(),
-            self.start(),
-            self.today,
-            self.damage,
-        )
+        start = self.config.archive.start or min(oldest)
+        return Planner(self.bundle, self.settings, self.config.policy, self.inbox, rows, start, self.today, self.damage)
 
     def damage(self, row: DayRow) -> str | None:
         """Return what is wrong with a published file, None if it is as it was published."""

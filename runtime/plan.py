@@ -115,10 +115,14 @@ class Planner:
         date = self.chain_start
         while date <= last:
             soil, rain = self.inbox.soil_moisture(date), self.inbox.precipitation(date)
-            row = self.rows.get(date)
-            stands = row is not None and row.record.model_id == self.bundle.model_id and row.record.state_fingerprint
-            if stands and row and (date < redo_from or soil.refused):
-                upstream = row.record.state_fingerprint or ""
+            old = self.rows[date].record if date in self.rows else None
+            if (
+                old
+                and old.state_fingerprint
+                and old.model_id == self.bundle.model_id
+                and (date < redo_from or _gone(old, {"T": soil.input, "precipitation": rain.input}))
+            ):
+                upstream = old.state_fingerprint
             else:
                 upstream = self.state_fingerprint(upstream, soil, rain)
             self.chain[date] = Link(soil, rain, upstream)
@@ -166,6 +170,11 @@ class Planner:
         row = self.rows.get(date)
         if soil.refused:
             return Action.REFUSED, soil.refused
+        if soil.input is None and row and row.record.inputs["T"]:
+            damage = self.intact(row)
+            if damage:
+                return Action.WAIT, f"{damage}, and {row.record.inputs['T'].name} is gone from the feed; bring it back"
+            return Action.CURRENT, "its input is gone from the feed; what is published stands"
         if soil.input is None:
             if (self.today - date).days <= self.policy.max_lag_days:
                 return Action.WAIT, "soil moisture is not published yet"
@@ -208,7 +217,7 @@ def _why(row: DayRow | None, record: Record, intact: Callable[[DayRow], str | No
         if was is None:
             reasons.append(f"{role} arrived")
         elif new is None:
-            reasons.append(f"{role} is gone")
+            continue
         elif was.run != new.run:
             reasons.append(f"IMERG {new.run} replaced {was.run}")
         else:
@@ -217,4 +226,9 @@ def _why(row: DayRow | None, record: Record, intact: Callable[[DayRow], str | No
         return ", ".join(reasons)
     if old.tier != record.tier:
         return f"{old.tier} to {record.tier}"
-    return "state upstream changed"
+    return None if _gone(old, record.inputs) else "state upstream changed"
+
+
+def _gone(old: Record, inputs: dict[str, Input | None]) -> list[str]:
+    """Return the roles of inputs a published day had and the feeds no longer have; that alone re-does nothing."""
+    return [role for role, now in inputs.items() if now is None and old.inputs.get(role)]

@@ -356,3 +356,37 @@ def test_another_layout_replaces_the_files(window_site: Site) -> None:
     window_site.fill(6, 6, "archive.layout=sgd-sm")
     assert [p.name for p in window_site.archive.glob("2020/*")] == ["SGD-SM_20200407.nc"]
     assert _whole(window_site)
+
+
+@BOTH
+def test_a_feed_that_forgets_takes_nothing_from_the_archive(bundle: str, make_site: MakeSite) -> None:
+    """Somebody cleans the incoming folder: what is published stands, and the days that follow build on it."""
+    straight = make_site(bundle, "straight")
+    straight.fill()
+    site = make_site(bundle, "cleaned", arrived=False)
+    site.bring(0, 11)
+    site.fill(None, None, "archive.start=2020-04-01")
+    before = site.published()
+    for number in range(4):
+        site.lprm(number).unlink()
+        site.imerg(number).unlink()
+    assert site.fill().filled == []
+    assert site.published() == before
+    site.bring(12, 13)
+    site.fill()
+    assert site.published() == straight.published()
+    site.day_file(2).unlink()
+    outcome = site.fill(2)
+    assert outcome.exit_code == 3
+    assert "published file missing, and LPRM-AMSR2" in outcome.message
+
+
+def test_the_start_does_not_move_when_the_feed_forgets(make_site: MakeSite) -> None:
+    site = make_site("sgdsm2-amsr2-x")
+    site.file.write_text(site.file.read_text().replace("start = 2020-04-01", ""))
+    site.fill()
+    before = site.published()
+    for number in range(6):
+        site.lprm(number).unlink()
+    assert site.fill().filled == []
+    assert site.published() == before
