@@ -224,9 +224,11 @@ def _why(row: DayRow | None, record: Record, intact: Callable[[DayRow], str | No
             reasons.append(f"{role} changed")
     if reasons:
         return ", ".join(reasons)
+    if _gone(old, record.inputs):
+        return None
     if old.tier != record.tier:
         return f"{old.tier} to {record.tier}"
-    return None if _gone(old, record.inputs) else "state upstream changed"
+    return "state upstream changed"
 
 
 def _gone(old: Record, inputs: dict[str, Input | None]) -> list[str]:
