@@ -51,11 +51,13 @@ def plan_range(planner: Planner, wanted: Range, max_refill_days: int | None = No
     Raises
     ------
     UsageError
-        The range reaches into the future.
+        The range begins before the archive or reaches into the future.
     """
     first, last = wanted.first or planner.start, wanted.last or planner.today
     if last > planner.today:
         raise UsageError(f"{last} is in the future (today is {planner.today}, UTC); give a past day or `--date today`")
+    if first < planner.start:
+        raise UsageError(f"{first} is before the archive's first day, {planner.start}; give a later day")
     redo_from = wanted.first
     if wanted.is_today and planner.rows and max_refill_days is not None:
         redo_from = max(planner.start, max(planner.rows) - max_refill_days * DAY)

@@ -209,6 +209,7 @@ def test_a_misspelt_key(window_site: Site, runtime: Runtime) -> None:
         ["fill", "--to", "2020-04-01"],
         ["fill", "--from", "2020-04-05", "--to", "2020-04-01"],
         ["fill", "--date", "2030-01-01"],
+        ["fill", "--date", "2020-03-31"],
         ["changes", "--since", "yesterday"],
         ["fill", "--config", "nowhere.toml"],
         ["fill", "--frobnicate"],
