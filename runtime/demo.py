@@ -152,7 +152,8 @@ def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Gri
         for name, field in simple_fillers(frames, window).items():
             fillers.setdefault(name, []).append(field)
     scores = score(fillers, truth)
-    table = Table(title=f"Hidden observations, {scores[0].n} cells of {days} days (m³ m⁻³)", title_justify="left")
+    console.print(f"\n{scores[0].n} hidden observations of {days} days, m³ m⁻³")
+    table = Table()
     for column in ("filler", "R", "RMSE", "MAE"):
         table.add_column(column, justify="left" if column == "filler" else "right")
     for s in scores:
@@ -161,7 +162,8 @@ def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Gri
     console.print(
         f"pictures: {', '.join(str(folder / f'{name}.png') for name in chosen)}\n"
         f"archives: open {folder}/archive-*/2020/*.nc with xarray; "
-        f"ask `runtime status --config {folder / chosen[0]}.toml`"
+        f"ask `runtime status --config {folder / chosen[0]}.toml`",
+        soft_wrap=True,
     )
     return scores
 

@@ -1,0 +1,59 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime import bundle, demo
+from runtime.errors import UsageError
+from runtime.grid import Grid
+
+
+def test_the_shipped_bundles_beat_the_simple_fillers(
+    tmp_path: Path, globe: Grid, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The demo as a user runs it, on a smaller part of the globe."""
+    scores = {s.filler: s for s in demo.run(tmp_path / "demo", 12, 1, grid=globe.box(0, -20, 40, 20))}
+    baseline = scores["mean of nine days"]
+    assert baseline.n > 10_000
+    for name in bundle.shipped():
+        assert scores[name].rmse < baseline.rmse
+        assert scores[name].mae < baseline.mae
+        assert scores[name].r > baseline.r
+        assert (tmp_path / "demo" / f"{name}.png").read_bytes().startswith(b"\x89PNG")
+    printed = capsys.readouterr().out
+    assert "RMSE" in printed
+    assert f"{baseline.rmse:.4f}" in printed
+
+
+def test_the_folder_must_be_empty(tmp_path: Path) -> None:
+    (tmp_path / "mine.txt").touch()
+    with pytest.raises(UsageError, match="is not empty"):
+        demo.run(tmp_path, 12, 1)
+
+
+def test_simple_fillers_by_hand() -> None:
+    nan = np.nan
+    window = (-2, -1, 0, 1)
+    frames = np.array([[[0.1, 0.2, nan]], [[nan, 0.4, nan]], [[nan, nan, nan]], [[0.4, nan, nan]]], np.float32)
+    fillers = demo.simple_fillers(frames, window)
+    np.testing.assert_allclose(fillers["mean of nine days"], [[0.25, 0.3, nan]], rtol=1e-6)
+    np.testing.assert_allclose(fillers["mean of past four days"], [[0.1, 0.3, nan]], rtol=1e-6)
+    np.testing.assert_allclose(fillers["last value"], [[0.1, 0.4, nan]], rtol=1e-6)
+
+
+def test_scores_count_common_hidden_cells_only() -> None:
+    nan = np.nan
+    truth = [np.array([[0.1, 0.2, 0.3, nan]], np.float32)]
+    fillers = {
+        "good": [np.array([[0.1, 0.2, 0.9, 0.9]], np.float32)],
+        "bad": [np.array([[0.2, 0.4, nan, 0.9]], np.float32)],
+    }
+    good, bad = demo.score(fillers, truth)
+    assert (good.filler, good.n, bad.n) == ("good", 2, 2)
+    assert good.rmse == pytest.approx(0, abs=1e-7)
+    assert bad.mae == pytest.approx(0.15, abs=1e-6)
+
+
+def test_strips_hide_about_a_third(globe: Grid) -> None:
+    hidden = demo.hidden_strips(globe, 3, np.random.default_rng(0))
+    assert 0.25 < hidden.mean() < 0.35
