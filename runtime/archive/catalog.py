@@ -100,7 +100,9 @@ class Catalog:
             if read_only and not path.exists():
                 db = sqlite3.connect(":memory:", isolation_level=None)
             elif read_only:
-                db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=30, isolation_level=None)
+                # Not mode=ro: after a kill inside a commit, SQLite must roll its own journal back before anyone reads.
+                db = sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=30, isolation_level=None)
+                db.execute("PRAGMA query_only = ON")
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 db = sqlite3.connect(path, timeout=30, isolation_level=None)

@@ -5,6 +5,7 @@ modules. Lines stand for instructions here: what SQLite, netCDF and the kernel d
 """
 
 import os
+import sqlite3
 import sys
 from pathlib import Path
 from types import FrameType
@@ -15,7 +16,7 @@ import pytest
 
 from runtime import check, digest
 from runtime.archive import cf
-from runtime.archive.catalog import Catalog, DayRow
+from runtime.archive.catalog import Catalog, DayRow, Decoded, Intent, Revision
 from runtime.archive.publish import lock, publish, recover
 from runtime.archive.record import PublishedDay, Record
 from runtime.durable import PART
@@ -126,11 +127,37 @@ def test_a_dead_holder_does_not_hold(tmp_path: Path) -> None:
         pass
 
 
+def test_a_reader_gets_past_a_commit_that_was_killed(tmp_path: Path) -> None:
+    """SQLite leaves a hot journal behind, which only a connection that may write can roll back."""
+    path = tmp_path / "catalog.sqlite"
+    with Catalog.open(path) as catalog:
+        catalog.remember_decoded("kept", Decoded("sha", "field", None))
+    child = os.fork()
+    if child == 0:
+        db = sqlite3.connect(path, isolation_level=None)
+        db.execute("PRAGMA cache_size = 1")
+        db.execute("BEGIN IMMEDIATE")
+        db.execute("DELETE FROM decoded")
+        for number in range(2000):
+            db.execute("INSERT INTO decoded VALUES (?, 'x', 'x', 'x')", (f"{number}" * 20,))
+        os._exit(9)
+    os.waitpid(child, 0)
+    assert path.with_name("catalog.sqlite-journal").stat().st_size > 0
+    with Catalog.open(path, read_only=True) as catalog:
+        assert catalog.decoded("kept") == Decoded("sha", "field", None)
+        assert catalog.decoded("1" * 20) is None
+        with pytest.raises(ArchiveError, match="readonly"):
+            catalog.settle(Intent(*_nothing()), published=False)
+
+
+def _nothing() -> tuple[DayRow, Revision]:
+    record = Record(START, "provisional", "f", None, "m", "id", "s", {"T": None})
+    return DayRow(record, "p", "s", 0, 0, 1), Revision(START, 1, "", "", "", "", 0.0, None, "", "")
+
+
 def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "catalog.sqlite"
     Catalog.open(path).close()
-    import sqlite3
-
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.close()
