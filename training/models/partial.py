@@ -39,8 +39,8 @@ class PartialConv(nn.Module):
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
         if len(self.padding) == 2:
             return F.conv2d(x, weight, padding=self.padding)
-        # A 3-D convolution is the sum of three 2-D ones on shifted frames. Sums a third as long halve the rounding,
-        # without which the published size does not pass the export's parity gate, and engines run 2-D kernels better.
+        # A 3-D convolution is the sum of three 2-D ones on shifted frames: shorter sums round less, and engines run 2-D
+        # kernels better.
         time, *space = self.padding
         x = F.pad(x, (0, 0, 0, 0, time, time)).transpose(1, 2)
         tiles, frames = x.shape[0], x.shape[1] - 2
