@@ -55,11 +55,6 @@ class Manifest(_Strict):
     files: dict[str, str] = {}
     """sha256 of each file of the bundle but this one."""
 
-    @property
-    def uses_precipitation(self) -> bool:
-        """Whether the graph takes rain."""
-        return self.kind == "recurrent"
-
 
 @dataclass(frozen=True)
 class Bundle:

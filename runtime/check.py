@@ -7,10 +7,9 @@ from pathlib import Path
 
 from runtime import digest, state
 from runtime.archive.catalog import Catalog
-from runtime.archive.publish import lock, row_of_file
+from runtime.archive.publish import lock, recover, row_of_file
 from runtime.archive.record import Record
 from runtime.config import Config
-from runtime.durable import PART
 from runtime.errors import ArchiveError, StateChainBroken
 
 Track = Callable[[Sequence[Path], str], Iterable[Path]]
@@ -57,7 +56,7 @@ def faults(config: Config, track: Track) -> list[str]:
 def rebuild_catalog(config: Config, track: Track) -> int:
     """Read every published file's record back into the catalog; return how many there were.
 
-    A catalog that cannot be opened is moved aside first. Revisions of a readable catalog are kept.
+    A catalog that cannot be read is moved aside first. Revisions of a readable catalog are kept.
 
     Raises
     ------
@@ -69,13 +68,15 @@ def rebuild_catalog(config: Config, track: Track) -> int:
     archive = config.archive.path
     with lock(config.catalog_path.with_name("lock")):
         try:
-            Catalog.open(config.catalog_path).close()
+            with Catalog.open(config.catalog_path, read_only=True) as catalog:
+                catalog.intents()
+                last = {revision.date: revision.revision for revision in catalog.revisions()}
         except ArchiveError:
             config.catalog_path.replace(config.catalog_path.with_suffix(".damaged"))
+            config.catalog_path.with_name(config.catalog_path.name + "-journal").unlink(missing_ok=True)
+            last = {}
         with Catalog.open(config.catalog_path) as catalog:
-            last = {revision.date: revision.revision for revision in catalog.revisions()}
-            for part in archive.glob(f"[0-9][0-9][0-9][0-9]/*{PART}"):
-                part.unlink()
+            recover(archive, catalog)
             rows = [row_of_file(archive, path, last) for path in track(_published(archive), "rebuild")]
             catalog.rebuild(rows)
     return len(rows)

@@ -135,7 +135,8 @@ class Archivist:
             filled, rain_absent = self._recurrent(day, planner)
         else:
             filled, rain_absent = self._window(day), False
-        feed = self.config.feeds.soil_moisture[0]
+        feeds, granule = self.config.feeds.soil_moisture, day.soil_moisture[0].granule
+        feed = next((f for f in feeds if granule and f.product == granule.product), feeds[0])
         publish(
             self.config.archive.path,
             self.layout,
@@ -146,7 +147,7 @@ class Archivist:
                 filled,
                 self.bundle.manifest.kind,
                 feed.band,
-                self._sensor(day, feed.product),
+                PRODUCTS[feed.product].sensor,
                 rain_absent,
             ),
             before=planner.rows.get(day.date),
@@ -155,11 +156,6 @@ class Archivist:
             seconds=time.monotonic() - started,
         )
         return filled
-
-    @staticmethod
-    def _sensor(day: PlannedDay, default: str) -> str:
-        granule = day.soil_moisture[0].granule
-        return PRODUCTS[granule.product if granule else default].sensor
 
     def _window(self, day: PlannedDay) -> Filled:
         frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture.values()])

@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
+from functools import cached_property
 
 from runtime import digest
 from runtime.archive.catalog import DayRow
@@ -85,7 +86,7 @@ class Planner:
         """Whether a memory is carried."""
         return self.bundle.manifest.kind == "recurrent"
 
-    @property
+    @cached_property
     def chain_start(self) -> dt.date:
         """The first day whose input enters the memory: the spin-up before `start`, as far as the feed has it."""
         span = self.inbox.span()

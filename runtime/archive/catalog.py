@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Any
 
 from runtime.archive.record import Record
 from runtime.errors import ArchiveError
@@ -147,17 +148,23 @@ class Catalog:
                 f"the catalog cannot be written ({error}); check permissions and free disk space"
             ) from error
 
+    def _rows(self, query: str, values: tuple[str, ...] = ()) -> list[tuple[Any, ...]]:
+        try:
+            return self._db.execute(query, values).fetchall()
+        except sqlite3.Error as error:
+            raise ArchiveError(
+                f"the catalog cannot be read ({error}); `runtime check --rebuild-catalog` reads it back from the files"
+            ) from error
+
     def days(self) -> dict[dt.date, DayRow]:
         """Return every published day."""
-        rows = self._db.execute("SELECT record, path, sha256, size, mtime_ns, revision FROM day ORDER BY date")
+        rows = self._rows("SELECT record, path, sha256, size, mtime_ns, revision FROM day ORDER BY date")
         days = (DayRow(Record.from_attributes(json.loads(record)), *rest) for record, *rest in rows)
         return {row.record.date: row for row in days}
 
     def revisions(self, since: str = "") -> list[Revision]:
         """Return the revisions made at or after an ISO time, oldest first."""
-        rows = self._db.execute(
-            f"SELECT date, {', '.join(_REVISION)} FROM revision WHERE made_at >= ? ORDER BY id", (since,)
-        )
+        rows = self._rows(f"SELECT date, {', '.join(_REVISION)} FROM revision WHERE made_at >= ? ORDER BY id", (since,))
         return [Revision(dt.date.fromisoformat(date), *rest) for date, *rest in rows]
 
     def intend(self, intent: Intent) -> None:
@@ -170,7 +177,7 @@ class Catalog:
     def intents(self) -> list[Intent]:
         """Return what was intended and never settled."""
         found = []
-        for (entry,) in self._db.execute("SELECT entry FROM journal ORDER BY date").fetchall():
+        for (entry,) in self._rows("SELECT entry FROM journal ORDER BY date"):
             values = json.loads(entry)
             row = values["row"] | {"record": Record.from_attributes(values["row"]["record"])}
             revision = values["revision"] | {"date": dt.date.fromisoformat(values["revision"]["date"])}
@@ -205,8 +212,8 @@ class Catalog:
 
     def decoded(self, key: str) -> Decoded | None:
         """Return what reading a granule gave last time."""
-        row = self._db.execute("SELECT sha256, field, refused FROM decoded WHERE key = ?", (key,)).fetchone()
-        return Decoded(*row) if row else None
+        rows = self._rows("SELECT sha256, field, refused FROM decoded WHERE key = ?", (key,))
+        return Decoded(*rows[0]) if rows else None
 
     def remember_decoded(self, key: str, decoded: Decoded) -> None:
         """Keep what reading a granule gave; a read-only catalog on disk forgets it."""

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ from netCDF4 import Dataset
 from runtime import check
 from runtime.archive.catalog import Catalog
 from runtime.archive.record import Record
-from runtime.errors import StateChainBroken
+from runtime.errors import ArchiveError, StateChainBroken
 from runtime.plan import Action
 from tests.conftest import DAYS, MakeSite, Site
 
@@ -277,10 +278,19 @@ def test_a_lost_catalog_is_read_back_from_the_files(recurrent_site: Site) -> Non
     assert recurrent_site.published() == before
 
 
-@pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"not a database at all" * 99), lambda p: p.unlink()])
+def _scribble(catalog: Path) -> None:
+    """Keep the header, so that it opens, and spoil every page after the first."""
+    raw = catalog.read_bytes()
+    catalog.write_bytes(raw[:4096] + b"\x55" * (len(raw) - 4096))
+
+
+@pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"not a database" * 99), lambda p: p.unlink(), _scribble])
 def test_a_damaged_catalog_can_be_rebuilt(damage: Callable[..., None], window_site: Site) -> None:
     window_site.fill(0, 2)
     damage(window_site.config().catalog_path)
+    if window_site.config().catalog_path.exists():
+        with pytest.raises(ArchiveError, match="runtime check --rebuild-catalog"):
+            window_site.fill(0, 2)
     assert check.rebuild_catalog(window_site.config(), lambda items, _: items) == 3
     assert window_site.fill(0, 2).filled == []
 
