@@ -18,27 +18,29 @@ from export.signature import STATE, example_inputs, output_names
 from runtime import bundle, digest
 from runtime.errors import BundleError
 from training.checkpoint import Checkpoint
-from training.models import LSTMCNN, STPCNN
+from training.models import LSTMCNN, Model, Seamless, stride
 
 OPSET = 18
 EMBEDDED_LIMIT = 3 * 2**29
 """Bytes of weights that stay inside the graph; a protobuf holds 2 GiB at most."""
 
 
-def write_graph(model: STPCNN | LSTMCNN, path: Path) -> None:
+def write_graph(model: Model, path: Path) -> None:
     """Export the network to ONNX with a dynamic number of tiles, and dynamic height and width where it convolves only.
 
     Weights over `EMBEDDED_LIMIT` go into ``model.onnx.data`` beside it.
     """
     model = model.eval()
     batch = torch.export.Dim("n", min=1)
-    convolutional = isinstance(model, STPCNN)
-    inputs = example_inputs(model, 2, 2 * model.config.halo + 12 if convolutional else model.config.tile)  # type: ignore[union-attr]
-    height, width = (torch.export.Dim(name, min=2 * model.config.halo + 1) for name in ("h_in", "w_in"))
+    step = stride(model.config)
+    tile = model.config.tile if isinstance(model, LSTMCNN) else 2 * model.config.halo + 12
+    inputs = example_inputs(model, 2, tile)
+    smallest = 2 * model.config.halo // step + 1
+    height, width = (step * torch.export.Dim(name, min=smallest) for name in ("h_in", "w_in"))
     shapes: dict[str, dict[int, object]] = {}
     for name, value in inputs.items():
         shapes[name] = {0: batch}
-        if convolutional:
+        if not isinstance(model, LSTMCNN):
             shapes[name] |= {value.ndim - 2: height, value.ndim - 1: width}
     weights = sum(p.numel() * p.element_size() for p in model.parameters())
     with _quiet():
@@ -114,11 +116,11 @@ def export_bundle(
                 bundle.StateTensor(name=tensor, shape=shape)
                 for tensor, shape in zip(STATE, ((memory,), (memory,), (1,)), strict=True)
             )
-        half = model.config.window // 2 if isinstance(model, STPCNN) else 0
+        half = 0 if isinstance(model, LSTMCNN) else model.config.window // 2
         manifest = bundle.Manifest(
             name=name or out.name,
             version=version,
-            kind="window" if isinstance(model, STPCNN) else "recurrent",
+            kind="recurrent" if isinstance(model, LSTMCNN) else "window",
             products=products,
             bands=bands,
             window=tuple(range(-half, half + 1)),
@@ -127,6 +129,9 @@ def export_bundle(
             batch=preset.batch,
             state=state,
             spin_up_days=preset.spin_up_days,
+            stride=stride(model.config),
+            takes_rain=isinstance(model, Seamless | LSTMCNN),
+            gives_sigma=isinstance(model, Seamless),
             training=checkpoint.record,
         )
         (folder / bundle.CARD).write_text(card.render(manifest, preset, report))

@@ -14,7 +14,7 @@ from torch import Tensor
 from export.signature import example_inputs, output_names
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
-from training.models import LSTMCNN, STPCNN
+from training.models import LSTMCNNConfig, Model, stride
 
 TOLERANCE = 1e-5
 
@@ -30,13 +30,14 @@ class Report:
     cases: int
 
 
-def cases(model: STPCNN | LSTMCNN, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Yield named random inputs: ragged masks, all observed, nothing observed, no land, other batch and tile sizes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        sizes = [(3, 17), (1, 24), (2, 9)] if isinstance(model, STPCNN) else [(3, 0), (1, 0), (2, 0)]
-        for tiles, extra in sizes:
-            size = extra + 2 * model.config.halo if isinstance(model, STPCNN) else model.config.tile
+        config = model.config
+        sizes = [(3, 17), (1, 24), (2, 9)]
+        for tiles, core in sizes:
+            size = config.tile if isinstance(config, LSTMCNNConfig) else core * stride(config) + 2 * config.halo
             base = example_inputs(model, tiles, size)
             full = torch.ones_like(base["mask"])
             yield "half observed, NaN in the holes", base
@@ -45,7 +46,7 @@ def cases(model: STPCNN | LSTMCNN, seed: int = 0) -> Iterator[tuple[str, dict[st
             yield "no land", base | {"land": torch.zeros_like(base["land"])}
 
 
-def check(model: STPCNN | LSTMCNN, graph: Path, tolerance: float = TOLERANCE) -> Report:
+def check(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Report:
     """Compare PyTorch and ONNX Runtime on the CPU.
 
     PyTorch computes in float64, so that the difference is the graph's own rounding and not the sum of two. Each output

@@ -5,30 +5,34 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from training.models import LSTMCNN, STPCNN, STPCNNConfig
+from training.models import LSTMCNN, LSTMCNNConfig, Model, Seamless
 
 STATE = ("h", "c", "seen")
 
 
-def output_names(model: STPCNN | LSTMCNN) -> tuple[str, ...]:
+def output_names(model: Model) -> tuple[str, ...]:
     """Return the graph's output names, in the order the network returns them."""
-    return ("filled", "reached", *(() if isinstance(model, STPCNN) else (f"{name}_out" for name in STATE)))
+    if isinstance(model, Seamless):
+        return "filled", "reached", "sigma"
+    return ("filled", "reached", *((f"{name}_out" for name in STATE) if isinstance(model, LSTMCNN) else ()))
 
 
-def example_inputs(model: STPCNN | LSTMCNN, tiles: int, size: int) -> dict[str, Tensor]:
+def example_inputs(model: Model, tiles: int, size: int) -> dict[str, Tensor]:
     """Return random inputs by name: half of the cells observed, NaN in the holes, nine tenths land."""
     config = model.config
-    days = (config.window,) if isinstance(config, STPCNNConfig) else ()
+    days = () if isinstance(config, LSTMCNNConfig) else (config.window,)
     mask = (torch.rand(tiles, *days, size, size) < 0.5).float()
     inputs = {
         "sm": torch.where(mask > 0, torch.rand_like(mask) * 0.6, torch.nan),
         "mask": mask,
         "land": (torch.rand(tiles, size, size) < 0.9).float(),
     }
+    if not isinstance(model, LSTMCNN | Seamless):
+        return inputs
+    rain = (torch.rand_like(mask) < 0.5).float()
+    inputs |= {"precip": torch.where(rain > 0, torch.rand_like(rain) * 40, torch.nan), "precip_mask": rain}
     if isinstance(model, LSTMCNN):
         memory = model.config.memory
-        rain = (torch.rand(tiles, size, size) < 0.5).float()
         state = (torch.rand(tiles, memory) * 2 - 1, torch.randn(tiles, memory), (torch.rand(tiles, 1) < 0.5).float())
-        inputs |= {"precip": torch.where(rain > 0, torch.rand_like(rain) * 40, torch.nan), "precip_mask": rain}
         inputs |= dict(zip(STATE, state, strict=True))
     return inputs

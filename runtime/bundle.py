@@ -7,10 +7,13 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from runtime import digest
 from runtime.errors import BundleError
+from runtime.grid import Floats
 
 MANIFEST = "bundle.json"
 GRAPH = "model.onnx"
@@ -27,6 +30,40 @@ class StateTensor(_Strict):
     name: str
     shape: tuple[int, ...]
     """Shape of one tile's state, without the batch axis; float32, 0 at the start of a chain."""
+
+
+class ErrorTable(_Strict):
+    """Held-out error by how old the last observation is and by latitude."""
+
+    days: tuple[int, ...]
+    """Days since the last observation, ascending; the last class also holds what is older, or not known."""
+    latitudes: tuple[float, ...]
+    """Edges of the latitude bands, degrees north, ascending."""
+    rmse: tuple[tuple[float, ...], ...]
+    """m3 m-3, one row per class of `days`, one column per band."""
+    n: tuple[tuple[int, ...], ...]
+    """Hidden observations behind each figure; one with none is its row's or the whole table's."""
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> ErrorTable:
+        shape = len(self.days), len(self.latitudes) - 1
+        for table in (self.rmse, self.n):
+            if len(table) != shape[0] or any(len(row) != shape[1] for row in table):
+                raise ValueError(f"the error table must have {shape[0]} rows and {shape[1]} columns")
+        return self
+
+    def lookup(self, days_since: NDArray[np.int16], latitudes: NDArray[np.float64]) -> Floats:
+        """Return the error of each cell, (rows, cols) in m3 m-3.
+
+        Parameters
+        ----------
+        days_since : (rows, cols), negative where not known
+        latitudes : (rows,), degrees north
+        """
+        band = np.clip(np.searchsorted(self.latitudes, latitudes, "right") - 1, 0, len(self.latitudes) - 2)
+        age = np.searchsorted(self.days, days_since).clip(max=len(self.days) - 1)
+        age = np.where(days_since < 0, len(self.days) - 1, age)
+        return np.asarray(np.array(self.rmse, np.float32)[age, band[:, None]])
 
 
 class Manifest(_Strict):
@@ -48,12 +85,26 @@ class Manifest(_Strict):
     """Cells of context on every side of the core."""
     batch: int
     """Tiles per engine call. Part of the model id: a float sum may depend on it."""
+    stride: int = 1
+    """Tile origins, cores and halos are multiples of it (a network that pools)."""
+    takes_rain: bool = False
+    """The graph has the inputs `precip` and `precip_mask`; the recurrent kind always has."""
+    gives_sigma: bool = False
+    """The graph has the output `sigma`: about 68 % of errors lie within it."""
+    errors: ErrorTable | None = None
+    """The uncertainty of a filled value where there is no `sigma`."""
     state: tuple[StateTensor, ...] = ()
     spin_up_days: int = 0
     training: dict[str, Any] = {}
     """How the weights were made and what they reached."""
     files: dict[str, str] = {}
     """sha256 of each file of the bundle but this one."""
+
+    @model_validator(mode="after")
+    def _fits_its_stride(self) -> Manifest:
+        if self.tile_core % self.stride or self.halo % self.stride:
+            raise ValueError(f"tile_core {self.tile_core} and halo {self.halo} must be multiples of {self.stride}")
+        return self
 
 
 @dataclass(frozen=True)
@@ -72,10 +123,14 @@ class Bundle:
     def model_id(self) -> str:
         """Identity of everything that changes a value: graph, weights and the manifest's computing fields.
 
-        The model card, the accuracy figures and the version are not part of it.
+        The model card, the accuracy figures and the version are not part of it, but for an error table that is
+        published as uncertainty.
         """
         computing = self.manifest.model_dump(
-            mode="json", include={"kind", "window", "tile_core", "halo", "batch", "state", "spin_up_days"}
+            mode="json",
+            include={"kind", "window", "tile_core", "halo", "batch", "stride", "state", "spin_up_days"}
+            | {"takes_rain", "gives_sigma"}
+            | (set() if self.manifest.gives_sigma else {"errors"}),
         )
         weights = {name: sha for name, sha in self.manifest.files.items() if name != CARD}
         return digest.of_values(computing, weights)

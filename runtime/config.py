@@ -183,20 +183,20 @@ def load(
     environment = os.environ if environment is None else environment
     for name, text in sorted(environment.items()):
         if name.startswith(_PREFIX):
-            _put(values, name[len(_PREFIX) :].lower().split("__"), text, name)
+            put(values, name[len(_PREFIX) :].lower().split("__"), text, name)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
             raise ConfigError(f"--set {override}: wanted section.key=value, for example --set model.engine=cpu")
-        _put(values, key.strip().split("."), text.strip(), f"--set {override}")
+        put(values, key.strip().split("."), text.strip(), f"--set {override}")
     try:
         config = Config.model_validate(values)
     except ValidationError as error:
-        raise ConfigError(f"{origin['source']}: {_explain(error)}") from error
+        raise ConfigError(f"{origin['source']}: {explain(error, Config)}") from error
     return _anchor(config, chosen.absolute().parent)
 
 
-def _put(values: dict[str, Any], keys: list[str], text: str, source: str) -> None:
+def put(values: dict[str, Any], keys: list[str], text: str, source: str) -> None:
     """Set one nested value; a number in the key indexes a list."""
     here: Any = values
     for key, following in zip(keys, [*keys[1:], None], strict=True):
@@ -224,23 +224,24 @@ def _parse(text: str) -> Any:
         return text
 
 
-def _explain(error: ValidationError) -> str:
-    """Say every problem in one line, with the valid names where a name is unknown."""
+def explain(error: ValidationError, model: type[BaseModel]) -> str:
+    """Say every problem of a configuration in one line, with the valid names where a name is unknown."""
     parts = []
     for problem in error.errors():
         *above, last = problem["loc"]
         where = ".".join(str(part) for part in problem["loc"])
         if problem["type"] == "extra_forbidden":
             section = ".".join(str(part) for part in above)
-            parts.append(f"unknown key {where}; valid in {section or 'the file'}: {', '.join(_valid_names(above))}")
+            parts.append(
+                f"unknown key {where}; valid in {section or 'the file'}: {', '.join(_valid_names(model, above))}"
+            )
         else:
             message = re.sub(r"^Value error, ", "", problem["msg"])
             parts.append(f"{where or last}: {message} (got {problem['input']!r})")
     return "; ".join(parts)
 
 
-def _valid_names(path: Sequence[int | str]) -> list[str]:
-    model: Any = Config
+def _valid_names(model: Any, path: Sequence[int | str]) -> list[str]:
     for part in path:
         if isinstance(part, int):
             continue

@@ -131,10 +131,8 @@ class Archivist:
         started = time.monotonic()
         for warning in day.warnings:
             self.say(f"warning: {warning}; treated as absent")
-        if planner.recurrent:
-            filled, rain_absent = self._recurrent(day, planner)
-        else:
-            filled, rain_absent = self._window(day), False
+        filled = self._recurrent(day, planner) if planner.recurrent else self._window(day)
+        rain_absent = 0 in day.precipitation and day.precipitation[0].input is None
         feeds, granule = self.config.feeds.soil_moisture, day.soil_moisture[0].granule
         feed = next((f for f in feeds if granule and f.product == granule.product), feeds[0])
         publish(
@@ -159,13 +157,15 @@ class Archivist:
 
     def _window(self, day: PlannedDay) -> Filled:
         frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture.values()])
-        filled = window.fill(self.engine, self.bundle.manifest, self.grid, frames, self.tile_progress)
+        fallen = [self.inbox.values(arrival) for arrival in day.precipitation.values()]
+        rain = np.stack(fallen) if fallen else None
+        filled = window.fill(self.engine, self.bundle.manifest, self.grid, frames, rain, self.tile_progress)
         checks.result(filled, self.grid, day.date)
         return filled
 
-    def _recurrent(self, day: PlannedDay, planner: Planner) -> tuple[Filled, bool]:
+    def _recurrent(self, day: PlannedDay, planner: Planner) -> Filled:
         before = self._state_before(day.date, planner)
-        return self._advance(day.date, planner.chain[day.date], before)[0], day.precipitation.input is None
+        return self._advance(day.date, planner.chain[day.date], before)[0]
 
     def _advance(self, date: dt.date, link: Link, before: State) -> tuple[Filled, State]:
         """Fill one day of the chain and keep the state it leaves; a result that is refused leaves none."""

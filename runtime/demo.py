@@ -15,12 +15,13 @@ from rich.table import Table
 from runtime import bundle as bundles
 from runtime import config, job, show
 from runtime.archive import LAYOUTS
+from runtime.baselines import simple_fillers
 from runtime.durable import writing
 from runtime.errors import UsageError
-from runtime.fill.window import days_since_observation
-from runtime.grid import Bools, Floats, Grid
+from runtime.grid import Floats, Grid
 from runtime.progress import reporter
 from runtime.synthetic.files import write_imerg, write_lprm
+from runtime.synthetic.gaps import strips
 from runtime.synthetic.world import World
 
 START = dt.date(2020, 4, 1)
@@ -57,33 +58,6 @@ class Score:
     rmse: float
     mae: float
     n: int
-
-
-def hidden_strips(grid: Grid, day: int, rng: np.random.Generator) -> Bools:
-    """Return slanted strips that hide about 30 % of a day, as the gaps between swaths would."""
-    rows, cols = np.mgrid[: grid.shape[0], : grid.shape[1]]
-    period, slant = 60, rng.uniform(-0.4, 0.4)
-    phase = rng.uniform(0, period) + 17 * day
-    return np.asarray((cols + slant * rows + phase) % period < 0.3 * period)
-
-
-def simple_fillers(frames: Floats, window: tuple[int, ...]) -> dict[str, Floats]:
-    """Return what a careful person would fill with by hand.
-
-    Parameters
-    ----------
-    frames : (T, rows, cols), m3 m-3, NaN for a gap, in the order of `window`
-    """
-
-    def mean(stack: Floats) -> Floats:
-        count = (~np.isnan(stack)).sum(0)
-        return np.where(count, np.nansum(stack, 0) / np.maximum(count, 1), np.nan).astype(np.float32)
-
-    past = frames[[offset < 0 for offset in window]]
-    since = days_since_observation(past, tuple(offset for offset in window if offset < 0))
-    index = np.where(since > 0, len(past) - since, 0)
-    last = np.take_along_axis(past, index[None].astype(np.intp), 0)[0]
-    return {"mean of nine days": mean(frames), "mean of past four days": mean(past), "last value": last}
 
 
 def score(fillers: dict[str, list[Floats]], truth: list[Floats]) -> list[Score]:
@@ -124,8 +98,8 @@ def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Gri
     truth: list[Floats] = []
     console.print(f"making {days} days of a world in {folder} ...")
     with writing(folder):
-        for index, day in enumerate(World(grid, seed).days(START, days)):
-            hide = hidden_strips(grid, index, rng)
+        for day in World(grid, seed).days(START, days):
+            hide = strips(rng, grid.shape)
             shown = replace(day, observed=np.where(hide, np.float32(np.nan), day.observed))
             write_lprm(folder / "incoming" / "lprm", shown, grid)
             write_imerg(folder / "incoming" / "imerg", day.date, day.rain, grid)

@@ -13,12 +13,13 @@ from runtime.archive.catalog import DayRow
 from runtime.archive.record import Input, Record
 from runtime.bundle import Bundle
 from runtime.config import Policy
-from runtime.inbox import ABSENT, Arrival, Inbox
+from runtime.inbox import Arrival, Inbox
 
 ALGORITHM_VERSION = 1
 """Raised by hand when the code gives other values for the same inputs."""
 
 DAY = dt.timedelta(days=1)
+_RAIN = "precipitation"
 
 
 class Action(StrEnum):
@@ -54,13 +55,14 @@ class PlannedDay:
     """What the day will carry once it is filled."""
     soil_moisture: dict[int, Arrival] = field(repr=False)
     """By offset from the day."""
-    precipitation: Arrival = field(default=ABSENT, repr=False)
+    precipitation: dict[int, Arrival] = field(default_factory=dict, repr=False)
+    """By offset from the day; empty where the model takes no rain."""
 
     @property
     def warnings(self) -> list[str]:
         """Refused files that are treated as absent when this day is filled."""
         around = [a.refused for offset, a in self.soil_moisture.items() if offset and a.refused]
-        return around + ([self.precipitation.refused] if self.precipitation.refused else [])
+        return around + [a.refused for a in self.precipitation.values() if a.refused]
 
 
 @dataclass
@@ -121,7 +123,7 @@ class Planner:
                 old
                 and old.state_fingerprint
                 and old.model_id == self.bundle.model_id
-                and (date < redo_from or _gone(old, {"T": soil.input, "precipitation": rain.input}))
+                and (date < redo_from or _gone(old, {"T": soil.input, _RAIN: rain.input}))
             ):
                 upstream = old.state_fingerprint
             else:
@@ -138,10 +140,10 @@ class Planner:
     def _day(self, date: dt.date) -> PlannedDay:
         manifest = self.bundle.manifest
         soil = {offset: self.inbox.soil_moisture(date + offset * DAY) for offset in manifest.window}
-        rain = self.inbox.precipitation(date) if self.recurrent else ABSENT
+        takes_rain = self.recurrent or manifest.takes_rain
+        rain = {offset: self.inbox.precipitation(date + offset * DAY) for offset in manifest.window if takes_rain}
         inputs: dict[str, Input | None] = {f"T{k:+d}" if k else "T": a.input for k, a in soil.items()}
-        if self.recurrent:
-            inputs["precipitation"] = rain.input
+        inputs |= {f"{_RAIN}{k:+d}" if k else _RAIN: a.input for k, a in rain.items()}
         state = self.chain[date].state if self.recurrent else None
         tier = self._tier(date, inputs)
         read = state or [item and item.field for item in inputs.values()]
@@ -162,9 +164,11 @@ class Planner:
         """Return ``consolidated`` once nothing that is missing will come."""
         if (self.today - date).days > self.bundle.manifest.window[-1] + self.policy.max_lag_days:
             return "consolidated"
-        rain = inputs.get("precipitation")
-        rain_is_final = not self.recurrent or (rain is not None and rain.run == self.policy.consolidated_precipitation)
-        window_is_full = all(item for role, item in inputs.items() if role != "precipitation")
+        rain = [item for role, item in inputs.items() if role.startswith(_RAIN)]
+        rain_is_final = self.inbox.precipitation_source is None or all(
+            item and item.run == self.policy.consolidated_precipitation for item in rain
+        )
+        window_is_full = all(item for role, item in inputs.items() if not role.startswith(_RAIN))
         return "consolidated" if window_is_full and rain_is_final else "provisional"
 
     def _verdict(self, date: dt.date, soil: Arrival, record: Record) -> tuple[Action, str]:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.errors import ConfigError
 from runtime.grid import Bools, Floats, Grid
 
 
@@ -32,9 +33,22 @@ class Tiling:
     halo: int
 
     @classmethod
-    def of(cls, grid: Grid, core: int | tuple[int, int], halo: int) -> Tiling:
-        """Return the tiling of a grid by square cores, or by cores of (rows, cols)."""
-        return cls(grid, (core, core) if isinstance(core, int) else core, halo)
+    def of(cls, grid: Grid, core: int | tuple[int, int], halo: int, stride: int = 1) -> Tiling:
+        """Return the tiling of a grid by square cores, or by cores of (rows, cols).
+
+        Raises
+        ------
+        ConfigError
+            The network pools by `stride`, and tiles of this size would not lie on it all around the grid.
+        """
+        core = (core, core) if isinstance(core, int) else core
+        around = grid.shape[1] if grid.wraps else 0
+        if any(size % stride for size in (*core, halo, around)):
+            raise ConfigError(
+                f"a network that pools by {stride} cannot be tiled by cores of {core} cells with a halo of {halo} on a "
+                f"grid of {grid.shape}; every one of them must be a multiple of {stride}"
+            )
+        return cls(grid, core, halo)
 
     def tiles(self, wanted: Bools) -> list[Tile]:
         """Return the tiles whose core holds a wanted cell, north-west first.

@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from training.models import LSTMCNN, STPCNN, build
+from training.models import Model, build
 from training.presets import Preset
 
 
@@ -18,7 +18,7 @@ from training.presets import Preset
 class Checkpoint:
     """A network with its weights, its preset and the record of how it was trained."""
 
-    model: STPCNN | LSTMCNN
+    model: Model
     preset: Preset
     record: dict[str, Any] = field(default_factory=dict)
 

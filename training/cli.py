@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec
 
 import typer
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
 from runtime.errors import SeamlessError
+from runtime.grid import Grid
+from training.fit import Listener
+from training.recipe import Data
+from training.samples.record import META
 
 P = ParamSpec("P")
 app = typer.Typer(
@@ -46,7 +53,6 @@ def world(
     """Write days of the synthetic world, on the globe, as training input."""
     from rich.progress import track
 
-    from runtime.grid import Grid
     from runtime.synthetic.files import write_imerg, write_lprm
     from runtime.synthetic.world import World
 
@@ -76,62 +82,191 @@ def random(
     print(f"wrote {out}")
 
 
+@app.command(epilog="Example: python -m training record --granules lprm/ --rain imerg/ --band x --out records/amsr2-x")
+@_guarded
+def record(
+    granules: Annotated[Path, typer.Option(help="Folder of LPRM files, searched with its subfolders.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the record to.")],
+    rain: Annotated[Path | None, typer.Option(help="Folder of IMERG files.  [default: --granules]")] = None,
+    product: Annotated[str, typer.Option(help="lprm-amsr2, lprm-amsre or lprm-windsat.")] = "lprm-amsr2",
+    orbit: Annotated[str, typer.Option(help="descending or ascending.")] = "descending",
+    band: Annotated[str, typer.Option(help="c, c1, c2 or x.")] = "x",
+    box: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.  [default: the globe]")] = None,
+) -> None:
+    """Pack years of granules into memory-mapped arrays that training streams from disk."""
+    from training.samples import Record
+
+    grid = Grid.globe()
+    if box:
+        west, south, east, north = (float(edge) for edge in box.split(","))
+        grid = grid.box(west, south, east, north)
+    with _days_bar() as bar:
+        made = Record.of_granules(out, granules, grid, rain=rain, product=product, orbit=orbit, band=band, progress=bar)
+    print(f"wrote {out}: {made.source}{', with rain' if made.has_rain else ''}")
+
+
 @app.command(
-    epilog="Example: python -m training fit --preset stpcnn-compact --data runs/world --steps 3000 "
-    "--out runs/sgdsm1.safetensors"
+    epilog="Examples: python -m training fit --config seamless-amsr2-x --data-root ../shared/data --out runs/mine · "
+    "torchrun --nproc-per-node 2 -m training fit --config mine.toml --out runs/mine"
 )
 @_guarded
 def fit(
-    preset: Annotated[str, typer.Option(help="Packaged preset or TOML file.")],
-    data: Annotated[list[Path], typer.Option(help="Folder with LPRM (and IMERG) files, repeatable.")],
-    out: Annotated[Path, typer.Option(help="Checkpoint to write.")],
-    steps: Annotated[int, typer.Option(min=1, help="Optimiser steps.")] = 3000,
-    batch: Annotated[int, typer.Option(min=1, help="Samples per step.")] = 16,
-    learning_rate: Annotated[float, typer.Option(help="Peak learning rate.")] = 2e-3,
-    eta: Annotated[float, typer.Option(help="Weight of the loss's global term.")] = 0.1,
-    band: Annotated[str, typer.Option(help="Band to train on.")] = "x",
-    seed: Annotated[int, typer.Option(help="Seed of weights and samples.")] = 0,
-    start: Annotated[Path | None, typer.Option(help="Checkpoint to start from.")] = None,
+    config: Annotated[str, typer.Option(help="Packaged recipe, or TOML file.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; a killed run in it goes on.")],
+    data_root: Annotated[
+        Path, typer.Option(envvar="SEAMLESS_SM_DATA", help="Folder that the recipe's data paths are relative to.")
+    ] = Path(),
+    override: Annotated[
+        list[str] | None, typer.Option("--set", help="section.key=value, repeatable; wins over the recipe.")
+    ] = None,
+    start: Annotated[Path | None, typer.Option(help="Checkpoint to start from instead of fresh weights.")] = None,
+    workers: Annotated[int, typer.Option(min=0, help="Processes that draw samples; 0 draws in this one.")] = 0,
+    records: Annotated[Path, typer.Option(help="Folder that records made of granules are kept in.")] = Path(
+        "runs/records"
+    ),
+    dry_run: Annotated[bool, typer.Option(help="Open the data and say what would be done.")] = False,
 ) -> None:
-    """Train a network on days of files and write its checkpoint."""
-    from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+    """Train a network as a recipe says; the result is `last.safetensors` in the run's folder."""
+    import os
 
-    from runtime.grid import Grid
-    from training import checkpoint, presets
-    from training.fit import Schedule
-    from training.fit import fit as train
-    from training.samples import DayStack
+    from training import checkpoint, recipe
+    from training.fit import LAST, Run
 
-    chosen = presets.load(preset)
-    grid = Grid.globe()
-    stacks = [DayStack.read(folder, grid, band) for folder in data]
-    columns = (TextColumn("loss {task.fields[loss]:.4f}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    with Progress(*columns) as bars:
-        task = bars.add_task("fit", total=steps, loss=float("nan"))
-        smooth = 0.0
+    chosen = recipe.load(config, override or (), data_root)
+    if not chosen.data:
+        raise ValueError(f"{config} names no data; add [[data]], or --set 'data.0.granules=FOLDER'")
+    first = os.environ.get("RANK", "0") == "0"
+    if not first:  # the first process makes the records, the others find them made
+        import time
 
-        def report(step: int, loss: float) -> None:
-            nonlocal smooth
-            smooth = loss if step == 1 else 0.98 * smooth + 0.02 * loss
-            bars.update(task, completed=step, loss=smooth)
-            if step % 200 == 0 and not bars.console.is_terminal:
-                print(f"step {step} of {steps}: loss {smooth:.4f}", flush=True)
-
-        result = train(
-            chosen,
-            stacks,
-            Schedule(steps, batch, learning_rate, eta, seed=seed),
-            start=checkpoint.load(start) if start else None,
-            report=report,
-            record={
-                "days": [
-                    f"{len(s.sm)} days from {s.first} in {folder.name}" for s, folder in zip(stacks, data, strict=True)
-                ],
-                "band": band,
-            },
+        while not all(_is_there(source, records) for source in chosen.data):
+            time.sleep(0.5)
+    with _days_bar() as bar:
+        opened = [source.open(records, Grid.globe(), bar) for source in chosen.data]
+    listener = _Bars() if first else None
+    run = Run(out, chosen, opened, workers=workers, listener=listener)
+    if first:
+        for source in opened:
+            print(f"data: {source.source}")
+        print(
+            f"{len(run.samples)} places, {run.epoch} steps an epoch, {run.steps} steps in all, "
+            f"{run.fabric.world_size} process(es) on {run.fabric.device.type}"
         )
-    checkpoint.save(out, result)
-    print(f"wrote {out}: loss {smooth:.4f}")
+    if dry_run:
+        return
+    if listener:
+        with listener:
+            run.fit(checkpoint.load(start) if start else None)
+        print(f"wrote {out / LAST}")
+    else:
+        run.fit(checkpoint.load(start) if start else None)
+
+
+@app.command(
+    epilog="Example: python -m training evaluate --bundle seamless-amsr2-x --data lprm_april2015_x/ "
+    "--consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --ismn ismn.zip --out report"
+)
+@_guarded
+def evaluate(
+    bundle: Annotated[list[str], typer.Option(help="Shipped bundle or folder of one, repeatable.")],
+    data: Annotated[Path, typer.Option(help="Folder of LPRM files.")],
+    out: Annotated[Path, typer.Option(help="Folder to write the report to.")],
+    consolidated: Annotated[str, typer.Option(help="Days to judge with their future, FIRST:LAST.")] = "",
+    provisional: Annotated[str, typer.Option(help="Days to judge without it, FIRST:LAST.")] = "",
+    rain: Annotated[Path | None, typer.Option(help="Folder of IMERG files.  [default: --data]")] = None,
+    product: Annotated[str, typer.Option(help="lprm-amsr2, lprm-amsre or lprm-windsat.")] = "lprm-amsr2",
+    orbit: Annotated[str, typer.Option(help="descending or ascending.")] = "descending",
+    band: Annotated[str, typer.Option(help="c, c1, c2 or x.")] = "x",
+    ismn: Annotated[list[Path] | None, typer.Option(help="ISMN zip, folder or file, repeatable.")] = None,
+    series: Annotated[str, typer.Option(help="Days of the time series and stations, FIRST:LAST.")] = "",
+    dct_pls: Annotated[bool, typer.Option(help="Also judge DCT-PLS, about a minute per day and tier.")] = True,
+    engine: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
+    seed: Annotated[int, typer.Option(help="Which gaps.")] = 0,
+) -> None:
+    """Judge exported bundles on hidden observations, time series, in-situ stations and seams; write one report."""
+    from training.evaluate.run import Settings, evaluate
+
+    settings = Settings(
+        bundles=tuple(bundle),
+        granules=data,
+        rain=rain or data,
+        product=product,
+        orbit=orbit,
+        band=band,
+        tiers={"consolidated": _range(consolidated), "provisional": _range(provisional)},
+        series=_range(series),
+        ismn=tuple(ismn or ()),
+        dct_pls=dct_pls,
+        engine=engine,
+        seed=seed,
+    )
+    evaluate(settings, out, say=lambda line: print(line, flush=True))
+    print(f"wrote {out / 'report.md'}")
+
+
+def _range(text: str) -> list[dt.date]:
+    """Read FIRST:LAST, or one day, or nothing."""
+    if not text:
+        return []
+    try:
+        first, _, last = text.partition(":")
+        start, end = dt.date.fromisoformat(first), dt.date.fromisoformat(last or first)
+    except ValueError:
+        raise ValueError(f"{text!r} is no range of days; give FIRST:LAST, like 2015-04-13:2015-04-16") from None
+    return [start + dt.timedelta(number) for number in range((end - start).days + 1)]
+
+
+def _is_there(source: Data, records: Path) -> bool:
+    return (source.folder(records, Grid.globe()) / META).exists()
+
+
+@contextmanager
+def _days_bar() -> Iterator[Callable[[int, int], None]]:
+    """Show days being read, from the first one on."""
+    with Progress(TextColumn("days"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn(), transient=True) as bars:
+        task: list[TaskID] = []
+
+        def show(done: int, of: int) -> None:
+            if not task:
+                task.append(bars.add_task("days", total=of))
+            bars.update(task[0], completed=done, total=of)
+
+        yield show
+
+
+class _Bars(Listener):
+    """A bar with the smoothed loss and the time left; without a terminal, a line now and then."""
+
+    def __init__(self) -> None:
+        self._bars = Progress(
+            TextColumn("loss {task.fields[loss]:.4f}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn()
+        )
+        self._loss = float("nan")
+
+    def __enter__(self) -> _Bars:
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def on_start(self, step: int, steps: int) -> None:
+        """Show where training starts."""
+        if step:
+            self._bars.console.print(f"going on from step {step}")
+        self._steps = steps
+        self._task = self._bars.add_task("fit", total=steps, completed=step, loss=float("nan"))
+
+    def on_step(self, step: int, loss: float) -> None:
+        """Show the loss."""
+        self._loss = loss if math.isnan(self._loss) else 0.98 * self._loss + 0.02 * loss
+        self._bars.update(self._task, completed=step, loss=self._loss)
+        if step % 100 == 0 and not self._bars.console.is_terminal:
+            print(f"step {step} of {self._steps}: loss {self._loss:.4f}", flush=True)
+
+    def on_validation(self, step: int, loss: float, best: bool) -> None:
+        """Show the loss on the validation days."""
+        self._bars.console.print(f"step {step}: validation {loss:.4f}{', the best so far' if best else ''}")
 
 
 def main() -> None:

@@ -1,101 +1,329 @@
-"""Fitting a network to stacks of days."""
+"""Fitting a network to samples, on one processor or on many, so that a killed run goes on where it was."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+import copy
+import csv
+import json
+import math
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
+import numpy as np
 import torch
+from lightning_fabric import Fabric
+from safetensors import safe_open
+from safetensors.torch import save_file
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
+from runtime import digest
+from training import checkpoint
 from training.checkpoint import Checkpoint
-from training.losses import global_local_loss
-from training.models import LSTMCNN, STPCNN, build
-from training.presets import Preset
-from training.samples import Batch, DayStack, Sampler
+from training.losses import Objective, alone
+from training.models import build
+from training.recipe import Recipe, Schedule
+from training.samples import Batch, Record, Samples
+
+RESUME, BEST, LAST, LOG = "resume.safetensors", "best.safetensors", "last.safetensors", "log.csv"
+_VALIDATION = 256
+"""Samples that are looked at to validate."""
 
 
-@dataclass(frozen=True)
-class Schedule:
-    """How long and how hard to train; the learning rate falls along a cosine after a short warm-up."""
+class Listener:
+    """Told how training goes; the base class keeps silent."""
 
-    steps: int
-    batch: int = 16
-    learning_rate: float = 2e-3
-    eta: float = 0.1
-    sequence: int = 12
-    """Days of a sample of the recurrent kind."""
-    seed: int = 0
+    def on_start(self, step: int, steps: int) -> None:
+        """Hear where training starts, not 0 for a run that goes on, and where it ends."""
 
+    def on_step(self, step: int, loss: float) -> None:
+        """Hear the loss of a step."""
 
-Report = Callable[[int, float], None]
-"""Called after every step with its number and its loss."""
+    def on_validation(self, step: int, loss: float, best: bool) -> None:
+        """Hear the loss on the validation days."""
 
 
-def make_sampler(preset: Preset, stacks: Sequence[DayStack], schedule: Schedule, patch: int = 40) -> Sampler:
-    """Return the sampler that fits a preset's network."""
-    model = preset.model
-    if model.kind == "stpcnn":
-        window: int = model.window  # type: ignore[union-attr]
-        return Sampler(stacks, patch=patch, halo=model.halo, days=window, label=window // 2, seed=schedule.seed)
-    return Sampler(stacks, patch=model.tile, halo=0, days=schedule.sequence, label=None, seed=schedule.seed)  # type: ignore[union-attr]
+@dataclass
+class Progress:
+    """Where a run stands."""
+
+    step: int = 0
+    best: float = math.inf
+    since_best: int = 0
+    """Looks at the validation days since the best one."""
 
 
-def loss_of(model: STPCNN | LSTMCNN, batch: Batch, eta: float) -> Tensor:
-    """Return the loss of one batch, in units of the network's own normalisation."""
-    sm, mask, land, truth, labelled, hidden, rain, rain_mask = (torch.from_numpy(v) for v in vars(batch).values())
-    scale = model.config.sm_std**2
-    if isinstance(model, STPCNN):
-        filled, reached = model(sm, mask, land)
-        labelled, hidden = labelled[:, 0] * reached, hidden[:, 0] * reached
-        return global_local_loss(filled, truth[:, 0], labelled, hidden, eta) / scale
-    memory = sm.new_zeros(len(sm), model.config.memory)
-    state = (memory, memory, sm.new_zeros(len(sm), 1))
-    total = sm.new_zeros(())
-    for day in range(sm.shape[1]):
-        filled, reached, *state_out = model(sm[:, day], mask[:, day], land, rain[:, day], rain_mask[:, day], *state)
-        state = (state_out[0], state_out[1], state_out[2])
-        total = total + global_local_loss(filled, truth[:, day], labelled[:, day], hidden[:, day] * reached, eta)
-    return total / sm.shape[1] / scale
+class _Numbered(Dataset[list[Tensor]]):
+    """Batches by step: `Samples` cut into steps, and each step into equal parts for the processes."""
+
+    def __init__(self, samples: Samples, batch: int, rank: int, processes: int) -> None:
+        self._samples, self._batch, self._rank, self._processes = samples, batch, rank, processes
+
+    def __getitem__(self, step: int) -> list[Tensor]:
+        part = self._batch // self._processes
+        return tensors(self._samples.batch(step * self._batch + self._rank * part, part))
 
 
-def fit(
-    preset: Preset,
-    stacks: Sequence[DayStack],
-    schedule: Schedule,
-    *,
-    start: Checkpoint | None = None,
-    report: Report = lambda step, loss: None,
-    record: dict[str, object] | None = None,
-) -> Checkpoint:
-    """Train a network and return it with its record.
+def tensors(batch: Batch) -> list[Tensor]:
+    """Return a batch's fields as tensors, in order."""
+    return [torch.from_numpy(getattr(batch, f.name)) for f in fields(batch)]
+
+
+def rate(schedule: Schedule, step: int, steps: int, epoch: int) -> float:
+    """Return the learning rate of a step, counted from 0; `epoch` is the steps of one pass over the samples."""
+    if schedule.halve_every:
+        return schedule.learning_rate * 0.5 ** (step // (schedule.halve_every * epoch))
+    warm_up = max(1, steps // 20)
+    if step < warm_up:
+        return schedule.learning_rate * (step + 1) / warm_up
+    along = (step - warm_up) / max(1, steps - warm_up)
+    return schedule.learning_rate * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * along)))
+
+
+def make_fabric(precision: str = "32-true") -> Fabric:
+    """Return the processes that take part: all that `torchrun` started, else this one on its best device."""
+    world, local = (int(os.environ.get(name, "1")) for name in ("WORLD_SIZE", "LOCAL_WORLD_SIZE"))
+    fabric = Fabric(
+        accelerator="auto",
+        devices=local,
+        num_nodes=world // local,
+        strategy="ddp" if world > 1 else "auto",
+        precision=precision,  # type: ignore[arg-type]
+    )
+    fabric.launch()
+    return fabric
+
+
+class Run:
+    """One training run in its folder.
 
     Parameters
     ----------
-    start : Checkpoint, optional
-        Weights to start from instead of fresh ones.
-    record : dict, optional
-        What the training record should say beside the schedule.
+    folder : Path
+        Where logs, the state to go on from and the result are kept.
+    recipe : Recipe
+    records : the recipe's data, opened
+    workers : int
+        Processes that draw samples; 0 draws in this one.
+
+    Raises
+    ------
+    ValueError
+        The folder holds a run of another recipe, or the batch does not divide over the processes.
     """
-    torch.manual_seed(schedule.seed)
-    model = start.model.train() if start else build(preset.model)
-    sampler = make_sampler(preset, stacks, schedule)
-    optimiser = torch.optim.AdamW(model.parameters(), lr=schedule.learning_rate, weight_decay=1e-4)
-    warm_up = max(1, schedule.steps // 20)
-    rate = torch.optim.lr_scheduler.SequentialLR(
-        optimiser,
-        [
-            torch.optim.lr_scheduler.LinearLR(optimiser, 0.05, 1.0, warm_up),
-            torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, max(1, schedule.steps - warm_up)),
-        ],
-        [warm_up],
-    )
-    for step in range(1, schedule.steps + 1):
-        loss = loss_of(model, sampler.draw(schedule.batch), schedule.eta)
-        optimiser.zero_grad()
-        loss.backward()  # type: ignore[no-untyped-call]
-        torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
-        optimiser.step()
-        rate.step()
-        report(step, float(loss.detach()))
-    return Checkpoint(model.eval(), preset, {**(record or {}), "schedule": vars(schedule)})
+
+    def __init__(
+        self, folder: Path, recipe: Recipe, records: list[Record], *, workers: int = 0, listener: Listener | None = None
+    ) -> None:
+        self.folder, self.recipe, self.records, self.workers = folder, recipe, records, workers
+        self.listener = listener or Listener()
+        said = recipe.model_dump(mode="json", exclude={"data": {"__all__": _PLACES}})
+        self.identity = digest.of_values(said, [record.source for record in records])
+        schedule = recipe.schedule
+        self.samples = recipe.training_samples(records)
+        self.validation = recipe.validation_samples(records) if schedule.validate_every else None
+        self.epoch = max(1, len(self.samples) // schedule.batch)
+        self.steps = schedule.steps or (schedule.epochs or 1) * self.epoch
+        self.progress = Progress()
+        self.fabric = make_fabric(schedule.precision)
+        if schedule.batch % self.fabric.world_size:
+            raise ValueError(
+                f"schedule.batch = {schedule.batch} does not divide over {self.fabric.world_size} processes"
+            )
+
+    def fit(self, start: Checkpoint | None = None) -> Checkpoint:
+        """Train to the end, from where a killed run of the same recipe left off, and return the network.
+
+        Parameters
+        ----------
+        start : Checkpoint, optional
+            Weights to begin with instead of fresh ones.
+        """
+        schedule, fabric = self.recipe.schedule, self.fabric
+        torch.manual_seed(schedule.seed)
+        network = copy.deepcopy(start.model).train() if start else build(self.recipe.preset.model)
+        average = copy.deepcopy(network).eval().requires_grad_(False)
+        objective: Any = Objective(
+            network, schedule.eta, schedule.sigma_weight, schedule.truncate, share=self._share if self._many else alone
+        )
+        optimiser: Any = torch.optim.AdamW(
+            network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay
+        )
+        self._restore(network, average, optimiser)
+        objective, optimiser = fabric.setup(objective, optimiser)
+        average.to(fabric.device)
+        self.listener.on_start(self.progress.step, self.steps)
+        with _Log(self.folder, self.progress.step, fabric.is_global_zero) as log:
+            for inputs in self._batches():
+                if self._stops():
+                    break
+                step = self.progress.step
+                for group in optimiser.param_groups:
+                    group["lr"] = rate(schedule, step, self.steps, self.epoch)
+                loss = objective(*(value.to(fabric.device) for value in inputs))
+                optimiser.zero_grad()
+                fabric.backward(loss)
+                fabric.clip_gradients(objective, optimiser, max_norm=schedule.clip)
+                optimiser.step()
+                _follow(average, network, min(schedule.average, (step + 1) / (step + 20)) if schedule.average else 0.0)
+                self.progress.step = step + 1
+                value = float(self._share(loss))
+                log.write(step + 1, "loss", value)
+                self.listener.on_step(step + 1, value)
+                if self.validation and self.progress.step % schedule.validate_every == 0:
+                    self._validate(average, log)
+                if self.progress.step % schedule.keep_every == 0:
+                    log.flush()
+                    self._keep(network, average, optimiser)
+        self._keep(network, average, optimiser)
+        result = Checkpoint(average.cpu().eval(), self.recipe.preset, self.record())
+        if self.validation and schedule.patience and (self.folder / BEST).exists():
+            result = checkpoint.load(self.folder / BEST)
+        if fabric.is_global_zero:
+            checkpoint.save(self.folder / LAST, result)
+        fabric.barrier()
+        return result
+
+    def record(self) -> dict[str, Any]:
+        """Return what a bundle's training record says."""
+        data = [
+            {
+                "source": record.source,
+                **({"targets": [str(day) for day in source.targets]} if source.targets else {}),
+                **({"weight": source.weight} if len(self.records) > 1 else {}),
+            }
+            for record, source in zip(self.records, self.recipe.data, strict=True)
+        ]
+        return {
+            "data": data,
+            "steps": self.progress.step,
+            "schedule": self.recipe.schedule.model_dump(mode="json", exclude_none=True),
+            "samples": self.recipe.samples.model_dump(mode="json"),
+        }
+
+    @property
+    def _many(self) -> bool:
+        return self.fabric.world_size > 1
+
+    def _share(self, value: Tensor) -> Tensor:
+        shared: Tensor = self.fabric.all_reduce(value.detach(), reduce_op="mean")  # type: ignore[assignment]
+        return shared
+
+    def _stops(self) -> bool:
+        patience = self.recipe.schedule.patience
+        return bool(patience) and self.progress.since_best >= patience
+
+    def _batches(self) -> Iterator[list[Tensor]]:
+        fabric = self.fabric
+        data = _Numbered(self.samples, self.recipe.schedule.batch, fabric.global_rank, fabric.world_size)
+        steps = range(self.progress.step, self.steps)
+        yield from DataLoader(
+            data, batch_size=None, sampler=steps, num_workers=self.workers, prefetch_factor=4 if self.workers else None
+        )
+
+    def _validate(self, average: torch.nn.Module, log: _Log) -> None:
+        """Look at the validation days; every process looks at all of them, and so all agree when to stop."""
+        assert self.validation is not None
+        schedule = self.recipe.schedule
+        objective = Objective(average, schedule.eta, schedule.sigma_weight)  # type: ignore[arg-type]
+        losses = []
+        with torch.inference_mode():
+            for first in range(0, _VALIDATION, 16):
+                inputs = tensors(self.validation.batch(first, 16))
+                losses.append(float(objective(*(value.to(self.fabric.device) for value in inputs))))
+        loss = float(np.mean(losses))
+        better = loss < self.progress.best
+        self.progress.best = min(loss, self.progress.best)
+        self.progress.since_best = 0 if better else self.progress.since_best + 1
+        log.write(self.progress.step, "validation", loss)
+        self.listener.on_validation(self.progress.step, loss, better)
+        if better and self.fabric.is_global_zero:
+            kept = Checkpoint(copy.deepcopy(average).cpu(), self.recipe.preset, self.record())  # type: ignore[arg-type]
+            checkpoint.save(self.folder / BEST, kept)
+
+    def _keep(self, network: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        """Save everything that the next step depends on, whole or not at all."""
+        if self.fabric.is_global_zero:
+            state = {f"network.{name}": value for name, value in network.state_dict().items()}
+            state |= {f"average.{name}": value for name, value in average.state_dict().items()}
+            for index, values in optimiser.state_dict()["state"].items():
+                state |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
+            meta = {"identity": self.identity, "progress": json.dumps(vars(self.progress))}
+            part = self.folder / f"{RESUME}.part"
+            self.folder.mkdir(parents=True, exist_ok=True)
+            save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, part, metadata=meta)
+            part.replace(self.folder / RESUME)
+        self.fabric.barrier()
+
+    def _restore(self, network: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
+        path = self.folder / RESUME
+        if not path.exists():
+            return
+        with safe_open(path, framework="pt") as file:
+            meta = file.metadata()
+            if meta["identity"] != self.identity:
+                raise ValueError(f"{self.folder} holds a run of another recipe; choose another --out, or delete it")
+            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+
+        def part(head: str) -> dict[str, Tensor]:
+            return {name.removeprefix(head): value for name, value in state.items() if name.startswith(head)}
+
+        network.load_state_dict(part("network."))
+        average.load_state_dict(part("average."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in part("optimiser.").items():
+            index, _, key = name.partition(".")
+            moments.setdefault(int(index), {})[key] = value
+        optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self.progress = Progress(**json.loads(meta["progress"]))
+
+
+_PLACES = {"granules", "rain", "record"}
+"""Where data lies does not change what a run is."""
+
+
+@torch.no_grad()
+def _follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
+    """Move the running mean of the weights a step towards the network's; decay 0 copies them."""
+    for mean, value in zip(average.parameters(), network.parameters(), strict=True):
+        mean.lerp_(value, 1 - decay)
+
+
+class _Log:
+    """Losses by step, as CSV and for TensorBoard; a run that goes on drops what came after the step it goes on from."""
+
+    def __init__(self, folder: Path, step: int, active: bool) -> None:
+        self._folder, self._step, self._active = folder, step, active
+
+    def __enter__(self) -> _Log:
+        if self._active:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self._folder.mkdir(parents=True, exist_ok=True)
+            path = self._folder / LOG
+            kept: list[list[str]] = []
+            if path.exists() and self._step:
+                with path.open(newline="") as file:
+                    kept = [row for row in list(csv.reader(file))[1:] if len(row) == 3 and int(row[0]) <= self._step]
+            self._file = path.open("w", newline="")
+            self._csv = csv.writer(self._file)
+            self._csv.writerows([["step", "what", "value"], *kept])
+            self._board = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._step + 1)
+        return self
+
+    def flush(self) -> None:
+        if self._active:
+            self._file.flush()
+
+    def write(self, step: int, what: str, value: float) -> None:
+        if self._active:
+            self._csv.writerow([step, what, repr(value)])
+            self._board.add_scalar(what, value, step)
+
+    def __exit__(self, *_: object) -> None:
+        if self._active:
+            self._file.close()
+            self._board.close()

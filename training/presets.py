@@ -8,9 +8,11 @@ from importlib import resources
 from pathlib import Path
 from typing import Any
 
-from training.models import LSTMCNNConfig, ModelConfig, STPCNNConfig
+from training.models import LSTMCNNConfig, ModelConfig, SeamlessConfig, STPCNNConfig
 
-_KINDS: dict[str, type[STPCNNConfig] | type[LSTMCNNConfig]] = {c.kind: c for c in (STPCNNConfig, LSTMCNNConfig)}
+_KINDS: dict[str, type[STPCNNConfig] | type[LSTMCNNConfig] | type[SeamlessConfig]] = {
+    config.kind: config for config in (STPCNNConfig, LSTMCNNConfig, SeamlessConfig)
+}
 
 
 @dataclass(frozen=True)

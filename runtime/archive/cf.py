@@ -73,11 +73,26 @@ def write(path: Path, day: PublishedDay) -> None:
         limits = {"valid_min": np.int16(0), "valid_max": np.int16(round(1 / STEP))}
         soil = {"standard_name": "volume_fraction_of_condensed_water_in_soil", **packed, **limits}
         _field(file, "soil_moisture", _pack(filled.soil_moisture), np.int16(FILL)).setncatts(
-            {"long_name": "surface soil moisture, observed or filled", "ancillary_variables": "flag", **soil}
+            {
+                "long_name": "surface soil moisture, observed or filled",
+                "ancillary_variables": "flag" if filled.uncertainty is None else "flag soil_moisture_uncertainty",
+                **soil,
+            }
         )
         _field(file, "soil_moisture_observed", _pack(filled.observed), np.int16(FILL)).setncatts(
             {"long_name": "surface soil moisture as observed", **soil}
         )
+        if filled.uncertainty is not None:
+            _field(file, "soil_moisture_uncertainty", _pack(filled.uncertainty), np.int16(FILL)).setncatts(
+                {
+                    "standard_name": "volume_fraction_of_condensed_water_in_soil standard_error",
+                    "long_name": "uncertainty of a filled value",
+                    "comment": "compared with hidden single retrievals, which are noisy themselves; the model card of "
+                    "the bundle says how it was made; no value on observed cells",
+                    **packed,
+                    **limits,
+                }
+            )
         _field(file, "flag", filled.flag, None).setncatts(
             {
                 "standard_name": "status_flag",

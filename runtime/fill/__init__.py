@@ -44,6 +44,8 @@ class Filled:
     """`Flag` values."""
     days_since_observation: NDArray[np.int16]
     """0 where observed on the day itself; `NEVER` where not known."""
+    uncertainty: Floats | None = None
+    """m3 m-3, on filled cells, else NaN; None where the bundle says nothing about its errors."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -58,6 +60,7 @@ def compose(
     reached: Floats,
     days_since: NDArray[np.int16],
     seen_elsewhere: NDArray[np.bool_],
+    uncertainty: Floats | None = None,
 ) -> Filled:
     """Put observation and network together; observed cells are never changed.
 
@@ -68,6 +71,7 @@ def compose(
     reached : 1 where the network's value rests on data
     days_since : days since the last observation, 0 today, `NEVER` without one
     seen_elsewhere : the cell itself was seen on another day the network looked at, or carries in its memory
+    uncertainty : m3 m-3, kept on filled cells only
     """
     is_observed = ~np.isnan(observed)
     filled = grid.land & ~is_observed & (reached > 0)
@@ -83,4 +87,6 @@ def compose(
         ],
         Flag.NOT_LAND,
     )
-    return Filled(values.astype(np.float32), observed, flag.astype(np.int8), days_since)
+    if uncertainty is not None:
+        uncertainty = np.where(filled, uncertainty, np.float32(np.nan)).astype(np.float32)
+    return Filled(values.astype(np.float32), observed, flag.astype(np.int8), days_since, uncertainty)

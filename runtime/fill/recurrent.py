@@ -67,4 +67,5 @@ def fill(
     before = state.days_since_observation
     aged = np.where(before == NEVER, NEVER, np.minimum(before, _LONGEST - 1) + 1)
     since = np.where(np.isnan(observed), aged, 0).astype(np.int16)
-    return compose(grid, observed, filled, reached, since, before != NEVER), State(after, since)
+    uncertainty = manifest.errors.lookup(since, grid.latitudes) if manifest.errors else None
+    return compose(grid, observed, filled, reached, since, before != NEVER, uncertainty), State(after, since)

@@ -1,6 +1,8 @@
-"""The window kind: day T from the days around it (SGD-SM 1.0)."""
+"""The window kind: day T from the days around it (SGD-SM 1.0, and the project's own network)."""
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,42 +13,58 @@ from runtime.fill import NEVER, Filled, Progress, compose
 from runtime.grid import Floats, Grid
 from runtime.tiles import Tiling, batches
 
+_MASK = {"sm": "mask", "precip": "precip_mask"}
+
+
+class Prediction(NamedTuple):
+    """What the network says about a day; (rows, cols), 0 where no tile was needed."""
+
+    filled: Floats
+    """m3 m-3."""
+    reached: Floats
+    sigma: Floats | None
+    """m3 m-3; None where the bundle has none."""
+
 
 def predict(
     engine: Engine,
     manifest: Manifest,
     grid: Grid,
     frames: Floats,
+    rain: Floats | None = None,
     *,
     core: int | tuple[int, int] | None = None,
     progress: Progress | None = None,
-) -> tuple[Floats, Floats]:
+) -> Prediction:
     """Run the network on every tile that has a land gap on day T.
 
     Parameters
     ----------
     frames : (T, rows, cols), m3 m-3, NaN for a gap; a day that is not there is all NaN
+    rain : (T, rows, cols), mm/day, NaN for no estimate, for a bundle that takes rain; None is no estimate anywhere
     core : the tiles' core if not the bundle's; the result does not depend on it
-
-    Returns
-    -------
-    filled, reached : (rows, cols); 0 where no tile was needed
     """
-    tiling = Tiling.of(grid, core or manifest.tile_core, manifest.halo)
+    tiling = Tiling.of(grid, core or manifest.tile_core, manifest.halo, manifest.stride)
     today = frames[manifest.window.index(0)]
     tiles = tiling.tiles(grid.land & np.isnan(today))
-    padded, land = tiling.pad(frames, np.nan), tiling.pad(grid.land.astype(np.float32), 0.0)
-    filled, reached = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
+    inputs = {"sm": frames}
+    if manifest.takes_rain:
+        inputs["precip"] = np.full_like(frames, np.nan) if rain is None else rain
+    padded = {name: tiling.pad(field, np.nan) for name, field in inputs.items()}
+    land = tiling.pad(grid.land.astype(np.float32), 0.0)
+    names = ("filled", "reached", *(("sigma",) if manifest.gives_sigma else ()))
+    fields = {name: np.zeros(grid.shape, np.float32) for name in names}
     done = 0
     for batch in batches(tiles, manifest.batch):
-        sm = tiling.cut(padded, batch)
-        out = engine.run({"sm": sm, "mask": (~np.isnan(sm)).astype(np.float32), "land": tiling.cut(land, batch)})
-        tiling.paste(filled, batch, out["filled"])
-        tiling.paste(reached, batch, out["reached"])
+        cut = {name: tiling.cut(field, batch) for name, field in padded.items()}
+        masks = {_MASK[name]: (~np.isnan(field)).astype(np.float32) for name, field in cut.items()}
+        out = engine.run({**cut, **masks, "land": tiling.cut(land, batch)})
+        for name, field in fields.items():
+            tiling.paste(field, batch, out[name])
         done += len(batch)
         if progress:
             progress(done, len(tiles))
-    return filled, reached
+    return Prediction(fields["filled"], fields["reached"], fields.get("sigma"))
 
 
 def days_since_observation(frames: Floats, window: tuple[int, ...]) -> NDArray[np.int16]:
@@ -63,9 +81,20 @@ def days_since_observation(frames: Floats, window: tuple[int, ...]) -> NDArray[n
     return since
 
 
-def fill(engine: Engine, manifest: Manifest, grid: Grid, frames: Floats, progress: Progress | None = None) -> Filled:
-    """Fill day T from its window, (T, rows, cols) in m3 m-3 with NaN for a gap."""
-    predicted, reached = predict(engine, manifest, grid, frames, progress=progress)
+def fill(
+    engine: Engine,
+    manifest: Manifest,
+    grid: Grid,
+    frames: Floats,
+    rain: Floats | None = None,
+    progress: Progress | None = None,
+) -> Filled:
+    """Fill day T from its window; `frames` and `rain` as in `predict`."""
+    predicted = predict(engine, manifest, grid, frames, rain, progress=progress)
     today = manifest.window.index(0)
     seen = np.asarray((~np.isnan(np.delete(frames, today, axis=0))).any(0))
-    return compose(grid, frames[today], predicted, reached, days_since_observation(frames, manifest.window), seen)
+    since = days_since_observation(frames, manifest.window)
+    uncertainty = predicted.sigma
+    if uncertainty is None and manifest.errors:
+        uncertainty = manifest.errors.lookup(since, grid.latitudes)
+    return compose(grid, frames[today], predicted.filled, predicted.reached, since, seen, uncertainty)

@@ -54,8 +54,8 @@ def test_tiles_equal_one_pass_across_the_dateline(
 ) -> None:
     grid, frames = ring
     engine = OrtEngine(small_bundle.graph)
-    whole, whole_reached = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
-    tiled, reached = window.predict(engine, small_bundle.manifest, grid, frames, core=core)
+    whole, whole_reached, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
+    tiled, reached, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=core)
     gaps = grid.land & np.isnan(frames[4])
     np.testing.assert_array_equal(whole_reached[gaps], reached[gaps])
     here = gaps & (reached > 0)
@@ -67,15 +67,15 @@ def test_turning_the_globe_turns_the_result(small_bundle: Bundle, ring: tuple[Gr
     grid, frames = ring
     turned = Grid(90, -180, np.roll(grid.land, 31, 1), 5.0)
     engine = OrtEngine(small_bundle.graph)
-    straight, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
-    rolled, _ = window.predict(engine, small_bundle.manifest, turned, np.roll(frames, 31, 2), core=grid.shape)
+    straight, _, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
+    rolled, _, _ = window.predict(engine, small_bundle.manifest, turned, np.roll(frames, 31, 2), core=grid.shape)
     np.testing.assert_allclose(np.roll(straight, 31, 1), rolled, atol=1e-5)
 
 
 def test_what_is_reached_is_what_dilation_over_land_reaches(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
     """Equation 3, five times: a value rests on data that is at most five steps over land away."""
     grid, frames = ring
-    _, reached = window.predict(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, core=grid.shape)
+    _, reached, _ = window.predict(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, core=grid.shape)
     mask = ~np.isnan(frames)
     for _ in range(5):
         grown = np.zeros_like(mask)
@@ -139,11 +139,11 @@ def test_tiles_equal_one_pass_on_a_real_globe(data: Path, globe: Grid, tmp_path:
     days = [lprm.read(f, Site.date(0).replace(2015, 4, 8 + n), globe, "x") for n, f in enumerate(files)]
     frames = np.stack(days)
     engine = OrtEngine(bundle.graph)
-    whole, whole_reached = window.predict(engine, bundle.manifest, globe, frames, core=globe.shape)
+    whole, whole_reached, _ = window.predict(engine, bundle.manifest, globe, frames, core=globe.shape)
     spread = _spread(whole, whole_reached)
     here = globe.land & np.isnan(frames[4]) & (whole_reached > 0)
     for core in (40, 96, 160):
-        tiled, reached = window.predict(engine, bundle.manifest, globe, frames, core=core)
+        tiled, reached, _ = window.predict(engine, bundle.manifest, globe, frames, core=core)
         np.testing.assert_array_equal(reached[here], whole_reached[here])
         worst = np.abs(whole - tiled)[here].max() / spread
         print(f"core {core}: largest difference {worst:.1e} of the spread {spread:.3f}")

@@ -1,0 +1,176 @@
+"""In-situ validation: stations of the International Soil Moisture Network against an archive of published days.
+
+In: ISMN files (a zip as downloaded, a folder, or one file; CEOP or header+values) and an archive's fields. Out: scores
+per station for what the satellite saw and for the filled record, as the papers' tables 1 and 3.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import tempfile
+import warnings
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ismn.filehandlers import DataFile
+from numpy.typing import NDArray
+
+from runtime.grid import Floats
+from training.evaluate.scores import Score
+from training.evaluate.series import Published, cell
+
+OVERPASS = {
+    ("AMSR2", "descending"): 1.5,
+    ("AMSR2", "ascending"): 13.5,
+    ("AMSR-E", "descending"): 1.5,
+    ("AMSR-E", "ascending"): 13.5,
+    ("WindSat", "descending"): 6.0,
+    ("WindSat", "ascending"): 18.0,
+}
+"""Local solar time of the equator crossing, hours (LPRM product documents)."""
+DEEPEST = 0.10
+"""Metres; a probe that begins deeper says nothing about the surface."""
+_NEAREST = dt.timedelta(hours=3)
+"""A reading further from the overpass than this is not its."""
+
+Say = Callable[[str], None]
+
+
+@dataclass(frozen=True)
+class Station:
+    """One sensor of one station, good readings only."""
+
+    network: str
+    name: str
+    latitude: float
+    longitude: float
+    depth: tuple[float, float]
+    """Metres, from and to."""
+    times: NDArray[np.datetime64]
+    """UTC, ascending."""
+    values: Floats
+    """m3 m-3."""
+
+    def at(self, time: dt.datetime) -> float:
+        """Return the mean of the two readings nearest to a moment, NaN where they are more than three hours off."""
+        moment = np.datetime64(time, "s")
+        position = int(np.searchsorted(self.times, moment))
+        around = range(max(position - 2, 0), min(position + 2, len(self.times)))
+        near = sorted(around, key=lambda index: abs(self.times[index] - moment))[:2]
+        if len(near) < 2 or any(abs(self.times[i] - moment) > np.timedelta64(_NEAREST) for i in near):
+            return float("nan")
+        return float(np.mean([self.values[i] for i in near]))
+
+
+def stations(path: Path, say: Say = lambda line: None) -> Iterator[Station]:
+    """Read every surface soil-moisture sensor of an ISMN archive; a file that cannot be read is named and left out.
+
+    Parameters
+    ----------
+    path : a zip as ISMN gives it, a folder of files and zips, or one file
+    say : told each file that is left out, and why
+    """
+    if not path.exists():
+        raise ValueError(f"{path} does not exist; give an ISMN zip, a folder or a file")
+    files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
+    for file in files:
+        if file.suffix == ".zip":
+            with tempfile.TemporaryDirectory() as scratch:
+                try:
+                    zipfile.ZipFile(file).extractall(scratch)
+                except (zipfile.BadZipFile, OSError) as error:
+                    say(f"{file}: left out, cannot be unpacked ({error})")
+                    continue
+                yield from stations(Path(scratch), say)
+        elif file.suffix in (".stm", ".txt"):
+            try:
+                station = _read(file)
+            except Exception as error:  # the library raises whatever its parsing meets
+                say(f"{file.name}: left out, not a readable ISMN file ({str(error).splitlines()[0].partition(':')[0]})")
+                continue
+            if station:
+                yield station
+            else:
+                say(f"{file.name}: left out, no good surface soil-moisture reading")
+
+
+def _read(file: Path) -> Station | None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        data = DataFile(file.parent, file.name)
+        meta = data.metadata
+        variable = meta["variable"]
+        if variable.val != "soil_moisture" or variable.depth.start > DEEPEST:
+            return None
+        readings = data.read_data()
+    column = readings["soil_moisture"]
+    flags = readings["soil_moisture_flag"].astype(str).str.strip()
+    good = column[(flags == "G") & column.between(0, 1)].sort_index()
+    if not len(good):
+        return None
+    name = file.name.split("_sm_")[0].split("_")
+    return Station(
+        network=name[0],
+        name=str(meta["station"].val),
+        latitude=float(meta["latitude"].val),
+        longitude=float(meta["longitude"].val),
+        depth=(float(variable.depth.start), float(variable.depth.end)),
+        times=good.index.to_numpy().astype("datetime64[s]"),
+        values=good.to_numpy(np.float32),
+    )
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """A station beside the archive's cell."""
+
+    station: Station
+    sensor: str
+    dates: list[dt.date]
+    in_situ: Floats
+    """(days,), m3 m-3, NaN without readings near the overpass."""
+    observed: Floats
+    """(days,), m3 m-3, the satellite's own value, NaN for a gap."""
+    seamless: Floats
+    """(days,), m3 m-3, observed or filled."""
+
+    @property
+    def original(self) -> Score:
+        """Score of the days the satellite saw."""
+        return self._score(self.observed)
+
+    @property
+    def filled(self) -> Score:
+        """Score of the days that were filled."""
+        return self._score(np.where(np.isnan(self.observed), self.seamless, np.float32(np.nan)))
+
+    @property
+    def all_days(self) -> Score:
+        """Score of every day."""
+        return self._score(self.seamless)
+
+    def _score(self, values: Floats) -> Score:
+        both = np.isfinite(values) & np.isfinite(self.in_situ)
+        return Score.of(values[both], self.in_situ[both])
+
+
+def compare(station: Station, published: Published, sensor: str, orbit: str) -> Comparison | None:
+    """Put a station beside the cell it lies in; None where no day has both.
+
+    Parameters
+    ----------
+    sensor, orbit : what passed over, which says when
+    """
+    grid = published.grid
+    row, col = cell(grid, station.latitude, station.longitude)
+    if not (0 <= row < grid.shape[0] and 0 <= col < grid.shape[1]):
+        return None
+    hour = (OVERPASS[sensor, orbit] - station.longitude / 15) % 24
+    midnights = [dt.datetime.combine(date, dt.time()) for date in published.dates]
+    in_situ = np.array([station.at(midnight + dt.timedelta(hours=hour)) for midnight in midnights], np.float32)
+    observed, seamless = published.observed[:, row, col], published.seamless[:, row, col]
+    made = Comparison(station, sensor, published.dates, in_situ, observed, seamless)
+    return made if made.all_days.n else None

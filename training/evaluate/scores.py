@@ -1,0 +1,140 @@
+"""Figures of merit, and the tables they stand in."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from pytesmo import metrics
+
+from runtime.grid import Bools, Floats
+
+
+@dataclass(frozen=True)
+class Score:
+    """How well estimates meet observations, all in m3 m-3 but R and n."""
+
+    r: float
+    rmse: float
+    ubrmse: float
+    mae: float
+    bias: float
+    """Mean of estimate minus observation."""
+    n: int
+
+    @classmethod
+    def of(cls, estimate: NDArray[np.floating], observed: NDArray[np.floating]) -> Score:
+        """Compare two arrays of the same length without NaN; R is NaN below 3 pairs or without variation."""
+        x, y = np.asarray(estimate, np.float64).ravel(), np.asarray(observed, np.float64).ravel()
+        if not x.size:
+            nothing = float("nan")
+            return cls(nothing, nothing, nothing, nothing, nothing, 0)
+        varied = x.size > 2 and x.std() > 0 and y.std() > 0
+        return cls(
+            r=float(metrics.pearson_r(x, y)) if varied else float("nan"),
+            rmse=float(metrics.rmsd(x, y)),
+            ubrmse=float(metrics.ubrmsd(x, y)),
+            mae=float(np.abs(x - y).mean()),
+            bias=float(metrics.bias(x, y)),
+            n=x.size,
+        )
+
+
+@dataclass
+class Cells:
+    """Hidden observations and what each filler says about them; every array has one value per cell and day."""
+
+    truth: Floats
+    """m3 m-3."""
+    columns: dict[str, Floats]
+    """What a figure may be split by: ``latitude``, ``age``, ``distance``, ``rain``, ``complete``, ``day``."""
+    fillers: dict[str, Floats]
+    """m3 m-3."""
+    sigma: dict[str, Floats]
+    """m3 m-3, for the bundles that have one."""
+
+    @classmethod
+    def joined(cls, parts: Sequence[Cells]) -> Cells:
+        """Return several days as one."""
+
+        def join(name: str) -> dict[str, Floats]:
+            return {key: np.concatenate([getattr(p, name)[key] for p in parts]) for key in getattr(parts[0], name)}
+
+        return cls(np.concatenate([p.truth for p in parts]), join("columns"), join("fillers"), join("sigma"))
+
+    def only(self, chosen: Bools) -> Cells:
+        """Return the chosen cells."""
+
+        def pick(values: dict[str, Floats]) -> dict[str, Floats]:
+            return {key: value[chosen] for key, value in values.items()}
+
+        return Cells(self.truth[chosen], pick(self.columns), pick(self.fillers), pick(self.sigma))
+
+    def common(self) -> Cells:
+        """Return the cells that every filler has a value for."""
+        return self.only(np.all([np.isfinite(values) for values in self.fillers.values()], axis=0))
+
+    def score(self, filler: str) -> Score:
+        """Return a filler's score."""
+        return Score.of(self.fillers[filler], self.truth)
+
+    def coverage(self, bundle: str) -> float:
+        """Return the share of errors within sigma."""
+        inside = np.abs(self.fillers[bundle] - self.truth) <= self.sigma[bundle]
+        return float(inside.mean()) if inside.size else float("nan")
+
+
+EDGES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
+    "days since the last observation": ((1.5, 2.5, 3.5, 4.5), ("1", "2", "3", "4", "none before, only after")),
+    "cells to the nearest observation of the day": ((1.5, 3.5, 7.5, 15.5), ("1", "2-3", "4-7", "8-15", "16 and more")),
+    "latitude": (
+        (-30, 0, 30, 45, 60),
+        ("60 S - 30 S", "30 S - 0", "0 - 30 N", "30 N - 45 N", "45 N - 60 N", "north of 60 N"),
+    ),
+    "precipitation on the day": ((0.1, 1, 10), ("none", "0.1-1 mm", "1-10 mm", "10 mm and more")),
+    "observed value": ((0.1, 0.2, 0.4, 0.985), ("below 0.1", "0.1-0.2", "0.2-0.4", "above 0.4", "saturated, 0.99")),
+}
+_COLUMN = {
+    "days since the last observation": "age",
+    "cells to the nearest observation of the day": "distance",
+    "latitude": "latitude",
+    "precipitation on the day": "rain",
+}
+
+
+def strata(cells: Cells) -> Iterator[tuple[str, str, Cells]]:
+    """Yield (what it is split by, class, the cells of the class) for every class that has cells."""
+    for what, (edges, labels) in EDGES.items():
+        values = cells.truth if what == "observed value" else cells.columns[_COLUMN[what]]
+        known = np.isfinite(values)
+        group = np.searchsorted(edges, values, "right")
+        for index, label in enumerate(labels):
+            chosen = known & (group == index)
+            if chosen.any():
+                yield what, label, cells.only(chosen)
+
+
+def thirds(values: Floats) -> list[Bools]:
+    """Return three masks: the lowest, the middle and the highest third."""
+    low, high = np.quantile(values, (1 / 3, 2 / 3))
+    return [values <= low, (values > low) & (values <= high), values > high]
+
+
+def nugget(frames: Floats, where: Bools, lags: int = 4) -> float:
+    """Return the square root of the temporal variogram's nugget, the noise of one retrieval.
+
+    The half mean square difference of days `lag` apart, drawn back to lag 0 by a straight line.
+
+    Parameters
+    ----------
+    frames : (days, rows, cols), m3 m-3, NaN for a gap
+    where : (rows, cols), the cells to look at
+    """
+    half = []
+    for lag in range(1, lags + 1):
+        square = (frames[lag:, where] - frames[:-lag, where]) ** 2
+        half.append(0.5 * float(np.nanmean(square)))
+    intercept = float(np.polynomial.Polynomial.fit(range(1, lags + 1), half, 1).convert().coef[0])
+    return float(np.sqrt(max(intercept, 0.0)))

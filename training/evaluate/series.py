@@ -1,0 +1,117 @@
+"""Time series: an archive made by the runtime from the very files, and what it holds at points and stations."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from netCDF4 import Dataset
+
+from runtime import config, job
+from runtime.archive import LAYOUTS
+from runtime.errors import SeamlessError
+from runtime.grid import Floats, Grid
+
+_CONFIG = """\
+[archive]
+path = "{archive}"
+start = {first}
+
+[model]
+bundle = "{bundle}"
+
+[[feeds.soil_moisture]]
+path = "{granules}"
+product = "{product}"
+orbit = "{orbit}"
+band = "{band}"
+from = {first}
+
+[feeds.precipitation]
+kind = "folder"
+path = "{rain}"
+runs = ["final", "late", "early"]
+"""
+
+
+@dataclass(frozen=True)
+class Feed:
+    """Where the files are, and which they are."""
+
+    granules: Path
+    rain: Path
+    product: str
+    orbit: str
+    band: str
+
+
+@dataclass(frozen=True)
+class Published:
+    """Days of an archive, in order."""
+
+    grid: Grid
+    dates: list[dt.date]
+    observed: Floats
+    """(days, rows, cols), m3 m-3, NaN for a gap."""
+    seamless: Floats
+    """(days, rows, cols), m3 m-3, observed or filled."""
+
+
+def publish(
+    folder: Path, bundle: Path, feed: Feed, first: dt.date, last: dt.date, grid: Grid, listener: job.Listener
+) -> Published:
+    """Run the main job over days into an archive in `folder` and read it back; days that stand are not done again.
+
+    Raises
+    ------
+    SeamlessError
+        A day could not be filled.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "seamless-sm.toml"
+    file.write_text(
+        _CONFIG.format(
+            archive="archive",
+            first=first,
+            bundle=bundle.absolute(),
+            granules=feed.granules.absolute(),
+            rain=feed.rain.absolute(),
+            product=feed.product,
+            orbit=feed.orbit,
+            band=feed.band,
+        )
+    )
+    settings = config.load(file, environment={})
+    outcome = job.fill(settings, job.Range(first, last), last + dt.timedelta(60), listener)
+    if outcome.exit_code:
+        raise SeamlessError(outcome.message)
+    dates = [first + dt.timedelta(number) for number in range((last - first).days + 1)]
+    relative = LAYOUTS[settings.archive.layout].relative_path
+    observed, seamless = (
+        np.stack([_read(settings.archive.path / relative(date), name) for date in dates])
+        for name in ("soil_moisture_observed", "soil_moisture")
+    )
+    return Published(grid, dates, observed, seamless)
+
+
+def _read(path: Path, name: str) -> Floats:
+    with Dataset(path) as file:
+        return np.asarray(np.ma.filled(np.ma.asarray(file[name][0], np.float32), np.nan))
+
+
+def cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:
+    """Return the row and column of the cell a point lies in."""
+    return int((grid.north - latitude) / grid.step), int((longitude - grid.west) / grid.step)
+
+
+def nearest_seen(published: Published, latitude: float, longitude: float, within: int = 12) -> tuple[int, int]:
+    """Return the cell near a point that was observed on most days, so that a series shows something."""
+    row, col = cell(published.grid, latitude, longitude)
+    rows = slice(max(row - within, 0), row + within)
+    cols = slice(max(col - within, 0), col + within)
+    seen = (np.isfinite(published.observed[:, rows, cols]).sum(0)) * published.grid.land[rows, cols]
+    best: Sequence[int] = [int(v) for v in np.unravel_index(int(seen.argmax()), seen.shape)]
+    return rows.start + best[0], cols.start + best[1]
