@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import copy
 import io
 import logging
 import shutil
@@ -14,6 +15,7 @@ from pathlib import Path
 import torch
 
 from export import card, parity
+from export.accuracy import Accuracy
 from export.signature import STATE, example_inputs, output_names
 from runtime import bundle, digest
 from runtime.errors import BundleError
@@ -80,6 +82,7 @@ def export_bundle(
     version: str = "1",
     products: tuple[str, ...] = ("lprm-amsr2",),
     bands: tuple[str, ...] = ("x",),
+    accuracy: Accuracy | None = None,
     overwrite: bool = False,
 ) -> tuple[bundle.Bundle, parity.Report]:
     """Export a checkpoint and write its bundle, only if ONNX Runtime computes what PyTorch does.
@@ -92,6 +95,9 @@ def export_bundle(
         The bundle's folder. It appears whole or not at all.
     name, version, products, bands
         As in `runtime.bundle.Manifest`; the name defaults to the folder's.
+    accuracy : Accuracy, optional
+        What an evaluation of this recipe said: its error table goes into the manifest, its correction into sigma, its
+        figures into the card.
     overwrite : bool
         Replace a bundle that is already there.
 
@@ -102,7 +108,10 @@ def export_bundle(
     """
     if out.exists() and not overwrite:
         raise BundleError(f"{out} exists; choose another --out or add --overwrite")
-    model, preset = checkpoint.model.eval(), checkpoint.preset
+    model, preset = copy.deepcopy(checkpoint.model).eval(), checkpoint.preset
+    judged = accuracy.bundles[name or out.name] if accuracy else None
+    if judged and judged.sigma_ratio and isinstance(model, Seamless):
+        model.sigma_scale *= judged.sigma_ratio
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         folder = Path(scratch) / "bundle"
@@ -132,9 +141,10 @@ def export_bundle(
             stride=stride(model.config),
             takes_rain=isinstance(model, Seamless | LSTMCNN),
             gives_sigma=isinstance(model, Seamless),
+            errors=judged.errors if judged else None,
             training=checkpoint.record,
         )
-        (folder / bundle.CARD).write_text(card.render(manifest, preset, report))
+        (folder / bundle.CARD).write_text(card.render(manifest, preset, report, accuracy))
         files = {f.name: digest.of_file(f) for f in sorted(folder.iterdir())}
         manifest = manifest.model_copy(update={"files": files})
         (folder / bundle.MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")

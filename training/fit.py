@@ -144,7 +144,7 @@ class Run:
         """
         schedule, fabric = self.recipe.schedule, self.fabric
         torch.manual_seed(schedule.seed)
-        network = copy.deepcopy(start.model).train() if start else build(self.recipe.preset.model)
+        network = copy.deepcopy(start.model).train().requires_grad_() if start else build(self.recipe.preset.model)
         average = copy.deepcopy(network).eval().requires_grad_(False)
         objective: Any = Objective(
             network, schedule.eta, schedule.sigma_weight, schedule.truncate, share=self._share if self._many else alone

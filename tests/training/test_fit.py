@@ -1,5 +1,11 @@
-"""Samples, loss and fitting on the made-up world."""
+"""Fitting: it learns, it repeats itself, it goes on where it was killed, and two processes do what one does."""
 
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -8,107 +14,194 @@ import torch
 from typer.testing import CliRunner
 
 from runtime.grid import Grid
-from runtime.synthetic.world import WorldDay
-from tests.conftest import START
-from training import checkpoint
+from training import checkpoint, recipe
+from training.checkpoint import Checkpoint
 from training.cli import app
-from training.fit import Schedule, fit, make_sampler
-from training.losses import global_local_loss
-from training.models import LSTMCNNConfig, STPCNNConfig
-from training.presets import Preset
-from training.samples import DayStack, strip
+from training.fit import LAST, LOG, RESUME, Listener, Run
+from training.samples import Record
 
-WINDOW = Preset(STPCNNConfig(layers=4, maps=6), tile_core=40, batch=1)
-RECURRENT = Preset(LSTMCNNConfig(layers=2, maps=6, fc_maps=1, memory=24), tile_core=40, batch=4)
+WINDOW = ['model={kind="stpcnn", layers=4, maps=6}', "samples.patch=24"]
+RECURRENT = ['model={kind="lstmcnn", tile=20, layers=2, maps=6, fc_maps=1, memory=24}', "samples.sequence=5"]
+SEAMLESS: list[str] = []
 
 
-@pytest.fixture(scope="module")
-def stack(grid: Grid, world_days: list[WorldDay]) -> DayStack:
-    sm, rain = (np.stack([getattr(day, name) for day in world_days]) for name in ("observed", "rain"))
-    return DayStack(grid, START, sm, rain)
+def fit(folder: Path, file: Path, record: Record, *overrides: str, listener: Listener | None = None) -> Checkpoint:
+    return Run(folder, recipe.load(str(file), overrides), [record], listener=listener).fit()
 
 
-def test_days_are_read_from_files(fortnight: Path, grid: Grid, stack: DayStack) -> None:
-    read = DayStack.read(fortnight, grid)
-    np.testing.assert_allclose(read.sm, stack.sm, atol=1e-6)
-    np.testing.assert_allclose(read.rain[:, 2:-2, 2:-2].mean(), stack.rain[:, 2:-2, 2:-2].mean(), rtol=0.05)
+def logged(folder: Path, what: str = "loss") -> dict[int, float]:
+    with (folder / LOG).open(newline="") as file:
+        return {int(row["step"]): float(row["value"]) for row in csv.DictReader(file) if row["what"] == what}
 
 
-@pytest.mark.parametrize("preset", [WINDOW, RECURRENT])
-def test_what_is_hidden_is_not_shown(preset: Preset, stack: DayStack) -> None:
-    sampler = make_sampler(preset, [stack], Schedule(1, sequence=6))
-    batch = sampler.draw(24)
-    for name, value in vars(batch).items():
-        assert np.isfinite(value).all(), name
-        assert len(value) == 24
-    halo = preset.model.halo
-    size = batch.mask.shape[-1]
-    core = batch.mask[..., halo : size - halo, halo : size - halo]
-    shown = core[:, [4]] if preset is WINDOW else core
-    assert (shown * batch.hidden).max() == 0
-    assert (batch.hidden <= batch.labelled).all()
-    assert 0.1 < batch.hidden.sum() / batch.labelled.sum() < 0.9
-    assert (batch.labelled.max((1, 2, 3)) > 0).all()
-    assert ((batch.sm == 0) | (batch.mask == 1)).all()
+def same_weights(one: Checkpoint, other: Checkpoint) -> bool:
+    pairs = zip(one.model.state_dict().values(), other.model.state_dict().values(), strict=True)
+    return all(torch.equal(a, b) for a, b in pairs)
 
 
-def test_the_future_is_dropped_as_often_as_asked(stack: DayStack) -> None:
-    sampler = make_sampler(WINDOW, [stack], Schedule(1))
-    batch = sampler.draw(200)
-    last_is_empty = (batch.mask[:, 8].sum((1, 2)) == 0).mean()
-    assert 0.2 < last_is_empty < 0.6
+@pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
+def test_fitting_learns(kind: list[str], tmp_path: Path, recipe_file: Path, record: Record) -> None:
+    trained = fit(tmp_path / "run", recipe_file, record, *kind, "schedule.steps=60", "schedule.eta=0.1")
+    losses = list(logged(tmp_path / "run").values())
+    assert len(losses) == 60
+    assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
+    assert trained.record["steps"] == 60
+    assert trained.record["data"][0]["source"] == record.source
+    assert same_weights(checkpoint.load(tmp_path / "run" / LAST), trained)
+    assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
-def test_a_strip_hides_30_to_70_percent_of_the_width() -> None:
-    rng = np.random.default_rng(0)
-    shares = [strip(rng, 40).mean() for _ in range(200)]
-    assert max(shares) <= 0.75
-    assert np.mean(shares) > 0.2
+@pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
+def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(
+    kind: list[str], tmp_path: Path, recipe_file: Path, record: Record
+) -> None:
+    whole = fit(tmp_path / "whole", recipe_file, record, *kind)
+
+    class Stops(Listener):
+        def on_step(self, step: int, loss: float) -> None:
+            if step == 8:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "cut", recipe_file, record, *kind, listener=Stops())
+    assert len(logged(tmp_path / "cut")) == 8
+    resumed = fit(tmp_path / "cut", recipe_file, record, *kind)
+    assert same_weights(whole, resumed)
+    assert logged(tmp_path / "cut") == logged(tmp_path / "whole")
 
 
-def test_loss_is_the_published_one() -> None:
-    predicted, truth = torch.tensor([[1.0, 2.0, 3.0, 9.0]]), torch.tensor([[1.0, 0.0, 0.0, 0.0]])
-    labelled, hidden = torch.tensor([[1.0, 1.0, 1.0, 0.0]]), torch.tensor([[0.0, 0.0, 1.0, 0.0]])
-    assert global_local_loss(predicted, truth, labelled, hidden, eta=0.1).item() == pytest.approx(9 + 0.1 * 13 / 3)
+def test_a_run_killed_in_the_middle_of_an_epoch_and_resumed_ends_with_the_same_weights(
+    tmp_path: Path, recipe_file: Path
+) -> None:
+    def command(out: str) -> list[str]:
+        steps = ["--set", "schedule.steps=150"]
+        return [
+            sys.executable,
+            "-m",
+            "training",
+            "fit",
+            "--config",
+            str(recipe_file),
+            "--out",
+            str(tmp_path / out),
+            *steps,
+        ]
+
+    subprocess.run(command("whole"), check=True, capture_output=True)
+    killed = subprocess.Popen(command("cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline = time.monotonic() + 120
+    while not (tmp_path / "cut" / RESUME).exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    killed.send_signal(signal.SIGKILL)
+    assert killed.wait() == -signal.SIGKILL
+    assert not (tmp_path / "cut" / LAST).exists()
+    said = subprocess.run(command("cut"), check=True, capture_output=True, text=True).stdout
+    assert "going on from step" in said
+    assert same_weights(checkpoint.load(tmp_path / "whole" / LAST), checkpoint.load(tmp_path / "cut" / LAST))
 
 
-def test_nothing_labelled_is_no_loss() -> None:
-    zero = torch.zeros(2, 3)
-    assert global_local_loss(zero + 1, zero, zero, zero).item() == 0
+def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(tmp_path: Path, recipe_file: Path) -> None:
+    """Both see the same samples; each process half of every batch."""
+    arguments = ["-m", "training", "fit", "--config", str(recipe_file), "--out"]
+    settings = ["--set", "schedule.steps=20", "--set", "schedule.batch=8"]
+    subprocess.run([sys.executable, *arguments, str(tmp_path / "one"), *settings], check=True, capture_output=True)
+    torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+    both = [*torchrun, *arguments, str(tmp_path / "two"), *settings]
+    subprocess.run(both, check=True, capture_output=True, env=environment)
+    one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
+    assert list(one) == list(two) == list(range(1, 21))
+    np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=2e-4)
 
 
-@pytest.mark.parametrize("preset", [WINDOW, RECURRENT])
-def test_fitting_learns_and_repeats_itself(preset: Preset, stack: DayStack) -> None:
-    losses: list[float] = []
-    schedule = Schedule(steps=40, batch=4, sequence=5, learning_rate=5e-3, seed=3)
-    trained = fit(preset, [stack], schedule, report=lambda step, loss: losses.append(loss))
-    assert len(losses) == 40
-    assert np.mean(losses[-5:]) < 0.6 * np.mean(losses[:5])
-    again = fit(preset, [stack], schedule)
-    for one, other in zip(trained.model.parameters(), again.model.parameters(), strict=True):
-        assert torch.equal(one, other)
-    assert trained.record["schedule"]["steps"] == 40
+def test_training_stops_early_and_keeps_the_best(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+    looks: list[tuple[int, float, bool]] = []
+
+    class Looks(Listener):
+        def on_validation(self, step: int, loss: float, best: bool) -> None:
+            looks.append((step, loss, best))
+
+    overrides = [
+        'data.0.targets=["2020-04-01","2020-04-09"]',
+        'data.0.validate=["2020-04-10","2020-04-14"]',
+        "schedule.validate_every=2",
+        "schedule.patience=2",
+        "schedule.steps=200",
+        "schedule.learning_rate=0.5",
+        "schedule.average=0",
+    ]
+    kept = fit(tmp_path / "run", recipe_file, record, *overrides, listener=Looks())
+    assert [best for _, _, best in looks[-2:]] == [False, False]
+    assert looks[-1][0] < 200
+    best_step = max(step for step, _, best in looks if best)
+    assert kept.record["steps"] == best_step
+    assert logged(tmp_path / "run", "validation") == {step: loss for step, loss, _ in looks}
 
 
-def test_the_command_line_from_days_to_checkpoint(
-    fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+def test_a_folder_with_another_run_is_refused(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+    fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
+    with pytest.raises(ValueError, match="holds a run of another recipe"):
+        fit(tmp_path / "run", recipe_file, record, "schedule.steps=4")
+
+
+def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+    alone = fit(tmp_path / "alone", recipe_file, record)
+    helped = Run(tmp_path / "helped", recipe.load(str(recipe_file)), [record], workers=2).fit()
+    assert same_weights(alone, helped)
+
+
+def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+    first = fit(tmp_path / "first", recipe_file, record)
+    loaded = recipe.load(str(recipe_file), ["schedule.steps=1", "schedule.learning_rate=1e-9"])
+    second = Run(tmp_path / "second", loaded, [record]).fit(first)
+    for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
+        torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
+
+
+def test_the_command_line_from_files_to_checkpoint(
+    fortnight: Path, tmp_path: Path, grid: Grid, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
-    preset = tmp_path / "tiny.toml"
-    preset.write_text('[model]\nkind = "stpcnn"\nlayers = 4\nmaps = 4\n[bundle]\ntile_core = 40\nbatch = 1\n')
-    out = tmp_path / "c.safetensors"
-    arguments = ["fit", "--preset", str(preset), "--data", str(fortnight), "--steps", "3", "--out", str(out)]
+    recipe_file.write_text(recipe_file.read_text().split("[[data]]")[0] + '[[data]]\ngranules = "."\n')
+    common = [
+        "fit",
+        "--config",
+        str(recipe_file),
+        "--data-root",
+        str(fortnight),
+        "--records",
+        str(tmp_path / "records"),
+    ]
+    dry = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "dry"), "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    assert "12 steps in all" in dry.stdout
+    assert not (tmp_path / "dry").exists()
+    result = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "run")])
+    assert result.exit_code == 0, result.output
+    assert "14 days 2020-04-01..2020-04-14" in checkpoint.load(tmp_path / "run" / LAST).record["data"][0]["source"]
+    missing = CliRunner().invoke(app, [*common, "--data-root", str(tmp_path), "--out", str(tmp_path / "x")])
+    assert missing.exit_code == 2
+    assert "holds no lprm-amsr2 file" in missing.stderr
+    no_data = CliRunner().invoke(app, ["fit", "--config", "seamless", "--out", str(tmp_path / "x")])
+    assert no_data.exit_code == 2
+    assert "names no data" in no_data.stderr
+
+
+def test_the_command_line_makes_records(
+    fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "record"
+    arguments = ["record", "--granules", str(fortnight), "--out", str(out), "--box", "-10,40,10,50"]
+    monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert checkpoint.load(out).record["days"] == [f"14 days from 2020-04-01 in {fortnight.name}"]
-    missing = CliRunner().invoke(app, [*arguments[:4], str(tmp_path), *arguments[5:]])
-    assert missing.exit_code == 2
-    assert "holds no LPRM AMSR2 file" in missing.stderr
+    assert Record.open(out).grid.shape == (40, 80)
+    assert "with rain" in result.stdout
 
 
 def test_the_command_line_makes_days_that_read(tmp_path: Path, globe: Grid) -> None:
-    result = CliRunner().invoke(app, ["world", "--out", str(tmp_path), "--days", "1"])
+    result = CliRunner().invoke(app, ["world", "--out", str(tmp_path / "days"), "--days", "1"])
     assert result.exit_code == 0, result.output
-    stack = DayStack.read(tmp_path, globe)
-    assert np.isfinite(stack.sm).sum() > 50_000
-    assert np.isfinite(stack.rain).all()
+    made = Record.of_granules(tmp_path / "record", tmp_path / "days", globe)
+    assert made.observed(0).sum() > 50_000
+    assert np.isfinite(made.rain(0, 1)).all()

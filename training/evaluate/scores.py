@@ -57,10 +57,12 @@ class Cells:
 
     @classmethod
     def joined(cls, parts: Sequence[Cells]) -> Cells:
-        """Return several days as one."""
+        """Return several days as one, with what all of them have."""
 
         def join(name: str) -> dict[str, Floats]:
-            return {key: np.concatenate([getattr(p, name)[key] for p in parts]) for key in getattr(parts[0], name)}
+            values = [getattr(part, name) for part in parts]
+            shared = [key for key in values[0] if all(key in v for v in values)]
+            return {key: np.concatenate([v[key] for v in values]) for key in shared}
 
         return cls(np.concatenate([p.truth for p in parts]), join("columns"), join("fillers"), join("sigma"))
 

@@ -1,0 +1,66 @@
+"""Recipes and presets: what they say, and what is refused."""
+
+from pathlib import Path
+
+import pytest
+
+from runtime.errors import ConfigError
+from training import recipe
+from training.fit import rate
+
+
+@pytest.mark.parametrize("name", ["stpcnn-paper", "lstmcnn-paper", *recipe.names()])
+def test_every_packaged_recipe_and_preset_reads(name: str) -> None:
+    chosen = recipe.load(name)
+    assert chosen.geometry().patch >= 40
+    assert bool(chosen.data) == (name in recipe.names())
+
+
+def test_the_published_schedules() -> None:
+    window, recurrent = recipe.load("stpcnn-paper").schedule, recipe.load("lstmcnn-paper").schedule
+    assert (window.batch, window.epochs, window.learning_rate, window.halve_every) == (128, 300, 1e-3, 30)
+    assert (recurrent.batch, recurrent.epochs, recurrent.learning_rate, recurrent.halve_every) == (128, 500, 5e-3, 100)
+    assert (window.weight_decay, window.eta) == (0, 0.1)
+    epoch = 10
+    assert [rate(window, step, 3000, epoch) for step in (0, 299, 300, 600)] == [1e-3, 1e-3, 5e-4, 2.5e-4]
+
+
+def test_without_halving_the_rate_warms_up_and_falls() -> None:
+    schedule = recipe.load("seamless").schedule
+    rates = [rate(schedule, step, 1000, 10) for step in range(1000)]
+    assert rates[0] < rates[20] < rates[49] == max(rates) == pytest.approx(schedule.learning_rate)
+    assert rates[-1] < 0.02 * schedule.learning_rate
+
+
+def test_a_recipe_wins_over_its_preset_and_the_command_line_over_both(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "seamless"\n[schedule]\nsteps = 7\n[[data]]\ngranules = "lprm"\n')
+    chosen = recipe.load(str(file), ["schedule.batch=2", "data.0.targets=[2015-04-01,2015-04-03]"], Path("/data"))
+    assert (chosen.schedule.steps, chosen.schedule.batch) == (7, 2)
+    assert chosen.model["maps"] == 32
+    assert chosen.data[0].granules == Path("/data/lprm")
+    assert str(chosen.data[0].targets[1]) == "2015-04-03"  # type: ignore[index]
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("[schedule]\nstep = 3", "unknown key schedule.step; valid in schedule: steps, epochs"),
+        ("[schedule]\nsteps = 3\nepochs = 3", "give steps or epochs"),
+        ('[[data]]\nworld = 1\ngranules = "x"', "give one of granules, record and world"),
+        ('[[data]]\ngranules = "x"\nband = "q"', "no product lprm-amsr2 with band q; there are"),
+        ("[model]\nlayers = 3", "unexpected keyword argument 'layers'"),
+        ("[schedule", "is not valid TOML"),
+    ],
+)
+def test_what_is_wrong_is_said(text: str, said: str, tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text(f'preset = "seamless"\n{text}\n')
+    with pytest.raises(ConfigError, match="mine.toml") as refusal:
+        recipe.load(str(file))
+    assert said in str(refusal.value)
+
+
+def test_an_unknown_name_lists_the_known_ones() -> None:
+    with pytest.raises(ConfigError, match=r"seamless-amsr2-x.*stpcnn-paper"):
+        recipe.load("nothing")
