@@ -17,7 +17,7 @@ class _Read(BaseModel):
 class Figures(_Read):
     """Scores of one filler, m3 m-3 but R and n."""
 
-    r: float
+    r: float | None
     rmse: float
     ubrmse: float
     mae: float
@@ -41,7 +41,7 @@ class Judged(_Read):
     model_id: str
     errors: ErrorTable
     sigma_ratio: float | None
-    seam: float
+    seam: float | None
 
 
 class Accuracy(_Read):

@@ -98,7 +98,11 @@ def _accuracy(name: str, accuracy: Accuracy) -> Iterator[str]:
             chosen = [s for s in accuracy.scores if (s.tier, s.gaps, s.split) == (tier, "strips", split)]
             for line in sorted(chosen, key=lambda s: s.score.rmse):
                 s = line.score
-                figures = [f"{s.r:.3f}", *(f"{v:.4f}" for v in (s.rmse, s.ubrmse, s.mae, s.bias)), str(s.n)]
+                figures = [
+                    "" if s.r is None else f"{s.r:.3f}",
+                    *(f"{v:.4f}" for v in (s.rmse, s.ubrmse, s.mae, s.bias)),
+                    str(s.n),
+                ]
                 yield f"| {line.filler}{label} | {' | '.join(figures)} |"
     noise = ", ".join(f"{value:.4f} {region}" for region, value in accuracy.noise.items())
     yield f"\nNoise of one retrieval (nugget of the temporal variogram): {noise}."
@@ -110,4 +114,5 @@ def _accuracy(name: str, accuracy: Accuracy) -> Iterator[str]:
             yield f"\nErrors within sigma before its scale was set, % ({key.removeprefix(f'{name}, ')}): {parts}."
     if judged.sigma_ratio:
         yield f"\nSigma was then multiplied by {judged.sigma_ratio:.3f}."
-    yield f"\nSeams: {judged.seam:.2f} (jump across tile edges over jump inside tiles)."
+    if judged.seam:
+        yield f"\nSeams: {judged.seam:.2f} (jump across tile edges over jump inside tiles)."

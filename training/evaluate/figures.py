@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from runtime.grid import Floats
 from training.evaluate.hidden import SQUARES
 from training.evaluate.scores import Cells
-from training.evaluate.series import Published, nearest_seen
+from training.evaluate.series import Published, cells_to_follow
 
 _NUMBER_OF_CLASSES = 12
 
@@ -79,10 +79,10 @@ def _reliability(folder: Path, name: str, cells: Cells, bundles: Sequence[str]) 
 
 def _series(folder: Path, name: str, published: dict[str, Published], rain: Floats | None) -> str:
     """Draw observed and filled values at a point of each continent, with rain where there is any."""
-    figure, axes = plt.subplots(len(SQUARES), 1, figsize=(9, 1.9 * len(SQUARES)), sharex=True)
     any_days = next(iter(published.values()))
-    for axis, (place, point) in zip(axes, SQUARES.items(), strict=True):
-        row, col = nearest_seen(any_days, *point)
+    places = cells_to_follow(any_days, SQUARES)
+    figure, axes = plt.subplots(len(places), 1, figsize=(9, 1.9 * len(places) + 0.6), sharex=True, squeeze=False)
+    for axis, (place, (row, col)) in zip(axes[:, 0], places.items(), strict=True):
         for bundle, days in published.items():
             axis.plot(days.dates, days.seamless[:, row, col], linewidth=1, label=bundle)
         axis.plot(any_days.dates, any_days.observed[:, row, col], "k.", label="observed")
@@ -93,7 +93,7 @@ def _series(folder: Path, name: str, published: dict[str, Published], rain: Floa
             beneath = axis.twinx()
             beneath.bar(any_days.dates, np.nan_to_num(rain[:, row, col]), color="tab:blue", alpha=0.3)
             beneath.set_ylabel("mm")
-    axes[0].legend(fontsize=7, ncol=4)
+    axes[0, 0].legend(fontsize=7, ncol=4)
     figure.autofmt_xdate()
     return _saved(figure, folder, name)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -144,7 +145,9 @@ def dct_pls(frames: Floats, land: Bools) -> Floats:
 
     rows, cols = np.flatnonzero(land.any(1)), np.flatnonzero(land.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    smooth = smoothn(frames[(slice(None), *box)].astype(np.float64), isrobust=False, smoothOrder=2)[0]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it says so when its smoothing parameter meets its bounds
+        smooth = smoothn(frames[(slice(None), *box)].astype(np.float64), isrobust=False, smoothOrder=2)[0]
     day = np.full(land.shape, np.nan, np.float32)
     day[box] = smooth[TODAY].clip(0, 1)
     return day

@@ -138,11 +138,15 @@ def write(folder: Path, found: Findings) -> None:
                 "model_id": bundle.model_id,
                 "errors": error_table(strips, name).model_dump(mode="json"),
                 "sigma_ratio": sigma_ratio(strips, name) if name in with_sigma else None,
-                "seam": float(np.nanmean(found.seams[name])),
+                "seam": _finite(_mean(found.seams[name])),
             }
             for name, bundle in found.bundles.items()
         },
-        "scores": [{**vars(row), "score": vars(row.score)} for row in table if row.split in ("all", "patches")],
+        "scores": [
+            {**vars(row), "score": {key: _finite(value) for key, value in vars(row.score).items()}}
+            for row in table
+            if row.split in ("all", "patches")
+        ],
         "calibration": calibrated,
     }
     (folder / JSON).write_text(json.dumps(values, indent=1) + "\n")
@@ -188,10 +192,21 @@ def _markdown(
             yield _line([name, *(" / ".join(f"{100 * v:.1f}" for v in shares[what]) for what in whats)])
     yield "\n## Seams\n"
     yield "Jump across tile edges over jump inside tiles; 1 means that tiles do not show:\n"
-    yield from (f"- {name}: {np.nanmean(days):.2f}" for name, days in found.seams.items() if days)
+    yield from (f"- {name}: {_mean(days):.2f}" for name, days in found.seams.items())
     yield from _stations(found)
     yield "\n## Figures\n"
     yield from (f"![{name}]({name})\n" for name in drawn)
+
+
+def _mean(values: Sequence[float]) -> float:
+    """Return the mean of what is known, NaN where nothing is: tiles may have no edge on a small grid."""
+    known = [value for value in values if np.isfinite(value)]
+    return float(np.mean(known)) if known else float("nan")
+
+
+def _finite(value: float) -> float | None:
+    """Return a value as JSON can say it."""
+    return value if np.isfinite(value) else None
 
 
 def _line(parts: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -107,11 +107,25 @@ def cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:
     return int((grid.north - latitude) / grid.step), int((longitude - grid.west) / grid.step)
 
 
-def nearest_seen(published: Published, latitude: float, longitude: float, within: int = 12) -> tuple[int, int]:
-    """Return the cell near a point that was observed on most days, so that a series shows something."""
-    row, col = cell(published.grid, latitude, longitude)
-    rows = slice(max(row - within, 0), row + within)
-    cols = slice(max(col - within, 0), col + within)
-    seen = (np.isfinite(published.observed[:, rows, cols]).sum(0)) * published.grid.land[rows, cols]
-    best: Sequence[int] = [int(v) for v in np.unravel_index(int(seen.argmax()), seen.shape)]
-    return rows.start + best[0], cols.start + best[1]
+def cells_to_follow(
+    published: Published, places: Mapping[str, tuple[float, float]], within: int = 12
+) -> dict[str, tuple[int, int]]:
+    """Return, for each place on the grid, the land cell near it that was observed most often.
+
+    Parameters
+    ----------
+    places : latitude and longitude by name; the middle of the grid stands in where none lies on it
+    within : cells to look around
+    """
+    grid = published.grid
+    rows, cols = grid.shape
+    on_grid = {name: cell(grid, *point) for name, point in places.items()}
+    on_grid = {name: (row, col) for name, (row, col) in on_grid.items() if 0 <= row < rows and 0 <= col < cols}
+    found = {}
+    for name, (row, col) in (on_grid or {"middle of the region": (rows // 2, cols // 2)}).items():
+        top, left = max(row - within, 0), max(col - within, 0)
+        near = np.s_[top : row + within, left : col + within]
+        seen = np.isfinite(published.observed[(slice(None), *near)]).sum(0) * grid.land[near]
+        down, right = np.unravel_index(int(seen.argmax()), seen.shape)
+        found[name] = top + int(down), left + int(right)
+    return found

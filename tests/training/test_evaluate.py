@@ -1,0 +1,241 @@
+"""Evaluation: figures by hand, what fillers may see, and one report from files to Markdown."""
+
+import csv
+import datetime as dt
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from typer.testing import CliRunner
+
+from runtime import bundle as bundles
+from runtime.grid import Grid
+from tests.conftest import START
+from training.cli import app
+from training.evaluate import hidden, insitu, report
+from training.evaluate.run import Settings, evaluate
+from training.evaluate.scores import Cells, Score, nugget, strata, thirds
+from training.evaluate.series import Published
+from training.samples import Record
+
+DATE = START + dt.timedelta(6)
+
+
+def test_scores_by_hand() -> None:
+    observed = np.array([0.1, 0.2, 0.3, 0.4], np.float32)
+    estimate = np.array([0.2, 0.2, 0.5, 0.4], np.float32)
+    score = Score.of(estimate, observed)
+    assert score.n == 4
+    assert score.bias == pytest.approx(0.075)
+    assert score.mae == pytest.approx(0.075)
+    assert score.rmse == pytest.approx(np.sqrt(0.05 / 4), rel=1e-6)
+    assert score.ubrmse == pytest.approx(np.sqrt(0.05 / 4 - 0.075**2), rel=1e-5)
+    assert score.r == pytest.approx(np.corrcoef(estimate, observed)[0, 1], rel=1e-6)
+    assert Score.of(observed[:0], observed[:0]).n == 0
+
+
+def _cells(n: int = 3000) -> Cells:
+    rng = np.random.default_rng(0)
+    truth = rng.uniform(0.05, 0.6, n).astype(np.float32)
+    sigma = rng.uniform(0.02, 0.1, n).astype(np.float32)
+    columns = {
+        "latitude": rng.uniform(-50, 70, n),
+        "age": rng.choice([1, 2, 3, 4, 99], n),
+        "distance": rng.uniform(1, 30, n),
+        "rain": np.where(rng.random(n) < 0.5, np.nan, rng.exponential(4, n)),
+        "complete": rng.random(n) < 0.3,
+        "day": np.zeros(n),
+    }
+    estimate = (truth + sigma * rng.standard_normal(n)).astype(np.float32)
+    return Cells(truth, {k: v.astype(np.float32) for k, v in columns.items()}, {"net": estimate}, {"net": sigma})
+
+
+def test_classes_divide_the_cells() -> None:
+    cells = _cells()
+    counted: dict[str, int] = {}
+    for what, _, part in strata(cells):
+        counted[what] = counted.get(what, 0) + part.truth.size
+    rained = int(np.isfinite(cells.columns["rain"]).sum())
+    assert set(counted.values()) == {cells.truth.size, rained}
+    assert counted["precipitation on the day"] == rained
+    assert [int(part.sum()) for part in thirds(cells.truth)] == [1000, 1000, 1000]
+
+
+def test_calibration_and_its_correction() -> None:
+    cells = _cells(20_000)
+    shares = report.calibration(cells, "net")
+    assert shares["all"][0] == pytest.approx(0.683, abs=0.015)
+    assert all(share == pytest.approx(0.683, abs=0.025) for share in shares["sigma"])
+    too_small = Cells(cells.truth, cells.columns, cells.fillers, {"net": cells.sigma["net"] / 2})
+    assert report.sigma_ratio([too_small], "net") == pytest.approx(2, rel=0.03)
+
+
+def test_the_error_table_holds_the_rmse_of_each_class() -> None:
+    cells = _cells(20_000)
+    table = report.error_table([cells], "net")
+    chosen = (cells.columns["age"] == 2) & (cells.columns["latitude"] >= 0) & (cells.columns["latitude"] < 30)
+    expected = np.sqrt(((cells.fillers["net"] - cells.truth)[chosen] ** 2).mean())
+    assert table.rmse[1][2] == pytest.approx(expected, abs=1e-4)
+    assert table.n[1][2] == chosen.sum()
+    assert np.sum(table.n) == 20_000
+
+
+def test_the_nugget_is_the_noise() -> None:
+    rng = np.random.default_rng(1)
+    soil = np.cumsum(rng.normal(0, 0.005, (25, 60, 60)), 0)
+    noisy = (soil + rng.normal(0, 0.08, soil.shape)).astype(np.float32)
+    noisy[rng.random(noisy.shape) < 0.5] = np.nan
+    assert nugget(noisy, np.ones((60, 60), bool)) == pytest.approx(0.08, rel=0.03)
+
+
+@pytest.mark.parametrize("kind", hidden.KINDS)
+@pytest.mark.parametrize("tier", hidden.TIERS)
+def test_fillers_see_nothing_of_what_they_are_judged_on(kind: str, tier: str, record: Record) -> None:
+    made = hidden.gaps(record, DATE, tier, kind, seed=0)
+    judged = np.isfinite(made.truth)
+    assert judged.any()
+    assert np.isnan(made.frames[hidden.TODAY][judged]).all()
+    original = record.soil_moisture(record.index(DATE), 1)[0]
+    np.testing.assert_array_equal(made.truth[judged], original[judged])
+    assert np.isnan(made.frames[hidden.TODAY + 1 :]).all() == (tier == "provisional")
+    evidence = made.frames[: hidden.TODAY] if tier == "provisional" else made.frames
+    assert np.isfinite(evidence[:, judged]).any(0).all()
+    again = hidden.gaps(record, DATE, "consolidated", kind, seed=0)
+    np.testing.assert_array_equal(np.isnan(again.frames[hidden.TODAY]), np.isnan(made.frames[hidden.TODAY]))
+
+
+def test_complete_patches_are_complete() -> None:
+    seen = np.zeros((100, 100), bool)
+    seen[10:55, 20:65] = True
+    seen[70:100, 0:60] = True
+    inside = hidden._complete(seen)
+    assert inside[10:55, 20:65].all()
+    assert not inside[70:].any()
+
+
+def test_dct_pls_fills_a_smooth_field() -> None:
+    rows, cols = np.mgrid[:30, :40]
+    field = (0.3 + 0.1 * np.sin(rows / 6) * np.cos(cols / 8)).astype(np.float32)
+    frames = np.repeat(field[None], 9, 0)
+    frames[np.random.default_rng(0).random(frames.shape) < 0.4] = np.nan
+    filled = hidden.dct_pls(frames, np.ones((30, 40), bool))
+    assert np.abs(filled - field).max() < 0.02
+
+
+def _station(hours: list[float], values: list[float], longitude: float = 0.0) -> insitu.Station:
+    midnight = np.datetime64("2020-04-01", "s")
+    times = np.array([midnight + np.timedelta64(int(h * 3600), "s") for h in hours])
+    return insitu.Station("NET", "S", 45.0, longitude, (0.0, 0.05), times, np.array(values, np.float32))
+
+
+def test_the_two_readings_nearest_to_the_overpass_are_averaged() -> None:
+    station = _station([0, 1, 2, 3], [0.1, 0.2, 0.4, 0.9])
+    assert station.at(dt.datetime(2020, 4, 1, 1, 30)) == pytest.approx(0.3)
+    assert station.at(dt.datetime(2020, 4, 1, 2, 40)) == pytest.approx(0.65)
+    assert np.isnan(station.at(dt.datetime(2020, 4, 1, 9)))
+    assert np.isnan(_station([1], [0.2]).at(dt.datetime(2020, 4, 1, 1)))
+
+
+def test_a_station_meets_its_cell_at_local_overpass_time(grid: Grid) -> None:
+    """Descending AMSR2 passes at 01:30 local solar time; at 6 E that is 01:06 UTC."""
+    dates = [START + dt.timedelta(n) for n in range(3)]
+    hours = [24 * day + hour for day in range(3) for hour in (0, 1, 2, 3)]
+    station = _station(hours, [0.01 * (i + 1) for i in range(12)], longitude=6.0)
+    fields = np.full((3, *grid.shape), np.nan, np.float32)
+    row, col = int((50 - 45) / 0.25), int((6 + 10) / 0.25)
+    seamless = fields.copy()
+    seamless[:, row, col] = [0.2, 0.3, 0.4]
+    observed = fields.copy()
+    observed[1, row, col] = 0.3
+    made_from = Published(grid, dates, observed, seamless)
+    made = insitu.compare(station, made_from, "AMSR2", "descending")
+    assert made is not None
+    np.testing.assert_allclose(made.in_situ, [0.025, 0.065, 0.105], atol=1e-6)
+    assert (made.original.n, made.filled.n, made.all_days.n) == (1, 2, 3)
+    assert made.original.bias == pytest.approx(0.3 - 0.065)
+    elsewhere = _station(hours, [0.1] * 12, longitude=170.0)
+    assert insitu.compare(elsewhere, made_from, "AMSR2", "descending") is None
+
+
+def test_genuine_station_files_of_both_formats_are_read_and_bad_ones_named(data: Path) -> None:
+    said: list[str] = []
+    found = list(insitu.stations(data / "ismn", said.append))
+    names = sorted(f"{s.network} {s.name}" for s in found)
+    assert names == ["COSMOS ARM-1", "COSMOS ARM-1", "COSMOS Barrow-ARM", "COSMOS Barrow-ARM", "REMEDHUS ElTomillar"]
+    (tomillar,) = (s for s in found if s.name == "ElTomillar")
+    assert (round(tomillar.latitude, 5), round(tomillar.longitude, 5)) == (41.34888, -5.49027)
+    assert len(tomillar.values) > 600
+    assert 0 < tomillar.values.mean() < 0.4
+    ceop, header_values = (s for s in found if s.name == "ARM-1")
+    np.testing.assert_allclose(ceop.values, header_values.values, atol=1e-6)
+    np.testing.assert_array_equal(ceop.times, header_values.times)
+    assert any("mal_formed_file.txt: left out, not a readable ISMN file" in line for line in said)
+    assert any("MAQU_CST-01" in line and "no good" in line for line in said)
+
+
+def test_a_file_whose_lines_end_in_carriage_returns_only_is_read(data: Path, tmp_path: Path) -> None:
+    (genuine,) = (data / "ismn").glob("MAQU*.stm")
+    raw = genuine.read_bytes()
+    assert b"\r" in raw
+    assert b"\n" not in raw
+    (tmp_path / genuine.name).write_bytes(raw.replace(b"C03", b"G  "))
+    (station,) = insitu.stations(tmp_path)
+    assert station.network == "MAQU"
+    assert len(station.values) > 1_000
+
+
+def _settings(fortnight: Path, *names: str) -> Settings:
+    return Settings(
+        bundles=names,
+        granules=fortnight,
+        rain=fortnight,
+        product="lprm-amsr2",
+        orbit="descending",
+        band="x",
+        tiers={"consolidated": [DATE], "provisional": [START + dt.timedelta(11)]},
+        series=[DATE],
+    )
+
+
+def test_a_report_from_files_to_markdown(
+    fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
+    names = bundles.shipped()
+    found = evaluate(_settings(fortnight, *names), tmp_path / "out", grid)
+    text = (tmp_path / "out" / report.MARKDOWN).read_text()
+    for expected in (*names, "DCT-PLS", "mean of nine days", "last value", "strips, provisional", "Seams", "nugget"):
+        assert expected in text
+    values = json.loads((tmp_path / "out" / report.JSON).read_text())
+    assert set(values["bundles"]) == set(names)
+    rows = list(csv.DictReader((tmp_path / "out" / report.CSV).read_text().splitlines()))
+    by_hand = found.cells["consolidated", "strips"].common()
+    (line,) = (
+        r
+        for r in rows
+        if (r["tier"], r["gaps"], r["split"], r["filler"]) == ("consolidated", "strips", "all", "mean of nine days")
+    )
+    error = by_hand.fillers["mean of nine days"] - by_hand.truth
+    assert float(line["rmse"]) == pytest.approx(np.sqrt((error.astype(float) ** 2).mean()), rel=1e-4)
+    assert int(line["n"]) == error.size > 200
+    for figure in ("scatter-consolidated.png", "series.png"):
+        assert (tmp_path / "out" / figure).stat().st_size > 10_000
+    assert found.published[names[0]].dates == [DATE]
+
+
+def test_the_command_line_says_what_is_missing(
+    fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
+    name = bundles.shipped()[0]
+    common = ["evaluate", "--bundle", name, "--data", str(fortnight), "--out", str(tmp_path / "out")]
+    for extra, said in (
+        ([], "no day to judge"),
+        (["--consolidated", "yesterday"], "give FIRST:LAST"),
+        (["--consolidated", "2031-01-01"], "is not among the days"),
+        (["--consolidated", str(DATE), "--ismn", str(tmp_path / "none")], "does not exist"),
+    ):
+        result = CliRunner().invoke(app, [*common, *extra])
+        assert result.exit_code == 2, result.output
+        assert said in result.stderr
