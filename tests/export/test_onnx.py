@@ -16,9 +16,10 @@ from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
 from training import checkpoint
 from training.checkpoint import Checkpoint
-from training.models import LSTMCNNConfig, STPCNNConfig, build
+from training.models import LSTMCNNConfig, SeamlessConfig, STPCNNConfig, build
 from training.presets import Preset
 
+SEAMLESS = Preset(SeamlessConfig(maps=4), tile_core=16, batch=1)
 WINDOW = Preset(STPCNNConfig(window=5, layers=3, maps=4), tile_core=12, batch=2)
 RECURRENT = Preset(LSTMCNNConfig(tile=8, layers=2, maps=4, fc_maps=2, memory=12), tile_core=8, batch=3, spin_up_days=7)
 
@@ -31,7 +32,7 @@ def _random(preset: Preset, seed: int = 0) -> Checkpoint:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bundle.Bundle]:
     folder = tmp_path_factory.mktemp("bundles")
-    presets = {"window": WINDOW, "recurrent": RECURRENT}
+    presets = {"window": WINDOW, "recurrent": RECURRENT, "seamless": SEAMLESS}
     return {kind: exporting.export_bundle(_random(p), folder / kind)[0] for kind, p in presets.items()}
 
 
@@ -46,6 +47,14 @@ def test_manifest_of_the_recurrent_kind(exported: dict[str, bundle.Bundle]) -> N
     assert (manifest.kind, manifest.window, manifest.halo) == ("recurrent", (0,), 0)
     assert [(t.name, t.shape) for t in manifest.state] == [("h", (12,)), ("c", (12,)), ("seen", (1,))]
     assert manifest.spin_up_days == 7
+
+
+def test_manifest_of_our_own_network(exported: dict[str, bundle.Bundle]) -> None:
+    manifest = exported["seamless"].manifest
+    assert (manifest.kind, manifest.halo, manifest.stride) == ("window", 32, 4)
+    assert manifest.takes_rain
+    assert manifest.gives_sigma
+    assert manifest.window == (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 
 
 def test_graph_is_valid_and_dynamic(exported: dict[str, bundle.Bundle]) -> None:

@@ -143,7 +143,7 @@ def write(folder: Path, found: Findings) -> None:
             for name, bundle in found.bundles.items()
         },
         "scores": [
-            {**vars(row), "score": {key: _finite(value) for key, value in vars(row.score).items()}}
+            {**vars(row), "score": {name: _finite(value) for name, value in vars(row.score).items()}}
             for row in table
             if row.split in ("all", "patches")
         ],

@@ -7,15 +7,16 @@ import pytest
 import torch
 
 from export.onnx import export_bundle
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, ErrorTable
 from runtime.engines.ort import OrtEngine
+from runtime.errors import ConfigError
 from runtime.fill import NEVER, Flag, window
 from runtime.grid import Floats, Grid
 from runtime.products import lprm
 from runtime.tiles import Tiling
 from tests.conftest import Site
 from training.checkpoint import Checkpoint
-from training.models import STPCNNConfig, build
+from training.models import Seamless, SeamlessConfig, STPCNNConfig, build
 from training.presets import Preset, load
 
 
@@ -40,6 +41,96 @@ def ring() -> tuple[Grid, Floats]:
         frame[~land] = np.nan
     frames[:, 10:24, 20:40] = np.nan
     return grid, frames
+
+
+@pytest.fixture(scope="module")
+def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A random `Seamless` whose correction is as large as what it corrects."""
+    torch.manual_seed(5)
+    preset = Preset(SeamlessConfig(maps=4), tile_core=32, batch=2)
+    model = build(preset.model)
+    assert isinstance(model, Seamless)
+    torch.nn.init.normal_(model.head.weight, std=0.3)
+    torch.nn.init.normal_(model.rain.weight, std=0.2)
+    return export_bundle(Checkpoint(model, preset), tmp_path_factory.mktemp("b") / "pooling")[0]
+
+
+@pytest.fixture(scope="module")
+def wide_ring() -> tuple[Grid, Floats, Floats]:
+    """A globe of 100 x 200 cells, land everywhere but at a few, nine days with gaps, and rain with gaps of its own."""
+    rng = np.random.default_rng(12)
+    grid = Grid(90, -180, rng.random((100, 200)) < 0.9, 1.8)
+    frames = rng.uniform(0.02, 0.6, (9, 100, 200)).astype(np.float32)
+    for day, frame in enumerate(frames):
+        frame[:, (np.arange(200) + 29 * day) % 50 < 30] = np.nan
+        frame[~grid.land] = np.nan
+    rain = rng.exponential(5, frames.shape).astype(np.float32)
+    rain[:, :, 60:90] = np.nan
+    return grid, frames, rain
+
+
+@pytest.mark.parametrize("core", [20, 32, 48, (100, 40)])
+def test_tiles_of_a_network_that_pools_equal_one_pass(
+    core: int | tuple[int, int], pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]
+) -> None:
+    grid, frames, rain = wide_ring
+    engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
+    whole = window.predict(engine, manifest, grid, frames, rain, core=grid.shape)
+    tiled = window.predict(engine, manifest, grid, frames, rain, core=core)
+    gaps = grid.land & np.isnan(frames[4])
+    np.testing.assert_array_equal(whole.reached[gaps], tiled.reached[gaps])
+    assert gaps[:, [0, -1]].any(), "the comparison must cross the dateline"
+    assert whole.sigma is not None
+    assert tiled.sigma is not None
+    for one, other in ((whole.filled, tiled.filled), (whole.sigma, tiled.sigma)):
+        assert np.abs(one - other)[gaps].max() <= 1e-5 * _spread(one, whole.reached)
+
+
+def test_tiles_off_the_stride_are_refused(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
+    grid, frames, _ = wide_ring
+    engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
+    with pytest.raises(ConfigError, match="must be a multiple of 4"):
+        window.predict(engine, manifest, grid, frames, core=30)
+    with pytest.raises(ConfigError, match="must be a multiple of 4"):
+        window.predict(engine, manifest, Grid(90, -180, np.ones((90, 180), bool), 2.0), np.full((9, 90, 180), np.nan))
+
+
+def test_absent_rain_is_no_estimate_anywhere(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
+    grid, frames, rain = wide_ring
+    engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
+    absent = window.predict(engine, manifest, grid, frames)
+    all_nan = window.predict(engine, manifest, grid, frames, np.full_like(rain, np.nan))
+    np.testing.assert_array_equal(absent.filled, all_nan.filled)
+    assert not np.allclose(absent.filled, window.predict(engine, manifest, grid, frames, rain).filled)
+
+
+def test_uncertainty_is_sigma_on_filled_cells(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
+    grid, frames, rain = wide_ring
+    engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
+    filled = window.fill(engine, manifest, grid, frames, rain)
+    sigma = window.predict(engine, manifest, grid, frames, rain).sigma
+    made = np.isin(filled.flag, (Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS))
+    assert filled.uncertainty is not None
+    assert sigma is not None
+    np.testing.assert_array_equal(filled.uncertainty[made], sigma[made])
+    assert np.isnan(filled.uncertainty[~made]).all()
+
+
+def test_without_sigma_the_error_table_is_the_uncertainty(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
+    grid, frames = ring
+    table = ErrorTable(
+        days=(1, 2, 5), latitudes=(-90.0, 0.0, 90.0), rmse=((0.1, 0.2), (0.3, 0.4), (0.5, 0.6)), n=((1, 1),) * 3
+    )
+    manifest = small_bundle.manifest.model_copy(update={"errors": table})
+    filled = window.fill(OrtEngine(small_bundle.graph), manifest, grid, frames)
+    made = np.isin(filled.flag, (Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS))
+    north = np.broadcast_to(grid.latitudes[:, None] > 0, grid.shape)
+    assert filled.uncertainty is not None
+    for since, expected in ((1, (0.1, 0.2)), (2, (0.3, 0.4)), (3, (0.5, 0.6)), (NEVER, (0.5, 0.6))):
+        here = made & (filled.days_since_observation == since)
+        for there, value in ((~north, expected[0]), (north, expected[1])):
+            assert np.allclose(filled.uncertainty[here & there], value)
+    assert np.isnan(filled.uncertainty[~made]).all()
 
 
 def _spread(filled: Floats, reached: Floats) -> float:
