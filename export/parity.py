@@ -52,8 +52,8 @@ def check(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Report:
     PyTorch computes in float64, so that the difference is the graph's own rounding and not the sum of two. Each output
     may differ by at most `tolerance` times its own standard deviation over all cases, and a value further from the mean
     than that by `tolerance` times its distance: rounding grows with the value, and partial convolution with random
-    weights gives values of ten standard deviations where few cells are valid. `sigma`, the error of `filled` in the same
-    unit, is judged by whichever of the two varies more.
+    weights gives values of ten standard deviations where few cells are valid. `sigma`, the error of `filled` in the
+    same unit, is judged by whichever of the two varies more.
 
     Raises
     ------

@@ -6,6 +6,7 @@ Where the paper leaves room, ``docs/decisions/002-lstm-cnn-reading.md`` says how
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -50,6 +51,20 @@ def _stack(maps: list[int]) -> nn.ModuleList:
     return nn.ModuleList(PartialConv(i, o, padding=(1, 1)) for i, o in itertools.pairwise(maps))
 
 
+def cosines(tile: int, count: int) -> tuple[Tensor, Tensor]:
+    """Return a tile's smoothest cosine patterns, (count, tile * tile), and what makes their coefficients alike.
+
+    The coefficients of natural fields fall with frequency; `scale`, (count, 1), rises with it. Beyond ``tile * tile``
+    the patterns begin again.
+    """
+    angle = (torch.arange(tile) + 0.5) * torch.pi / tile
+    waves = sorted(((u, v) for u in range(tile) for v in range(tile)), key=lambda wave: (math.hypot(*wave), wave))
+    waves = [waves[number % len(waves)] for number in range(count)]
+    patterns = torch.stack([torch.outer((angle * u).cos(), (angle * v).cos()).flatten() for u, v in waves])
+    scale = torch.tensor([[(1 + math.hypot(*wave)) / tile] for wave in waves])
+    return patterns / patterns.norm(dim=1, keepdim=True), scale
+
+
 class LSTMCNN(nn.Module):
     """Recurrent network: one day of soil moisture and rain and yesterday's memory in, the day filled and memory out.
 
@@ -72,12 +87,31 @@ class LSTMCNN(nn.Module):
         self.gates = nn.Linear(2 * config.memory, 4 * config.memory)
         self.from_memory = nn.Linear(config.memory, config.fc_maps * cells)
         self.decoder = _stack([config.fc_maps, *inner, 1])
-        # h starts near 0.2: without a gain the decoder would see next to nothing and the output hardly vary.
-        nn.init.normal_(self.to_memory.weight, std=cells**-0.5 * config.fc_maps**-0.5)
-        nn.init.normal_(self.from_memory.weight, std=5 * config.memory**-0.5)
+        self._start_as_cosines()
+
+    @torch.no_grad()
+    def _start_as_cosines(self) -> None:
+        """Draw weights with which the memory holds the tile's cosine transform, and a signal passes from end to end.
+
+        From random weights the fully connected layers take tens of thousands of steps to find a basis of the tile.
+        """
+        config, memory = self.config, self.config.memory
+        basis, scale = cosines(config.tile, memory)
+        for weight, values in (
+            (self.to_memory.weight, basis * scale),
+            (self.from_memory.weight.T, 0.4 * basis / scale),
+        ):
+            nn.init.normal_(weight, std=1e-3)
+            for number, row in enumerate(values):
+                first = (number * config.fc_maps // memory) * config.tile**2
+                weight[number, first : first + config.tile**2] += row
         nn.init.zeros_(self.from_memory.bias)
         nn.init.zeros_(self.gates.bias)
-        nn.init.ones_(self.gates.bias[: config.memory])  # the forget gate starts open: memory lasts
+        nn.init.ones_(self.gates.bias[:memory])  # the forget gate starts open: memory lasts
+        self.gates.weight.mul_(0.3)
+        self.gates.weight[3 * memory :, memory:] += 1.5 * torch.eye(memory)  # each candidate sees its own coefficient
+        self.rain_to_memory.weight.mul_(0.2)
+        nn.init.ones_(self.rain_to_memory.bias)  # tanh(P) starts well above 0, so that candidates are written
 
     def forward(
         self,

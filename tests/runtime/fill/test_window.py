@@ -91,8 +91,9 @@ def test_tiles_off_the_stride_are_refused(pooling_bundle: Bundle, wide_ring: tup
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
     with pytest.raises(ConfigError, match="must be a multiple of 4"):
         window.predict(engine, manifest, grid, frames, core=30)
+    around = Grid(90, -180, np.ones((91, 182), bool), 360 / 182)
     with pytest.raises(ConfigError, match="must be a multiple of 4"):
-        window.predict(engine, manifest, Grid(90, -180, np.ones((90, 180), bool), 2.0), np.full((9, 90, 180), np.nan))
+        window.predict(engine, manifest, around, np.full((9, 91, 182), np.nan, np.float32))
 
 
 def test_absent_rain_is_no_estimate_anywhere(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
