@@ -54,7 +54,7 @@ class GridSection(_Section):
 class Model(_Section):
     """``[model]``: which network, and who computes it."""
 
-    bundle: str = "sgdsm1-amsr2-x"
+    bundle: str = "seamless-amsr2-x"
     engine: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
 
 

@@ -143,7 +143,7 @@ class Planner:
         takes_rain = self.recurrent or manifest.takes_rain
         rain = {offset: self.inbox.precipitation(date + offset * DAY) for offset in manifest.window if takes_rain}
         inputs: dict[str, Input | None] = {f"T{k:+d}" if k else "T": a.input for k, a in soil.items()}
-        inputs |= {f"{_RAIN}{k:+d}" if k else _RAIN: a.input for k, a in rain.items()}
+        inputs |= {f"{_RAIN} T{k:+d}" if k else _RAIN: a.input for k, a in rain.items()}
         state = self.chain[date].state if self.recurrent else None
         tier = self._tier(date, inputs)
         read = state or [item and item.field for item in inputs.values()]

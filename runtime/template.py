@@ -17,7 +17,7 @@ layout = "cf"                     # cf | sgd-sm
 # box = [-10.0, 35.0, 5.0, 44.0]  # west, south, east, north in degrees; unset: the globe
 
 [model]
-bundle = "sgdsm1-amsr2-x"         # a shipped bundle's name (see `runtime doctor`), or a folder
+bundle = "seamless-amsr2-x"       # a shipped bundle's name (see `runtime doctor`), or a folder
 engine = "auto"                   # auto | cpu | cuda | tensorrt
 
 [[feeds.soil_moisture]]           # one or more; several hand over by from/to
@@ -29,7 +29,7 @@ band = "x"                        # c1 | c2 | x; the bundle says which it accept
 # from = 2012-07-03              # days this feed is used for; unset: the sensor's era
 # to = 2026-08-31
 
-[feeds.precipitation]             # read by the recurrent kind only
+[feeds.precipitation]             # used by bundles that take rain; seamless-amsr2-x does without, too
 kind = "none"                     # folder | none
 path = "incoming/imerg"
 product = "imerg"

@@ -136,7 +136,7 @@ MakeSite = Callable[..., Site]
 def make_site(tmp_path: Path, fortnight: Path) -> MakeSite:
     """Return a function that makes a site with a shipped bundle and, unless told otherwise, all files there."""
 
-    def make(bundle: str = "sgdsm1-amsr2-x", name: str = "site", arrived: bool = True) -> Site:
+    def make(bundle: str = "seamless-amsr2-x", name: str = "site", arrived: bool = True) -> Site:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "seamless-sm.toml").write_text(
@@ -156,7 +156,7 @@ def make_site(tmp_path: Path, fortnight: Path) -> MakeSite:
 
 @pytest.fixture
 def window_site(make_site: MakeSite) -> Site:
-    return make_site("sgdsm1-amsr2-x")
+    return make_site("seamless-amsr2-x")
 
 
 @pytest.fixture

@@ -160,7 +160,7 @@ def test_rain_without_any_estimate_is_a_warning(recurrent_site: Site, runtime: R
 
 
 def test_a_flipped_byte_in_the_bundle(window_site: Site, tmp_path: Path, runtime: Runtime) -> None:
-    copy = Path(shutil.copytree(bundle.find("sgdsm1-amsr2-x"), tmp_path / "copy"))
+    copy = Path(shutil.copytree(bundle.find("seamless-amsr2-x"), tmp_path / "copy"))
     raw = bytearray((copy / "model.onnx").read_bytes())
     raw[len(raw) // 3] ^= 4
     (copy / "model.onnx").write_bytes(raw)
@@ -260,7 +260,7 @@ def test_an_unwritable_archive(window_site: Site) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk(window_site: Site) -> None:
     window_site.archive.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=128k", "tmpfs", str(window_site.archive)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(window_site.archive)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     try:

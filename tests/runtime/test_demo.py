@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from runtime import bundle, demo
+from runtime.baselines import simple_fillers
 from runtime.errors import UsageError
 from runtime.grid import Grid
 
@@ -35,7 +36,7 @@ def test_simple_fillers_by_hand() -> None:
     nan = np.nan
     window = (-2, -1, 0, 1)
     frames = np.array([[[0.1, 0.2, nan]], [[nan, 0.4, nan]], [[nan, nan, nan]], [[0.4, nan, nan]]], np.float32)
-    fillers = demo.simple_fillers(frames, window)
+    fillers = simple_fillers(frames, window)
     np.testing.assert_allclose(fillers["mean of nine days"], [[0.25, 0.3, nan]], rtol=1e-6)
     np.testing.assert_allclose(fillers["mean of past four days"], [[0.1, 0.3, nan]], rtol=1e-6)
     np.testing.assert_allclose(fillers["last value"], [[0.1, 0.4, nan]], rtol=1e-6)
@@ -52,8 +53,3 @@ def test_scores_count_common_hidden_cells_only() -> None:
     assert (good.filler, good.n, bad.n) == ("good", 2, 2)
     assert good.rmse == pytest.approx(0, abs=1e-7)
     assert bad.mae == pytest.approx(0.15, abs=1e-6)
-
-
-def test_strips_hide_about_a_third(globe: Grid) -> None:
-    hidden = demo.hidden_strips(globe, 3, np.random.default_rng(0))
-    assert 0.25 < hidden.mean() < 0.35

@@ -13,10 +13,11 @@ from runtime import check
 from runtime.archive.catalog import Catalog
 from runtime.archive.record import Record
 from runtime.errors import ArchiveError, StateChainBroken
+from runtime.fill import Flag
 from runtime.plan import Action
 from tests.conftest import DAYS, MakeSite, Site
 
-BOTH = pytest.mark.parametrize("bundle", ["sgdsm1-amsr2-x", "sgdsm2-amsr2-x"])
+BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 
 
 def _reasons(site: Site) -> dict[str, str]:
@@ -104,7 +105,7 @@ def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite)
     outcome = site.fill()
     assert site.date(0) not in outcome.filled
     assert site.date(5) in outcome.filled
-    assert _reasons(site)["2020-04-06 2"] == "T+2 arrived"
+    assert _reasons(site)["2020-04-06 2"] == "T+2 arrived, precipitation T+2 arrived"
     site.bring(8, 9)
     site.fill()
     assert Record.from_file(site.day_file(5)).tier == "consolidated"
@@ -150,7 +151,7 @@ def test_another_model_is_a_reason(window_site: Site) -> None:
     window_site.fill(6, 6)
     outcome = window_site.fill(6, 6, "model.bundle=sgdsm2-amsr2-x")
     assert outcome.filled == [window_site.date(6)]
-    assert _reasons(window_site)["2020-04-07 2"].startswith("model changed (sgdsm1-amsr2-x")
+    assert _reasons(window_site)["2020-04-07 2"].startswith("model changed (seamless-amsr2-x")
 
 
 def test_old_stale_days_wait_for_an_explicit_range(recurrent_site: Site) -> None:
@@ -400,3 +401,45 @@ def test_the_start_does_not_move_when_the_feed_forgets(make_site: MakeSite) -> N
         site.lprm(number).unlink()
     assert site.fill().filled == []
     assert site.published() == before
+
+
+def test_rain_of_the_window_counts_for_the_window_kind(make_site: MakeSite) -> None:
+    site = make_site(arrived=False)
+    site.bring()
+    late = next((site.folder / "incoming" / "imerg").glob("*20200407*"))
+    kept = late.read_bytes()
+    late.unlink()
+    site.fill()
+    assert "precipitation T+1" in _missing(site, 5)
+    late.write_bytes(kept)
+    outcome = site.fill()
+    assert outcome.filled == [site.date(day) for day in range(2, 11)]
+    assert _reasons(site)["2020-04-06 2"] == "precipitation T+1 arrived"
+    assert "precipitation T+1" not in _missing(site, 5)
+
+
+def _missing(site: Site, day: int) -> list[str]:
+    return [role for role, item in Record.from_file(site.day_file(day)).inputs.items() if item is None]
+
+
+def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site) -> None:
+    window_site.fill(0, 13, "feeds.precipitation.kind=none")
+    assert Record.from_file(window_site.day_file(5)).tier == "consolidated"
+    with xarray.open_dataset(window_site.day_file(5)) as day:
+        assert int(day.input_status[0]) == 2, "precipitation_absent"
+    with_rain = window_site.fill()
+    assert len(with_rain.filled) == DAYS
+
+
+@BOTH
+def test_uncertainty_is_published_where_the_bundle_has_one(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle)
+    site.fill(0, 8)
+    with xarray.open_dataset(site.day_file(8)) as day:
+        filled = day.flag.isin([Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS])
+        assert bool(filled.any())
+        np.testing.assert_array_equal(np.isfinite(day.soil_moisture_uncertainty), filled)
+        values = day.soil_moisture_uncertainty.values[filled.values]
+        assert 0.004 < values.min() < values.max() <= 0.6
+        assert day.soil_moisture.attrs["ancillary_variables"] == "flag soil_moisture_uncertainty"
+        assert day.soil_moisture_uncertainty.attrs["standard_name"].endswith("standard_error")
