@@ -179,7 +179,9 @@ def evaluate(
     band: Annotated[str, typer.Option(help="c, c1, c2 or x.")] = "x",
     ismn: Annotated[list[Path] | None, typer.Option(help="ISMN zip, folder or file, repeatable.")] = None,
     series: Annotated[str, typer.Option(help="Days of the time series and stations, FIRST:LAST.")] = "",
-    dct_pls: Annotated[bool, typer.Option(help="Also judge DCT-PLS, about a minute per day and tier.")] = True,
+    dct_pls: Annotated[
+        bool, typer.Option(help="Also judge DCT-PLS, plain and robust: minutes per day and tier.")
+    ] = True,
     engine: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
     seed: Annotated[int, typer.Option(help="Which gaps.")] = 0,
 ) -> None:

@@ -133,13 +133,14 @@ class Filler:
         return self._state
 
 
-def dct_pls(frames: Floats, land: Bools) -> Floats:
+def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
     """Return day T by penalised least squares on cosines (Garcia 2010), as ESA CCI SM GAPFILLED uses them.
 
     Parameters
     ----------
     frames : (9, rows, cols), m3 m-3, NaN for a gap
     land : (rows, cols); rows and columns without land are left out of the computation
+    robust : give outliers less weight
     """
     from pytesmo.interpolate.dctpls import smoothn
 
@@ -147,7 +148,7 @@ def dct_pls(frames: Floats, land: Bools) -> Floats:
     box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # it says so when its smoothing parameter meets its bounds
-        smooth = smoothn(frames[(slice(None), *box)].astype(np.float64), isrobust=False, smoothOrder=2)[0]
+        smooth = smoothn(frames[(slice(None), *box)].astype(np.float64), isrobust=robust, smoothOrder=2)[0]
     day = np.full(land.shape, np.nan, np.float32)
     day[box] = smooth[TODAY].clip(0, 1)
     return day
@@ -206,6 +207,7 @@ def _references(made: Gaps, land: Bools, with_dct_pls: bool) -> Iterator[tuple[s
         yield "last value", simple["last value"]
     if with_dct_pls:
         yield "DCT-PLS", dct_pls(made.frames, land)
+        yield "DCT-PLS, robust", dct_pls(made.frames, land, robust=True)
 
 
 def _cells(made: Gaps, grid: Grid, said: dict[str, Filled], others: dict[str, Floats]) -> Cells:
