@@ -34,7 +34,7 @@ SQUARES = {
     "Asia": (45.0, 85.0),
     "Australia": (-25.0, 134.0),
 }
-"""Centres, latitude and longitude, of the six squares in six continents (SGD-SM 1.0, section 4)."""
+"""Centres, latitude and longitude, of a square in each of six continents, as SGD-SM 1.0 does; the places are ours."""
 TIERS = ("consolidated", "provisional")
 KINDS = ("strips", "real masks", "squares")
 WITHOUT_RAIN = " without rain"

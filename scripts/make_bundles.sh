@@ -1,0 +1,32 @@
+#!/usr/bin/env bash
+# Make shipped bundles from committed recipes, from data to `runtime/bundles/NAME`: train each on 1-12 April 2015, judge
+# them together on 13-20, then train each on all twenty days, and export with what the judging found.
+#
+#     SEAMLESS_SM_DATA=FOLDER scripts/make_bundles.sh NAME...      (default: all recipes of training/recipes)
+#
+# FOLDER holds lprm_april2015_x/ and, for the stations, ismn/. RUNS, BUNDLES and PYTHON may name other places. A killed
+# run goes on where it was. Two cores take about 20 minutes per training and half an hour to judge.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+data=${SEAMLESS_SM_DATA:?the folder that holds lprm_april2015_x}
+runs=${RUNS:-runs}
+bundles=${BUNDLES:-runtime/bundles}
+python=${PYTHON:-python3}
+names=("$@")
+((${#names[@]})) || names=(seamless-amsr2-x sgdsm1-amsr2-x sgdsm2-amsr2-x)
+
+judged=()
+for name in "${names[@]}"; do
+    "$python" -m training fit --config "$name" --out "$runs/$name/judged" --records "$runs/records"
+    "$python" -m export onnx --checkpoint "$runs/$name/judged/last.safetensors" --out "$runs/judged/$name" --overwrite
+    judged+=(--bundle "$runs/judged/$name")
+done
+"$python" -m training evaluate "${judged[@]}" --data "$data/lprm_april2015_x" \
+    --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 \
+    --series 2015-04-01:2015-04-20 --ismn "$data/ismn" --out "$runs/report"
+for name in "${names[@]}"; do
+    "$python" -m training fit --config "$name" --set 'data.0.targets=["2015-04-01","2015-04-20"]' \
+        --out "$runs/$name/shipped" --records "$runs/records"
+    "$python" -m export onnx --checkpoint "$runs/$name/shipped/last.safetensors" --report "$runs/report/report.json" \
+        --out "$bundles/$name" --overwrite
+done
