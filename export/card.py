@@ -30,7 +30,7 @@ Filling the gaps of daily {bands}-band soil moisture on the 0.25 degree grid, ov
 ## Not for
 Other bands or sensors than those above; cells that no observation reaches (the runtime leaves them NaN); decisions that
 rest on one cell of one day without looking at its `flag` and `days_since_observation`; seasons unlike those it was
-trained on, until it has been judged there.
+trained on, until it has been judged there.{limits}
 
 ## Training
 {training}
@@ -55,8 +55,10 @@ _WHAT = {
 
 def render(manifest: Manifest, preset: Preset, report: Report, accuracy: Accuracy | None = None) -> str:
     """Return the card's Markdown."""
+    record = dict(manifest.training)
+    limits = record.pop("limits", "")
     training = "\n".join(
-        f"- {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in manifest.training.items()
+        f"- {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in record.items()
     )
     uncertainty = "none"
     if manifest.gives_sigma:
@@ -76,6 +78,7 @@ def render(manifest: Manifest, preset: Preset, report: Report, accuracy: Accurac
         tile_core=manifest.tile_core,
         halo=manifest.halo,
         uncertainty=uncertainty,
+        limits=f"\n\n{limits}" if limits else "",
         training=training or "None: the weights are random. Use it to measure speed, never to fill an archive.",
         accuracy="\n".join(_accuracy(manifest.name, accuracy)) if accuracy else "Not measured.",
         cases=report.cases,

@@ -120,7 +120,7 @@ class Run:
     ) -> None:
         self.folder, self.recipe, self.records, self.workers = folder, recipe, records, workers
         self.listener = listener or Listener()
-        said = recipe.model_dump(mode="json", exclude={"data": {"__all__": _PLACES}})
+        said = recipe.model_dump(mode="json", exclude={"limits": True, "data": {"__all__": _PLACES}})
         self.identity = digest.of_values(said, [record.source for record in records])
         schedule = recipe.schedule
         self.samples = recipe.training_samples(records)
@@ -202,6 +202,7 @@ class Run:
             "steps": self.progress.step,
             "schedule": self.recipe.schedule.model_dump(mode="json", exclude_none=True),
             "samples": self.recipe.samples.model_dump(mode="json"),
+            "limits": self.recipe.limits,
         }
 
     @property

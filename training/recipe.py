@@ -183,6 +183,8 @@ class Recipe(_Section):
     samples: SampleSection = SampleSection()
     schedule: Schedule
     data: tuple[Data, ...] = ()
+    limits: str = ""
+    """What the result must not be used for beyond what every card says; stands in the model card."""
 
     @property
     def preset(self) -> Preset:

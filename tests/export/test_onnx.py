@@ -1,5 +1,6 @@
 """Export: the graph is the network, or there is no bundle."""
 
+import json
 from pathlib import Path
 
 import numpy as np
@@ -147,3 +148,49 @@ def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.M
     (made.path / "model.onnx.data").write_bytes(raw)
     with pytest.raises(BundleError, match=r"model.onnx.data does not have the hash"):
         bundle.load(made.path)
+
+
+def _report(path: Path, name: str, ratio: float | None) -> Path:
+    score = {"r": 0.9, "rmse": 0.0871, "ubrmse": 0.08, "mae": 0.05, "bias": 0.001, "n": 129337}
+    line = {"tier": "consolidated", "gaps": "strips", "split": "all", "group": "all", "score": score}
+    table = {"days": [1, 2], "latitudes": [-90.0, 90.0], "rmse": [[0.07], [0.09]], "n": [[500], [400]]}
+    values = {
+        "source": "twenty days",
+        "days": {"consolidated": ["2015-04-13", "2015-04-16"]},
+        "noise": {"all land": 0.0909},
+        "bundles": {name: {"model_id": "a" * 64, "errors": table, "sigma_ratio": ratio, "seam": None}},
+        "scores": [line | {"filler": name}, line | {"filler": "DCT-PLS"}],
+        "calibration": {f"{name}, consolidated": {"all": [0.7]}},
+    }
+    path.write_text(json.dumps(values))
+    return path
+
+
+def test_an_evaluation_goes_into_card_manifest_and_sigma(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "c.safetensors", _random(SEAMLESS))
+    common = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out"]
+    report = _report(tmp_path / "report.json", "mine", 1.25)
+    result = CliRunner().invoke(app, [*common, str(tmp_path / "mine"), "--report", str(report)])
+    assert result.exit_code == 0, result.output
+    assert CliRunner().invoke(app, [*common, str(tmp_path / "plain")]).exit_code == 0
+    mine, plain = (bundle.load(tmp_path / name) for name in ("mine", "plain"))
+    assert mine.manifest.errors is not None
+    assert mine.manifest.errors.rmse == ((0.07,), (0.09,))
+    card = (mine.path / "MODEL_CARD.md").read_text()
+    for expected in ("0.0871", "129337", "aaaaaaaaaaaa", "0.0909 all land", "multiplied by 1.250", "DCT-PLS"):
+        assert expected in card
+    inputs = {name: v.numpy() for name, v in dict(parity.cases(_random(SEAMLESS).model))["all observed"].items()}
+    one, other = (OrtEngine(b.graph).run(inputs) for b in (mine, plain))
+    np.testing.assert_array_equal(one["filled"], other["filled"])
+    np.testing.assert_allclose(one["sigma"], 1.25 * other["sigma"], rtol=1e-5)
+
+
+def test_a_report_of_another_bundle_is_refused(tmp_path: Path) -> None:
+    checkpoint.save(tmp_path / "c.safetensors", _random(WINDOW))
+    report = _report(tmp_path / "report.json", "other", None)
+    arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "mine")]
+    refused = CliRunner().invoke(app, [*arguments, "--report", str(report)])
+    assert refused.exit_code == 2
+    assert "judges other, not mine" in refused.stderr
+    report.write_text("{}")
+    assert "is no report.json" in CliRunner().invoke(app, [*arguments, "--report", str(report)]).stderr

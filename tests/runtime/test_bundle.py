@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from runtime import bundle
+from runtime import bundle, config
 from runtime.errors import BundleError
 
 
@@ -15,12 +15,17 @@ def copy(tmp_path: Path) -> Path:
 
 def test_shipped_bundles_load_and_are_small() -> None:
     names = bundle.shipped()
-    assert {"sgdsm1-amsr2-x", "sgdsm2-amsr2-x"} <= set(names)
+    assert {"seamless-amsr2-x", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x"} <= set(names)
+    assert config.Model().bundle == "seamless-amsr2-x"
     total = 0
     for name in names:
         loaded = bundle.load(bundle.find(name))
         assert loaded.manifest.name == name
         assert loaded.manifest.training, f"{name} has no training record"
+        assert loaded.manifest.errors, f"{name} has no error table"
+        card = (loaded.path / bundle.CARD).read_text()
+        assert "DCT-PLS" in card
+        assert "one April" in card
         total += sum(f.stat().st_size for f in loaded.path.iterdir())
     assert total < 20e6
 
@@ -61,4 +66,20 @@ def test_only_what_changes_values_changes_the_model_id(copy: Path) -> None:
 
     assert edited(version="99", name="other", training={"rmse": 0.1}) == before.model_id
     assert edited(halo=before.manifest.halo + 1) != before.model_id
+    table = {"days": [1], "latitudes": [-90, 90], "rmse": [[0.1]], "n": [[5]]}
+    assert edited(errors=table) != before.model_id, "it is published as uncertainty"
+    assert edited(errors=table, gives_sigma=True) == edited(gives_sigma=True), "sigma is published instead"
     assert edited(files={"model.onnx": "0" * 64}) != before.model_id
+
+
+ONE_COLUMN = {"days": [1], "latitudes": [-90, 90], "rmse": [[0.1, 0.2]], "n": [[1]]}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"), [({"stride": 5}, "must be multiples of 5"), ({"errors": ONE_COLUMN}, "1 rows and 1 columns")]
+)
+def test_a_manifest_that_contradicts_itself_is_found(changes: dict[str, object], said: str, copy: Path) -> None:
+    manifest = json.loads((copy / "bundle.json").read_text()) | changes
+    (copy / "bundle.json").write_text(json.dumps(manifest))
+    with pytest.raises(BundleError, match=said):
+        bundle.load(copy)
