@@ -48,6 +48,7 @@ class SampleSection(_Section):
     drop_future: float = Field(default=0.3, ge=0, le=1)
     drop_days: float = Field(default=0.0, ge=0, le=1)
     drop_rain: float = Field(default=0.2, ge=0, le=1)
+    storms: float = Field(default=0.0, ge=0, le=1)
 
 
 class Schedule(_Section):

@@ -1,6 +1,7 @@
 """Records and what is drawn from them."""
 
 import datetime as dt
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ from runtime.synthetic.gaps import strips
 from runtime.synthetic.world import WorldDay
 from tests.conftest import DAYS, START
 from training.samples import Choices, Geometry, Record, Samples, Source
+from training.samples.draw import wetted
 
 WINDOW = Geometry(patch=24, context=4, days=9, label=4)
 SEQUENCE = Geometry(patch=24, context=0, days=6, label=None)
@@ -117,3 +119,31 @@ def test_strips_hide_the_share_they_are_asked_for(share: tuple[float, float]) ->
     assert np.mean(shares) == pytest.approx(np.mean(share), abs=0.04)
     assert min(shares) > share[0] - 0.12
     assert max(shares) < share[1] + 0.12
+
+
+def test_a_storm_wets_the_soil_it_falls_on_and_dries_off() -> None:
+    sm = np.full((4, 2, 2), 0.2, np.float32)
+    sm[1, 0, 0] = np.nan
+    rain = np.zeros_like(sm)
+    rain[1, 0, :] = 22
+    wet = wetted(sm, rain)
+    fallen = 0.3 * (1 - np.exp(-1))
+    assert np.isnan(wet[1, 0, 0])
+    assert wet[1, 0, 1] == pytest.approx(0.2 + fallen)
+    for column in (0, 1):
+        np.testing.assert_allclose(wet[2:, 0, column], 0.2 + fallen * np.exp([-0.2, -0.4]), rtol=1e-5)
+    np.testing.assert_array_equal(wet[:, 1], sm[:, 1])
+    assert wetted(sm + 0.75, rain * 100)[3].max() <= 0.99
+
+
+def test_real_days_get_storms_and_the_rain_that_brought_them(record: Record, tmp_path: Path) -> None:
+    shutil.copytree(record.folder, tmp_path / "dry")
+    (tmp_path / "dry" / "rain.npy").unlink()
+    dry = Source(Record.open(tmp_path / "dry"), weight=1)
+    rainy = Source(record, weight=1e-9)
+    plain = Samples([dry, rainy], WINDOW, Choices(), seed=2).batch(0, 60)
+    assert plain.rain_mask.max() == 0
+    stormy = Samples([dry, rainy], WINDOW, Choices(storms=0.5, drop_rain=1.0), seed=2).batch(0, 60)
+    assert 0.3 < stormy.rain_mask.any((1, 2, 3)).mean() < 0.7, "rain that came with wetness is not dropped"
+    with pytest.raises(ValueError, match="needs a source with rain"):
+        Samples([dry], WINDOW, Choices(storms=0.5), seed=2)

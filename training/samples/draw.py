@@ -20,6 +20,10 @@ from training.samples.record import Record
 
 HIDDEN = (0.3, 0.7)
 """Share of a patch that is hidden, as published."""
+_POROSITY, _DRYING_DAYS, _RAIN_DEPTH = 0.5, 5.0, 22.0
+"""m3 m-3, days, mm; the middle of what the synthetic world has."""
+_SATURATED = 0.99
+"""m3 m-3, the largest value of a retrieval."""
 
 
 @dataclass(frozen=True)
@@ -50,6 +54,9 @@ class Choices:
     """Share of samples of which one day beside T is not there."""
     drop_rain: float = 0.0
     """Share of samples without rain data."""
+    storms: float = 0.0
+    """Share of samples of a record without rain that get the rain of another record, and the wetness it brings. Without
+    them a network takes rain as a sign that soil is not real, where only synthetic soil comes with rain."""
 
 
 @dataclass(frozen=True)
@@ -98,6 +105,9 @@ class Samples:
                     f"{source.record.source}: no patch of {geometry.patch} cells is {choices.min_observed:.0%} "
                     f"observed land on a day that may carry labels; lower samples.min_observed, or give more days"
                 )
+        self._rainy = [number for number, source in enumerate(sources) if source.record.has_rain]
+        if choices.storms and not self._rainy:
+            raise ValueError("samples.storms needs a source with rain; add one, a synthetic world for example")
         weights = np.array([source.weight for source in sources])
         self._shares = weights / weights.sum()
 
@@ -113,6 +123,12 @@ class Samples:
         first, row, col = (int(v) for v in places[rng.integers(len(places))])
         return self._draw(rng, self._sources[chosen].record, first, row, col)
 
+    def _rain_of_another(self, rng: np.random.Generator) -> Floats:
+        number = int(rng.choice(self._rainy))
+        first, row, col = (int(v) for v in self._places[number][rng.integers(len(self._places[number]))])
+        shape = self._geometry
+        return self._sources[number].record.rain(first, shape.days, row, col, shape.patch + 2 * shape.context)
+
     def batch(self, first: int, count: int) -> Batch:
         """Return `count` samples from number `first` on."""
         return collate([self.sample(number) for number in range(first, first + count)])
@@ -123,6 +139,10 @@ class Samples:
         sm = record.soil_moisture(first, shape.days, row, col, size)
         rain = record.rain(first, shape.days, row, col, size)
         land = record.grid.land[row : row + size, col : col + size]
+        stormy = choices.storms > 0 and not record.has_rain and rng.random() < choices.storms
+        if stormy:
+            rain = self._rain_of_another(rng)
+            sm = wetted(sm, rain)
         labels = list(range(shape.days)) if label is None else [label]
         truth = sm[labels].copy()
         hidden = np.stack([_hide(rng, record, row, col, size, choices.real_masks) for _ in labels])
@@ -133,7 +153,7 @@ class Samples:
             sm[label + 1 + (0 if rng.random() < 0.7 else rng.integers(1, shape.days - label - 1)) :] = np.nan
         if label is not None and rng.random() < choices.drop_days:
             sm[rng.choice([day for day in range(shape.days) if day != label])] = np.nan
-        if rng.random() < choices.drop_rain:
+        if rng.random() < choices.drop_rain and not stormy:
             rain[:] = np.nan
         core = np.s_[..., shape.context : size - shape.context, shape.context : size - shape.context]
         labelled = (~np.isnan(truth) & land)[core]
@@ -143,6 +163,28 @@ class Samples:
         if rng.random() < 0.5:
             values = [value[..., ::-1, :] for value in values]
         return tuple(np.nan_to_num(value.astype(np.float32)) for value in values)
+
+
+def wetted(sm: Floats, rain: Floats) -> Floats:
+    """Return soil moisture as it would be had this rain fallen as well: each storm fills pores, and dries off.
+
+    The bucket of `runtime.synthetic.world`, with one porosity and one drying time for all soils.
+
+    Parameters
+    ----------
+    sm : (T, H, W), m3 m-3, NaN for a gap
+    rain : (T, H, W), mm/day, NaN counts as none
+    """
+    seen = np.isfinite(sm)
+    usual = np.where(seen, sm, 0).sum(0) / np.maximum(seen.sum(0), 1)
+    extra = np.zeros(sm.shape[1:])
+    out = sm.copy()
+    for day, fallen in enumerate(np.nan_to_num(rain)):
+        extra *= np.exp(-1 / _DRYING_DAYS)
+        room = (_POROSITY - np.where(seen[day], sm[day], usual) - extra).clip(min=0)
+        extra += room * (1 - np.exp(-fallen / _RAIN_DEPTH))
+        out[day] += extra.astype(np.float32)
+    return out.clip(max=_SATURATED)
 
 
 def collate(samples: Sequence[tuple[Floats, ...]]) -> Batch:
