@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import csv
 import json
 import math
 import os
@@ -15,7 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from lightning_fabric import Fabric
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -23,12 +22,13 @@ from torch.utils.data import DataLoader, Dataset
 from runtime import digest
 from training import checkpoint
 from training.checkpoint import Checkpoint
+from training.log import Log
 from training.losses import Objective, alone
 from training.models import build
 from training.recipe import Recipe, Schedule
 from training.samples import Batch, Record, Samples
 
-RESUME, BEST, LAST, LOG = "resume.safetensors", "best.safetensors", "last.safetensors", "log.csv"
+RESUME, BEST, LAST = "resume.safetensors", "best.safetensors", "last.safetensors"
 _VALIDATION = 256
 """Samples that are looked at to validate."""
 
@@ -156,7 +156,7 @@ class Run:
         objective, optimiser = fabric.setup(objective, optimiser)
         average.to(fabric.device)
         self.listener.on_start(self.progress.step, self.steps)
-        with _Log(self.folder, self.progress.step, fabric.is_global_zero) as log:
+        with Log(self.folder, self.progress.step, fabric.is_global_zero) as log:
             for inputs in self._batches():
                 if self._stops():
                     break
@@ -225,7 +225,7 @@ class Run:
             data, batch_size=None, sampler=steps, num_workers=self.workers, prefetch_factor=4 if self.workers else None
         )
 
-    def _validate(self, average: torch.nn.Module, log: _Log) -> None:
+    def _validate(self, average: torch.nn.Module, log: Log) -> None:
         """Look at the validation days; every process looks at all of them, and so all agree when to stop."""
         assert self.validation is not None
         schedule = self.recipe.schedule
@@ -252,7 +252,12 @@ class Run:
             state |= {f"average.{name}": value for name, value in average.state_dict().items()}
             for index, values in optimiser.state_dict()["state"].items():
                 state |= {f"optimiser.{index}.{name}": value for name, value in values.items()}
-            meta = {"identity": self.identity, "progress": json.dumps(vars(self.progress))}
+            scaler = self.fabric.strategy.precision.state_dict()  # what 16-mixed multiplies its loss by
+            meta = {
+                "identity": self.identity,
+                "progress": json.dumps(vars(self.progress)),
+                "scaler": json.dumps(scaler),
+            }
             part = self.folder / f"{RESUME}.part"
             self.folder.mkdir(parents=True, exist_ok=True)
             save_file({name: value.detach().cpu().contiguous() for name, value in state.items()}, part, metadata=meta)
@@ -263,11 +268,14 @@ class Run:
         path = self.folder / RESUME
         if not path.exists():
             return
-        with safe_open(path, framework="pt") as file:
-            meta = file.metadata()
-            if meta["identity"] != self.identity:
-                raise ValueError(f"{self.folder} holds a run of another recipe; choose another --out, or delete it")
-            state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        try:
+            with safe_open(path, framework="pt") as file:
+                meta = file.metadata()
+                state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        except (OSError, SafetensorError) as error:
+            raise ValueError(f"{path} cannot be read ({error}); delete {self.folder} to start over") from error
+        if meta["identity"] != self.identity:
+            raise ValueError(f"{self.folder} holds a run of another recipe; choose another --out, or delete it")
 
         def part(head: str) -> dict[str, Tensor]:
             return {name.removeprefix(head): value for name, value in state.items() if name.startswith(head)}
@@ -279,6 +287,7 @@ class Run:
             index, _, key = name.partition(".")
             moments.setdefault(int(index), {})[key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
+        self.fabric.strategy.precision.load_state_dict(json.loads(meta["scaler"]))
         self.progress = Progress(**json.loads(meta["progress"]))
 
 
@@ -291,40 +300,3 @@ def _follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) ->
     """Move the running mean of the weights a step towards the network's; decay 0 copies them."""
     for mean, value in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(value, 1 - decay)
-
-
-class _Log:
-    """Losses by step, as CSV and for TensorBoard; a run that goes on drops what came after the step it goes on from."""
-
-    def __init__(self, folder: Path, step: int, active: bool) -> None:
-        self._folder, self._step, self._active = folder, step, active
-
-    def __enter__(self) -> _Log:
-        if self._active:
-            from torch.utils.tensorboard import SummaryWriter
-
-            self._folder.mkdir(parents=True, exist_ok=True)
-            path = self._folder / LOG
-            kept: list[list[str]] = []
-            if path.exists() and self._step:
-                with path.open(newline="") as file:
-                    kept = [row for row in list(csv.reader(file))[1:] if len(row) == 3 and int(row[0]) <= self._step]
-            self._file = path.open("w", newline="")
-            self._csv = csv.writer(self._file)
-            self._csv.writerows([["step", "what", "value"], *kept])
-            self._board = SummaryWriter(str(self._folder / "tensorboard"), purge_step=self._step + 1)
-        return self
-
-    def flush(self) -> None:
-        if self._active:
-            self._file.flush()
-
-    def write(self, step: int, what: str, value: float) -> None:
-        if self._active:
-            self._csv.writerow([step, what, repr(value)])
-            self._board.add_scalar(what, value, step)
-
-    def __exit__(self, *_: object) -> None:
-        if self._active:
-            self._file.close()
-            self._board.close()

@@ -17,7 +17,8 @@ from runtime.grid import Grid
 from training import checkpoint, recipe
 from training.checkpoint import Checkpoint
 from training.cli import app
-from training.fit import LAST, LOG, RESUME, Listener, Run
+from training.fit import LAST, RESUME, Listener, Run
+from training.log import NAME
 from training.samples import Record
 
 WINDOW = ['model={kind="stpcnn", layers=4, maps=6}', "samples.patch=24"]
@@ -30,7 +31,7 @@ def fit(folder: Path, file: Path, record: Record, *overrides: str, listener: Lis
 
 
 def logged(folder: Path, what: str = "loss") -> dict[int, float]:
-    with (folder / LOG).open(newline="") as file:
+    with (folder / NAME).open(newline="") as file:
         return {int(row["step"]): float(row["value"]) for row in csv.DictReader(file) if row["what"] == what}
 
 
@@ -142,6 +143,14 @@ def test_a_folder_with_another_run_is_refused(tmp_path: Path, recipe_file: Path,
     fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
     with pytest.raises(ValueError, match="holds a run of another recipe"):
         fit(tmp_path / "run", recipe_file, record, "schedule.steps=4")
+
+
+def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+    fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
+    raw = (tmp_path / "run" / RESUME).read_bytes()
+    (tmp_path / "run" / RESUME).write_bytes(raw[: len(raw) // 2])
+    with pytest.raises(ValueError, match="cannot be read.*to start over"):
+        fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
 
 
 def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, record: Record) -> None:
