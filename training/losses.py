@@ -82,21 +82,12 @@ class Objective(nn.Module):
         super().__init__()
         self.model, self.eta, self.sigma_weight, self.truncate, self.share = model, eta, sigma_weight, truncate, share
 
-    def forward(
-        self,
-        sm: Tensor,
-        mask: Tensor,
-        land: Tensor,
-        truth: Tensor,
-        labelled: Tensor,
-        hidden: Tensor,
-        rain: Tensor,
-        rain_mask: Tensor,
-    ) -> Tensor:
-        """Return the loss of a batch, a scalar; the arguments are the fields of `training.samples.Batch`."""
+    def forward(self, *fields: Tensor) -> Tensor:
+        """Return the loss of a batch, a scalar; the arguments are the fields of `training.samples.Batch`, in order."""
         model, scale = self.model, self.model.config.sm_std
         if isinstance(model, LSTMCNN):
-            return self._sequence(model, sm, mask, land, truth, labelled, hidden, rain, rain_mask)
+            return self._sequence(model, *fields)
+        sm, mask, land, truth, labelled, hidden, rain, rain_mask = fields
         truth, labelled, hidden = truth[:, 0], labelled[:, 0], hidden[:, 0]
         if isinstance(model, STPCNN):
             filled, reached = model(sm, mask, land)
@@ -113,19 +104,9 @@ class Objective(nn.Module):
     def _published(self, filled: Tensor, truth: Tensor, labelled: Tensor, hidden: Tensor) -> Tensor:
         return global_local_loss(filled, truth, labelled, hidden, self.eta, self.share) / self.model.config.sm_std**2
 
-    def _sequence(
-        self,
-        model: LSTMCNN,
-        sm: Tensor,
-        mask: Tensor,
-        land: Tensor,
-        truth: Tensor,
-        labelled: Tensor,
-        hidden: Tensor,
-        rain: Tensor,
-        rain_mask: Tensor,
-    ) -> Tensor:
+    def _sequence(self, model: LSTMCNN, *fields: Tensor) -> Tensor:
         """Return the sum over the days of a sequence (SGD-SM 2.0, doi:10.5194/essd-14-4473-2022, equation 12)."""
+        sm, mask, land, truth, labelled, hidden, rain, rain_mask = fields
         h = c = sm.new_zeros(len(sm), model.config.memory)
         seen = sm.new_zeros(len(sm), 1)
         total = sm.new_zeros(())

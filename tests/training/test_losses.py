@@ -63,7 +63,7 @@ def test_the_recurrent_loss_is_the_sum_over_the_sequence_equation_12() -> None:
     model = LSTMCNN(LSTMCNNConfig(tile=6, layers=2, maps=3, fc_maps=1, memory=4)).double()
     batch = _sequence(4)
     with torch.no_grad():
-        total = Objective(model, eta=0.1)(**batch).item()
+        total = Objective(model, eta=0.1)(*batch.values()).item()
         h = c = torch.zeros(2, 4).double()
         seen = torch.zeros(2, 1).double()
         expected = 0.0
@@ -83,7 +83,7 @@ def test_gradients_do_not_flow_past_where_the_sequence_is_truncated() -> None:
         batch = _sequence(4)
         batch["labelled"][:, :2], batch["hidden"][:, :2] = 0, 0
         batch["sm"].requires_grad_(True)
-        Objective(model, eta=0.1, truncate=truncate)(**batch).backward()
+        Objective(model, eta=0.1, truncate=truncate)(*batch.values()).backward()
         gradient = batch["sm"].grad
         assert gradient is not None
         assert (gradient[:, 0].abs().max() > 0) == reaches_first_day

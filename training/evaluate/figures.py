@@ -23,18 +23,8 @@ def draw(
     with_sigma: Sequence[str],
     published: dict[str, Published],
     rain: Floats | None,
-) -> list[str]:
-    """Draw every figure there is something to draw for, and return their names."""
-    return list(_draw(folder, cells, with_sigma, published, rain))
-
-
-def _draw(
-    folder: Path,
-    cells: dict[tuple[str, str], Cells],
-    with_sigma: Sequence[str],
-    published: dict[str, Published],
-    rain: Floats | None,
 ) -> Iterator[str]:
+    """Draw every figure there is something to draw for, and yield their names."""
     for tier, kind in cells:
         if kind == "strips":
             yield _scatter(folder, f"scatter-{tier}.png", cells[tier, kind].common())

@@ -122,7 +122,7 @@ def write(folder: Path, found: Findings) -> None:
         for tier in TIERS
         if (tier, "strips") in found.cells
     }
-    drawn = figures.draw(folder, found.cells, with_sigma, found.published, found.series_rain)
+    drawn = list(figures.draw(folder, found.cells, with_sigma, found.published, found.series_rain))
     with (folder / CSV).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["tier", "gaps", "split", "group", "filler", *Score.__dataclass_fields__])
