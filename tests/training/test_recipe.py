@@ -64,3 +64,8 @@ def test_what_is_wrong_is_said(text: str, said: str, tmp_path: Path) -> None:
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"seamless-amsr2-x.*stpcnn-paper"):
         recipe.load("nothing")
+
+
+def test_data_may_come_from_the_command_line() -> None:
+    chosen = recipe.load("seamless", ['data=[{record="records/mine"}]'])
+    assert [source.record for source in chosen.data] == [Path("records/mine")]
