@@ -88,7 +88,7 @@ class Manifest(_Strict):
     stride: int = 1
     """Tile origins, cores and halos are multiples of it (a network that pools)."""
     takes_rain: bool = False
-    """The graph has the inputs `precip` and `precip_mask`; the recurrent kind always has."""
+    """The graph has the inputs `precip` and `precip_mask`."""
     gives_sigma: bool = False
     """The graph has the output `sigma`: about 68 % of errors lie within it."""
     errors: ErrorTable | None = None

@@ -140,8 +140,8 @@ class Planner:
     def _day(self, date: dt.date) -> PlannedDay:
         manifest = self.bundle.manifest
         soil = {offset: self.inbox.soil_moisture(date + offset * DAY) for offset in manifest.window}
-        takes_rain = self.recurrent or manifest.takes_rain
-        rain = {offset: self.inbox.precipitation(date + offset * DAY) for offset in manifest.window if takes_rain}
+        days_of_rain = manifest.window if manifest.takes_rain else ()
+        rain = {offset: self.inbox.precipitation(date + offset * DAY) for offset in days_of_rain}
         inputs: dict[str, Input | None] = {f"T{k:+d}" if k else "T": a.input for k, a in soil.items()}
         inputs |= {f"{_RAIN} T{k:+d}" if k else _RAIN: a.input for k, a in rain.items()}
         state = self.chain[date].state if self.recurrent else None
