@@ -43,7 +43,7 @@ def test_soil_moisture(name: str, path: Path) -> None:
             assert limit.dtype == variable.dtype
         values = variable[:]
         assert 0 <= values.min() <= values.max() <= 1
-        assert file["soil_moisture"].ancillary_variables == "flag"
+        assert file["soil_moisture"].ancillary_variables == "flag soil_moisture_uncertainty"
 
 
 def test_flags(path: Path) -> None:
