@@ -8,13 +8,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from netCDF4 import Dataset
 from rich.console import Console
 from rich.table import Table
 
 from runtime import bundle as bundles
 from runtime import config, job, show
-from runtime.archive import LAYOUTS
+from runtime.archive import cf
 from runtime.baselines import simple_fillers
 from runtime.durable import writing
 from runtime.errors import UsageError
@@ -116,7 +115,8 @@ def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Gri
         console.print(f"filling with {name} ...")
         with reporter(quiet=False) as report:
             job.fill(settings, job.Range(START, last), last, report)
-        fillers[name] = [_filled(settings, START + dt.timedelta(n)) for n in range(days)]
+        files = [settings.archive.path / cf.relative_path(START + dt.timedelta(n)) for n in range(days)]
+        fillers[name] = [cf.read(file, "soil_moisture") for file in files]
         show.draw(settings, START + dt.timedelta(days // 2), folder / f"{name}.png")
 
     window = tuple(range(-4, 5))
@@ -140,9 +140,3 @@ def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Gri
         soft_wrap=True,
     )
     return scores
-
-
-def _filled(settings: config.Config, date: dt.date) -> Floats:
-    path = settings.archive.path / LAYOUTS[settings.archive.layout].relative_path(date)
-    with Dataset(path) as file:
-        return np.ma.filled(np.ma.asarray(file["soil_moisture"][0], np.float32), np.nan)

@@ -5,7 +5,7 @@
 #     SEAMLESS_SM_DATA=FOLDER scripts/make_bundles.sh NAME...      (default: all recipes of training/recipes)
 #
 # FOLDER holds lprm_april2015_x/ and, for the stations, ismn/. RUNS, BUNDLES and PYTHON may name other places. A killed
-# run goes on where it was. Two cores take about 20 minutes per training and half an hour to judge.
+# run goes on where it was. At the end the judged default is judged again with its sigma scaled.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${SEAMLESS_SM_DATA:?the folder that holds lprm_april2015_x}
@@ -29,4 +29,11 @@ for name in "${names[@]}"; do
         --out "$runs/$name/shipped" --records "$runs/records"
     "$python" -m export onnx --checkpoint "$runs/$name/shipped/last.safetensors" --report "$runs/report/report.json" \
         --out "$bundles/$name" --overwrite
+done
+for name in "${names[@]}"; do
+    [[ $name == seamless-* ]] || continue
+    "$python" -m export onnx --checkpoint "$runs/$name/judged/last.safetensors" --report "$runs/report/report.json" \
+        --out "$runs/scaled/$name" --overwrite
+    "$python" -m training evaluate --bundle "$runs/scaled/$name" --data "$data/lprm_april2015_x" \
+        --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --no-dct-pls --out "$runs/scaled/report"
 done

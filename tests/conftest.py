@@ -14,6 +14,7 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from runtime import config, job
+from runtime.archive.catalog import Catalog
 from runtime.cli import app
 from runtime.config import Config
 from runtime.grid import Grid
@@ -112,6 +113,11 @@ class Site:
         listener = _Said()
         self.said = listener.lines
         return job.fill(self.config(*overrides), wanted, self.today, listener)
+
+    def reasons(self) -> dict[str, str]:
+        """Why each revision was made, by date and revision."""
+        with Catalog.open(self.config().catalog_path, read_only=True) as catalog:
+            return {f"{r.date} {r.revision}": r.reason for r in catalog.revisions()}
 
     @staticmethod
     def date(day: int) -> dt.date:

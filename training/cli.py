@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+import os
 import sys
+import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from functools import wraps
 from pathlib import Path
 from typing import Annotated, ParamSpec
@@ -127,8 +129,6 @@ def fit(
     dry_run: Annotated[bool, typer.Option(help="Open the data and say what would be done.")] = False,
 ) -> None:
     """Train a network as a recipe says; the result is `last.safetensors` in the run's folder."""
-    import os
-
     from training import checkpoint, recipe
     from training.fit import LAST, Run
 
@@ -137,8 +137,6 @@ def fit(
         raise ValueError(f"{config} names no data; add [[data]], or --set 'data.0.granules=FOLDER'")
     first = os.environ.get("RANK", "0") == "0"
     if not first:  # the first process makes the records, the others find them made
-        import time
-
         while not all(_is_there(source, records) for source in chosen.data):
             time.sleep(0.5)
     with _days_bar() as bar:
@@ -154,12 +152,10 @@ def fit(
         )
     if dry_run:
         return
-    if listener:
-        with listener:
-            run.fit(checkpoint.load(start) if start else None)
-        print(f"wrote {out / LAST}")
-    else:
+    with listener or nullcontext():
         run.fit(checkpoint.load(start) if start else None)
+    if first:
+        print(f"wrote {out / LAST}")
 
 
 @app.command(

@@ -152,9 +152,9 @@ class Run:
         optimiser: Any = torch.optim.AdamW(
             network.parameters(), schedule.learning_rate, weight_decay=schedule.weight_decay
         )
-        self._restore(network, average, optimiser)
         objective, optimiser = fabric.setup(objective, optimiser)
         average.to(fabric.device)
+        self._restore(network, average, optimiser)  # on the device already: the optimiser's moments follow its weights
         self.listener.on_start(self.progress.step, self.steps)
         with Log(self.folder, self.progress.step, fabric.is_global_zero) as log:
             for inputs in self._batches():
@@ -174,7 +174,7 @@ class Run:
                 log.write(step + 1, "loss", value)
                 self.listener.on_step(step + 1, value)
                 if self.validation and self.progress.step % schedule.validate_every == 0:
-                    self._validate(average, log)
+                    self._validate(self.validation, average, log)
                 if self.progress.step % schedule.keep_every == 0:
                     log.flush()
                     self._keep(network, average, optimiser)
@@ -225,15 +225,14 @@ class Run:
             data, batch_size=None, sampler=steps, num_workers=self.workers, prefetch_factor=4 if self.workers else None
         )
 
-    def _validate(self, average: torch.nn.Module, log: Log) -> None:
+    def _validate(self, samples: Samples, average: torch.nn.Module, log: Log) -> None:
         """Look at the validation days; every process looks at all of them, and so all agree when to stop."""
-        assert self.validation is not None
         schedule = self.recipe.schedule
         objective = Objective(average, schedule.eta, schedule.sigma_weight)  # type: ignore[arg-type]
         losses = []
         with torch.inference_mode():
             for first in range(0, _VALIDATION, 16):
-                inputs = tensors(self.validation.batch(first, 16))
+                inputs = tensors(samples.batch(first, 16))
                 losses.append(float(objective(*(value.to(self.fabric.device) for value in inputs))))
         loss = float(np.mean(losses))
         better = loss < self.progress.best

@@ -8,7 +8,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
-from training.models import LSTMCNN, STPCNN, Model, Seamless
+from training.models import LSTMCNN, STPCNN, Model
 
 Share = Callable[[Tensor], Tensor]
 """Returns the mean of a count over all processes; their mean gradient is then that of one process with all samples."""
@@ -92,7 +92,6 @@ class Objective(nn.Module):
         if isinstance(model, STPCNN):
             filled, reached = model(sm, mask, land)
             return self._published(filled, truth, labelled * reached, hidden * reached)
-        assert isinstance(model, Seamless)
         context = (sm.shape[-1] - truth.shape[-1]) // 2
         core = (slice(None), slice(context, sm.shape[-2] - context), slice(context, sm.shape[-1] - context))
         normal, reached, log_sigma = (field[core] for field in model.everywhere(sm, mask, land, rain, rain_mask))

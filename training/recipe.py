@@ -34,8 +34,8 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
-class SampleSection(_Section):
-    """``[samples]``: what a sample is, and what is hidden in it; see `training.samples.Choices`."""
+class SampleSection(Choices):
+    """``[samples]``: what a sample is, and what is hidden in it."""
 
     patch: int = Field(default=40, ge=8)
     """Cells with labels, per axis; the recurrent kind's is its tile."""
@@ -43,12 +43,6 @@ class SampleSection(_Section):
     """Cells around them that the network sees; the 3-D network's is its halo."""
     sequence: int = Field(default=7, ge=2)
     """Days of a sample of the recurrent kind."""
-    min_observed: float = Field(default=0.3, ge=0, le=1)
-    real_masks: float = Field(default=0.5, ge=0, le=1)
-    drop_future: float = Field(default=0.3, ge=0, le=1)
-    drop_days: float = Field(default=0.0, ge=0, le=1)
-    drop_rain: float = Field(default=0.2, ge=0, le=1)
-    storms: float = Field(default=0.0, ge=0, le=1)
 
 
 class Schedule(_Section):
@@ -200,19 +194,15 @@ class Recipe(_Section):
         context = samples.context if isinstance(config, SeamlessConfig) else config.halo
         return Geometry(samples.patch, context, config.window, config.window // 2)
 
-    def choices(self) -> Choices:
-        """Return how samples are chosen and what is hidden."""
-        return Choices(**{name: getattr(self.samples, name) for name in Choices.__dataclass_fields__})
-
     def training_samples(self, records: Sequence[Record]) -> Samples:
         """Return the samples to train on."""
         sources = [_source(r, d, d.targets) for r, d in zip(records, self.data, strict=True)]
-        return Samples(sources, self.geometry(), self.choices(), self.schedule.seed)
+        return Samples(sources, self.geometry(), self.samples, self.schedule.seed)
 
     def validation_samples(self, records: Sequence[Record]) -> Samples | None:
         """Return the samples to validate on, None where no source names days for it."""
         sources = [_source(r, d, d.validate_days) for r, d in zip(records, self.data, strict=True) if d.validate_days]
-        return Samples(sources, self.geometry(), self.choices(), self.schedule.seed + 1) if sources else None
+        return Samples(sources, self.geometry(), self.samples, self.schedule.seed + 1) if sources else None
 
 
 def _source(record: Record, data: Data, days: Days | None) -> Source:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.archive.record import FILL, PublishedDay
 from runtime.fill import NEVER, Flag
+from runtime.grid import Floats
 
 STEP = 1e-4
 """m3 m-3 per packed unit."""
@@ -114,6 +115,12 @@ def write(path: Path, day: PublishedDay) -> None:
             }
         )
         status[:] = [_status(day)]
+
+
+def read(path: Path, name: str) -> Floats:
+    """Return a variable of a published day, (rows, cols), NaN where there is no value."""
+    with Dataset(path) as file:
+        return np.asarray(np.ma.filled(np.ma.asarray(file[name][0], np.float32), np.nan))
 
 
 def _pack(values: NDArray[np.float32]) -> NDArray[np.int16]:

@@ -42,7 +42,7 @@ class Record:
     settings: str
     """Digest of the settings that change values."""
     inputs: dict[str, Input | None]
-    """By role (``T-4`` .. ``T+4``, ``precipitation``); None where there was none."""
+    """By role (``T-4`` .. ``T+4``, ``precipitation``, ``precipitation T+1``); None where there was none."""
 
     def to_attributes(self) -> dict[str, str]:
         """Return the record as the global attributes of a file."""

@@ -45,7 +45,6 @@ def _cells(n: int = 3000) -> Cells:
         "distance": rng.uniform(1, 30, n),
         "rain": np.where(rng.random(n) < 0.5, np.nan, rng.exponential(4, n)),
         "complete": rng.random(n) < 0.3,
-        "day": np.zeros(n),
     }
     estimate = (truth + sigma * rng.standard_normal(n)).astype(np.float32)
     return Cells(truth, {k: v.astype(np.float32) for k, v in columns.items()}, {"net": estimate}, {"net": sigma})

@@ -13,6 +13,7 @@ from runtime.grid import Floats
 from training.evaluate.hidden import SQUARES
 from training.evaluate.scores import Cells
 from training.evaluate.series import Published, cells_to_follow
+from training.losses import ONE_SIGMA
 
 _NUMBER_OF_CLASSES = 12
 
@@ -58,7 +59,7 @@ def _reliability(folder: Path, name: str, cells: Cells, bundles: Sequence[str]) 
         group = np.searchsorted(edges[1:-1], sigma, "right")
         members = [group == index for index in range(_NUMBER_OF_CLASSES) if (group == index).sum() > 10]
         said = [float(sigma[m].mean()) for m in members]
-        met = [float(np.quantile(error[m], 0.6827)) for m in members]
+        met = [float(np.quantile(error[m], ONE_SIGMA)) for m in members]
         axis.plot(said, met, marker="o", label=bundle)
         largest = max([largest, *said, *met])
     axis.plot([0, largest], [0, largest], color="grey", linewidth=0.8)

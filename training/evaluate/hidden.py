@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import warnings
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,6 +13,7 @@ from scipy import ndimage
 from runtime import checks
 from runtime.baselines import simple_fillers
 from runtime.bundle import Bundle
+from runtime.day import Say
 from runtime.engines import Engine, open_engine
 from runtime.fill import Filled, recurrent, window
 from runtime.fill.window import days_since_observation
@@ -38,8 +39,6 @@ SQUARES = {
 TIERS = ("consolidated", "provisional")
 KINDS = ("strips", "real masks", "squares")
 WITHOUT_RAIN = " without rain"
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)
@@ -174,7 +173,7 @@ def run(
     Returns
     -------
     cells : by (tier, kind of gap)
-    seams : by bundle, the seam figure of each day of the first tier
+    seams : by bundle, the seam figure of each day and tier with strips
     """
     parts: dict[tuple[str, str], list[Cells]] = {}
     seams: dict[str, list[float]] = {filler.name: [] for filler in fillers}
@@ -220,7 +219,6 @@ def _cells(made: Gaps, grid: Grid, said: dict[str, Filled], others: dict[str, Fl
         "distance": distance,
         "rain": made.rain[TODAY],
         "complete": made.complete,
-        "day": np.full(grid.shape, made.date.toordinal()),
     }
     return Cells(
         made.truth[where],

@@ -10,7 +10,7 @@ import datetime as dt
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ import numpy as np
 from ismn.filehandlers import DataFile
 from numpy.typing import NDArray
 
+from runtime.day import Say
 from runtime.grid import Floats
 from training.evaluate.scores import Score
 from training.evaluate.series import Published, cell
@@ -35,8 +36,6 @@ DEEPEST = 0.10
 """Metres; a probe that begins deeper says nothing about the surface."""
 _NEAREST = dt.timedelta(hours=3)
 """A reading further from the overpass than this is not its."""
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +10,7 @@ import numpy as np
 
 from runtime import bundle as bundles
 from runtime import job
+from runtime.day import Say
 from runtime.errors import SeamlessError
 from runtime.grid import Floats, Grid
 from runtime.products import PRODUCTS
@@ -18,8 +18,6 @@ from training.evaluate import hidden, insitu, report, series
 from training.evaluate.scores import nugget
 from training.recipe import Data
 from training.samples import Record
-
-Say = Callable[[str], None]
 
 
 @dataclass(frozen=True)

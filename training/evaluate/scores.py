@@ -49,7 +49,7 @@ class Cells:
     truth: Floats
     """m3 m-3."""
     columns: dict[str, Floats]
-    """What a figure may be split by: ``latitude``, ``age``, ``distance``, ``rain``, ``complete``, ``day``."""
+    """What a figure may be split by: ``latitude``, ``age``, ``distance``, ``rain``, ``complete``."""
     fillers: dict[str, Floats]
     """m3 m-3."""
     sigma: dict[str, Floats]

@@ -8,10 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from netCDF4 import Dataset
 
 from runtime import config, job
-from runtime.archive import LAYOUTS
+from runtime.archive import cf
 from runtime.errors import SeamlessError
 from runtime.grid import Floats, Grid
 
@@ -89,17 +88,11 @@ def publish(
     if outcome.exit_code:
         raise SeamlessError(outcome.message)
     dates = [first + dt.timedelta(number) for number in range((last - first).days + 1)]
-    relative = LAYOUTS[settings.archive.layout].relative_path
     observed, seamless = (
-        np.stack([_read(settings.archive.path / relative(date), name) for date in dates])
+        np.stack([cf.read(settings.archive.path / cf.relative_path(date), name) for date in dates])
         for name in ("soil_moisture_observed", "soil_moisture")
     )
     return Published(grid, dates, observed, seamless)
-
-
-def _read(path: Path, name: str) -> Floats:
-    with Dataset(path) as file:
-        return np.asarray(np.ma.filled(np.ma.asarray(file[name][0], np.float32), np.nan))
 
 
 def cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:

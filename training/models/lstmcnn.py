@@ -93,7 +93,7 @@ class LSTMCNN(nn.Module):
     def _start_as_cosines(self) -> None:
         """Draw weights with which the memory holds the tile's cosine transform, and a signal passes from end to end.
 
-        From random weights the fully connected layers take tens of thousands of steps to find a basis of the tile.
+        From random weights the fully connected layers have to find a basis of the tile first.
         """
         config, memory = self.config, self.config.memory
         basis, scale = cosines(config.tile, memory)

@@ -9,9 +9,11 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
+from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field
 
 from runtime import digest
 from runtime.grid import Bools, Floats
@@ -40,21 +42,25 @@ class Geometry:
     """Index of the one day to fill; None for every day of the sequence."""
 
 
-@dataclass(frozen=True)
-class Choices:
+Fraction = Annotated[float, Field(ge=0, le=1)]
+
+
+class Choices(BaseModel):
     """How samples are chosen and what is hidden in them."""
 
-    min_observed: float = 0.3
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    min_observed: Fraction = 0.3
     """Share of the patch that is observed land on day T; 1 takes complete land patches only, as published."""
-    real_masks: float = 0.5
+    real_masks: Fraction = 0.5
     """Share of samples whose hidden cells are the gaps of another day; the rest have swath-like strips."""
-    drop_future: float = 0.0
+    drop_future: Fraction = 0.0
     """Share of samples whose days after T are not there, as on the day itself."""
-    drop_days: float = 0.0
+    drop_days: Fraction = 0.0
     """Share of samples of which one day beside T is not there."""
-    drop_rain: float = 0.0
+    drop_rain: Fraction = 0.0
     """Share of samples without rain data."""
-    storms: float = 0.0
+    storms: Fraction = 0.0
     """Share of samples of a record without rain that get the rain of another record, and the wetness it brings. Without
     them a network takes rain as a sign that soil is not real, where only synthetic soil comes with rain."""
 

@@ -1,0 +1,57 @@
+"""What rain that has nothing to do with the soil does to a bundle: none, a dry field, and the synthetic world's.
+
+    python benchmarks/foreign_rain.py --bundle FOLDER --data FOLDER
+
+Strips are hidden on a consolidated and on a provisional day, as in `python -m training evaluate`; RMSE of the hidden
+cells, m3 m-3. A network that takes the presence of rain as a sign of made-up soil gets worse with a dry field.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from runtime import bundle as bundles
+from runtime.grid import Grid
+from training.evaluate.hidden import TODAY, WINDOW, Filler, gaps
+from training.evaluate.scores import Score
+from training.samples import Record
+
+SEED = 300
+"""A world no bundle was trained on."""
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", default="seamless-amsr2-x")
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--consolidated", type=dt.date.fromisoformat, default=dt.date(2015, 4, 14))
+    parser.add_argument("--provisional", type=dt.date.fromisoformat, default=dt.date(2015, 4, 18))
+    arguments = parser.parse_args()
+    grid = Grid.globe()
+    with tempfile.TemporaryDirectory() as scratch:
+        real = Record.of_granules(Path(scratch, "real"), arguments.data, grid)
+        world = Record.of_world(Path(scratch, "world"), grid, seed=SEED, first=real.first, days=len(WINDOW))
+        filler = Filler("bundle", bundles.load(bundles.find(arguments.bundle)), real)
+        print("tier | rain | RMSE | bias | n")
+        for tier in ("consolidated", "provisional"):
+            made = gaps(real, getattr(arguments, tier), tier, "strips", seed=0)
+            foreign = world.rain(0, len(WINDOW))
+            if tier == "provisional":
+                foreign[TODAY + 1 :] = np.nan
+            dry = np.where(np.isnan(foreign), foreign, np.float32(0))
+            for name, rain in (("none", np.full_like(foreign, np.nan)), ("dry", dry), ("foreign", foreign)):
+                filled = filler.fill(replace(made, rain=rain)).soil_moisture
+                both = np.isfinite(made.truth) & np.isfinite(filled)
+                score = Score.of(filled[both], made.truth[both])
+                print(f"{tier} | {name} | {score.rmse:.4f} | {score.bias:+.4f} | {score.n}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,147 @@
+"""What makes a day stale, what is waited for, and what is re-done."""
+
+import numpy as np
+import pytest
+import xarray
+from netCDF4 import Dataset
+
+from runtime.archive.record import Record
+from runtime.plan import Action
+from tests.conftest import DAYS, MakeSite, Site
+
+BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
+
+
+def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite) -> None:
+    site = make_site(arrived=False)
+    site.bring(0, 6)
+    site.fill(0, 6)
+    assert Record.from_file(site.day_file(5)).tier == "provisional"
+    site.bring(7, 7)
+    outcome = site.fill()
+    assert site.date(0) not in outcome.filled
+    assert site.date(5) in outcome.filled
+    assert site.reasons()["2020-04-06 2"] == "T+2 arrived, precipitation T+2 arrived"
+    site.bring(8, 9)
+    site.fill()
+    assert Record.from_file(site.day_file(5)).tier == "consolidated"
+
+
+def test_a_better_rain_run_re_does_the_day_and_all_after_it(recurrent_site: Site) -> None:
+    late = recurrent_site.imerg(8)
+    early = late.rename(late.with_name(late.name.replace("3B-DAY-L", "3B-DAY-E")))
+    recurrent_site.fill()
+    assert Record.from_file(recurrent_site.day_file(8)).tier == "provisional"
+    assert Record.from_file(recurrent_site.day_file(7)).tier == "consolidated"
+    content = early.read_bytes()
+    late.write_bytes(content)
+    assert recurrent_site.fill().filled == [recurrent_site.date(8)], "same field: only the tier changes"
+    with Dataset(late, "a") as file:
+        file["precipitation"][:] = file["precipitation"][:] + 12
+    assert recurrent_site.fill().filled == [recurrent_site.date(n) for n in range(8, DAYS)]
+    reasons = recurrent_site.reasons()
+    assert reasons["2020-04-09 3"] == "precipitation changed"
+    assert reasons["2020-04-10 2"] == "state upstream changed"
+
+
+def test_a_republished_file_with_the_same_field_changes_nothing(window_site: Site) -> None:
+    window_site.fill()
+    before = window_site.published()
+    with Dataset(window_site.lprm(5), "a") as file:
+        file.history = "reprocessed"
+    assert window_site.fill().filled == []
+    assert window_site.published() == before
+
+
+def test_a_changed_field_re_does_the_days_that_read_it(window_site: Site) -> None:
+    window_site.fill()
+    with Dataset(window_site.lprm(5), "a") as file:
+        file.set_auto_maskandscale(False)
+        values = file["soil_moisture_x"][:]
+        file["soil_moisture_x"][:] = np.where(values > 0, 40, values)
+    assert window_site.fill().filled == [window_site.date(n) for n in range(1, 10)]
+    assert window_site.reasons()["2020-04-06 2"] == "T changed"
+
+
+def test_another_model_is_a_reason(window_site: Site) -> None:
+    window_site.fill(6, 6)
+    outcome = window_site.fill(6, 6, "model.bundle=sgdsm2-amsr2-x")
+    assert outcome.filled == [window_site.date(6)]
+    assert window_site.reasons()["2020-04-07 2"].startswith("model changed (seamless-amsr2-x")
+
+
+def test_old_stale_days_wait_for_an_explicit_range(recurrent_site: Site) -> None:
+    recurrent_site.fill()
+    recurrent_site.day_file(1).unlink()
+    assert recurrent_site.fill(None, None, "policy.max_refill_days=5").filled == []
+    assert recurrent_site.fill(1, 1).filled == [recurrent_site.date(1)]
+
+
+def test_rain_that_is_refused_is_absent_with_a_warning(recurrent_site: Site) -> None:
+    with Dataset(recurrent_site.imerg(3), "a") as file:
+        file["precipitation_cnt"][:] = 0
+    outcome = recurrent_site.fill(3, 3)
+    assert outcome.exit_code == 0
+    (warning,) = recurrent_site.said[:1]
+    assert "precipitation_cnt is 0 everywhere" in warning
+    assert warning.startswith("warning: ")
+    with xarray.open_dataset(recurrent_site.day_file(3)) as day:
+        assert int(day["input_status"][0]) & 2
+    recurrent_site.fill(4, 4)
+    with xarray.open_dataset(recurrent_site.day_file(4)) as day:
+        assert not int(day["input_status"][0]) & 2
+
+
+@BOTH
+def test_absent_and_young_waits_absent_and_old_is_an_outage(bundle: str, make_site: MakeSite) -> None:
+    site = make_site(bundle, arrived=False)
+    site.bring(0, 3)
+    site.bring(7, DAYS - 3)
+    outcome = site.fill(None, None, "policy.max_lag_days=7")
+    assert outcome.exit_code == 0
+    actions = {d.date: d.action for d in outcome.planned}
+    assert [actions[site.date(n)] for n in (4, 5, 6)] == [Action.FILL, Action.FILL, Action.WAIT]
+    assert actions[site.date(DAYS - 1)] == Action.WAIT
+    assert site.day_file(4).exists(), "absent and older than the lag: an outage day"
+    with xarray.open_dataset(site.day_file(4)) as day:
+        assert int(day["input_status"][0]) & 1
+        assert not (day["flag"] == 0).any()
+    assert site.fill(DAYS - 1, None, "policy.max_lag_days=7").exit_code == 3
+
+
+def test_filling_stops_after_too_long_an_outage(window_site: Site) -> None:
+    site = window_site
+    site.today = site.date(60)
+    outcome = site.fill()
+    assert outcome.exit_code == 3
+    assert "no soil moisture for more than 10 days in a row" in outcome.message
+    assert max(outcome.filled) == site.date(DAYS - 1 + 10)
+    assert site.fill().exit_code == 3
+
+
+def test_rain_of_the_window_counts_for_the_window_kind(make_site: MakeSite) -> None:
+    site = make_site(arrived=False)
+    site.bring()
+    late = next((site.folder / "incoming" / "imerg").glob("*20200407*"))
+    kept = late.read_bytes()
+    late.unlink()
+    site.fill()
+    assert "precipitation T+1" in _missing(site, 5)
+    late.write_bytes(kept)
+    outcome = site.fill()
+    assert outcome.filled == [site.date(day) for day in range(2, 11)]
+    assert site.reasons()["2020-04-06 2"] == "precipitation T+1 arrived"
+    assert "precipitation T+1" not in _missing(site, 5)
+
+
+def _missing(site: Site, day: int) -> list[str]:
+    return [role for role, item in Record.from_file(site.day_file(day)).inputs.items() if item is None]
+
+
+def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site) -> None:
+    window_site.fill(0, 13, "feeds.precipitation.kind=none")
+    assert Record.from_file(window_site.day_file(5)).tier == "consolidated"
+    with xarray.open_dataset(window_site.day_file(5)) as day:
+        assert int(day.input_status[0]) == 2, "precipitation_absent"
+    with_rain = window_site.fill()
+    assert len(with_rain.filled) == DAYS
