@@ -21,6 +21,7 @@ import numpy as np
 
 from runtime import bundle as bundles
 from runtime.engines import open_engine
+from runtime.feeds import Wanted
 from runtime.feeds.folder import FolderFeed
 from runtime.fill import recurrent, window
 from runtime.grid import Floats, Grid
@@ -50,7 +51,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     grid = Grid.globe()
-    files = FolderFeed(str(arguments.data), "lprm-amsr2", arguments.data, orbit="descending").granules()
+    files = FolderFeed(str(arguments.data), Wanted("lprm-amsr2", "descending")).granules()
     dates = [arguments.date + dt.timedelta(offset) for offset in WINDOW]
     frames = np.stack([lprm.read(Path(files[date][0].location), date, grid, "x") for date in dates])
     fillers = {name: filler(name, grid, frames) for name in bundles.shipped()}

@@ -1,18 +1,50 @@
-"""What is looked at after filling. What is wrong with an input, its reader says."""
+"""The gates: inputs before a day is filled, results before it is published. What is wrong with a file, its reader says.
+
+Every gate looks at dates, not at what arrived when: a replay comes to the same verdict.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
+import statistics
+from collections.abc import Sequence
 
 import numpy as np
 
+from runtime.archive.record import Figures
+from runtime.config import Policy
 from runtime.errors import ResultRefused
 from runtime.fill import Filled, Flag
 from runtime.grid import Floats, Grid
 
+COVERAGE_DAYS = 30
+"""Coverage is compared with the median of so many days before."""
 
-def result(filled: Filled, grid: Grid, date: dt.date) -> None:
-    """Refuse a day whose values contradict its flags or its observations.
+MEAN_DAYS = 7
+"""The land mean is compared with the median of so many days before."""
+
+_ENOUGH = 10
+_OVERRULE = "look at it, then `runtime fill --accept {date} --because ...`"
+
+
+def coverage(share: float, before: Sequence[float], policy: Policy) -> str | None:
+    """Return what is wrong with how much of the globe a file covers, None if nothing.
+
+    Parameters
+    ----------
+    share : of the file's cells that have a value
+    before : the same of the `COVERAGE_DAYS` days before, as far as there were any
+    """
+    if len(before) < _ENOUGH:
+        return None
+    usual = statistics.median(before)
+    if share >= policy.min_coverage * usual:
+        return None
+    return f"covers {share:.2%} of its cells where {usual:.2%} is usual of the {COVERAGE_DAYS} days before"
+
+
+def sound(filled: Filled, date: dt.date) -> None:
+    """Refuse a day whose values contradict its flags or its observations. No operator can accept such a day.
 
     Raises
     ------
@@ -30,6 +62,54 @@ def result(filled: Filled, grid: Grid, date: dt.date) -> None:
     seen = ~np.isnan(filled.observed)
     if (filled.soil_moisture[seen] != filled.observed[seen]).any():
         raise ResultRefused(f"{date}: observed cells were changed; the day is not published; please report this")
+
+
+def plausible(filled: Filled, figures: Figures, before: Sequence[float], policy: Policy, date: dt.date) -> None:
+    """Refuse a day that differs too much from the days before.
+
+    Parameters
+    ----------
+    before : land means of the `MEAN_DAYS` days before, as far as they are published
+
+    Raises
+    ------
+    ResultRefused
+        A network that leaves the physical range, a jump of the land mean, or tile edges that show.
+    """
+    cure = f"the day is not published; {_OVERRULE.format(date=date)}"
+    if figures.filled and filled.cut > policy.max_out_of_range * figures.filled:
+        raise ResultRefused(
+            f"{date}: the network left the range 0..1 m3 m-3 by more than 0.05 on {filled.cut / figures.filled:.1%} of "
+            f"the filled cells (policy.max_out_of_range); {cure}"
+        )
+    if figures.land_mean is not None and before:
+        usual = statistics.median(before)
+        if abs(figures.land_mean - usual) > policy.max_mean_jump:
+            raise ResultRefused(
+                f"{date}: the land mean is {figures.land_mean:.3f} m3 m-3 where {usual:.3f} is usual of the "
+                f"{MEAN_DAYS} days before (policy.max_mean_jump); {cure}"
+            )
+    if figures.seam is not None and figures.seam > policy.max_seam:
+        raise ResultRefused(f"{date}: tile edges show, seam figure {figures.seam:.1f} (policy.max_seam); {cure}")
+
+
+def figures(filled: Filled, grid: Grid, core: int) -> Figures:
+    """Return a day in numbers.
+
+    Parameters
+    ----------
+    core : rows and columns of a tile
+    """
+    counts = filled.counts
+    on_land = filled.soil_moisture[grid.land & np.isfinite(filled.soil_moisture)]
+    shown = seam(filled, (core, core))
+    return Figures(
+        observed=counts["observed"],
+        filled=counts["filled_from_neighbours"] + counts["filled_from_other_days"],
+        not_reached=counts["not_reached"],
+        land_mean=round(float(on_land.mean(dtype=float)), 6) if on_land.size else None,
+        seam=round(shown, 4) if np.isfinite(shown) else None,
+    )
 
 
 def seam(filled: Filled, core: tuple[int, int]) -> float:

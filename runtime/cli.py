@@ -140,18 +140,29 @@ def plan(
     _plan(_config(config, overrides), _range(None, first, last), as_json, show_all)
 
 
-def _plan(settings: Config, wanted: Range, as_json: bool, show_all: bool, max_refill_days: int | None = None) -> None:
+def _plan(
+    settings: Config,
+    wanted: Range,
+    as_json: bool,
+    show_all: bool,
+    max_refill_days: int | None = None,
+    *,
+    offline: bool = False,
+) -> None:
     from runtime.archive.catalog import Catalog
     from runtime.day import Archivist
-    from runtime.job import plan_range
+    from runtime.job import Scope
     from runtime.progress import reporter
 
     with Catalog.open(settings.catalog_path, read_only=True) as catalog:
         with reporter(quiet=True) as report:
-            archivist = Archivist.open(settings, catalog, _today())
+            archivist = Archivist.open(settings, catalog, _today(), offline=offline)
             archivist.inbox.on_read = report.on_read
-            planned = plan_range(archivist.planner(), wanted, max_refill_days)
+            scope = Scope.of(archivist, wanted, max_refill_days)
+            planned = archivist.planner(scope.redo_from).plan(scope.dates)
         _print_plan(planned, as_json, show_all)
+        for problem in archivist.inbox.unreachable():
+            print(f"warning: {problem}", file=sys.stderr)
 
 
 @_command(

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
 from runtime.errors import ConfigError
 from runtime.grid import Grid
@@ -35,6 +35,8 @@ class Archive(_Section):
     layout: Literal["cf", "sgd-sm"] = "cf"
     start: dt.date | None = None
     """The chain's first day; unset: the oldest day the feed has."""
+    keep_superseded: bool = False
+    """Keep the file a new revision replaces, below ``.superseded``."""
 
 
 class Paths(_Section):
@@ -61,13 +63,16 @@ class Model(_Section):
 class SoilMoistureFeed(_Section):
     """``[[feeds.soil_moisture]]``: one product of one orbit and band; several hand over by from/to."""
 
-    kind: Literal["folder"] = "folder"
+    kind: Literal["folder", "earthdata"] = "folder"
     path: str = "incoming/lprm"
+    """Of a folder feed; any path fsspec knows."""
     product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
     orbit: Literal["descending", "ascending"] = "descending"
     band: Literal["c", "c1", "c2", "x"] = "x"
     first: dt.date | None = Field(default=None, alias="from")
     last: dt.date | None = Field(default=None, alias="to")
+    version: str | None = None
+    """Of an Earthdata collection, if not the one this software knows."""
 
     @model_validator(mode="after")
     def _band_exists(self) -> SoilMoistureFeed:
@@ -80,11 +85,13 @@ class SoilMoistureFeed(_Section):
 class PrecipitationFeed(_Section):
     """``[feeds.precipitation]``."""
 
-    kind: Literal["folder", "none"] = "none"
+    kind: Literal["folder", "earthdata", "none"] = "none"
     path: str = "incoming/imerg"
     product: Literal["imerg"] = "imerg"
     runs: tuple[Literal["early", "late", "final"], ...] = ("late", "early")
-    """Runs that may be used, best first."""
+    """Runs that may be used, best first. Final also enters by `runtime reprocess`."""
+    version: str | None = None
+    """Of an Earthdata collection, if not the one this software knows (``06`` for V06)."""
 
 
 class Feeds(_Section):
@@ -101,8 +108,23 @@ class Feeds(_Section):
         return feeds
 
 
+class Earthdata(_Section):
+    """``[earthdata]``: used by feeds of that kind. Credentials come from the environment or netrc, never from here."""
+
+    cmr_url: str = "https://cmr.earthdata.nasa.gov/search/"
+    edl_host: str = "urs.earthdata.nasa.gov"
+    timeout_s: float = Field(default=60.0, gt=0)
+    """How long a server may keep silent."""
+    attempts: int = Field(default=6, ge=1)
+    """How often a request is tried; in between a wait that doubles, with jitter."""
+    wait_s: float = Field(default=2.0, ge=0)
+    """The first wait."""
+    parallel: int = Field(default=4, ge=1)
+    """Downloads at a time."""
+
+
 class Policy(_Section):
-    """``[policy]``: what to do about absent and late inputs."""
+    """``[policy]``: what to do about absent, late and implausible inputs, and about implausible results."""
 
     max_lag_days: int = Field(default=7, ge=0)
     """How far behind is still normal."""
@@ -111,14 +133,44 @@ class Policy(_Section):
     max_refill_days: int = Field(default=30, ge=0)
     """How far back a plain `fill` re-does stale days."""
     consolidated_precipitation: Literal["early", "late", "final"] = "late"
-    """The IMERG run a consolidated day of the recurrent kind rests on."""
+    """The IMERG run a consolidated day rests on, or a better one."""
+    min_coverage: float = Field(default=0.25, ge=0)
+    """A soil-moisture file with less than this share of the usual coverage is refused."""
+    max_mean_jump: float = Field(default=0.1, gt=0)
+    """m3 m-3 by which the land mean may differ from the days before."""
+    max_out_of_range: float = Field(default=0.2, ge=0)
+    """Share of filled cells on which the network may leave 0..1 m3 m-3 by more than 0.05."""
+    max_seam: float = Field(default=25.0, gt=0)
+    """How much tile edges may show (1: not at all)."""
+    inbox_gib: float = Field(default=20.0, ge=0)
+    """Fetched files kept beyond those a plain `fill` may read again."""
+
+
+_TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
 
 
 class Service(_Section):
-    """``[service]``: the unattended daily job."""
+    """``[service]``: the unattended daily job, and its web server."""
 
-    run_at: str = Field(default="15:30", pattern=r"^([01]\d|2[0-3]):[0-5]\d$")
-    """Time of day, UTC."""
+    run_at: str = Field(default="15:30", pattern=_TIME_OF_DAY)
+    """Time of day of the daily run, UTC; polling begins then."""
+    poll_until: str = Field(default="23:30", pattern=_TIME_OF_DAY)
+    """Until then, while the newest day is not complete, the run is repeated."""
+    poll_minutes: float = Field(default=30.0, gt=0)
+    host: str = "127.0.0.1"
+    """The address the web server listens on; loopback unless said otherwise."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """0: any free one."""
+    token: SecretStr | None = None
+    """Bearer token of ``POST /api/runs``; without one that route is off."""
+    webhook: str | None = None
+    """URL that alerts are posted to as JSON."""
+
+    @model_validator(mode="after")
+    def _window_is_a_window(self) -> Service:
+        if self.poll_until < self.run_at:
+            raise ValueError(f"poll_until {self.poll_until} is before run_at {self.run_at}")
+        return self
 
 
 class Config(_Section):
@@ -129,6 +181,7 @@ class Config(_Section):
     grid: GridSection = GridSection()
     model: Model = Model()
     feeds: Feeds = Feeds()
+    earthdata: Earthdata = Earthdata()
     policy: Policy = Policy()
     service: Service = Service()
 

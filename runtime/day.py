@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 import numpy as np
@@ -15,11 +16,12 @@ from runtime import checks, digest
 from runtime.archive import LAYOUTS, Layout
 from runtime.archive.catalog import Catalog, DayRow
 from runtime.archive.publish import publish
-from runtime.archive.record import PublishedDay
+from runtime.archive.record import Figures, PublishedDay
 from runtime.bundle import Bundle
-from runtime.config import Config
+from runtime.config import Config, SoilMoistureFeed
+from runtime.durable import writing
 from runtime.engines import Engine, open_engine
-from runtime.errors import BundleError, InputsMissing, StateChainBroken
+from runtime.errors import BundleError, InputsMissing, ResultRefused, StateChainBroken
 from runtime.fill import Filled, Progress, recurrent, window
 from runtime.grid import Grid
 from runtime.inbox import Inbox
@@ -47,10 +49,16 @@ class Archivist:
     say: Say = _silent
     """Told what a person should know."""
     tile_progress: Progress | None = None
+    reprocessed: tuple[dt.date, dt.date] | None = None
+    """Days whose rain may come from IMERG Final now; those published with it keep it."""
     _chain_state: tuple[str, State] | None = field(default=None, repr=False)
+    _finals: dict[dt.date, bool] = field(default_factory=dict, repr=False)
+    _phases: dict[str, float] = field(default_factory=dict, repr=False)
 
     @classmethod
-    def open(cls, config: Config, catalog: Catalog, today: dt.date, say: Say = _silent) -> Archivist:
+    def open(
+        cls, config: Config, catalog: Catalog, today: dt.date, say: Say = _silent, *, offline: bool = False
+    ) -> Archivist:
         """Open the bundle and the feeds of a configuration.
 
         Raises
@@ -67,7 +75,8 @@ class Archivist:
                     f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
                 )
         grid = config.make_grid()
-        return cls(config, bundle, grid, catalog, Inbox.of(config, grid, catalog), today, say)
+        inbox = Inbox.of(config, grid, catalog, offline=offline)
+        return cls(config, bundle, grid, catalog, inbox, today, say)
 
     @cached_property
     def engine(self) -> Engine:
@@ -87,24 +96,53 @@ class Archivist:
     @cached_property
     def settings(self) -> str:
         """Digest of the settings that change a published value."""
-        feeds = [(f.product, f.orbit, f.band) for f in self.config.feeds.soil_moisture]
-        return digest.of_values(feeds, self.config.archive.layout, self.grid.digest)
+        return digest.of_values(self.config.archive.layout, self.grid.digest)
 
-    def planner(self) -> Planner:
-        """Return a planner over the catalog as it stands.
+    def planner(self, redo_from: dt.date | None = None) -> Planner:
+        """Return a planner over the catalog as it stands; see `Planner.redo_from`.
 
         Raises
         ------
         InputsMissing
             The archive's start is not configured, nothing is published, and the feeds have nothing.
         """
-        rows = self.catalog.days()
-        oldest = [*(self.inbox.span() or ())[:1], *list(rows)[:1]]
-        if not self.config.archive.start and not oldest:
-            where = ", ".join(feed.path for feed in self.config.feeds.soil_moisture)
+        planner = Planner(
+            self.bundle,
+            self.settings,
+            self.config.policy,
+            self.inbox,
+            self.catalog,
+            self.start,
+            self.today,
+            self.damage,
+            redo_from,
+        )
+        self.inbox.final = self._takes_final
+        return planner
+
+    @cached_property
+    def start(self) -> dt.date:
+        """The archive's first day."""
+        if self.config.archive.start:
+            return self.config.archive.start
+        published, oldest = self.catalog.span(), self.inbox.oldest()
+        if not published and not oldest:
+            where = ", ".join(f.path if f.kind == "folder" else f.product for f in self.config.feeds.soil_moisture)
             raise InputsMissing(f"no soil-moisture file in {where}; put files there, or set feeds.soil_moisture")
-        start = self.config.archive.start or min(oldest)
-        return Planner(self.bundle, self.settings, self.config.policy, self.inbox, rows, start, self.today, self.damage)
+        return min(day for day in (published and published[0], oldest) if day)
+
+    def _takes_final(self, date: dt.date) -> bool:
+        """Whether a day's rain may be IMERG Final: it is being reprocessed, or is published with it."""
+        if self.reprocessed and self.reprocessed[0] <= date <= self.reprocessed[1]:
+            return True
+        if date not in self._finals:
+            month = date.replace(day=1)
+            rows = self.catalog.days(month, (month + dt.timedelta(31)).replace(day=1) - DAY)
+            self._finals |= {month + n * DAY: False for n in range(31)}
+            for day, row in rows.items():
+                rain = row.record.inputs.get("precipitation")
+                self._finals[day] = bool(rain and rain.run == "final")
+        return self._finals[date]
 
     def damage(self, row: DayRow) -> str | None:
         """Return what is wrong with a published file, None if it is as it was published."""
@@ -128,55 +166,97 @@ class Archivist:
         ArchiveError
             The archive cannot be written; it is as it was.
         """
-        started = time.monotonic()
+        self._phases = {}
         for warning in day.warnings:
             self.say(f"warning: {warning}; treated as absent")
         filled = self._recurrent(day, planner) if planner.recurrent else self._window(day)
         rain_absent = 0 in day.precipitation and day.precipitation[0].input is None
-        feeds, granule = self.config.feeds.soil_moisture, day.soil_moisture[0].granule
-        feed = next((f for f in feeds if granule and f.product == granule.product), feeds[0])
+        feed = self._feed_of(day)
+        figures = checks.figures(filled, self.grid, self.bundle.manifest.tile_core)
+        record = replace(day.record, figures=figures)
+        kind, sensor = self.bundle.manifest.kind, PRODUCTS[feed.product].sensor
+        published = PublishedDay(record, self.grid, filled, kind, feed.band, sensor, rain_absent)
+        aside = self.config.archive.path / ".refused" / self.layout.relative_path(day.date).name
+        try:
+            with self._timed("check"):
+                checks.sound(filled, day.date)
+                if not (record.decision and record.decision.verdict == "accept"):
+                    self._gate(day.date, filled, figures)
+        except ResultRefused as refusal:
+            with writing(aside):
+                aside.parent.mkdir(parents=True, exist_ok=True)
+                self.layout.write(aside, published)
+                aside.with_name(aside.name + ".reason.txt").write_text(f"{refusal}\n")
+            raise ResultRefused(f"{refusal} (kept as {aside})") from None
         publish(
             self.config.archive.path,
             self.layout,
             self.catalog,
-            PublishedDay(
-                day.record,
-                self.grid,
-                filled,
-                self.bundle.manifest.kind,
-                feed.band,
-                PRODUCTS[feed.product].sensor,
-                rain_absent,
-            ),
-            before=planner.rows.get(day.date),
+            published,
+            before=planner.row(day.date),
             reason=day.reason,
             engine=self.engine.name,
-            seconds=time.monotonic() - started,
+            phases=self._phases,
+            keep_superseded=self.config.archive.keep_superseded,
         )
+        for old in (aside, aside.with_name(aside.name + ".reason.txt")):
+            old.unlink(missing_ok=True)
         return filled
 
+    @contextmanager
+    def _timed(self, phase: str) -> Iterator[None]:
+        began = time.monotonic()
+        try:
+            yield
+        finally:
+            self._phases[phase] = self._phases.get(phase, 0.0) + time.monotonic() - began
+
+    def _gate(self, date: dt.date, filled: Filled, figures: Figures) -> None:
+        before = self.catalog.days(date - checks.MEAN_DAYS * DAY, date - DAY).values()
+        means = [row.record.figures.land_mean for row in before if row.record.figures]
+        known = [mean for mean in means if mean is not None]
+        checks.plausible(filled, figures, known, self.config.policy, date)
+
+    def _feed_of(self, day: PlannedDay) -> SoilMoistureFeed:
+        """Return the feed a day's soil moisture came from, or would have come from."""
+        feeds = self.config.feeds.soil_moisture
+        granule = day.soil_moisture[0].granule
+        if granule:
+            return next(f for f in feeds if f.product == granule.product)
+        sources = zip(feeds, self.inbox.soil_moisture_sources, strict=True)
+        return next((feed for feed, source in sources if source.wanted.covers(day.date)), feeds[0])
+
     def _window(self, day: PlannedDay) -> Filled:
-        frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture.values()])
-        fallen = [self.inbox.values(arrival) for arrival in day.precipitation.values()]
-        rain = np.stack(fallen) if fallen else None
-        filled = window.fill(self.engine, self.bundle.manifest, self.grid, frames, rain, self.tile_progress)
-        checks.result(filled, self.grid, day.date)
-        return filled
+        with self._timed("read"):
+            frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture.values()])
+            fallen = [self.inbox.values(arrival) for arrival in day.precipitation.values()]
+            rain = np.stack(fallen) if fallen else None
+        with self._timed("infer"):
+            return window.fill(self.engine, self.bundle.manifest, self.grid, frames, rain, self.tile_progress)
 
     def _recurrent(self, day: PlannedDay, planner: Planner) -> Filled:
         before = self._state_before(day.date, planner)
-        return self._advance(day.date, planner.chain[day.date], before)[0]
+        return self._advance(planner.link(day.date), day.date, before)[0]
 
-    def _advance(self, date: dt.date, link: Link, before: State) -> tuple[Filled, State]:
-        """Fill one day of the chain and keep the state it leaves; a result that is refused leaves none."""
-        soil, rain = self.inbox.values(link.soil_moisture), self.inbox.values(link.precipitation)
-        filled, after = recurrent.fill(
-            self.engine, self.bundle.manifest, self.grid, soil, rain, before, self.tile_progress
-        )
-        checks.result(filled, self.grid, date)
-        self.states.save(date, link.state, after)
+    def _advance(self, link: Link, date: dt.date, before: State) -> tuple[Filled, State]:
+        """Fill one day of the chain and keep the state it leaves; a result without sense leaves none."""
+        with self._timed("read"):
+            soil, rain = self.inbox.values(link.soil_moisture), self.inbox.values(link.precipitation)
+        with self._timed("infer"):
+            filled, after = recurrent.fill(
+                self.engine, self.bundle.manifest, self.grid, soil, rain, before, self.tile_progress
+            )
+        checks.sound(filled, date)
+        with self._timed("state"):
+            self.states.save(date, link.state, after)
         self._chain_state = link.state, after
         return filled, after
+
+    def prune_states(self) -> None:
+        """Delete snapshots that are superseded, and old ones but the first of each month."""
+        published = self.catalog.span()
+        if published:
+            self.states.prune(published[1], self.catalog.state_fingerprints)
 
     def _state_before(self, date: dt.date, planner: Planner) -> State:
         """Return the state after the day before: in hand, from its snapshot, or by replaying the days since one."""
@@ -184,7 +264,7 @@ class Archivist:
         first = date
         state = None
         while state is None and first > planner.chain_start:
-            link = planner.chain[first - DAY]
+            link = planner.link(first - DAY)
             if self._chain_state and self._chain_state[0] == link.state:
                 state = self._chain_state[1]
             elif self.states.has(first - DAY, link.state):
@@ -197,18 +277,18 @@ class Archivist:
             origin = "a cold start" if first == planner.chain_start else f"the state of {first - DAY}"
             self.say(f"{date}: replaying {(date - first).days} days from {origin}")
         while first < date:
-            link = planner.chain[first]
+            link = planner.link(first)
             if self._replayed(planner, first) != link.state:
                 raise StateChainBroken(
                     f"{self.states.path(first, link.state)}: is gone, and its inputs have changed since; "
                     f"re-do the chain with `runtime fill --from {first} --to {date}`"
                 )
-            _, state = self._advance(first, link, state)
+            _, state = self._advance(link, first, state)
             first += DAY
         return state
 
     def _replayed(self, planner: Planner, date: dt.date) -> str:
         """Return the fingerprint that replaying a day gives now."""
-        link = planner.chain[date]
-        upstream = planner.chain[date - DAY].state if date > planner.chain_start else None
+        link = planner.link(date)
+        upstream = planner.link(date - DAY).state if date > planner.chain_start else None
         return planner.state_fingerprint(upstream, link.soil_moisture, link.precipitation)

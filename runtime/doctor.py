@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import netrc
 import os
 import shutil
@@ -10,11 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runtime import bundle as bundles
-from runtime.config import Config
+from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.errors import SeamlessError
-from runtime.feeds.folder import FolderFeed
-
-EARTHDATA_HOST = "urs.earthdata.nasa.gov"
+from runtime.inbox import open_feed
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,7 @@ class Finding:
 
 def examine(config: Config) -> list[Finding]:
     """Look at everything the configured job needs, and at what it could use."""
-    return [*_engines(config), *_bundles(config), *_feeds(config), *_disk(config), _credentials()]
+    return [*_engines(config), *_bundles(config), *_feeds(config), *_disk(config), _credentials(config)]
 
 
 def _engines(config: Config) -> list[Finding]:
@@ -69,18 +68,25 @@ def _bundles(config: Config) -> list[Finding]:
 
 
 def _feeds(config: Config) -> list[Finding]:
-    def listing(url: str, product: str, runs: tuple[str, ...] = (), orbit: str | None = None) -> str:
-        days = sorted(FolderFeed(url, product, config.inbox_path, runs=runs, orbit=orbit).granules())
-        return f"{url}: {len(days)} days" + (f", {days[0]} to {days[-1]}" if days else "")
+    today = dt.datetime.now(dt.UTC).date()
 
-    findings = [
-        _try(f"feed {f.product}", True, lambda f=f: listing(f.path, f.product, orbit=f.orbit))  # type: ignore[misc]
-        for f in config.feeds.soil_moisture
+    def listing(section: SoilMoistureFeed | PrecipitationFeed) -> str:
+        feed, wanted = open_feed(config, section)
+        remote = section.kind == "earthdata"
+        where = f"Earthdata, {' '.join(name for name, _ in wanted.chosen)}" if remote else section.path
+        days = sorted(feed.granules(today - dt.timedelta(days=30), today) if remote else feed.granules())
+        return (
+            f"{where}: {len(days)} days"
+            + (" of the last 31" if remote else "")
+            + (f", {days[0]} to {days[-1]}" if days else "")
+        )
+
+    sections: list[SoilMoistureFeed | PrecipitationFeed] = [*config.feeds.soil_moisture, config.feeds.precipitation]
+    return [
+        _try(f"feed {section.product}", True, lambda section=section: listing(section))  # type: ignore[misc]
+        for section in sections
+        if section.kind != "none"
     ]
-    rain = config.feeds.precipitation
-    if rain.kind == "folder":
-        findings.append(_try(f"feed {rain.product}", True, lambda: listing(rain.path, rain.product, rain.runs)))
-    return findings
 
 
 def _disk(config: Config) -> list[Finding]:
@@ -98,15 +104,17 @@ def _disk(config: Config) -> list[Finding]:
     return [_try("archive", True, space)]
 
 
-def _credentials() -> Finding:
+def _credentials(config: Config) -> Finding:
+    needed = any(f.kind == "earthdata" for f in (*config.feeds.soil_moisture, config.feeds.precipitation))
     if os.environ.get("EARTHDATA_TOKEN"):
-        return Finding("Earthdata log-in", True, False, "EARTHDATA_TOKEN is set")
+        return Finding("Earthdata log-in", True, needed, "EARTHDATA_TOKEN is set")
     try:
-        if netrc.netrc().authenticators(EARTHDATA_HOST):
-            return Finding("Earthdata log-in", True, False, f"~/.netrc has {EARTHDATA_HOST}")
+        if netrc.netrc().authenticators(config.earthdata.edl_host):
+            return Finding("Earthdata log-in", True, needed, f"~/.netrc has {config.earthdata.edl_host}")
     except (OSError, netrc.NetrcParseError):
         pass
-    return Finding("Earthdata log-in", False, False, "none found; folder feeds do not need one")
+    cure = "set EARTHDATA_TOKEN, see docs/operating.md" if needed else "folder feeds do not need one"
+    return Finding("Earthdata log-in", False, needed, f"none found; {cure}")
 
 
 def _try(what: str, needed: bool, look: Callable[[], str]) -> Finding:

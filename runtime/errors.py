@@ -5,8 +5,10 @@
     SeamlessError                 1   anything not named below
     ├── UsageError                2   the command or its configuration is wrong
     │   ├── ConfigError           2   configuration file, environment or --set
-    │   └── BundleError           2   a model bundle is missing, damaged or of the wrong kind
+    │   ├── BundleError           2   a model bundle is missing, damaged or of the wrong kind
+    │   └── LoginRefused          2   no, expired or insufficient credentials for a feed
     ├── InputsMissing             3   the day's inputs are not published yet
+    │   └── FeedUnreachable       3   a feed does not answer, or not with what was asked for
     ├── InputRefused              4   an input file is damaged, wrong or implausible
     ├── ResultRefused             5   the filled day did not pass its gate
     ├── StateChainBroken          6   a state snapshot is damaged or does not belong to the chain
@@ -39,10 +41,18 @@ class BundleError(UsageError):
     """A model bundle is missing, damaged, or does not fit the configured inputs."""
 
 
+class LoginRefused(UsageError):
+    """A feed wants credentials: there are none, they have expired, or they do not cover this data."""
+
+
 class InputsMissing(SeamlessError):
     """Inputs of a day that was asked for are not there yet."""
 
     exit_code = 3
+
+
+class FeedUnreachable(InputsMissing):
+    """A feed does not answer, or answers with something that is no granule."""
 
 
 class InputRefused(SeamlessError):

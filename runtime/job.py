@@ -1,17 +1,26 @@
-"""The job: plan a range of days, work the plan in order, and say how it ended."""
+"""The job: plan a range of days, fetch what they lack, work the plan in order, and say how it ended."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.publish import lock, recover
+from runtime.archive.record import Decision
 from runtime.config import Config
 from runtime.day import Archivist
 from runtime.errors import InputRefused, InputsMissing, ResultRefused, UsageError
+from runtime.feeds import Granule
 from runtime.fill import Filled
+from runtime.inbox import Arrival
 from runtime.plan import DAY, Action, PlannedDay, Planner
+
+_CHUNK = 30
+"""Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
+
+_KINDS = {Action.REFUSED: "refused", Action.OUTAGE: "outage", Action.WAIT: "wait"}
 
 
 @dataclass(frozen=True)
@@ -31,37 +40,13 @@ class Range:
 class Outcome:
     """How a run ended."""
 
-    planned: list[PlannedDay]
+    planned: dict[dt.date, PlannedDay]
     filled: list[dt.date] = field(default_factory=list)
     failed: dict[dt.date, str] = field(default_factory=dict)
     """Days whose result a gate refused."""
     exit_code: int = 0
     message: str = ""
     """Why the exit code is not 0."""
-
-
-def plan_range(planner: Planner, wanted: Range, max_refill_days: int | None = None) -> list[PlannedDay]:
-    """Return the plan of a range; of everything from the archive's start to today without one.
-
-    Parameters
-    ----------
-    max_refill_days : int, optional
-        Without a range: published days further back than this from the newest one stand as they are.
-
-    Raises
-    ------
-    UsageError
-        The range begins before the archive or reaches into the future.
-    """
-    first, last = wanted.first or planner.start, wanted.last or planner.today
-    if last > planner.today:
-        raise UsageError(f"{last} is in the future (today is {planner.today}, UTC); give a past day or `--date today`")
-    if first < planner.start:
-        raise UsageError(f"{first} is before the archive's first day, {planner.start}; give a later day")
-    redo_from = wanted.first
-    if wanted.is_today and planner.rows and max_refill_days is not None:
-        redo_from = max(planner.start, max(planner.rows) - max_refill_days * DAY)
-    return planner.plan(first, last, redo_from)
 
 
 class Listener:
@@ -73,6 +58,12 @@ class Listener:
     def on_read(self) -> None:
         """Hear that a file was read for the first time."""
 
+    def on_fetch(self, files: int) -> None:
+        """Hear how many files are going to be fetched."""
+
+    def on_fetched(self, granule: Granule, size: int) -> None:
+        """Hear that a file has come (bytes), or could not be had (0)."""
+
     def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
         """Hear which days are going to be filled."""
 
@@ -80,55 +71,230 @@ class Listener:
         """Hear that a day was published."""
 
 
-def fill(config: Config, wanted: Range, today: dt.date, listener: Listener) -> Outcome:
+@dataclass(frozen=True)
+class Scope:
+    """The days a command looks at."""
+
+    dates: list[dt.date]
+    redo_from: dt.date | None
+    """Published days before it stand as they are."""
+
+    @classmethod
+    def of(cls, archivist: Archivist, wanted: Range, max_refill_days: int | None = None) -> Scope:
+        """Return the days of a range; without one, everything from the archive's start to today.
+
+        Parameters
+        ----------
+        max_refill_days : int, optional
+            Without a range: published days further back than this from the newest one are not looked at.
+
+        Raises
+        ------
+        UsageError
+            The range begins before the archive or reaches into the future.
+        """
+        start, today = archivist.start, archivist.today
+        first, last = wanted.first or start, wanted.last or today
+        if last > today:
+            raise UsageError(f"{last} is in the future (today is {today}, UTC); give a past day or `--date today`")
+        if first < start:
+            raise UsageError(f"{first} is before the archive's first day, {start}; give a later day")
+        published = archivist.catalog.span()
+        if not wanted.is_today or not published or max_refill_days is None:
+            return cls(_days(first, last), wanted.first)
+        redo_from = max(start, published[1] - max_refill_days * DAY)
+        return cls(archivist.catalog.missing(start, redo_from - DAY) + _days(redo_from, today), redo_from)
+
+    @classmethod
+    def reading(cls, archivist: Archivist, first: dt.date, last: dt.date) -> Scope:
+        """Return the published days that read the rain of a range: its windows, or all that follow in a chain."""
+        window = archivist.bundle.manifest.window
+        published = archivist.catalog.span()
+        newest = published[1] if published else archivist.today
+        begin = max(archivist.start, first - window[-1] * DAY)
+        end = newest if archivist.bundle.manifest.kind == "recurrent" else min(newest, last - window[0] * DAY)
+        return cls(_days(begin, end), begin)
+
+
+def _days(first: dt.date, last: dt.date) -> list[dt.date]:
+    return [first + n * DAY for n in range((last - first).days + 1)]
+
+
+def fill(
+    config: Config,
+    wanted: Range,
+    today: dt.date,
+    listener: Listener,
+    *,
+    offline: bool = False,
+    decision: tuple[str, str] | None = None,
+    reprocess: bool = False,
+) -> Outcome:
     """Fill every stale day of a range, in date order.
+
+    Parameters
+    ----------
+    offline : use only what has been fetched
+    decision : ``accept`` or ``reject``, and why: an operator's word on the soil moisture of the range's first day
+    reprocess : let IMERG Final into the range, and re-do every published day that reads it
 
     Raises
     ------
     ArchiveBusy
         Another run holds the archive.
     SeamlessError
-        Configuration, bundle, state or archive are not usable; days already published stay.
+        Configuration, credentials, bundle, state or archive are not usable; days already published stay.
     """
     with lock(config.catalog_path.with_name("lock")), Catalog.open(config.catalog_path) as catalog:
         for line in recover(config.archive.path, catalog):
             listener.say(line)
-        archivist = Archivist.open(config, catalog, today, listener.say)
+        archivist = Archivist.open(config, catalog, today, listener.say, offline=offline)
         archivist.inbox.on_read = listener.on_read
-        planner = archivist.planner()
-        planned = plan_range(planner, wanted, config.policy.max_refill_days)
-        outcome = Outcome(planned)
-        todo = [day for day in planned if day.action == Action.FILL]
-        listener.on_plan(archivist, todo)
-        for day in todo:
-            try:
-                filled = archivist.run(day, planner)
-            except ResultRefused as refusal:
-                outcome.failed[day.date] = str(refusal)
-                continue
-            outcome.filled.append(day.date)
-            listener.on_day(day, filled)
-        if todo and planner.recurrent:
-            current = {d: r.record.state_fingerprint or "" for d, r in catalog.days().items()}
-            archivist.states.prune(max(planner.chain), current)
-        _judge(outcome, wanted, today, config.policy.max_lag_days)
+        if reprocess and wanted.first and wanted.last:
+            archivist.reprocessed = wanted.first, wanted.last
+            scope = Scope.reading(archivist, wanted.first, wanted.last)
+        else:
+            scope = Scope.of(archivist, wanted, config.policy.max_refill_days)
+        if decision and wanted.first:
+            _decide(archivist, wanted.first, Decision(*decision, ""), listener)
+        outcome = _work(archivist, scope, listener)
+        if reprocess and not any(a.input and a.input.run == "final" for a in _rain(outcome)):
+            raise InputsMissing(f"IMERG Final is not there for {wanted.first} to {wanted.last}; check the feed")
+        if archivist.bundle.manifest.kind == "recurrent":
+            archivist.prune_states()
+        _note(catalog, outcome)
+        _judge(outcome, archivist, wanted)
         return outcome
 
 
-def _judge(outcome: Outcome, wanted: Range, today: dt.date, max_lag_days: int) -> None:
-    """Set the exit code: a refused result, then a refused input, then a missing one."""
-    by_action = {action: [d for d in outcome.planned if d.action == action] for action in Action}
+def _work(archivist: Archivist, scope: Scope, listener: Listener) -> Outcome:
+    """Plan, then fetch and fill what is stale, some days at a time."""
+    planner = archivist.planner(scope.redo_from)
+    outcome = Outcome({day.date: day for day in planner.plan(scope.dates)})
+    todo = [day for day in outcome.planned.values() if day.action == Action.FILL]
+    listener.on_plan(archivist, todo)
+    for begin in range(0, len(todo), _CHUNK):
+        chunk = todo[begin : begin + _CHUNK]
+        lacking = _lacking(archivist, chunk)
+        while lacking:
+            listener.on_fetch(len(lacking))
+            archivist.inbox.fetch(lacking, listener.on_fetched)
+            planner = archivist.planner(scope.redo_from)
+            chunk = planner.plan([day.date for day in chunk])
+            lacking = _lacking(archivist, chunk)
+        outcome.planned |= {day.date: day for day in chunk}
+        for day in chunk:
+            if day.action == Action.FILL:
+                _one(archivist, day, planner, outcome, listener)
+        published = archivist.catalog.span()
+        if published:
+            oldest = min(published[1] - archivist.config.policy.max_refill_days * DAY, chunk[-1].date)
+            archivist.inbox.prune(oldest + (archivist.bundle.manifest.window[0] - 1) * DAY)
+    return outcome
+
+
+def _lacking(archivist: Archivist, chunk: Sequence[PlannedDay]) -> list[Arrival]:
+    stale = [day for day in chunk if day.action == Action.FILL]
+    return archivist.inbox.pending([arrival for day in stale for arrival in day.arrivals])
+
+
+def _one(archivist: Archivist, day: PlannedDay, planner: Planner, outcome: Outcome, listener: Listener) -> None:
+    try:
+        filled = archivist.run(day, planner)
+    except ResultRefused as refusal:
+        outcome.failed[day.date] = str(refusal)
+        return
+    outcome.filled.append(day.date)
+    listener.on_day(day, filled)
+
+
+def _decide(archivist: Archivist, date: dt.date, decision: Decision, listener: Listener) -> None:
+    """Write down an operator's word on the file that is there now."""
+    archivist.inbox.fetch(archivist.inbox.pending([archivist.inbox.raw(date)]), listener.on_fetched)
+    raw = archivist.inbox.raw(date)
+    if decision.verdict == "accept" and raw.refused:
+        raise UsageError(f"{date} cannot be accepted, its file has no field: {raw.refused}; or --reject {date}")
+    if decision.verdict == "reject" and raw.granule is None:
+        raise UsageError(f"{date} has no soil-moisture file that could be rejected")
+    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+    archivist.catalog.decide(date, Decision(decision.verdict, decision.because, raw.sha256), now)
+    archivist.inbox.forget()
+
+
+def _rain(outcome: Outcome) -> list[Arrival]:
+    return [arrival for day in outcome.planned.values() for arrival in day.precipitation.values()]
+
+
+def _note(catalog: Catalog, outcome: Outcome) -> None:
+    """Keep in the catalog what is wrong with which day."""
+    found = {d.date: (_KINDS[d.action], d.reason) for d in outcome.planned.values() if d.action in _KINDS}
+    found |= {date: ("result refused", reason) for date, reason in outcome.failed.items()}
+    fine = outcome.planned.keys() - found.keys()
+    catalog.note_problems(found, fine, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
+
+
+def _judge(outcome: Outcome, archivist: Archivist, wanted: Range) -> None:
+    """Set the exit code: a refused result, a refused input, a feed that does not answer, a missing input."""
+    planned = outcome.planned.values()
+    refused = [day for day in planned if day.action == Action.REFUSED]
+    missing = [day for day in planned if day.action in (Action.OUTAGE, Action.WAIT)]
+    published = archivist.catalog.span()
+    lag = (archivist.today - published[1]).days if published else None
+    late = wanted.is_today and (lag is None or lag > archivist.config.policy.max_lag_days)
+    unreachable = archivist.inbox.unreachable()
     if outcome.failed:
         outcome.exit_code, outcome.message = ResultRefused.exit_code, "; ".join(outcome.failed.values())
-        return
-    if by_action[Action.REFUSED]:
-        worst = by_action[Action.REFUSED][-1]
+    elif refused:
         outcome.exit_code = InputRefused.exit_code
-        outcome.message = f"{worst.date} is not published: {worst.reason}"
-        return
-    missing = by_action[Action.OUTAGE] + by_action[Action.WAIT]
-    done = [d.date for d in outcome.planned if d.action in (Action.FILL, Action.CURRENT)]
-    late = wanted.is_today and (today - max(done, default=dt.date.min)).days > max_lag_days
-    if missing and (late or not wanted.is_today):
+        outcome.message = f"{refused[-1].date} is not published: {refused[-1].reason}"
+    elif unreachable:
+        outcome.exit_code = InputsMissing.exit_code
+        outcome.message = unreachable[0] + (f" (and {len(unreachable) - 1} more)" if len(unreachable) > 1 else "")
+    elif missing and (late or not wanted.is_today):
         outcome.exit_code = InputsMissing.exit_code
         outcome.message = f"{missing[0].date} is not filled: {missing[0].reason}"
+
+
+@dataclass(frozen=True)
+class Fetched:
+    """What `fetch` did."""
+
+    files: list[Granule]
+    """Those the feeds have and this machine had not."""
+    failed: list[str]
+    refused: list[str]
+
+
+def fetch(config: Config, wanted: Range, today: dt.date, listener: Listener, *, dry_run: bool = False) -> Fetched:
+    """Fetch the files of a range of days; those that are here already stay, refused ones are fetched once more.
+
+    Without a range: what bringing the archive up to date lacks.
+
+    Raises
+    ------
+    ArchiveBusy
+        Another run holds the archive.
+    LoginRefused
+        The feed wants other credentials.
+    """
+    with lock(config.catalog_path.with_name("lock")), Catalog.open(config.catalog_path) as catalog:
+        archivist = Archivist.open(config, catalog, today, listener.say)
+        inbox = archivist.inbox
+        inbox.on_read, inbox.retry_refused = listener.on_read, True
+        files: list[Granule] = []
+        while True:
+            if wanted.first and wanted.last:
+                inbox.look(wanted.first, wanted.last)
+                days = _days(wanted.first, wanted.last)
+                arrivals = [found for day in days for found in (inbox.raw(day), inbox.precipitation(day))]
+            else:
+                scope = Scope.of(archivist, wanted, config.policy.max_refill_days)
+                planned = archivist.planner(scope.redo_from).plan(scope.dates)
+                arrivals = [arrival for day in planned for arrival in day.arrivals]
+            lacking = inbox.pending(arrivals)
+            files += [arrival.granule for arrival in lacking if arrival.granule]
+            if not lacking or dry_run:
+                break
+            listener.on_fetch(len(lacking))
+            inbox.fetch(lacking, listener.on_fetched)
+        return Fetched(files, inbox.unreachable(), [a.refused for a in arrivals if a.refused])

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from functools import cached_property
 
 from runtime import digest
-from runtime.archive.catalog import DayRow
+from runtime.archive.catalog import Catalog, DayRow
 from runtime.archive.record import Input, Record
 from runtime.bundle import Bundle
 from runtime.config import Policy
@@ -20,6 +20,9 @@ ALGORITHM_VERSION = 1
 
 DAY = dt.timedelta(days=1)
 _RAIN = "precipitation"
+_RUNS = ("early", "late", "final")
+_CONTEXT = 40 * DAY
+"""How far before the planned days feeds are listed: for gates, windows, and counting an outage back."""
 
 
 class Action(StrEnum):
@@ -61,8 +64,13 @@ class PlannedDay:
     @property
     def warnings(self) -> list[str]:
         """Refused files that are treated as absent when this day is filled."""
-        around = [a.refused for offset, a in self.soil_moisture.items() if offset and a.refused]
-        return around + [a.refused for a in self.precipitation.values() if a.refused]
+        around = [a for offset, a in self.soil_moisture.items() if offset] + list(self.precipitation.values())
+        return [reason for a in around if (reason := a.refused or (a.granule and a.unknown))]
+
+    @property
+    def arrivals(self) -> list[Arrival]:
+        """Everything the day reads."""
+        return [*self.soil_moisture.values(), *self.precipitation.values()]
 
 
 @dataclass
@@ -74,14 +82,16 @@ class Planner:
     """Digest of the settings that change values."""
     policy: Policy
     inbox: Inbox
-    rows: dict[dt.date, DayRow]
+    catalog: Catalog
     start: dt.date
     """The archive's first day."""
     today: dt.date
     intact: Callable[[DayRow], str | None]
     """Says what is wrong with a row's published file, None if nothing."""
-    chain: dict[dt.date, Link] = field(default_factory=dict)
-    """Recurrent kind: the chain as it will be once the plan is done, from its first day."""
+    redo_from: dt.date | None = None
+    """Published days before it stand as they are, stale or not."""
+    _chain: dict[dt.date, Link] = field(default_factory=dict)
+    _rows: dict[dt.date, DayRow | None] = field(default_factory=dict)
 
     @property
     def recurrent(self) -> bool:
@@ -91,45 +101,60 @@ class Planner:
     @cached_property
     def chain_start(self) -> dt.date:
         """The first day whose input enters the memory: the spin-up before `start`, as far as the feed has it."""
-        span = self.inbox.span()
-        oldest = span[0] if span else self.start
-        return max(min(oldest, self.start), self.start - self.bundle.manifest.spin_up_days * DAY)
+        spin_up = [self.start - n * DAY for n in range(self.bundle.manifest.spin_up_days + 1)]
+        return min((day for day in spin_up if self.inbox.soil_moisture(day).granule), default=self.start)
 
-    def plan(self, first: dt.date, last: dt.date, redo_from: dt.date | None = None) -> list[PlannedDay]:
-        """Plan the days from `first` to `last`.
+    def row(self, date: dt.date) -> DayRow | None:
+        """Return the published day, None if there is none."""
+        if date not in self._rows:
+            self._rows[date] = self.catalog.days(date, date).get(date)
+        return self._rows[date]
 
-        Parameters
-        ----------
-        first, last : date
-            Both included.
-        redo_from : date, optional
-            Published days before it stand as they are, stale or not.
+    def plan(self, dates: Iterable[dt.date]) -> list[PlannedDay]:
+        """Plan some days, given in order."""
+        dates = list(dates)
+        if not dates:
+            return []
+        window = self.bundle.manifest.window
+        self.inbox.look(max(dates[0], self.redo_from or dates[0]) - _CONTEXT, dates[-1] + window[-1] * DAY)
+        stored = self.catalog.days(dates[0], dates[-1])
+        self._rows |= {date: stored.get(date) for date in dates}
+        return [self._day(date) for date in dates]
+
+    def link(self, date: dt.date) -> Link:
+        """Return a day of the chain as it will be once the plan is done.
+
+        Each state's fingerprint comes from the one before and the day's inputs; a published day that stands as it is
+        begins the walk.
         """
-        if self.recurrent:
-            self._link(last, redo_from or self.chain_start)
-        days = [self._day(first + n * DAY) for n in range((last - first).days + 1)]
-        if redo_from is None:
-            return days
-        return [d for d in days if d.date >= redo_from or d.date not in self.rows]
-
-    def _link(self, last: dt.date, redo_from: dt.date) -> None:
-        """Walk the chain: each state's fingerprint from the one before and the day's inputs."""
-        upstream: str | None = None
-        date = self.chain_start
-        while date <= last:
-            soil, rain = self.inbox.soil_moisture(date), self.inbox.precipitation(date)
-            old = self.rows[date].record if date in self.rows else None
-            if (
-                old
-                and old.state_fingerprint
-                and old.model_id == self.bundle.model_id
-                and (date < redo_from or _gone(old, {"T": soil.input, _RAIN: rain.input}))
-            ):
-                upstream = old.state_fingerprint
+        todo = []
+        while date not in self._chain:
+            standing = self._standing(date)
+            if standing:
+                self._chain[date] = standing
             else:
-                upstream = self.state_fingerprint(upstream, soil, rain)
-            self.chain[date] = Link(soil, rain, upstream)
-            date += DAY
+                todo.append(date)
+                if date <= self.chain_start:
+                    break
+                date -= DAY
+        for day in reversed(todo):
+            before = self._chain.get(day - DAY)
+            soil, rain = self.inbox.soil_moisture(day), self.inbox.precipitation(day)
+            upstream = before.state if before else None
+            self._chain[day] = Link(soil, rain, self.state_fingerprint(upstream, soil, rain))
+            date = day
+        return self._chain[todo[0] if todo else date]
+
+    def _standing(self, date: dt.date) -> Link | None:
+        """Return the link of a published day that is not to be re-done: it is too old, or its inputs are gone."""
+        row = self.row(date)
+        if row is None or not row.record.state_fingerprint or row.record.model_id != self.bundle.model_id:
+            return None
+        soil, rain = self.inbox.soil_moisture(date), self.inbox.precipitation(date)
+        old = self.redo_from and date < self.redo_from
+        if not old and not _gone(row.record, {"T": soil, _RAIN: rain}):
+            return None
+        return Link(soil, rain, row.record.state_fingerprint)
 
     def state_fingerprint(self, upstream: str | None, soil: Arrival, rain: Arrival) -> str:
         """Return the fingerprint of the state a day leaves; `upstream` is None on a chain's first day."""
@@ -142,45 +167,53 @@ class Planner:
         soil = {offset: self.inbox.soil_moisture(date + offset * DAY) for offset in manifest.window}
         days_of_rain = manifest.window if manifest.takes_rain else ()
         rain = {offset: self.inbox.precipitation(date + offset * DAY) for offset in days_of_rain}
-        inputs: dict[str, Input | None] = {f"T{k:+d}" if k else "T": a.input for k, a in soil.items()}
-        inputs |= {f"{_RAIN} T{k:+d}" if k else _RAIN: a.input for k, a in rain.items()}
-        state = self.chain[date].state if self.recurrent else None
+        arrivals = {f"T{k:+d}" if k else "T": a for k, a in soil.items()}
+        arrivals |= {f"{_RAIN} T{k:+d}" if k else _RAIN: a for k, a in rain.items()}
+        inputs = {role: a.input for role, a in arrivals.items()}
+        state = self.link(date).state if self.recurrent else None
+        decision = self.inbox.decision(date)
         tier = self._tier(date, inputs)
         read = state or [item and item.field for item in inputs.values()]
         record = Record(
             date=date,
             tier=tier,
-            fingerprint=digest.of_values(ALGORITHM_VERSION, self.bundle.model_id, self.settings, tier, read),
+            fingerprint=digest.of_values(
+                ALGORITHM_VERSION, self.bundle.model_id, self.settings, tier, read, decision and vars(decision)
+            ),
             state_fingerprint=state,
             model=f"{manifest.name} {manifest.version}",
             model_id=self.bundle.model_id,
             settings=self.settings,
             inputs=inputs,
+            decision=decision,
         )
-        action, reason = self._verdict(date, soil[0], record)
+        action, reason = self._verdict(date, arrivals, record)
         return PlannedDay(date, action, reason, record, soil, rain)
 
     def _tier(self, date: dt.date, inputs: dict[str, Input | None]) -> str:
         """Return ``consolidated`` once nothing that is missing will come."""
         if (self.today - date).days > self.bundle.manifest.window[-1] + self.policy.max_lag_days:
             return "consolidated"
+        enough = _RUNS.index(self.policy.consolidated_precipitation)
         rain = [item for role, item in inputs.items() if role.startswith(_RAIN)]
         rain_is_final = self.inbox.precipitation_source is None or all(
-            item and item.run == self.policy.consolidated_precipitation for item in rain
+            item and _RUNS.index(item.run or "") >= enough for item in rain
         )
         window_is_full = all(item for role, item in inputs.items() if not role.startswith(_RAIN))
         return "consolidated" if window_is_full and rain_is_final else "provisional"
 
-    def _verdict(self, date: dt.date, soil: Arrival, record: Record) -> tuple[Action, str]:
-        row = self.rows.get(date)
+    def _verdict(self, date: dt.date, arrivals: dict[str, Arrival], record: Record) -> tuple[Action, str]:
+        row, soil = self.row(date), arrivals["T"]
         if soil.refused:
             return Action.REFUSED, soil.refused
-        if soil.input is None and row and row.record.inputs["T"]:
+        if soil.unknown and not (row and row.record.inputs["T"]):
+            return Action.WAIT, soil.unknown
+        if row and row.record.inputs["T"] and "T" in _gone(row.record, arrivals):
             damage = self.intact(row)
             if damage:
                 return Action.WAIT, f"{damage}, and {row.record.inputs['T'].name} is gone from the feed; bring it back"
             return Action.CURRENT, "its input is gone from the feed; what is published stands"
-        if soil.input is None:
+        if soil.input is None and not soil.rejected:
             if (self.today - date).days <= self.policy.max_lag_days:
                 return Action.WAIT, "soil moisture is not published yet"
             outage = self._outage(date)
@@ -189,7 +222,9 @@ class Planner:
                     f"no soil moisture for more than {self.policy.max_outage_days} days in a row; check the feed, "
                     "or raise policy.max_outage_days"
                 )
-        reason = _why(row, record, self.intact)
+        reason = _why(row, record, arrivals, self.intact)
+        if reason and any(arrival.pending for arrival in arrivals.values()):
+            reason += " (to be fetched)"
         return (Action.FILL, reason) if reason else (Action.CURRENT, "already current")
 
     def _outage(self, date: dt.date) -> int:
@@ -200,7 +235,9 @@ class Planner:
         return days
 
 
-def _why(row: DayRow | None, record: Record, intact: Callable[[DayRow], str | None]) -> str | None:
+def _why(
+    row: DayRow | None, record: Record, arrivals: dict[str, Arrival], intact: Callable[[DayRow], str | None]
+) -> str | None:
     """Return why a day is stale, None if it is not."""
     if row is None:
         return "new"
@@ -222,20 +259,23 @@ def _why(row: DayRow | None, record: Record, intact: Callable[[DayRow], str | No
         if was is None:
             reasons.append(f"{role} arrived")
         elif new is None:
-            continue
+            if arrivals[role].rejected:
+                reasons.append(f"{role} rejected by an operator")
         elif was.run != new.run:
             reasons.append(f"IMERG {new.run} replaced {was.run}")
         else:
             reasons.append(f"{role} changed")
     if reasons:
         return ", ".join(reasons)
-    if _gone(old, record.inputs):
+    if old.decision != record.decision and record.decision:
+        return f"{record.decision.verdict}ed by an operator: {record.decision.because}"
+    if _gone(old, arrivals):
         return None
     if old.tier != record.tier:
         return f"{old.tier} to {record.tier}"
     return "state upstream changed"
 
 
-def _gone(old: Record, inputs: dict[str, Input | None]) -> list[str]:
+def _gone(old: Record, arrivals: dict[str, Arrival]) -> list[str]:
     """Return the roles of inputs a published day had and the feeds no longer have; that alone re-does nothing."""
-    return [role for role, now in inputs.items() if now is None and old.inputs.get(role)]
+    return [r for r, now in arrivals.items() if now.input is None and not now.rejected and old.inputs.get(r)]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -97,19 +98,22 @@ class StateStore:
         since = arrays.pop(_DAYS_SINCE)
         return State(arrays, since)
 
-    def prune(self, newest: dt.date, current: dict[dt.date, str]) -> None:
+    def prune(self, newest: dt.date, fingerprints: Callable[[Iterable[dt.date]], dict[dt.date, str]]) -> None:
         """Delete superseded snapshots, and older than `KEEP_DAILY` days all but the first of each month.
 
         Parameters
         ----------
         newest : date
-            The chain's newest day.
-        current : dict
-            State fingerprint of each published day.
+            The newest published day.
+        fingerprints : callable
+            Returns the state fingerprint of each published day among those asked for.
         """
+        found = []
         for path in self.folder.glob("[0-9][0-9][0-9][0-9]/*.safetensors"):
             stamp, _, fingerprint = path.stem.partition("-")
-            date = dt.datetime.strptime(stamp, "%Y%m%d").date()
+            found.append((dt.date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:])), fingerprint, path))
+        current = fingerprints([date for date, *_ in found])
+        for date, fingerprint, path in found:
             superseded = date in current and not current[date].startswith(fingerprint)
             if superseded or (date.day != 1 and (newest - date).days > KEEP_DAILY):
                 path.unlink(missing_ok=True)

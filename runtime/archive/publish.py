@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -65,7 +66,8 @@ def publish(
     before: DayRow | None,
     reason: str,
     engine: str,
-    seconds: float,
+    phases: dict[str, float],
+    keep_superseded: bool = False,
 ) -> DayRow:
     """Put a day into the archive, whole or not at all.
 
@@ -73,8 +75,10 @@ def publish(
     ----------
     before : DayRow, optional
         The day's current row, if it is published already.
-    reason, engine, seconds
-        For the catalog's revision: why it was made, who computed, how long it took.
+    reason, engine, phases
+        For the catalog's revision: why it was made, who computed, how long each phase took, s.
+    keep_superseded
+        Keep the file that is replaced, below ``.superseded``.
 
     Raises
     ------
@@ -83,6 +87,7 @@ def publish(
     """
     relative = layout.relative_path(day.record.date)
     final = archive / relative
+    began = time.monotonic()
     with beside(final) as part:
         layout.write(part, day)
     stat = part.stat()
@@ -94,6 +99,7 @@ def publish(
         stat.st_mtime_ns,
         before.revision + 1 if before else 1,
     )
+    phases = {name: round(took, 3) for name, took in {**phases, "publish": time.monotonic() - began}.items()}
     revision = Revision(
         day.record.date,
         row.revision,
@@ -101,22 +107,42 @@ def publish(
         reason,
         day.record.tier,
         engine,
-        round(seconds, 3),
+        round(sum(phases.values()), 3),
         before.record.fingerprint if before else None,
         day.record.fingerprint,
         row.sha256,
+        phases,
+        {role: item.sha256 for role, item in day.record.inputs.items() if item},
     )
-    intent = Intent(row, revision)
+    old = Path(before.path) if before else None
+    intent = Intent(
+        row,
+        revision,
+        str(Path(".superseded", old.parent, f"{old.stem}.r{before.revision}{old.suffix}"))
+        if keep_superseded and before and old
+        else None,
+    )
     try:
         catalog.intend(intent)
     except ArchiveError:
         part.unlink(missing_ok=True)
         raise
-    place(final)
+    _put(archive, intent, archive / before.path if before else None)
     catalog.settle(intent, published=True)
     if before and before.path != row.path:  # the layout was changed
         (archive / before.path).unlink(missing_ok=True)
     return row
+
+
+def _put(archive: Path, intent: Intent, old: Path | None) -> None:
+    """Move the new file to its place; the one it replaces is linked to where superseded ones are kept, if wanted."""
+    if intent.supersedes and old and old.exists():
+        kept = archive / intent.supersedes
+        with writing(kept):
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            kept.unlink(missing_ok=True)
+            kept.hardlink_to(old)
+    place(archive / intent.row.path)
 
 
 def recover(archive: Path, catalog: Catalog) -> list[str]:
@@ -126,7 +152,8 @@ def recover(archive: Path, catalog: Catalog) -> list[str]:
         final = archive / intent.row.path
         part = final.with_name(final.name + PART)
         if part.exists() and digest.of_file(part) == intent.row.sha256:
-            place(final)
+            row = catalog.days(intent.row.record.date, intent.row.record.date).get(intent.row.record.date)
+            _put(archive, intent, archive / row.path if row else None)
         whole = final.exists() and digest.of_file(final) == intent.row.sha256
         catalog.settle(intent, published=whole)
         done.append(

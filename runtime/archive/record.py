@@ -28,6 +28,36 @@ class Input:
 
 
 @dataclass(frozen=True)
+class Decision:
+    """An operator's word on a day: publish it although a gate refuses it, or treat its soil moisture as absent."""
+
+    verdict: str
+    """``accept`` or ``reject``."""
+    because: str
+    subject: str
+    """sha256 of the soil-moisture file it is about, empty where there was none; another file is judged anew."""
+
+
+@dataclass(frozen=True)
+class Figures:
+    """A day in numbers."""
+
+    observed: int
+    """Land cells with an observation."""
+    filled: int
+    not_reached: int
+    land_mean: float | None
+    """Mean soil moisture of the land cells that have a value, m3 m-3."""
+    seam: float | None
+    """How much tile edges show; 1 is not at all, None where it cannot be said."""
+
+    @property
+    def land(self) -> int:
+        """Land cells."""
+        return self.observed + self.filled + self.not_reached
+
+
+@dataclass(frozen=True)
 class Record:
     """What a day was made from. Nothing in it depends on when or how often the day was made."""
 
@@ -43,6 +73,9 @@ class Record:
     """Digest of the settings that change values."""
     inputs: dict[str, Input | None]
     """By role (``T-4`` .. ``T+4``, ``precipitation``, ``precipitation T+1``); None where there was none."""
+    decision: Decision | None = None
+    figures: Figures | None = None
+    """None until the day is filled."""
 
     def to_attributes(self) -> dict[str, str]:
         """Return the record as the global attributes of a file."""
@@ -56,6 +89,8 @@ class Record:
             "fingerprint": self.fingerprint,
             "state_fingerprint": self.state_fingerprint or "",
             "date": self.date.isoformat(),
+            **({"operator_decision": json.dumps(vars(self.decision), indent=1)} if self.decision else {}),
+            **({"figures": json.dumps(vars(self.figures))} if self.figures else {}),
         }
 
     @classmethod
@@ -79,6 +114,7 @@ class Record:
     def from_attributes(cls, values: dict[str, Any]) -> Record:
         """Read a record from attributes as `to_attributes` gives them."""
         inputs = json.loads(values["inputs"])
+        decision, figures = values.get("operator_decision"), values.get("figures")
         return cls(
             date=dt.date.fromisoformat(values["date"]),
             tier=values["tier"],
@@ -88,6 +124,8 @@ class Record:
             model_id=values["model_id"],
             settings=values["settings_digest"],
             inputs={role: None if item is None else Input(**item) for role, item in inputs.items()},
+            decision=Decision(**json.loads(decision)) if decision else None,
+            figures=Figures(**json.loads(figures)) if figures else None,
         )
 
 

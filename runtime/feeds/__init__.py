@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Protocol
+
+from runtime.products import ORBITS, PRODUCTS, RUNS, Product
 
 
 @dataclass(frozen=True)
@@ -18,16 +22,95 @@ class Granule:
     location: str
     """Where the feed finds it again; a path or URL."""
     version: str
-    """Changes when the file's content may have changed (size and time of change, or an entity tag)."""
+    """Changes when the file's content may have changed (size and time of change, a checksum, or a revision)."""
     run: str | None = None
     """IMERG: early, late or final."""
+
+
+Listing = dict[dt.date, list[Granule]]
 
 
 class Feed(Protocol):
     """Offers granules and brings them to this machine."""
 
-    def granules(self) -> dict[dt.date, list[Granule]]:
-        """Return what there is now, by day, best first."""
+    in_place: bool
+    """Whether a granule's location is a local file that can be read where it is."""
 
-    def fetch(self, granule: Granule) -> Path:
-        """Return a local file with the granule's content."""
+    def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
+        """Return what there is now from `first` to `last`, both included, by day; the newest name first.
+
+        Raises
+        ------
+        FeedUnreachable
+            The feed does not answer.
+        """
+
+    def oldest(self) -> dt.date | None:
+        """Return the first day there is anything for."""
+
+    def fetch(self, granule: Granule, target: Path) -> None:
+        """Bring a granule's content to `target`.
+
+        Raises
+        ------
+        FeedUnreachable
+            It cannot be had now.
+        LoginRefused
+            It cannot be had with these credentials.
+        """
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Which files of a product a feed looks for.
+
+    Parameters
+    ----------
+    product : a key of `PRODUCTS`
+    orbit : ``ascending`` or ``descending``; both unless given
+    first, last : days the feed is used for; the sensor's era unless given
+    """
+
+    product: str
+    orbit: str | None = None
+    first: dt.date | None = None
+    last: dt.date | None = None
+
+    @cached_property
+    def details(self) -> Product:
+        """The product's entry in the table."""
+        return PRODUCTS[self.product]
+
+    @property
+    def chosen(self) -> list[tuple[str, str]]:
+        """Short name and version of the Earthdata collections it comes from."""
+        table = self.details.collections
+        return [table[self.orbit]] if self.orbit else list(table.values())
+
+    def covers(self, date: dt.date) -> bool:
+        """Whether the feed is used for a day."""
+        first, last = self.first or self.details.start, self.last or self.details.end
+        return not ((first and date < first) or (last and date > last))
+
+    def recognise(self, name: str) -> tuple[dt.date, str | None] | None:
+        """Return the day and the IMERG run of a file name, None if it is not wanted."""
+        match = self.details.pattern.match(name)
+        if not match:
+            return None
+        groups = match.groupdict()
+        try:
+            stamp = groups["date"]
+            date = dt.date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:]))
+        except ValueError:
+            return None
+        if self.orbit and groups["orbit"] not in ORBITS[self.orbit]:
+            return None
+        return (date, RUNS[groups["run"]] if "run" in groups else None) if self.covers(date) else None
+
+
+def by_day(granules: Iterable[Granule]) -> Listing:
+    """Return the granules of each day, the newest name first."""
+    found: Listing = {}
+    for granule in sorted(granules, key=lambda g: g.name, reverse=True):
+        found.setdefault(granule.date, []).append(granule)
+    return found

@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import datetime as dt
-import hashlib
-from collections.abc import Sequence
+import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from runtime.errors import ConfigError
-from runtime.feeds import Granule
-from runtime.products import ORBITS, PRODUCTS, RUNS
+from runtime.errors import ConfigError, FeedUnreachable
+from runtime.feeds import Granule, Listing, Wanted, by_day
 
 
 class FolderFeed:
@@ -22,85 +21,89 @@ class FolderFeed:
     ----------
     url : str
         The folder, as fsspec writes it.
-    product : str
-        A key of `PRODUCTS`.
-    keep : Path
-        Where files of a remote folder are kept; a local folder is read in place.
-    orbit : str, optional
-        ``ascending`` or ``descending``.
-    runs : sequence of str
-        IMERG runs that may be used, best first.
-    first, last : date, optional
-        Days this feed is used for; the sensor's era unless given.
+    wanted : Wanted
+        Which files.
     """
 
-    def __init__(
-        self,
-        url: str,
-        product: str,
-        keep: Path,
-        *,
-        orbit: str | None = None,
-        runs: Sequence[str] = (),
-        first: dt.date | None = None,
-        last: dt.date | None = None,
-    ) -> None:
-        self._product = PRODUCTS[product]
-        self._orbit, self._runs = orbit, list(runs)
-        self._first, self._last = first or self._product.start, last or self._product.end
-        self._url, self._keep = url, keep
+    def __init__(self, url: str, wanted: Wanted) -> None:
+        self._url, self._wanted = url, wanted
         self._fs, self._root = fsspec.core.url_to_fs(url)
+        self.in_place = isinstance(self._fs, LocalFileSystem)
 
-    def granules(self) -> dict[dt.date, list[Granule]]:
+    def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
         """List the folder.
 
         Raises
         ------
         ConfigError
             The folder is not there.
+        FeedUnreachable
+            A remote file system does not answer.
         """
+        try:
+            return by_day(self._list(first or dt.date.min, last or dt.date.max))
+        except OSError as error:
+            raise FeedUnreachable(
+                f"the feed {self._url} cannot be listed ({error}); check the network and its address"
+            ) from error
+
+    def _list(self, first: dt.date, last: dt.date) -> Iterator[Granule]:
+        """Yield what is there; a local file is looked at closely only where its name is wanted."""
         if not self._fs.isdir(self._root):
             raise ConfigError(f"the feed's folder {self._url} does not exist; create it or set the feed's path")
-        found: dict[dt.date, list[Granule]] = {}
-        for location, info in self._fs.find(self._root, detail=True).items():
-            granule = self._granule(location, info)
-            if granule:
-                found.setdefault(granule.date, []).append(granule)
-        for granules in found.values():
-            granules.sort(key=lambda g: g.name, reverse=True)
-            if self._runs:
-                granules.sort(key=lambda g: self._runs.index(g.run or ""))
-        return found
+        months = {f"{first + dt.timedelta(n):%Y%m}" for n in range(0, min((last - first).days + 28, 400), 27)}
+        everything = (last - first).days > 360
+        for location, name, info in self._names():
+            if not everything and not any(month in name for month in months):
+                continue
+            recognised = self._wanted.recognise(name)
+            if recognised and first <= recognised[0] <= last:
+                yield Granule(
+                    recognised[0],
+                    self._wanted.product,
+                    name,
+                    location,
+                    _version(location) if info is None else _remote_version(info),
+                    recognised[1],
+                )
 
-    def _granule(self, location: str, info: dict[str, object]) -> Granule | None:
-        name = location.rsplit("/", 1)[-1]
-        match = self._product.pattern.match(name)
-        if not match:
-            return None
-        groups = match.groupdict()
+    def _names(self) -> Iterator[tuple[str, str, dict[str, object] | None]]:
+        if self.in_place:
+            for folder, _, names in os.walk(self._root):
+                yield from ((f"{folder}/{name}", name, None) for name in names)
+        else:
+            for location, info in self._fs.find(self._root, detail=True).items():
+                yield location, location.rsplit("/", 1)[-1], info
+
+    def oldest(self) -> dt.date | None:
+        """Return the first day there is a file for."""
+        recognised = (self._wanted.recognise(name) for _, name, _ in self._names())
+        return min((found[0] for found in recognised if found), default=None)
+
+    def fetch(self, granule: Granule, target: Path) -> None:
+        """Copy a file to `target`.
+
+        Raises
+        ------
+        FeedUnreachable
+            A remote file system does not answer.
+        """
         try:
-            date = dt.datetime.strptime(groups["date"], "%Y%m%d").date()
-        except ValueError:
-            return None
-        run = RUNS[groups["run"]] if "run" in groups else None
-        if self._orbit and groups["orbit"] not in ORBITS[self._orbit]:
-            return None
-        if run and run not in self._runs:
-            return None
-        if (self._first and date < self._first) or (self._last and date > self._last):
-            return None
-        changed = next((info[key] for key in ("mtime", "ETag", "LastModified", "last_modified") if key in info), "")
-        return Granule(date, self._product.name, name, location, f"{info.get('size')} {changed}", run)
+            self._fs.get_file(granule.location, str(target))
+        except OSError as error:
+            raise FeedUnreachable(
+                f"{granule.location} cannot be copied ({error}); check the network, then run again"
+            ) from error
 
-    def fetch(self, granule: Granule) -> Path:
-        """Return a local file; one of a remote folder is downloaded once per version."""
-        if isinstance(self._fs, LocalFileSystem):
-            return Path(granule.location)
-        version = hashlib.sha256(f"{granule.location} {granule.version}".encode()).hexdigest()[:12]
-        target = self._keep / granule.product / f"{granule.date:%Y}" / version / granule.name
-        if not target.exists():
-            target.parent.mkdir(parents=True, exist_ok=True)
-            partial = target.with_suffix(".part")
-            self._fs.get_file(granule.location, str(partial))
-            partial.replace(target)
-        return target
+
+def _version(location: str) -> str:
+    try:
+        stat = os.stat(location)  # noqa: PTH116 - ten thousands of files: no Path for each
+    except FileNotFoundError:  # a link to nowhere, or gone since it was listed: reading it says so
+        return "missing"
+    return f"{stat.st_size} {stat.st_mtime_ns}"
+
+
+def _remote_version(info: dict[str, object]) -> str:
+    changed = next((info[key] for key in ("mtime", "ETag", "LastModified", "last_modified") if key in info), "")
+    return f"{info.get('size')} {changed}"

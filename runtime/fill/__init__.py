@@ -17,6 +17,8 @@ Progress = Callable[[int, int], None]
 VALID_RANGE = (0.0, 1.0)
 """Volumetric soil moisture is a share of the soil's volume, m3 m-3."""
 
+_SLACK = 0.05
+
 NEVER = -1
 """`days_since_observation` of a cell without any observation."""
 
@@ -46,6 +48,8 @@ class Filled:
     """0 where observed on the day itself; `NEVER` where not known."""
     uncertainty: Floats | None = None
     """m3 m-3, on filled cells, else NaN; None where the bundle says nothing about its errors."""
+    cut: int = 0
+    """Filled cells whose value was more than `_SLACK` outside the physical range before it was cut to it."""
 
     @property
     def counts(self) -> dict[str, int]:
@@ -87,6 +91,7 @@ def compose(
         ],
         Flag.NOT_LAND,
     )
+    cut = int((filled & (np.abs(predicted - predicted.clip(*VALID_RANGE)) > _SLACK)).sum())
     if uncertainty is not None:
         uncertainty = np.where(filled, uncertainty, np.float32(np.nan)).astype(np.float32)
-    return Filled(values.astype(np.float32), observed, flag.astype(np.int8), days_since, uncertainty)
+    return Filled(values.astype(np.float32), observed, flag.astype(np.int8), days_since, uncertainty, cut)

@@ -8,10 +8,14 @@ from __future__ import annotations
 import datetime as dt
 import re
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from runtime.grid import Floats, Grid
+from runtime.grid import Grid
+
+if TYPE_CHECKING:
+    from runtime.products.granule import Reading
 
 ORBITS = {"descending": ("D", "NT"), "ascending": ("A", "DY")}
 """Orbit, and how product names write it: AMSR by A/D, WindSat by day and night."""
@@ -31,6 +35,8 @@ class Product:
     start: dt.date | None = None
     """First and last day of the sensor's era: what a feed is used for unless its from/to say otherwise."""
     end: dt.date | None = None
+    collections: dict[str, tuple[str, str]] = field(default_factory=dict)
+    """Short name and version at GES DISC, by orbit or run."""
 
 
 _LPRM = r"^LPRM[-_]{sensor}_L3_(?P<orbit>A|D|DY|NT)_SOILM3_V\d{{3}}_(?P<date>\d{{8}})\d*\.nc4?$"
@@ -45,6 +51,7 @@ PRODUCTS = {
             ("c", "x"),
             dt.date(2002, 6, 19),
             dt.date(2011, 10, 4),
+            {"descending": ("LPRM_AMSRE_D_SOILM3", "002"), "ascending": ("LPRM_AMSRE_A_SOILM3", "002")},
         ),
         Product(  # GES DISC's file names for WindSat have not been seen; the pattern follows its sisters
             "lprm-windsat",
@@ -53,9 +60,16 @@ PRODUCTS = {
             ("c", "x"),
             dt.date(2011, 10, 5),
             dt.date(2012, 7, 2),
+            {"descending": ("LPRM_WINDSAT_NT_SOILM3", "001"), "ascending": ("LPRM_WINDSAT_DY_SOILM3", "001")},
         ),
         Product(
-            "lprm-amsr2", "AMSR2", re.compile(_LPRM.format(sensor="AMSR2")), ("c1", "c2", "x"), dt.date(2012, 7, 3)
+            "lprm-amsr2",
+            "AMSR2",
+            re.compile(_LPRM.format(sensor="AMSR2")),
+            ("c1", "c2", "x"),
+            dt.date(2012, 7, 3),
+            None,
+            {"descending": ("LPRM_AMSR2_D_SOILM3", "001"), "ascending": ("LPRM_AMSR2_A_SOILM3", "001")},
         ),
         Product(
             "imerg",
@@ -63,20 +77,25 @@ PRODUCTS = {
             re.compile(
                 r"^3B-DAY(?:-(?P<run>[EL]))?\.MS\.MRG\.3IMERG\.(?P<date>\d{8})-S\d{6}-E\d{6}\.V\d\d[A-Z]?\.nc4?$"
             ),
+            collections={
+                "early": ("GPM_3IMERGDE", "07"),
+                "late": ("GPM_3IMERGDL", "07"),
+                "final": ("GPM_3IMERGDF", "07"),
+            },
         ),
     )
 }
 
 
-def reader(product: str, band: str | None) -> Callable[[Path, dt.date, Grid], Floats]:
+def reader(product: str, band: str | None) -> Callable[[Path, dt.date, Grid], Reading]:
     """Return the function that reads one file of a product to one field on the grid."""
     from runtime.products import imerg, lprm
+    from runtime.products.granule import Reading
 
-    if product == "imerg":
-        return imerg.read
-    chosen = band or PRODUCTS[product].bands[0]
+    def rain(path: Path, date: dt.date, grid: Grid) -> Reading:
+        return Reading(imerg.read(path, date, grid), None)
 
-    def read(path: Path, date: dt.date, grid: Grid) -> Floats:
-        return lprm.read(path, date, grid, chosen)
+    def soil_moisture(path: Path, date: dt.date, grid: Grid) -> Reading:
+        return lprm.measure(path, date, grid, band or PRODUCTS[product].bands[0])
 
-    return read
+    return rain if product == "imerg" else soil_moisture

@@ -5,16 +5,34 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from netCDF4 import Dataset
 from numpy.typing import NDArray
 
-from runtime.errors import InputRefused
+from runtime.errors import InputRefused, SeamlessError
+from runtime.grid import Floats
 
 _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 FETCH_AGAIN = "delete it and fetch it again"
+
+_MAX_CELLS = 50_000_000
+"""A day of the globe at 0.1 degree has 6.5 million; a damaged header may claim any number."""
+
+
+class Reading(NamedTuple):
+    """What a file holds."""
+
+    field: Floats
+    """On the grid, NaN where there is no value."""
+    coverage: float | None
+    """Share of the file's cells, wherever they are, that have a value; None where that says nothing."""
+
+
+def is_netcdf(head: bytes) -> bool:
+    """Whether a file that begins with these bytes may be NetCDF."""
+    return head.startswith(_MAGIC)
 
 
 @contextmanager
@@ -24,14 +42,15 @@ def open_granule(path: Path) -> Iterator[Dataset]:
     Raises
     ------
     InputRefused
-        The file is missing, is not NetCDF (a log-in page, say), is cut short, or fails while it is read.
+        The file is missing, is not NetCDF (a log-in page, say), is cut short, or fails while it is read, in whatever
+        way: a damaged header can make any call on it fail.
     """
     try:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
         raise InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
-    if not head.startswith(_MAGIC):
+    if not is_netcdf(head):
         page = head.lstrip()[:1] in (b"<", b"{")
         kind = "a web page or an error message" if page else "not a NetCDF file"
         cure = f"{FETCH_AGAIN}, with a valid Earthdata log-in" if page else FETCH_AGAIN
@@ -40,8 +59,11 @@ def open_granule(path: Path) -> Iterator[Dataset]:
         with Dataset(path) as dataset:
             dataset.set_auto_maskandscale(False)
             yield dataset
-    except (OSError, RuntimeError) as error:
-        raise InputRefused(f"{path}: is damaged or cut short ({error}); {FETCH_AGAIN}") from error
+    except SeamlessError:
+        raise
+    except Exception as error:
+        said = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputRefused(f"{path}: is damaged or cut short ({said}); {FETCH_AGAIN}") from error
 
 
 def variable(dataset: Dataset, path: Path, *names: str) -> Any:
@@ -50,11 +72,14 @@ def variable(dataset: Dataset, path: Path, *names: str) -> Any:
     Raises
     ------
     InputRefused
-        None of them is in the file.
+        None of them is in the file, or it is larger than any such product.
     """
     for name in names:
         if name in dataset.variables:
-            return dataset.variables[name]
+            found = dataset.variables[name]
+            if found.size > _MAX_CELLS:
+                raise InputRefused(f"{path}: {name} claims {found.size} cells, the file is damaged; {FETCH_AGAIN}")
+            return found
     have = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
     raise InputRefused(
         f"{path}: has no variable {' or '.join(names)} (it has {have}); check the feed's product and band"

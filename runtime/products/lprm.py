@@ -13,13 +13,18 @@ import numpy as np
 
 from runtime.errors import InputRefused
 from runtime.grid import Floats, Grid
-from runtime.products.granule import FETCH_AGAIN, open_granule, positions, variable
+from runtime.products.granule import FETCH_AGAIN, Reading, open_granule, positions, variable
 
 _SCAN_EPOCH = dt.datetime(1993, 1, 1)
 
 
 def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
-    """Read one day of one band.
+    """Read one day of one band; see `measure`."""
+    return measure(path, date, grid, band).field
+
+
+def measure(path: Path, date: dt.date, grid: Grid, band: str) -> Reading:
+    """Read one day of one band, and how much of the whole file has a value.
 
     Returns
     -------
@@ -28,7 +33,8 @@ def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
     Raises
     ------
     InputRefused
-        Not NetCDF, cut short, another grid, another day, no such band, values beyond 0..100 %, or nothing observed.
+        Not NetCDF, cut short, another grid, another day, no such band, values beyond 0..100 %, or nothing observed
+        anywhere in the file.
     """
     name = f"soil_moisture_{band}"
     with open_granule(path) as file:
@@ -44,21 +50,23 @@ def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
         cols = positions(file[source.dimensions[lon_axis]][:], grid.longitudes, path, "longitude", 360.0)
         raw = source[:]
         _check_date(file, path, date)
+        fill = getattr(source, "_FillValue", -32767)
+        coverage = float((raw != fill).mean())
         field = raw if lat_axis == 0 else raw.T
         field = field[np.ix_(rows, cols)]
-        fill = getattr(source, "_FillValue", -32767)
         scale, offset = float(getattr(source, "scale_factor", 1.0)), float(getattr(source, "add_offset", 0.0))
         unit = 0.01 if getattr(source, "units", "percent") in ("percent", "%") else 1.0
         values = np.where(field == fill, np.nan, (field * scale + offset) * unit).astype(np.float32)
-    if np.isnan(values).all():
+    if coverage == 0.0:
         raise InputRefused(f"{path}: {name} is all fill, no cell was observed; {FETCH_AGAIN}, or reject it")
-    low, high = float(np.nanmin(values)), float(np.nanmax(values))
+    seen = values[~np.isnan(values)]
+    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
     if low < 0.0 or high > 1.0:
         raise InputRefused(
             f"{path}: {name} reaches from {low * 100:g} to {high * 100:g} percent, wanted 0 to 100; "
             f"{FETCH_AGAIN}, or check whether the product has changed its units"
         )
-    return values
+    return Reading(values, coverage)
 
 
 def _check_date(file: object, path: Path, date: dt.date) -> None:

@@ -23,7 +23,7 @@ def _filled(predicted: np.ndarray) -> Filled:
 
 
 def test_a_sound_day_passes() -> None:
-    checks.result(_filled(np.full(GRID.shape, 0.2)), GRID, DAY)
+    checks.sound(_filled(np.full(GRID.shape, 0.2)), DAY)
 
 
 def test_values_are_cut_to_what_soil_can_hold() -> None:
@@ -37,7 +37,7 @@ def test_nan_from_the_network_is_refused() -> None:
     predicted = np.full(GRID.shape, 0.2)
     predicted[3, 3] = np.nan
     with pytest.raises(ResultRefused, match="1 cells have no value that should have one"):
-        checks.result(_filled(predicted), GRID, DAY)
+        checks.sound(_filled(predicted), DAY)
 
 
 def test_a_changed_observation_is_refused() -> None:
@@ -45,7 +45,7 @@ def test_a_changed_observation_is_refused() -> None:
     changed = filled.soil_moisture.copy()
     changed[0, 0] = 0.31
     with pytest.raises(ResultRefused, match="observed cells were changed"):
-        checks.result(replace(filled, soil_moisture=changed), GRID, DAY)
+        checks.sound(replace(filled, soil_moisture=changed), DAY)
 
 
 def test_seams_are_measured_between_filled_cells_only() -> None:

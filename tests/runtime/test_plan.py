@@ -58,7 +58,7 @@ def test_a_changed_field_re_does_the_days_that_read_it(window_site: Site) -> Non
     with Dataset(window_site.lprm(5), "a") as file:
         file.set_auto_maskandscale(False)
         values = file["soil_moisture_x"][:]
-        file["soil_moisture_x"][:] = np.where(values > 0, 40, values)
+        file["soil_moisture_x"][:] = np.where(values > 0, values + 3, values)
     assert window_site.fill().filled == [window_site.date(n) for n in range(1, 10)]
     assert window_site.reasons()["2020-04-06 2"] == "T changed"
 
@@ -99,7 +99,7 @@ def test_absent_and_young_waits_absent_and_old_is_an_outage(bundle: str, make_si
     site.bring(7, DAYS - 3)
     outcome = site.fill(None, None, "policy.max_lag_days=7")
     assert outcome.exit_code == 0
-    actions = {d.date: d.action for d in outcome.planned}
+    actions = {d.date: d.action for d in outcome.planned.values()}
     assert [actions[site.date(n)] for n in (4, 5, 6)] == [Action.FILL, Action.FILL, Action.WAIT]
     assert actions[site.date(DAYS - 1)] == Action.WAIT
     assert site.day_file(4).exists(), "absent and older than the lag: an outage day"

@@ -104,7 +104,7 @@ def test_pruning_keeps_130_days_and_the_first_of_each_month(
     for day in days:
         store.save(day, FINGERPRINT, small)
     store.save(days[-1], "cd" * 32, small)
-    store.prune(days[-1], {days[-1]: FINGERPRINT})
+    store.prune(days[-1], lambda dates: {day: FINGERPRINT for day in dates if day == days[-1]})
     kept = sorted(p.stem for p in store.folder.glob("*/*"))
     expected = [d for d in days if d.day == 1 or (days[-1] - d).days <= 130]
     assert kept == sorted(f"{d:%Y%m%d}-{FINGERPRINT[:16]}" for d in expected)

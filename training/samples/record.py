@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.durable import beside, place
+from runtime.feeds import Wanted
 from runtime.feeds.folder import FolderFeed
 from runtime.grid import Bools, Floats, Grid
 from runtime.products import imerg, reader
@@ -121,10 +122,12 @@ class Record:
         InputRefused
             A file is damaged.
         """
-        soil = FolderFeed(str(granules), product, granules, orbit=orbit).granules()
+        soil = FolderFeed(str(granules), Wanted(product, orbit)).granules()
         if not soil:
             raise ValueError(f"{granules} holds no {product} file of the {orbit} orbit; check the folder and product")
-        fallen = FolderFeed(str(rain or granules), "imerg", granules, runs=("final", "late", "early")).granules()
+        fallen = FolderFeed(str(rain or granules), Wanted("imerg")).granules()
+        for runs in fallen.values():
+            runs.sort(key=lambda granule: ("final", "late", "early").index(granule.run or ""))
         first, last = min(soil), max(soil)
         read = reader(product, band)
 
@@ -132,7 +135,7 @@ class Record:
             for number in range((last - first).days + 1):
                 date = first + dt.timedelta(number)
                 yield (
-                    read(Path(soil[date][0].location), date, grid) if date in soil else None,
+                    read(Path(soil[date][0].location), date, grid).field if date in soil else None,
                     imerg.read(Path(fallen[date][0].location), date, grid) if date in fallen else None,
                 )
 

@@ -4,7 +4,8 @@ from pathlib import Path
 import fsspec
 import pytest
 
-from runtime.errors import ConfigError
+from runtime.errors import ConfigError, FeedUnreachable
+from runtime.feeds import Wanted
 from runtime.feeds.folder import FolderFeed
 
 NAMES = [
@@ -30,44 +31,49 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_one_orbit_in_all_sub_folders(folder: Path) -> None:
-    found = FolderFeed(str(folder), "lprm-amsr2", folder, orbit="descending").granules()
+    found = FolderFeed(str(folder), Wanted("lprm-amsr2", "descending")).granules()
     assert sorted(found) == [dt.date(2015, 4, 1), dt.date(2015, 4, 2)]
     ((granule,), _) = (found[day] for day in sorted(found))
     assert granule.name == NAMES[0]
-    assert FolderFeed(str(folder), "lprm-amsr2", folder).fetch(granule).read_text() == NAMES[0]
+    FolderFeed(str(folder), Wanted("lprm-amsr2")).fetch(granule, folder / "copy")
+    assert (folder / "copy").read_text() == NAMES[0]
 
 
 def test_a_feed_is_used_for_its_sensors_era_or_for_what_is_said(folder: Path) -> None:
-    assert list(FolderFeed(str(folder), "lprm-amsre", folder).granules()) == [dt.date(2011, 10, 4)]
-    later = FolderFeed(str(folder), "lprm-amsr2", folder, first=dt.date(2015, 4, 2))
+    assert list(FolderFeed(str(folder), Wanted("lprm-amsre")).granules()) == [dt.date(2011, 10, 4)]
+    later = FolderFeed(str(folder), Wanted("lprm-amsr2", first=dt.date(2015, 4, 2)))
     assert list(later.granules()) == [dt.date(2015, 4, 2)]
 
 
-def test_the_best_run_comes_first_and_final_only_when_asked(folder: Path) -> None:
-    day = dt.date(2015, 4, 1)
-    usual = FolderFeed(str(folder), "imerg", folder, runs=("late", "early")).granules()[day]
-    assert [g.run for g in usual] == ["late", "early"]
-    asked = FolderFeed(str(folder), "imerg", folder, runs=("final", "late")).granules()[day]
-    assert [g.run for g in asked] == ["final", "late"]
+def test_every_imerg_run_is_listed_and_named(folder: Path) -> None:
+    found = FolderFeed(str(folder), Wanted("imerg")).granules()[dt.date(2015, 4, 1)]
+    assert {g.run for g in found} == {"early", "late", "final"}
+
+
+def test_only_the_days_asked_for_are_listed(folder: Path) -> None:
+    feed = FolderFeed(str(folder), Wanted("lprm-amsr2", "descending"))
+    assert list(feed.granules(dt.date(2015, 4, 2), dt.date(2015, 4, 30))) == [dt.date(2015, 4, 2)]
+    assert feed.granules(dt.date(2016, 1, 1), dt.date(2016, 12, 31)) == {}
+    assert feed.oldest() == dt.date(2015, 4, 1)
 
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere does not exist; create it or set the feed's path"):
-        FolderFeed(str(tmp_path / "nowhere"), "imerg", tmp_path).granules()
+        FolderFeed(str(tmp_path / "nowhere"), Wanted("imerg")).granules()
 
 
-def test_a_remote_folder_is_fetched_once_per_version(tmp_path: Path) -> None:
+def test_a_remote_folder_tells_versions_apart(tmp_path: Path) -> None:
     """fsspec's memory file system stands for any remote one."""
     memory = fsspec.filesystem("memory")
     memory.pipe(f"/bucket/{NAMES[0]}", b"first")
-    feed = FolderFeed("memory://bucket", "lprm-amsr2", tmp_path, orbit="descending")
+    feed = FolderFeed("memory://bucket", Wanted("lprm-amsr2", "descending"))
+    assert not feed.in_place
     ((granule,),) = feed.granules().values()
-    path = feed.fetch(granule)
-    assert path.read_bytes() == b"first"
-    assert tmp_path in path.parents
-    stamp = path.stat().st_mtime_ns
-    assert feed.fetch(granule).stat().st_mtime_ns == stamp
+    feed.fetch(granule, tmp_path / "copy")
+    assert (tmp_path / "copy").read_bytes() == b"first"
     memory.pipe(f"/bucket/{NAMES[0]}", b"second, longer")
     ((republished,),) = feed.granules().values()
-    assert feed.fetch(republished).read_bytes() == b"second, longer"
+    assert republished.version != granule.version
     memory.rm("/bucket", recursive=True)
+    with pytest.raises(FeedUnreachable, match="cannot be copied"):
+        feed.fetch(granule, tmp_path / "copy")
