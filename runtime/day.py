@@ -154,8 +154,8 @@ class Archivist:
             return "published file altered"
         return None
 
-    def run(self, day: PlannedDay, planner: Planner) -> Filled:
-        """Fill one planned day and publish it.
+    def run(self, day: PlannedDay, planner: Planner) -> Figures:
+        """Fill one planned day, publish it, and return it in numbers.
 
         Raises
         ------
@@ -201,7 +201,7 @@ class Archivist:
         )
         for old in (aside, aside.with_name(aside.name + ".reason.txt")):
             old.unlink(missing_ok=True)
-        return filled
+        return figures
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:

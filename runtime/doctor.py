@@ -105,7 +105,8 @@ def _disk(config: Config) -> list[Finding]:
 
 
 def _credentials(config: Config) -> Finding:
-    needed = any(f.kind == "earthdata" for f in (*config.feeds.soil_moisture, config.feeds.precipitation))
+    kinds = {*(feed.kind for feed in config.feeds.soil_moisture), config.feeds.precipitation.kind}
+    needed = "earthdata" in kinds
     if os.environ.get("EARTHDATA_TOKEN"):
         return Finding("Earthdata log-in", True, needed, "EARTHDATA_TOKEN is set")
     try:

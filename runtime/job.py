@@ -8,12 +8,11 @@ from dataclasses import dataclass, field
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.publish import lock, recover
-from runtime.archive.record import Decision
+from runtime.archive.record import Decision, Figures
 from runtime.config import Config
 from runtime.day import Archivist
 from runtime.errors import InputRefused, InputsMissing, ResultRefused, UsageError
 from runtime.feeds import Granule
-from runtime.fill import Filled
 from runtime.inbox import Arrival
 from runtime.plan import DAY, Action, PlannedDay, Planner
 
@@ -67,7 +66,7 @@ class Listener:
     def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
         """Hear which days are going to be filled."""
 
-    def on_day(self, day: PlannedDay, filled: Filled) -> None:
+    def on_day(self, day: PlannedDay, figures: Figures) -> None:
         """Hear that a day was published."""
 
 
@@ -200,12 +199,12 @@ def _lacking(archivist: Archivist, chunk: Sequence[PlannedDay]) -> list[Arrival]
 
 def _one(archivist: Archivist, day: PlannedDay, planner: Planner, outcome: Outcome, listener: Listener) -> None:
     try:
-        filled = archivist.run(day, planner)
+        figures = archivist.run(day, planner)
     except ResultRefused as refusal:
         outcome.failed[day.date] = str(refusal)
         return
     outcome.filled.append(day.date)
-    listener.on_day(day, filled)
+    listener.on_day(day, figures)
 
 
 def _decide(archivist: Archivist, date: dt.date, decision: Decision, listener: Listener) -> None:

@@ -12,9 +12,9 @@ from typing import TypeVar
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from runtime.checks import seam
+from runtime.archive.record import Figures
 from runtime.day import Archivist
-from runtime.fill import Filled
+from runtime.feeds import Granule
 from runtime.job import Listener
 from runtime.plan import PlannedDay
 
@@ -47,8 +47,10 @@ class Reporter(Listener):
     tiles: TaskID | None = None
     _since: float = 0.0
     _read: int = 0
-    _core: int = 1
     _reading: TaskID | None = None
+    _fetching: TaskID | None = None
+    _left: int = 0
+    _bytes: int = 0
 
     def say(self, line: str) -> None:
         """Print a line; warnings go to stderr even when quiet."""
@@ -68,6 +70,25 @@ class Reporter(Listener):
         elif self._read % 500 == 0:
             print(f"read {self._read} new files", file=sys.stderr, flush=True)
 
+    def on_fetch(self, files: int) -> None:
+        """Begin: so many files are to be fetched."""
+        self._left, self._bytes = files, 0
+        if self.bars:
+            self._fetching = self.bars.add_task("fetching", total=files)
+
+    def on_fetched(self, granule: Granule, size: int) -> None:
+        """Count a file that has come; a terminal shows a bar, elsewhere the last one says how much came."""
+        self._left -= 1
+        self._bytes += size
+        if self.bars and self._fetching is not None:
+            self.bars.advance(self._fetching)
+            if self._left == 0:
+                self.bars.remove_task(self._fetching)
+        if not size:
+            self.say(f"warning: {granule.name} could not be fetched")
+        if self._left == 0 and not self.quiet:
+            self.say(f"fetched {self._bytes / 2**20:.1f} MiB")
+
     def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
         """Begin: so many days are to be filled."""
         self._since = time.monotonic()
@@ -77,27 +98,26 @@ class Reporter(Listener):
             self.days = self.bars.add_task("days", total=len(todo))
             self.tiles = self.bars.add_task("tiles")
             archivist.tile_progress = self._on_tiles
-        self._core = archivist.bundle.manifest.tile_core
 
     def _on_tiles(self, done: int, total: int) -> None:
         if self.bars and self.tiles is not None:
             self.bars.update(self.tiles, completed=done, total=total)
 
-    def on_day(self, day: PlannedDay, filled: Filled) -> None:
+    def on_day(self, day: PlannedDay, figures: Figures) -> None:
         """Report a published day."""
-        counts = filled.counts
-        seen = counts["observed"]
-        made = counts["filled_from_neighbours"] + counts["filled_from_other_days"]
-        land = max(1, seen + made + counts["not_reached"])
-        now = time.monotonic()
+        land, now = max(1, figures.land), time.monotonic()
         if not self.quiet:
-            shares = (
-                f"observed {seen / land:.1%}, filled {made / land:.1%}, not reached {counts['not_reached'] / land:.1%}"
+            shares = ", ".join(
+                f"{what} {cells / land:.1%}"
+                for what, cells in (
+                    ("observed", figures.observed),
+                    ("filled", figures.filled),
+                    ("not reached", figures.not_reached),
+                )
             )
-            seams = seam(filled, (self._core, self._core))
-            took = now - self._since
+            seams = "" if figures.seam is None else f", seams {figures.seam:.2f}"
             what = f"{day.date} published, {day.record.tier}"
-            self.say(f"{what}: land {shares}, seams {seams:.2f}; {took:.1f} s ({day.reason})")
+            self.say(f"{what}: land {shares}{seams}; {now - self._since:.1f} s ({day.reason})")
         self._since = now
         if self.bars and self.days is not None:
             self.bars.advance(self.days)

@@ -176,7 +176,7 @@ Runtime = Callable[..., Result]
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """Return a function that calls the command line; the fortnight's last day is today."""
-    monkeypatch.setattr("runtime.cli._today", lambda: START + dt.timedelta(DAYS - 1))
+    monkeypatch.setattr("runtime.cli.common.today", lambda: START + dt.timedelta(DAYS - 1))
 
     def call(*arguments: str | Path) -> Result:
         result = CliRunner().invoke(app, [str(a) for a in arguments])

@@ -10,6 +10,7 @@ import datetime as dt
 import hashlib
 import threading
 import time
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,9 @@ class EarthdataFeed:
             query = query.temporal(f"{first - dt.timedelta(1)}T00:00:00Z", f"{last + dt.timedelta(1)}T23:59:59Z")
         query.session = self._patient(requests.Session())
         try:
-            found = query.get(limit)
+            with warnings.catch_warnings():  # earthaccess 0.17 warns of its own use of an attribute
+                warnings.simplefilter("ignore", FutureWarning)
+                found = query.get(limit)
         except (RuntimeError, OSError, KeyError, ValueError) as error:
             raise FeedUnreachable(
                 f"CMR ({self._settings.cmr_url}) cannot be searched for {name} ({_short(error)}); check the network, "

@@ -16,10 +16,10 @@ from runtime import bundle
 from runtime.archive.publish import lock
 from tests.conftest import DAYS, Runtime, Site
 
-COMMANDS = ["init", "plan", "fill", "status", "check", "changes", "show", "demo", "doctor"]
+COMMANDS = ["init", "plan", "fill", "fetch", "reprocess", "status", "check", "changes", "inbox", "show", "demo"]
 
 
-@pytest.mark.parametrize("command", COMMANDS)
+@pytest.mark.parametrize("command", [*COMMANDS, "doctor"])
 def test_help_has_an_example(command: str, runtime: Runtime) -> None:
     result = runtime(command, "--help")
     assert result.exit_code == 0

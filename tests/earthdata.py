@@ -1,0 +1,202 @@
+"""A stand-in for NASA Earthdata on loopback: enough of CMR to be searched, and a data host with its habits.
+
+Files below a folder are its granules. `Server.faults` scripts what the next requests for a name get instead of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from urllib.parse import parse_qs, urlsplit
+
+TOKEN = "a-good-token"
+PAGE = 2000
+"""Most records CMR returns at once."""
+
+LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Earthdata Login</title></head><body>Log in</body></html>"
+EULA_PAGE = b"<html><body>You have not authorized the application NASA GESDISC DATA ARCHIVE</body></html>"
+NOT_FOUND_PAGE = b"<!DOCTYPE html><html><body>The requested granule cannot be served right now</body></html>"
+
+_COLLECTIONS = {
+    "LPRM_AMSR2_D_SOILM3": re.compile(r"LPRM-AMSR2_L3_D_"),
+    "LPRM_AMSR2_A_SOILM3": re.compile(r"LPRM-AMSR2_L3_A_"),
+    "GPM_3IMERGDE": re.compile(r"3B-DAY-E\."),
+    "GPM_3IMERGDL": re.compile(r"3B-DAY-L\."),
+    "GPM_3IMERGDF": re.compile(r"3B-DAY\."),
+}
+
+
+class Server(ThreadingHTTPServer):
+    """Serves a folder.
+
+    Attributes
+    ----------
+    faults : by file name, what the next requests get: an HTTP status, or ``slow``, ``truncated``, ``html``, ``json``,
+        ``login``, ``redirect``; ``search`` is the name of searches
+    requests : how often each file, and ``search``, was asked for
+    more : names of granules that are listed and not there
+    checksums : whether records carry one
+    """
+
+    daemon_threads = True
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.folder, self.checksums = folder, True
+        self.more: list[Path] = []
+        self.faults: dict[str, list[int | str]] = {}
+        self.requests: Counter[str] = Counter()
+        self.asked_at: list[float] = []
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """Keep silent about clients that hang up."""
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def settings(self, feeds: int = 1) -> list[str]:
+        """Overrides that point a configuration at this server, patient for milliseconds."""
+        return [
+            *(f'feeds.soil_moisture.{n}.kind="earthdata"' for n in range(feeds)),
+            'feeds.precipitation.kind="earthdata"',
+            f'earthdata.cmr_url="{self.url}/search/"',
+            f'earthdata.edl_host="127.0.0.1:{self.server_address[1]}"',
+            "earthdata.wait_s=0.01",
+            "earthdata.timeout_s=2",
+            "earthdata.attempts=3",
+        ]
+
+    def records(self, name: str, temporal: str | None) -> list[dict[str, object]]:
+        files = sorted(p for p in [*self.folder.rglob("*.nc*"), *self.more] if _COLLECTIONS[name].match(p.name))
+        first, last = temporal.split(",") if temporal else ("0", "9")
+        return [self._record(name, p) for p in files if first[:10] <= _day(p) <= last[:10]]
+
+    def _record(self, collection: str, path: Path) -> dict[str, object]:
+        digest = hashlib.md5(path.read_bytes() if path.exists() else b"").hexdigest()
+        file: dict[str, object] = {"Name": path.name}
+        if self.checksums:
+            file["Checksum"] = {"Value": digest, "Algorithm": "MD5"}
+        return {
+            "meta": {
+                "concept-id": f"G{path.name}",
+                "revision-id": int(path.stat().st_mtime_ns) if path.exists() else 1,
+            },
+            "umm": {
+                "GranuleUR": path.name,
+                "CollectionReference": {"ShortName": collection, "Version": "001"},
+                "DataGranule": {"ArchiveAndDistributionInformation": [file]},
+                "TemporalExtent": {"RangeDateTime": {"BeginningDateTime": f"{_day(path)}T00:00:00Z"}},
+                "RelatedUrls": [
+                    {"URL": f"https://disc/opendap/{path.name}.html", "Type": "USE SERVICE API"},
+                    {"URL": f"{self.url}/data/{path.name}", "Type": "GET DATA"},
+                ],
+            },
+        }
+
+
+def _day(path: Path) -> str:
+    match = re.search(r"[_.](\d{4})(\d\d)(\d\d)", path.name)
+    assert match
+    return "-".join(match.groups())
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: Server
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_GET(self) -> None:
+        url = urlsplit(self.path)
+        if url.path.startswith("/search/granules"):
+            self._search(parse_qs(url.query))
+        else:
+            self._file(url.path)
+
+    def _fault(self, name: str) -> int | str | None:
+        self.server.requests[name] += 1
+        self.server.asked_at.append(time.monotonic())
+        waiting = self.server.faults.get(name)
+        return waiting.pop(0) if waiting else None
+
+    def _answer(self, status: int, body: bytes = b"", headers: dict[str, str] | None = None) -> None:
+        self.send_response(status)
+        for key, value in {"Content-Length": str(len(body)), **(headers or {})}.items():
+            self.send_header(key, value)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _search(self, query: dict[str, list[str]]) -> None:
+        fault = self._fault("search")
+        if isinstance(fault, int):
+            self._answer(fault, b'{"errors": ["busy"]}', {"Retry-After": "1"} if fault == 429 else {})
+            return
+        temporal = next(iter(query.get("temporal[]", query.get("temporal", []))), None)
+        found = self.server.records(query["short_name"][0], temporal)
+        size = min(int(query.get("page_size", ["10"])[0]), PAGE)
+        begin = int(self.headers.get("CMR-Search-After", "0"))
+        items = found[begin : begin + size]
+        headers = {"CMR-Hits": str(len(found)), "Content-Type": "application/json"}
+        if items:
+            headers["CMR-Search-After"] = str(begin + len(items))
+        self._answer(200, json.dumps({"hits": len(found), "items": items}).encode(), headers)
+
+    def _file(self, path: str) -> None:
+        name = path.rsplit("/", 1)[-1]
+        if not path.startswith("/store/"):
+            if self.headers.get("Authorization") != f"Bearer {TOKEN}":
+                self._answer(401, b"HTTP Basic: Access denied")
+                return
+            fault = self._fault(name)
+        else:
+            fault = None
+        file = next(self.server.folder.rglob(name), None)
+        body = file.read_bytes() if file else b""
+        if isinstance(fault, int):
+            page = EULA_PAGE if fault == 403 else b"no"
+            self._answer(fault, page, {"Retry-After": "1"} if fault == 429 else {})
+        elif fault == "redirect":
+            self._answer(302, b"", {"Location": f"{self.server.url}/store/{name}"})
+        elif fault in ("html", "login", "json"):
+            self._answer(200, {"html": NOT_FOUND_PAGE, "login": LOGIN_PAGE}.get(fault, b'{"error": "not available"}'))
+        elif fault == "truncated":
+            self._answer(200, body[: len(body) // 2], {"Content-Length": str(len(body))})
+            self.close_connection = True
+        elif fault == "short":  # a proxy that cut it and says that this is all
+            self._answer(200, body[: len(body) // 2])
+        elif fault == "slow":
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body[:100])
+            self.wfile.flush()
+            time.sleep(4)
+            self.close_connection = True
+        elif file is None:
+            self._answer(404, b"not here")
+        else:
+            self._answer(200, body)
+
+
+@contextmanager
+def serve(folder: Path) -> Iterator[Server]:
+    """Run a server for a while."""
+    server = Server(folder)
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
