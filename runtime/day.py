@@ -136,12 +136,10 @@ class Archivist:
         if self.reprocessed and self.reprocessed[0] <= date <= self.reprocessed[1]:
             return True
         if date not in self._finals:
-            month = date.replace(day=1)
-            rows = self.catalog.days(month, (month + dt.timedelta(31)).replace(day=1) - DAY)
-            self._finals |= {month + n * DAY: False for n in range(31)}
-            for day, row in rows.items():
-                rain = row.record.inputs.get("precipitation")
-                self._finals[day] = bool(rain and rain.run == "final")
+            near = [date + n * DAY for n in range(-15, 16)]  # asked for day by day: one query for many
+            rows = self.catalog.days(near[0], near[-1])
+            rain = {day: rows[day].record.inputs.get("precipitation") if day in rows else None for day in near}
+            self._finals |= {day: bool(item and item.run == "final") for day, item in rain.items()}
         return self._finals[date]
 
     def damage(self, row: DayRow) -> str | None:
@@ -170,7 +168,8 @@ class Archivist:
         for warning in day.warnings:
             self.say(f"warning: {warning}; treated as absent")
         filled = self._recurrent(day, planner) if planner.recurrent else self._window(day)
-        rain_absent = 0 in day.precipitation and day.precipitation[0].input is None
+        rain = day.arrivals.get("precipitation")
+        rain_absent = rain is not None and rain.input is None
         feed = self._feed_of(day)
         figures = checks.figures(filled, self.grid, self.bundle.manifest.tile_core)
         record = replace(day.record, figures=figures)
@@ -197,6 +196,7 @@ class Archivist:
             reason=day.reason,
             engine=self.engine.name,
             phases=self._phases,
+            inputs={role: arrival.sha256 for role, arrival in day.arrivals.items() if arrival.sha256},
             keep_superseded=self.config.archive.keep_superseded,
         )
         for old in (aside, aside.with_name(aside.name + ".reason.txt")):
@@ -220,7 +220,7 @@ class Archivist:
     def _feed_of(self, day: PlannedDay) -> SoilMoistureFeed:
         """Return the feed a day's soil moisture came from, or would have come from."""
         feeds = self.config.feeds.soil_moisture
-        granule = day.soil_moisture[0].granule
+        granule = day.arrivals["T"].granule
         if granule:
             return next(f for f in feeds if f.product == granule.product)
         sources = zip(feeds, self.inbox.soil_moisture_sources, strict=True)
@@ -228,8 +228,8 @@ class Archivist:
 
     def _window(self, day: PlannedDay) -> Filled:
         with self._timed("read"):
-            frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture.values()])
-            fallen = [self.inbox.values(arrival) for arrival in day.precipitation.values()]
+            frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture])
+            fallen = [self.inbox.values(arrival) for arrival in day.precipitation]
             rain = np.stack(fallen) if fallen else None
         with self._timed("infer"):
             return window.fill(self.engine, self.bundle.manifest, self.grid, frames, rain, self.tile_progress)

@@ -56,6 +56,11 @@ class Arrival:
         """Digest of the field, None without one."""
         return self.input.field if self.input else None
 
+    @property
+    def subject(self) -> str:
+        """What an operator's decision is about: the field, the file where it has none, or nothing."""
+        return self.field or self.sha256
+
 
 ABSENT = Arrival()
 
@@ -220,7 +225,7 @@ class Inbox:
         decision = self._decisions.get(date)
         if decision is None:
             return None
-        return decision if decision.subject == (arrival or self.raw(date)).sha256 else None
+        return decision if decision.subject == (arrival or self.raw(date)).subject else None
 
     def raw(self, date: dt.date) -> Arrival:
         """Return the day's soil moisture before anyone judges it."""
@@ -309,11 +314,11 @@ class Inbox:
         if known is None and key in self._failed:
             return Arrival(granule, unknown=self._failed[key], source=source, key=key)
         if known is None:
-            stands_for = Input(granule.name, "", f"pending {key}", granule.run)
+            stands_for = Input(granule.name, f"pending {key}", granule.run)
             return Arrival(granule, stands_for, pending=True, source=source, key=key)
         if known.field is None:
             return Arrival(granule, None, known.refused, source=source, key=key, sha256=known.sha256)
-        item = Input(granule.name, known.sha256, known.field, granule.run)
+        item = Input(granule.name, known.field, granule.run)
         return Arrival(granule, item, source=source, key=key, sha256=known.sha256)
 
     def _doubt(self, date: dt.date, arrival: Arrival) -> str | None:

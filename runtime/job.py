@@ -194,7 +194,7 @@ def _work(archivist: Archivist, scope: Scope, listener: Listener) -> Outcome:
 
 def _lacking(archivist: Archivist, chunk: Sequence[PlannedDay]) -> list[Arrival]:
     stale = [day for day in chunk if day.action == Action.FILL]
-    return archivist.inbox.pending([arrival for day in stale for arrival in day.arrivals])
+    return archivist.inbox.pending([arrival for day in stale for arrival in day.arrivals.values()])
 
 
 def _one(archivist: Archivist, day: PlannedDay, planner: Planner, outcome: Outcome, listener: Listener) -> None:
@@ -216,12 +216,12 @@ def _decide(archivist: Archivist, date: dt.date, decision: Decision, listener: L
     if decision.verdict == "reject" and raw.granule is None:
         raise UsageError(f"{date} has no soil-moisture file that could be rejected")
     now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    archivist.catalog.decide(date, Decision(decision.verdict, decision.because, raw.sha256), now)
+    archivist.catalog.decide(date, Decision(decision.verdict, decision.because, raw.subject), now)
     archivist.inbox.forget()
 
 
 def _rain(outcome: Outcome) -> list[Arrival]:
-    return [arrival for day in outcome.planned.values() for arrival in day.precipitation.values()]
+    return [arrival for day in outcome.planned.values() for arrival in day.precipitation]
 
 
 def _note(catalog: Catalog, outcome: Outcome) -> None:
@@ -289,7 +289,7 @@ def fetch(config: Config, wanted: Range, today: dt.date, listener: Listener, *, 
             else:
                 scope = Scope.of(archivist, wanted, config.policy.max_refill_days)
                 planned = archivist.planner(scope.redo_from).plan(scope.dates)
-                arrivals = [arrival for day in planned for arrival in day.arrivals]
+                arrivals = [arrival for day in planned for arrival in day.arrivals.values()]
             lacking = inbox.pending(arrivals)
             files += [arrival.granule for arrival in lacking if arrival.granule]
             if not lacking or dry_run:

@@ -56,21 +56,24 @@ class PlannedDay:
     reason: str
     record: Record
     """What the day will carry once it is filled."""
-    soil_moisture: dict[int, Arrival] = field(repr=False)
-    """By offset from the day."""
-    precipitation: dict[int, Arrival] = field(default_factory=dict, repr=False)
-    """By offset from the day; empty where the model takes no rain."""
+    arrivals: dict[str, Arrival] = field(repr=False)
+    """Everything it reads, by role: ``T-4`` .. ``T+4``, ``precipitation``, ``precipitation T+1``."""
+
+    @property
+    def soil_moisture(self) -> list[Arrival]:
+        """The days of the window, in order."""
+        return [arrival for role, arrival in self.arrivals.items() if role.startswith("T")]
+
+    @property
+    def precipitation(self) -> list[Arrival]:
+        """The days of rain, in order; empty where the model takes none."""
+        return [arrival for role, arrival in self.arrivals.items() if role.startswith(_RAIN)]
 
     @property
     def warnings(self) -> list[str]:
         """Refused files that are treated as absent when this day is filled."""
-        around = [a for offset, a in self.soil_moisture.items() if offset] + list(self.precipitation.values())
+        around = [arrival for role, arrival in self.arrivals.items() if role != "T"]
         return [reason for a in around if (reason := a.refused or (a.granule and a.unknown))]
-
-    @property
-    def arrivals(self) -> list[Arrival]:
-        """Everything the day reads."""
-        return [*self.soil_moisture.values(), *self.precipitation.values()]
 
 
 @dataclass
@@ -164,16 +167,15 @@ class Planner:
 
     def _day(self, date: dt.date) -> PlannedDay:
         manifest = self.bundle.manifest
-        soil = {offset: self.inbox.soil_moisture(date + offset * DAY) for offset in manifest.window}
-        days_of_rain = manifest.window if manifest.takes_rain else ()
-        rain = {offset: self.inbox.precipitation(date + offset * DAY) for offset in days_of_rain}
-        arrivals = {f"T{k:+d}" if k else "T": a for k, a in soil.items()}
-        arrivals |= {f"{_RAIN} T{k:+d}" if k else _RAIN: a for k, a in rain.items()}
+        arrivals = {f"T{k:+d}" if k else "T": self.inbox.soil_moisture(date + k * DAY) for k in manifest.window}
+        for k in manifest.window if manifest.takes_rain else ():
+            arrivals[f"{_RAIN} T{k:+d}" if k else _RAIN] = self.inbox.precipitation(date + k * DAY)
         inputs = {role: a.input for role, a in arrivals.items()}
         state = self.link(date).state if self.recurrent else None
         decision = self.inbox.decision(date)
         tier = self._tier(date, inputs)
-        read = state or [item and item.field for item in inputs.values()]
+        # The file carries the names; other bytes under the same name, with the same field, change nothing in it.
+        read = (state or [item and item.field for item in inputs.values()], [i and i.name for i in inputs.values()])
         record = Record(
             date=date,
             tier=tier,
@@ -188,7 +190,7 @@ class Planner:
             decision=decision,
         )
         action, reason = self._verdict(date, arrivals, record)
-        return PlannedDay(date, action, reason, record, soil, rain)
+        return PlannedDay(date, action, reason, record, arrivals)
 
     def _tier(self, date: dt.date, inputs: dict[str, Input | None]) -> str:
         """Return ``consolidated`` once nothing that is missing will come."""
@@ -255,6 +257,8 @@ def _why(
     for role, new in record.inputs.items():
         was = old.inputs.get(role)
         if (was and was.field) == (new and new.field):
+            if was and new and was.name != new.name:
+                reasons.append(f"{role} renamed")
             continue
         if was is None:
             reasons.append(f"{role} arrived")

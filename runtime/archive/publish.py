@@ -67,6 +67,7 @@ def publish(
     reason: str,
     engine: str,
     phases: dict[str, float],
+    inputs: dict[str, str],
     keep_superseded: bool = False,
 ) -> DayRow:
     """Put a day into the archive, whole or not at all.
@@ -75,8 +76,9 @@ def publish(
     ----------
     before : DayRow, optional
         The day's current row, if it is published already.
-    reason, engine, phases
-        For the catalog's revision: why it was made, who computed, how long each phase took, s.
+    reason, engine, phases, inputs
+        For the catalog's revision: why it was made, who computed, how long each phase took (s), and the sha256 of each
+        file it was made from.
     keep_superseded
         Keep the file that is replaced, below ``.superseded``.
 
@@ -112,7 +114,7 @@ def publish(
         day.record.fingerprint,
         row.sha256,
         phases,
-        {role: item.sha256 for role, item in day.record.inputs.items() if item},
+        inputs,
     )
     old = Path(before.path) if before else None
     intent = Intent(

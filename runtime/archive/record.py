@@ -19,11 +19,11 @@ FILL = -32767
 
 @dataclass(frozen=True)
 class Input:
-    """One input of a day: provenance (name, sha256) and what counts (the decoded field's digest)."""
+    """One input of a day. Its sha256 is the catalog's business: other bytes with the same field change nothing."""
 
     name: str
-    sha256: str
     field: str
+    """Digest of the decoded field."""
     run: str | None = None
 
 
@@ -35,7 +35,7 @@ class Decision:
     """``accept`` or ``reject``."""
     because: str
     subject: str
-    """sha256 of the soil-moisture file it is about, empty where there was none; another file is judged anew."""
+    """The field it is about, a file's sha256 where that has none, or nothing; another field is judged anew."""
 
 
 @dataclass(frozen=True)

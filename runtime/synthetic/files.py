@@ -11,21 +11,24 @@ from netCDF4 import Dataset
 from numpy.typing import NDArray
 
 from runtime.grid import Floats, Grid
+from runtime.products import PRODUCTS
 from runtime.synthetic.world import WorldDay
 
-_BANDS = {"c1": "6.9", "c2": "7.3", "x": "10.7"}
+_BANDS = {"c": "6.9", "c1": "6.9", "c2": "7.3", "x": "10.7"}
 _RUN = {"early": "-E", "late": "-L", "final": ""}
 _FILL = -32767
 
 
-def lprm_name(date: dt.date) -> str:
-    """Return the name GES DISC would give a descending LPRM AMSR2 file."""
-    return f"LPRM-AMSR2_L3_D_SOILM3_V001_{date:%Y%m%d}013507.nc4"
+_LPRM_NAMES = {
+    "lprm-amsr2": "LPRM-AMSR2_L3_D_SOILM3_V001_{date:%Y%m%d}013507.nc4",
+    "lprm-amsre": "LPRM-AMSR_E_L3_D_SOILM3_V002_{date:%Y%m%d}.nc",
+    "lprm-windsat": "LPRM-WINDSAT_L3_NT_SOILM3_V001_{date:%Y%m%d}.nc4",
+}
 
 
-def write_lprm(folder: Path, day: WorldDay, grid: Grid) -> Path:
-    """Write a day as ``LPRM_AMSR2_D_SOILM3`` v001: (Longitude, Latitude), int16 percent, scan time in seconds."""
-    path = folder / lprm_name(day.date)
+def write_lprm(folder: Path, day: WorldDay, grid: Grid, product: str = "lprm-amsr2") -> Path:
+    """Write a day as GES DISC writes descending LPRM: (Longitude, Latitude), int16 percent, scan time in seconds."""
+    path = folder / _LPRM_NAMES[product].format(date=day.date)
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = ~np.isnan(day.observed)
     percent = np.where(seen, np.rint(np.nan_to_num(day.observed) * 100), _FILL).astype(np.int16)
@@ -39,7 +42,8 @@ def write_lprm(folder: Path, day: WorldDay, grid: Grid) -> Path:
             axis = file.createVariable(name, "f4", (name,))
             axis.units = units
             axis[:] = values
-        for band, frequency in _BANDS.items():
+        for band in PRODUCTS[product].bands:
+            frequency = _BANDS[band]
             _put(
                 file,
                 f"soil_moisture_{band}",

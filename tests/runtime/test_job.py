@@ -9,7 +9,8 @@ import pytest
 import xarray
 from netCDF4 import Dataset
 
-from runtime import check
+from runtime import check, digest
+from runtime.archive.catalog import Catalog
 from runtime.archive.record import Record
 from runtime.errors import ArchiveError, StateChainBroken
 from runtime.fill import Flag
@@ -217,7 +218,10 @@ def test_the_files_say_what_they_were_made_from(recurrent_site: Site) -> None:
     assert soil
     assert rain
     assert soil.name == recurrent_site.lprm(3).name
-    assert (len(soil.sha256), rain.run) == (64, "late")
+    assert (len(soil.field), rain.run) == (64, "late")
+    with Catalog.open(recurrent_site.config().catalog_path, read_only=True) as catalog:
+        (revision,) = catalog.revisions()
+    assert revision.inputs["T"] == digest.of_file(recurrent_site.lprm(3))
     assert record.model.startswith("sgdsm2-amsr2-x")
     assert record.date == dt.date(2020, 4, 4)
 

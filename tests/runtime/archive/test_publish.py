@@ -41,7 +41,8 @@ def _publish(site: Site, day: PublishedDay) -> None:
     with lock(settings.catalog_path.with_name("lock")), Catalog.open(settings.catalog_path) as catalog:
         recover(settings.archive.path, catalog)
         before = catalog.days().get(START)
-        publish(settings.archive.path, cf, catalog, day, before=before, reason="test", engine="none", phases={})
+        made = {"reason": "test", "engine": "none", "phases": {}, "inputs": {}}
+        publish(settings.archive.path, cf, catalog, day, before=before, **made)
 
 
 def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:
