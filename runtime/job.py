@@ -157,7 +157,7 @@ def fill(
         if decision and wanted.first:
             _decide(archivist, wanted.first, Decision(*decision, ""), listener)
         outcome = _work(archivist, scope, listener)
-        if reprocess and not any(a.input and a.input.run == "final" for a in _rain(outcome)):
+        if reprocess and not any(_is_final(archivist, date) for date in _days(wanted.first, wanted.last)):
             raise InputsMissing(f"IMERG Final is not there for {wanted.first} to {wanted.last}; check the feed")
         if archivist.bundle.manifest.kind == "recurrent":
             archivist.prune_states()
@@ -220,8 +220,9 @@ def _decide(archivist: Archivist, date: dt.date, decision: Decision, listener: L
     archivist.inbox.forget()
 
 
-def _rain(outcome: Outcome) -> list[Arrival]:
-    return [arrival for day in outcome.planned.values() for arrival in day.precipitation]
+def _is_final(archivist: Archivist, date: dt.date) -> bool:
+    rain = archivist.inbox.precipitation(date).input
+    return rain is not None and rain.run == "final"
 
 
 def _note(catalog: Catalog, outcome: Outcome) -> None:

@@ -22,7 +22,8 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
     settings = load_config(config, overrides)
     with Catalog.open(settings.catalog_path, read_only=True) as catalog:
         rows = catalog.days()
-        last_made = max((r.made_at for r in catalog.revisions()), default=None)
+        revision = catalog.last_revision()
+        problems = [f"{p.date} {p.kind}" for p in catalog.problems().values() if p.kind != "wait"]
         unsettled = [str(intent.row.record.date) for intent in catalog.intents()]
     first, newest = (min(rows), max(rows)) if rows else (None, None)
     missing = (
@@ -38,7 +39,8 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         "lag_days": newest and (common.today() - newest).days,
         "provisional": sum(r.record.tier == "provisional" for r in rows.values()),
         "missing_between": missing,
-        "last_published_at": last_made,
+        "problems": problems,
+        "last_published_at": revision and revision.made_at,
         "interrupted": unsettled,
     }
     if as_json:

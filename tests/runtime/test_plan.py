@@ -5,9 +5,10 @@ import pytest
 import xarray
 from netCDF4 import Dataset
 
+from runtime.archive.catalog import Catalog
 from runtime.archive.record import Record
 from runtime.plan import Action
-from tests.conftest import DAYS, MakeSite, Site
+from tests.conftest import DAYS, MakeSite, Runtime, Site
 
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 
@@ -145,3 +146,53 @@ def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site) -> None:
         assert int(day.input_status[0]) == 2, "precipitation_absent"
     with_rain = window_site.fill()
     assert len(with_rain.filled) == DAYS
+
+
+@BOTH
+def test_final_enters_by_reprocess_and_stays(bundle: str, make_site: MakeSite, runtime: Runtime) -> None:
+    site = make_site(bundle)
+    site.fill()
+    for day in (5, 6):
+        late = site.imerg(day)
+        final = late.with_name(late.name.replace("3B-DAY-L", "3B-DAY"))
+        final.write_bytes(late.read_bytes())
+        with Dataset(final, "a") as file:
+            file["precipitation"][:] = file["precipitation"][:] * 2
+    assert site.fill().filled == [], "Final does not come by itself"
+    done = runtime("reprocess", "--from", "2020-04-06", "--to", "2020-04-06", "--config", site.file)
+    assert done.exit_code == 0, done.output
+    assert "IMERG final replaced late" in done.stdout
+    rain = Record.from_file(site.day_file(5)).inputs["precipitation"]
+    assert rain
+    assert rain.run == "final"
+    assert Record.from_file(site.day_file(5)).tier == "consolidated"
+    with Catalog.open(site.config().catalog_path, read_only=True) as catalog:
+        redone = {r.date for r in catalog.revisions() if r.revision == 2}
+    window = [site.date(n) for n in range(1, 10)] if bundle.startswith("seamless") else None
+    assert sorted(redone) == (window or [site.date(n) for n in range(5, DAYS)])
+    assert site.fill().filled == [], "and what has it keeps it"
+    nothing = runtime("reprocess", "--from", "2020-04-10", "--to", "2020-04-11", "--config", site.file)
+    assert nothing.exit_code == 3
+    assert "IMERG Final is not there for 2020-04-10 to 2020-04-11" in nothing.stderr
+
+
+def test_a_new_sensor_in_the_configuration_leaves_the_past_alone(window_site: Site) -> None:
+    window_site.fill()
+    before = window_site.published()
+    (window_site.folder / "next").mkdir()
+    text = window_site.file.read_text()
+    add = '[[feeds.soil_moisture]]\npath = "next"\nband = "x"\nfrom = 2020-05-01\n[feeds.precipitation]'
+    window_site.file.write_text(text.replace("[feeds.precipitation]", add))
+    assert window_site.fill().filled == []
+    assert window_site.published() == before
+
+
+def test_a_refused_day_long_ago_is_looked_at_again(window_site: Site) -> None:
+    """It is missing, so that a plain fill tries it, however old; days that stand are not planned."""
+    sound = window_site.lprm(2).read_bytes()
+    window_site.lprm(2).write_bytes(b"<html>")
+    window_site.fill(None, None, "policy.max_refill_days=3")
+    window_site.lprm(2).write_bytes(sound)
+    outcome = window_site.fill(None, None, "policy.max_refill_days=3")
+    assert window_site.date(2) in outcome.filled
+    assert window_site.date(5) not in outcome.planned

@@ -1,0 +1,181 @@
+"""A fill killed with SIGKILL at points spread over all the time it holds the archive; the next run must heal it.
+
+The archive has five days, of which one's input has been published anew; the run fetches (from a server on loopback),
+re-does what is stale and appends. After every kill the archive must pass `runtime check`; after a normal run, published
+files, snapshots and catalog rows must equal those of an archive nobody disturbed.
+
+    python benchmarks/killed.py --points 200 --json benchmarks/results/killed.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import os
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runtime import check, config, job
+from runtime.archive.catalog import Catalog
+from runtime.config import Config
+from runtime.grid import Grid
+from runtime.synthetic.files import write_imerg, write_lprm
+from runtime.synthetic.world import World
+from tests.earthdata import TOKEN, Server, serve
+
+BOX = (-10.0, 35.0, 10.0, 50.0)
+FIRST = dt.date(2020, 4, 1)
+DAYS = 10
+BEFORE = 5
+
+
+@dataclass
+class Trial:
+    """Archives under test, all fed by one server."""
+
+    folder: Path
+    bundle: str
+    server: Server
+
+    def settings(self, name: str) -> Config:
+        """Return an archive's configuration."""
+        return config.load(self._file(name), environment={})
+
+    def _file(self, name: str) -> Path:
+        return self.folder / name / "seamless-sm.toml"
+
+    def prepare(self) -> None:
+        """Make the archive every trial starts from."""
+        file = self._file("start")
+        file.parent.mkdir()
+        host = self.server.url
+        file.write_text(
+            f"[archive]\nstart = {FIRST}\nkeep_superseded = true\n[grid]\nbox = {list(BOX)}\n"
+            f'[model]\nbundle = "{self.bundle}"\n[[feeds.soil_moisture]]\nkind = "earthdata"\nband = "x"\n'
+            f'[feeds.precipitation]\nkind = "earthdata"\n[earthdata]\ncmr_url = "{host}/search/"\n'
+        )
+        grid = Grid.globe().box(*BOX)
+        days = list(World(grid, 7).days(FIRST, DAYS))
+        for day in days[:BEFORE]:
+            write_lprm(self.server.folder, day, grid)
+            write_imerg(self.server.folder, day.date, day.rain, grid)
+        self._fill("start")
+        again = days[2]
+        again.observed[:] = np.where(again.observed > 0.1, again.observed - np.float32(0.01), again.observed)
+        for day in [again, *days[BEFORE:]]:
+            write_lprm(self.server.folder, day, grid)
+            write_imerg(self.server.folder, day.date, day.rain, grid)
+        self._copy("undisturbed")
+        self._fill("undisturbed")
+
+    def _copy(self, name: str) -> None:
+        shutil.rmtree(self.folder / name, ignore_errors=True)
+        shutil.copytree(self.folder / "start", self.folder / name)
+
+    def _fill(self, name: str) -> None:
+        wanted = job.Range(FIRST, FIRST + dt.timedelta(BEFORE - 1 if name == "start" else DAYS - 1))
+        outcome = job.fill(self.settings(name), wanted, dt.date(2020, 6, 1), job.Listener())
+        assert outcome.exit_code == 0, outcome.message
+
+    def run(self, kill_after: float | None) -> tuple[float, int]:
+        """Run a fill in a process of its own; return how long it held the archive, and how it ended."""
+        self._copy("killed")
+        last = str(FIRST + dt.timedelta(DAYS - 1))
+        command = [sys.executable, "-m", "runtime", "fill", "--from", str(FIRST), "--to", last]
+        holder = self.folder / "killed" / "archive" / ".catalog" / "lock.holder"
+        process = subprocess.Popen(
+            [*command, "--config", str(self._file("killed"))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+        )
+        while not holder.exists() and process.poll() is None:
+            time.sleep(0.001)
+        began = time.monotonic()
+        try:
+            process.wait(kill_after)
+        except subprocess.TimeoutExpired:
+            process.send_signal(signal.SIGKILL)
+            process.wait()
+        return time.monotonic() - began, process.returncode
+
+    def look(self, name: str) -> dict[str, Any]:
+        """Return what must be the same: files, snapshots, catalog rows without times."""
+        archive = self.folder / name / "archive"
+        patterns = ("[0-9]*/*.nc", ".state/*/*", ".superseded/*/*")
+        files = {str(p.relative_to(archive)): p.read_bytes() for g in patterns for p in archive.glob(g)}
+        with Catalog.open(self.settings(name).catalog_path, read_only=True) as catalog:
+            rows = {str(d): (r.record, r.path, r.sha256, r.size, r.revision) for d, r in catalog.days().items()}
+        return {**files, "catalog": rows}
+
+    def point(self, after: float) -> tuple[str, int]:
+        """Kill once, check, heal, compare; return what is wrong, and how many days the killed run had published."""
+        _, code = self.run(after)
+        if code not in (0, -signal.SIGKILL):
+            return f"the run ended with {code}", 0
+        settings = self.settings("killed")
+        found = check.faults(settings, lambda items, _: items)
+        with Catalog.open(settings.catalog_path, read_only=True) as catalog:
+            published = len(catalog.days())
+        if found:
+            return f"not whole in between: {found[0]}", published
+        self._fill("killed")
+        healed, wanted = self.look("killed"), self.look("undisturbed")
+        different = sorted(name for name in healed.keys() | wanted if healed.get(name) != wanted.get(name))
+        found = check.faults(settings, lambda items, _: items)
+        return (f"differs: {different[0]}" if different else found[0] if found else ""), published
+
+
+def trials(folder: Path, bundle: str, points: int) -> tuple[list[str], Counter[int], float]:
+    """Kill at so many points; return what went wrong, how many days were published when, and the seconds of a run."""
+    os.environ["EARTHDATA_TOKEN"] = TOKEN
+    (folder / "server").mkdir(parents=True)
+    with serve(folder / "server") as server:
+        trial = Trial(folder, bundle, server)
+        trial.prepare()
+        length = statistics.median(trial.run(None)[0] for _ in range(3))
+        wrong, published = [], Counter[int]()
+        for number in range(points):
+            said, days = trial.point(length * (number + 0.5) / points)
+            published[days] += 1
+            if said:
+                wrong.append(f"point {number + 1} of {points}: {said}")
+    return wrong, published, length
+
+
+def main() -> None:
+    """Kill, compare, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--points", type=int, default=200)
+    parser.add_argument("--bundle", action="append", help="shipped bundles; default: one of each kind")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    arguments = parser.parse_args()
+    results: dict[str, Any] = {}
+    for bundle in arguments.bundle or ["sgdsm2-amsr2-x", "seamless-amsr2-x"]:
+        with tempfile.TemporaryDirectory() as folder:
+            wrong, published, length = trials(Path(folder), bundle, arguments.points)
+        results[bundle] = {
+            "points": arguments.points,
+            "healed": arguments.points - len(wrong),
+            "run_s": round(length, 2),
+            "days published when killed": {str(days): count for days, count in sorted(published.items())},
+            "wrong": wrong,
+        }
+        print(json.dumps({bundle: results[bundle]}, indent=1), flush=True)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    sys.exit(1 if any(result["wrong"] for result in results.values()) else 0)
+
+
+if __name__ == "__main__":
+    main()
