@@ -161,7 +161,6 @@ class Simulation:
             f'[archive]\npath = "{archive}"\nstart = {self.first}\n[grid]\nbox = {list(BOX)}\n'
             f'[model]\nbundle = "bundle"\n{feeds}'
             f'[feeds.precipitation]\nkind = "folder"\npath = "{incoming / "imerg"}"\n'
-            "[policy]\nmax_mean_jump = 0.3\n"  # a small region jumps where the globe does not
         )
         return config.load(file, overrides, environment={})
 

@@ -24,6 +24,10 @@ MEAN_DAYS = 7
 """The land mean is compared with the median of so many days before."""
 
 _ENOUGH = 10
+
+_GLOBAL = 50_000
+"""A grid with fewer land cells is a region, whose mean follows its weather. The globe has a quarter of a million."""
+
 _OVERRULE = "look at it, then `runtime fill --accept {date} --because ...`"
 
 
@@ -84,7 +88,8 @@ def plausible(filled: Filled, figures: Figures, before: Sequence[float], policy:
         )
     if figures.land_mean is not None and before:
         usual = statistics.median(before)
-        if abs(figures.land_mean - usual) > policy.max_mean_jump:
+        limit = policy.max_mean_jump or (0.1 if figures.land >= _GLOBAL else 0.3)
+        if abs(figures.land_mean - usual) > limit:
             raise ResultRefused(
                 f"{date}: the land mean is {figures.land_mean:.3f} m3 m-3 where {usual:.3f} is usual of the "
                 f"{MEAN_DAYS} days before (policy.max_mean_jump); {cure}"

@@ -136,8 +136,8 @@ class Policy(_Section):
     """The IMERG run a consolidated day rests on, or a better one."""
     min_coverage: float = Field(default=0.25, ge=0)
     """A soil-moisture file with less than this share of the usual coverage is refused."""
-    max_mean_jump: float = Field(default=0.1, gt=0)
-    """m3 m-3 by which the land mean may differ from the days before."""
+    max_mean_jump: float | None = Field(default=None, gt=0)
+    """m3 m-3 by which the land mean may differ from the days before; unset: 0.1 for the globe, 0.3 for a region."""
     max_out_of_range: float = Field(default=0.2, ge=0)
     """Share of filled cells on which the network may leave 0..1 m3 m-3 by more than 0.05."""
     max_seam: float = Field(default=25.0, gt=0)

@@ -157,7 +157,7 @@ def fill(
         if decision and wanted.first:
             _decide(archivist, wanted.first, Decision(*decision, ""), listener)
         outcome = _work(archivist, scope, listener)
-        if reprocess and not any(_is_final(archivist, date) for date in _days(wanted.first, wanted.last)):
+        if archivist.reprocessed and not any(_is_final(archivist, date) for date in _days(*archivist.reprocessed)):
             raise InputsMissing(f"IMERG Final is not there for {wanted.first} to {wanted.last}; check the feed")
         if archivist.bundle.manifest.kind == "recurrent":
             archivist.prune_states()

@@ -20,7 +20,8 @@ ALGORITHM_VERSION = 1
 
 DAY = dt.timedelta(days=1)
 _RAIN = "precipitation"
-_RUNS = ("early", "late", "final")
+RUNS = ("early", "late", "final")
+"""IMERG runs, the worst first."""
 _CONTEXT = 40 * DAY
 """How far before the planned days feeds are listed: for gates, windows, and counting an outage back."""
 
@@ -196,10 +197,10 @@ class Planner:
         """Return ``consolidated`` once nothing that is missing will come."""
         if (self.today - date).days > self.bundle.manifest.window[-1] + self.policy.max_lag_days:
             return "consolidated"
-        enough = _RUNS.index(self.policy.consolidated_precipitation)
+        enough = RUNS.index(self.policy.consolidated_precipitation)
         rain = [item for role, item in inputs.items() if role.startswith(_RAIN)]
         rain_is_final = self.inbox.precipitation_source is None or all(
-            item and _RUNS.index(item.run or "") >= enough for item in rain
+            item and RUNS.index(item.run or "") >= enough for item in rain
         )
         window_is_full = all(item for role, item in inputs.items() if not role.startswith(_RAIN))
         return "consolidated" if window_is_full and rain_is_final else "provisional"

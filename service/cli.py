@@ -19,16 +19,16 @@ def service(
     config: Annotated[Path | None, typer.Option(help="Configuration file.  [default: ./seamless-sm.toml]")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")] = None,
 ) -> None:
-    """Keep an archive current: fill at start to catch up, then once a day, until told to stop."""
-    from service.daily import serve
+    """Keep an archive current until told to stop: fill at start to catch up, then every day; answer over HTTP."""
+    from service.serve import serve
 
+    arguments = ["--config", str(config)] if config else []
     try:
         settings = configuration.load(config, overrides or [])
+        serve(settings, arguments + [part for item in overrides or [] for part in ("--set", item)])
     except SeamlessError as error:
         print(f"error: {error}", file=sys.stderr)
         raise typer.Exit(error.exit_code) from None
-    arguments = ["--config", str(config)] if config else []
-    serve(settings.service, arguments + [part for item in overrides or [] for part in ("--set", item)])
 
 
 def main() -> None:

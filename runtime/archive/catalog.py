@@ -133,6 +133,10 @@ class Catalog:
         ((first, last),) = self.db.rows("SELECT min(date), max(date) FROM day")
         return (dt.date.fromisoformat(first), dt.date.fromisoformat(last)) if first else None
 
+    def count(self) -> int:
+        """Return how many days are published."""
+        return int(self.db.rows("SELECT count(*) FROM day")[0][0])
+
     def missing(self, first: dt.date, last: dt.date) -> list[dt.date]:
         """Return the days of a range that are not published."""
         bounds = (first.isoformat(), last.isoformat())
@@ -246,6 +250,10 @@ class Catalog:
         """Return how many files were ever fetched, and their bytes."""
         count, size = self.db.rows("SELECT count(*), total(fetched_bytes) FROM arrival WHERE fetched_bytes > 0")[0]
         return count, int(size)
+
+    def refused_count(self) -> int:
+        """Return how many files were refused."""
+        return int(self.db.rows("SELECT count(*) FROM arrival WHERE refused IS NOT NULL")[0][0])
 
     # What the operator decided, and what is wrong
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,8 +21,13 @@ from runtime.errors import ArchiveBusy, ArchiveError
 
 
 @contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold the archive for writing. The kernel lets go of it when the holder dies.
+def lock(path: Path, doing: str = "is writing to") -> Iterator[None]:
+    """Hold the archive, for writing or to serve it. The kernel lets go of it when the holder dies.
+
+    Parameters
+    ----------
+    path : the lock's file, two folders below the archive's
+    doing : what a holder does with the archive
 
     Raises
     ------
@@ -39,10 +45,10 @@ def lock(path: Path) -> Iterator[None]:
         except Timeout:
             who = holder.read_text().strip() if holder.exists() else "another process"
             raise ArchiveBusy(
-                f"{path.parent.parent}: {who} is writing to this archive; wait for it to end, or stop it"
+                f"{path.parent.parent}: {who} {doing} this archive; wait for it to end, or stop it"
             ) from None
         try:
-            holder.write_text(f"process {os.getpid()} (since {_now()})\n")
+            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} (since {_now()})\n")
         except OSError:
             held.release()
             raise

@@ -1,0 +1,110 @@
+"""The service: one holder of an archive, its schedule, its alerts and its web server, until told to stop."""
+
+from __future__ import annotations
+
+import datetime as dt
+import signal
+import socket
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import uvicorn
+from fastapi import FastAPI
+
+from runtime.archive.publish import lock
+from runtime.config import Config
+from runtime.errors import ArchiveBusy, ConfigError
+from service.alerts import Alerts
+from service.metrics import ArchiveCollector
+from service.runs import Run, Runner, Schedule
+from service.web import application
+
+_ASK_AGAIN_S = 5
+
+
+def serve(config: Config, arguments: Sequence[str]) -> None:
+    """Run until SIGTERM or SIGINT.
+
+    Parameters
+    ----------
+    arguments : the configuration and its overrides, as the runs' command lines want them
+
+    Raises
+    ------
+    ConfigError
+        The address cannot be listened on.
+    """
+    stop = threading.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: stop.set())
+    with _alone(config, stop) as alone:
+        if alone:
+            _keep(config, arguments, stop)
+
+
+@contextmanager
+def _alone(config: Config, stop: threading.Event) -> Iterator[bool]:
+    """Wait until no other service keeps the archive; yield False if told to stop before."""
+    path = config.catalog_path.with_name("service")
+    told = False
+    while not stop.is_set():
+        held = lock(path, "serves")
+        try:
+            held.__enter__()
+        except ArchiveBusy as busy:
+            if not told:
+                print(f"{busy}; waiting", flush=True)
+            told = True
+            stop.wait(_ASK_AGAIN_S)
+            continue
+        try:
+            yield True
+        finally:
+            held.__exit__(None, None, None)
+        return
+    yield False
+
+
+def _keep(config: Config, arguments: Sequence[str], stop: threading.Event) -> None:
+    alerts = Alerts(config)
+
+    def ended(run: Run) -> None:
+        if run.exit_code is not None:
+            collector.count_run(run.exit_code)
+        alerts.exit_code = run.exit_code
+        alerts.look()
+
+    runner = Runner(arguments, ended)
+    schedule = Schedule(config, runner, alerts.look)
+    collector = ArchiveCollector(config, runner, lambda: dt.datetime.now(dt.UTC).date())
+    with _listening(config, application(config, runner, schedule, collector)) as address:
+        schedule.scheduler.start()
+        print(
+            f"listening on {address}; filling now, then every day at {config.service.run_at} UTC; stop with SIGTERM",
+            flush=True,
+        )
+        stop.wait()
+        runner.stop()
+        schedule.scheduler.shutdown()
+
+
+@contextmanager
+def _listening(config: Config, app: FastAPI) -> Iterator[str]:
+    host, port = config.service.host, config.service.port
+    try:
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        bound = socket.create_server((host, port), family=family)
+    except OSError as error:
+        raise ConfigError(
+            f"{host} port {port} cannot be listened on ({error.strerror}); set service.host and service.port"
+        ) from error
+    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+    thread = threading.Thread(target=server.run, args=([bound],), name="web", daemon=True)
+    thread.start()
+    try:
+        yield f"http://{host}:{bound.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        thread.join(5)
+        bound.close()

@@ -1,0 +1,309 @@
+"""The service as a process of its own: days that appear on a server, kills, a second service, alerts, HTTP."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from prometheus_client.parser import text_string_to_metric_families
+
+from runtime import check, config
+from runtime.config import Config
+from runtime.grid import Grid
+from runtime.synthetic.files import write_imerg, write_lprm
+from runtime.synthetic.world import World, WorldDay
+from tests.conftest import BOX
+from tests.earthdata import TOKEN, Server, serve
+
+LENGTH = 9
+BEARER = {"Authorization": "Bearer open sesame"}
+
+
+@dataclass
+class Live:
+    """A configuration whose feeds are a server; its world ends yesterday."""
+
+    folder: Path
+    server: Server
+    grid: Grid
+    days: list[WorldDay]
+    processes: list[subprocess.Popen[bytes]] = field(default_factory=list)
+
+    @property
+    def file(self) -> Path:
+        return self.folder / "seamless-sm.toml"
+
+    @property
+    def archive(self) -> Path:
+        return self.folder / "archive"
+
+    def config(self) -> Config:
+        return config.load(self.file, environment={})
+
+    def appear(self, first: int, last: int, run: str = "late") -> None:
+        for day in self.days[first : last + 1]:
+            write_lprm(self.server.folder, day, self.grid)
+            write_imerg(self.server.folder, day.date, day.rain, self.grid, run)  # type: ignore[arg-type]
+
+    def start(self, *overrides: str) -> subprocess.Popen[bytes]:
+        sets = [part for item in overrides for part in ("--set", item)]
+        with self.log(len(self.processes)).open("wb") as log:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "service", "--config", str(self.file), *sets], stdout=log, stderr=log
+            )
+        self.processes.append(process)
+        return process
+
+    def log(self, number: int) -> Path:
+        return self.folder / f"service-{number}.log"
+
+    def says(self, process: subprocess.Popen[bytes], pattern: str) -> re.Match[str]:
+        """Wait for something in a service's log."""
+        log = self.log(self.processes.index(process))
+        return until(lambda: re.search(pattern, log.read_text()))
+
+    def address(self, process: subprocess.Popen[bytes]) -> str:
+        """Wait for the line that says where a service listens."""
+        return self.says(process, r"listening on (http://\S+);")[1]
+
+    def whole(self) -> bool:
+        return check.faults(self.config(), lambda items, _: items) == []
+
+
+def until(what: Callable[[], Any], seconds: float = 60) -> Any:
+    """Wait for something, and return it."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        try:
+            found = what()
+        except httpx.TransportError:
+            found = None
+        if found:
+            return found
+        time.sleep(0.1)
+    raise AssertionError("it did not happen")
+
+
+@pytest.fixture
+def live(tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
+    monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
+    today = dt.datetime.now(dt.UTC).date()
+    days = list(World(grid, 7).days(today - dt.timedelta(LENGTH), LENGTH))
+    (tmp_path / "server").mkdir()
+    with serve(tmp_path / "server") as server:
+        (tmp_path / "seamless-sm.toml").write_text(
+            f'[archive]\nstart = {days[0].date}\n[grid]\nbox = {list(BOX)}\n[model]\nbundle = "sgdsm2-amsr2-x"\n'
+            '[[feeds.soil_moisture]]\nkind = "earthdata"\nband = "x"\n[feeds.precipitation]\nkind = "earthdata"\n'
+            f'[earthdata]\ncmr_url = "{server.url}/search/"\nwait_s = 0.01\nattempts = 2\ntimeout_s = 5\n'
+            '[service]\nport = 0\nrun_at = "00:00"\npoll_until = "23:59"\npoll_minutes = 0.02\n'
+        )
+        found = Live(tmp_path, server, grid, days)
+        yield found
+        for process in found.processes:
+            process.kill()
+            process.wait()
+
+
+def _newest(url: str) -> str | None:
+    rows = [row for row in httpx.get(f"{url}/api/days").json() if row["tier"]]
+    return rows[-1]["date"] if rows else None
+
+
+def test_a_day_appears_and_is_filled_without_a_human(live: Live) -> None:
+    live.appear(0, LENGTH - 2, run="early")
+    url = live.address(live.start())
+    until(lambda: _newest(url) == str(live.days[-2].date))
+    live.appear(LENGTH - 1, LENGTH - 1)
+    until(lambda: _newest(url) == str(live.days[-1].date))
+    metrics = httpx.get(f"{url}/metrics").text
+    samples = {s.name: s.value for family in text_string_to_metric_families(metrics) for s in family.samples}
+    stamp = dt.datetime.combine(live.days[-1].date, dt.time(), dt.UTC).timestamp()
+    assert samples["seamless_last_filled_day_timestamp_seconds"] == stamp
+    assert "seamless_lag_days 1.0" in metrics
+    for name in (
+        'seamless_phase_seconds{phase="infer"}',
+        'seamless_gap_fraction{when="before"}',
+        'seamless_gap_fraction{when="after"} 0.0',
+        "seamless_refused_inputs_total 0.0",
+        "seamless_fetched_bytes_total",
+        'seamless_runs_total{exit_code="0"}',
+    ):
+        assert name in metrics
+    one = httpx.get(f"{url}/api/days/{live.days[-1].date}").json()
+    assert one["inputs"]["precipitation"]["run"] == "late"
+    assert one["revisions"][0]["reason"].startswith("new")
+    assert httpx.get(f"{url}/healthz").json() == {"status": "ok"}
+    assert httpx.get(f"{url}/readyz").json()["newest"] == str(live.days[-1].date)
+    state = httpx.get(f"{url}/api/status").json()
+    assert (state["lag_days"], state["last_run"]["exit_code"]) == (1, 0)
+
+
+def test_killed_in_mid_run_and_restarted_it_catches_up(live: Live) -> None:
+    live.appear(0, LENGTH - 1)
+    process = live.start()
+    until(lambda: list(live.archive.glob("*/*.nc")))
+    process.kill()
+    subprocess.run(["pkill", "-KILL", "-f", f"runtime fill .*{live.file}"], check=False)
+    assert live.whole()
+    url = live.address(live.start())
+    until(lambda: _newest(url) == str(live.days[-1].date))
+    until(lambda: len(list(live.archive.glob("*/*.nc"))) == LENGTH)
+    assert live.whole()
+
+
+def test_sigterm_ends_it_cleanly(live: Live) -> None:
+    live.appear(0, LENGTH - 1)
+    process = live.start()
+    until(lambda: list(live.archive.glob("*/*.nc")))
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(30) == 0
+    assert live.whole()
+
+
+def test_a_second_service_says_who_holds_the_archive_and_waits(live: Live) -> None:
+    live.appear(0, 2)
+    first = live.start()
+    url = live.address(first)
+    second = live.start()
+    told = live.says(second, r".*serves this archive; wait for it to end, or stop it; waiting")[0]
+    assert f"process {first.pid} on " in told
+    assert second.poll() is None
+    assert httpx.get(f"{url}/healthz").status_code == 200
+    first.kill()
+    assert live.address(second)
+
+
+def test_runs_are_asked_for_with_the_right_token_only(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    live.appear(0, 2)
+    assert httpx.post(f"{live.address(live.start('service.poll_until=00:00'))}/api/runs").status_code == 404, "off"
+    live.processes[0].kill()
+    monkeypatch.setenv("SEAMLESS_SM__SERVICE__TOKEN", "open sesame")
+    url = live.address(live.start("service.poll_until=00:00"))
+    until(lambda: _newest(url) == str(live.days[2].date))
+    until(lambda: httpx.get(f"{url}/api/status").json()["last_run"])
+    live.appear(3, 3)
+    for headers in ({}, {"Authorization": "Bearer wrong"}, {"Authorization": "Basic open sesame"}):
+        answer = httpx.post(f"{url}/api/runs", headers=headers)
+        assert (answer.status_code, answer.headers["www-authenticate"]) == (401, "Bearer")
+    assert httpx.post(f"{url}/api/runs", headers=BEARER, json={"to": "2026-01-01"}).status_code == 422
+    assert httpx.post(f"{url}/api/runs", headers=BEARER, json={"days": 3}).status_code == 422
+    assert _newest(url) == str(live.days[2].date)
+    assert httpx.post(f"{url}/api/runs", headers=BEARER).status_code == 202
+    until(lambda: _newest(url) == str(live.days[3].date))
+
+
+@pytest.mark.parametrize(
+    ("path", "status"),
+    [
+        ("/api/days/yesterday", 422),
+        ("/api/days/1999-01-01", 404),
+        ("/api/days?from=2020-02-30", 422),
+        ("/api/days?from=2020-02-03&to=2020-02-01", 422),
+        ("/api/days?from=0001-01-01", 422),
+        ("/api/days/..%2f..%2fetc%2fpasswd", 404),
+        ("/nothing", 404),
+    ],
+)
+def test_odd_questions_get_a_reason(path: str, status: int, live: Live, quiet: str) -> None:
+    answer = httpx.get(f"{quiet}{path}")
+    assert answer.status_code == status
+    assert answer.json()["detail"]
+
+
+@pytest.fixture
+def quiet(live: Live) -> str:
+    """A service on an empty archive."""
+    return live.address(live.start("service.poll_until=00:00"))
+
+
+class _Hook(HTTPServer):
+    """Takes alerts; refuses the first one."""
+
+    def __init__(self) -> None:
+        self.got: list[dict[str, Any]] = []
+        self.refuse = 1
+        super().__init__(("127.0.0.1", 0), _HookHandler)
+
+
+class _HookHandler(BaseHTTPRequestHandler):
+    server: _Hook
+
+    def log_message(self, format: str, *args: object) -> None:
+        pass
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        self.server.refuse -= 1
+        self.send_response(500 if self.server.refuse >= 0 else 204)
+        self.end_headers()
+        if self.server.refuse < 0:
+            self.server.got.append(body)
+
+
+@pytest.fixture
+def hook() -> Iterator[_Hook]:
+    server = _Hook()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
+    thread.start()
+    yield server
+    server.shutdown()
+    server.server_close()
+
+
+def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) -> None:
+    """A refused day, told once although the webhook fails at first and the service is restarted."""
+    live.appear(0, 4, run="early")
+    path = next(live.server.folder.glob(f"LPRM*{live.days[3].date:%Y%m%d}*"))
+    sound = path.read_bytes()
+    path.write_bytes(sound[:3000])
+    live.server.checksums = False
+    settings = [f'service.webhook="http://127.0.0.1:{hook.server_address[1]}/"']
+    first = live.start(*settings)
+    live.address(first)
+    until(lambda: hook.got)
+    kind = f"refused {live.days[3].date}"
+    assert [(a["event"], a["kind"]) for a in hook.got] == [("opened", kind)]
+    assert "cut short" in hook.got[0]["message"]
+    first.send_signal(signal.SIGTERM)
+    first.wait(30)
+    os.utime(path)
+    url = live.address(live.start(*settings))
+    until(lambda: httpx.get(f"{url}/api/status").json()["last_run"])
+    time.sleep(2.5)
+    assert len(hook.got) == 1, "told once"
+    path.write_bytes(sound)
+    until(lambda: len(hook.got) == 2)
+    assert (hook.got[1]["event"], hook.got[1]["kind"]) == ("closed", kind)
+
+
+def test_a_failed_run_is_told_and_makes_it_unready(live: Live, hook: _Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", "expired")
+    hook.refuse = 0
+    live.appear(0, 2)
+    url = live.address(live.start(f'service.webhook="http://127.0.0.1:{hook.server_address[1]}/"'))
+    until(lambda: hook.got)
+    assert (hook.got[0]["kind"], hook.got[0]["event"]) == ("run failed", "opened")
+    ready = httpx.get(f"{url}/readyz")
+    assert (ready.status_code, httpx.get(f"{url}/healthz").status_code) == (503, 200)
+    assert "exit code 2" in ready.json()["detail"]
+
+
+def test_a_port_that_is_taken_is_named(live: Live, quiet: str) -> None:
+    port = quiet.rsplit(":", 1)[1]
+    other = live.start(f"service.port={port}", 'archive.path="another"')
+    assert other.wait(30) == 2
+    live.says(other, f"127.0.0.1 port {port} cannot be listened on")
