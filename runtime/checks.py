@@ -26,7 +26,7 @@ MEAN_DAYS = 7
 _ENOUGH = 10
 
 _GLOBAL = 50_000
-"""A grid with fewer land cells is a region, whose mean follows its weather. The globe has a quarter of a million."""
+"""A grid with fewer land cells (the globe has 234 015) is a region: its mean follows the weather, and tile edges are few."""
 
 _OVERRULE = "look at it, then `runtime fill --accept {date} --because ...`"
 
@@ -80,6 +80,7 @@ def plausible(filled: Filled, figures: Figures, before: Sequence[float], policy:
     ResultRefused
         A network that leaves the physical range, a jump of the land mean, or tile edges that show.
     """
+    is_global = figures.land >= _GLOBAL
     cure = f"the day is not published; {_OVERRULE.format(date=date)}"
     if figures.filled and filled.cut > policy.max_out_of_range * figures.filled:
         raise ResultRefused(
@@ -88,14 +89,18 @@ def plausible(filled: Filled, figures: Figures, before: Sequence[float], policy:
         )
     if figures.land_mean is not None and before:
         usual = statistics.median(before)
-        limit = policy.max_mean_jump or (0.1 if figures.land >= _GLOBAL else 0.3)
+        limit = policy.max_mean_jump or (0.1 if is_global else 0.3)
         if abs(figures.land_mean - usual) > limit:
             raise ResultRefused(
                 f"{date}: the land mean is {figures.land_mean:.3f} m3 m-3 where {usual:.3f} is usual of the "
                 f"{MEAN_DAYS} days before (policy.max_mean_jump); {cure}"
             )
-    if figures.seam is not None and figures.seam > policy.max_seam:
-        raise ResultRefused(f"{date}: tile edges show, seam figure {figures.seam:.1f} (policy.max_seam); {cure}")
+    limit = policy.max_seam_step or (0.15 if is_global else 0.4)
+    if figures.seam_step is not None and figures.seam_step > limit:
+        raise ResultRefused(
+            f"{date}: tile edges show, neighbours across them differ by {figures.seam_step:.3f} m3 m-3 more than "
+            f"inside tiles (policy.max_seam_step); {cure}"
+        )
 
 
 def figures(filled: Filled, grid: Grid, core: int) -> Figures:
@@ -107,20 +112,31 @@ def figures(filled: Filled, grid: Grid, core: int) -> Figures:
     """
     counts = filled.counts
     on_land = filled.soil_moisture[grid.land & np.isfinite(filled.soil_moisture)]
-    shown = seam(filled, (core, core))
+    across, inside = steps(filled, (core, core))
+    known = np.isfinite(across) and np.isfinite(inside)
     return Figures(
         observed=counts["observed"],
         filled=counts["filled_from_neighbours"] + counts["filled_from_other_days"],
         not_reached=counts["not_reached"],
         land_mean=round(float(on_land.mean(dtype=float)), 6) if on_land.size else None,
-        seam=round(shown, 4) if np.isfinite(shown) else None,
+        seam=round(across / inside, 4) if known and inside > 0 else None,
+        seam_step=round(across - inside, 6) if known else None,
     )
 
 
 def seam(filled: Filled, core: tuple[int, int]) -> float:
-    """Return how much tile edges show: the mean jump between filled neighbours across them over that inside tiles.
+    """Return how much tile edges show: the mean step across them over that inside tiles; 1 is not at all.
 
-    1 means that they do not show. NaN where there are no such neighbours.
+    NaN where it cannot be said; see `steps`.
+    """
+    across, inside = steps(filled, core)
+    return across / inside if inside > 0 else float("nan")
+
+
+def steps(filled: Filled, core: tuple[int, int]) -> tuple[float, float]:
+    """Return the mean step between filled neighbours across tile edges, and inside tiles, m3 m-3.
+
+    NaN where there are no such neighbours.
 
     Parameters
     ----------
@@ -137,4 +153,4 @@ def seam(filled: Filled, core: tuple[int, int]) -> float:
             part = np.compress(chosen, jumps, axis)
             jumped.append(part[np.isfinite(part)])
     edge, within = np.concatenate(across), np.concatenate(inside)
-    return float(edge.mean() / within.mean()) if edge.size and within.any() else float("nan")
+    return (float(edge.mean()) if edge.size else float("nan"), float(within.mean()) if within.size else float("nan"))

@@ -140,8 +140,8 @@ class Policy(_Section):
     """m3 m-3 by which the land mean may differ from the days before; unset: 0.1 for the globe, 0.3 for a region."""
     max_out_of_range: float = Field(default=0.2, ge=0)
     """Share of filled cells on which the network may leave 0..1 m3 m-3 by more than 0.05."""
-    max_seam: float = Field(default=25.0, gt=0)
-    """How much tile edges may show (1: not at all)."""
+    max_seam_step: float | None = Field(default=None, gt=0)
+    """m3 m-3 by which neighbours may differ more across tile edges than inside tiles; unset: 0.15, a region 0.4."""
     inbox_gib: float = Field(default=20.0, ge=0)
     """Fetched files kept beyond those a plain `fill` may read again."""
 

@@ -49,7 +49,9 @@ class Figures:
     land_mean: float | None
     """Mean soil moisture of the land cells that have a value, m3 m-3."""
     seam: float | None
-    """How much tile edges show; 1 is not at all, None where it cannot be said."""
+    """Mean step between filled neighbours across tile edges over that inside tiles; 1: edges do not show."""
+    seam_step: float | None = None
+    """The difference of the two, m3 m-3."""
 
     @property
     def land(self) -> int:

@@ -101,7 +101,10 @@ def positions(
     InputRefused
         The file's axis lacks a wanted centre.
     """
-    have = np.asarray(have, np.float64)
+    with np.errstate(invalid="ignore"):  # a damaged axis holds anything
+        have = np.asarray(have, np.float64)
+    if not np.isfinite(have).all():
+        raise InputRefused(f"{path}: its {axis} is not a number everywhere, the file is damaged; {FETCH_AGAIN}")
     if period:
         have = (have + period / 2) % period - period / 2
     order = np.argsort(have)

@@ -44,9 +44,10 @@ def edges(centres: NDArray[np.floating[Any]], path: Path, axis: str) -> NDArray[
     InputRefused
         The centres are not evenly spaced and ascending.
     """
-    centres = np.asarray(centres, np.float64)
-    steps = np.diff(centres)
-    if not steps.size or steps.min() <= 0 or np.ptp(steps) > 1e-3:
+    with np.errstate(invalid="ignore"):  # a damaged axis holds anything
+        centres = np.asarray(centres, np.float64)
+        steps = np.diff(centres)
+    if not steps.size or not np.isfinite(steps).all() or steps.min() <= 0 or np.ptp(steps) > 1e-3:
         raise InputRefused(
             f"{path}: wrong grid: its {axis} is not evenly spaced and ascending; check the feed's product"
         )

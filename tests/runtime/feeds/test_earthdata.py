@@ -3,6 +3,8 @@
 import datetime as dt
 import os
 import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -288,3 +290,79 @@ def test_rain_runs_are_three_collections(remote: tuple[Site, Server]) -> None:
     rain = Record.from_file(site.day_file(8)).inputs["precipitation"]
     assert rain
     assert rain.run == "early"
+
+
+def _command(site: Site, server: Server, *more: str) -> list[str]:
+    sets = [part for item in server.settings() for part in ("--set", item)]
+    last = str(site.date(DAYS - 1))
+    return [
+        sys.executable,
+        "-m",
+        "runtime",
+        "fill",
+        "--from",
+        str(START),
+        "--to",
+        last,
+        "--config",
+        str(site.file),
+        *sets,
+        *more,
+    ]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_disk_that_fills_while_fetching(remote: tuple[Site, Server]) -> None:
+    site, server = remote
+    inbox = site.folder / "inbox"
+    inbox.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=400k", "tmpfs", str(inbox)], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    try:
+        done = subprocess.run(
+            _command(site, server, "--set", f"paths.inbox={inbox}"), capture_output=True, text=True, check=False
+        )
+        assert done.returncode == 1, done.stderr
+        assert "cannot be written" in done.stderr
+        assert "check permissions and free disk space" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert site.published() == {}
+        assert not list(inbox.rglob("*.part"))
+    finally:
+        subprocess.run(["umount", str(inbox)], check=True)
+    healed = subprocess.run(_command(site, server, "--set", f"paths.inbox={inbox}"), check=False)
+    assert healed.returncode == 0
+    assert len(site.published()) == DAYS
+
+
+def test_an_inbox_that_cannot_be_written(remote: tuple[Site, Server]) -> None:
+    site, server = remote
+    (site.folder / "inbox").write_text("a file where a folder should be")
+    done = subprocess.run(
+        _command(site, server, "--set", f"paths.inbox={site.folder / 'inbox'}"),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "cannot be written (Not a directory); check permissions and free disk space" in done.stderr
+    assert done.stderr.count("\n") == 1
+    (site.folder / "inbox").unlink()
+    assert len(_fill(remote, f"paths.inbox={site.folder / 'inbox'}").filled) == DAYS
+
+
+@pytest.mark.parametrize(("fault", "code"), [(401, 2), (500, 3)])
+def test_what_fails_half_way_is_taken_up_again(fault: int, code: int, remote: tuple[Site, Server]) -> None:
+    """The token expires, or the server goes, when half of the files are here: none of them is fetched again."""
+    site, server = remote
+    late = [site.lprm(n).name for n in range(7, DAYS)]
+    server.faults = {name: [fault] * 99 for name in late}
+    done = subprocess.run(_command(site, server), capture_output=True, text=True, check=False)
+    assert done.returncode == code, done.stderr
+    here = {p.name for p in (site.archive / ".inbox").rglob("*.nc4")}
+    assert 0 < len(here) < 2 * DAYS
+    server.faults.clear()
+    server.requests.clear()
+    assert _fill(remote).exit_code == 0
+    assert len(site.published()) == DAYS
+    assert not here & set(server.requests)

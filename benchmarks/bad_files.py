@@ -1,0 +1,265 @@
+"""Thousands of damaged granules through the whole of `fill`: read, or refused with our own error, and nothing else.
+
+Real and made-up files are cut, overwritten, spliced and bent (attributes, dimensions, values); each replaces the newest
+day of an archive and the job runs on it, in a process of its own that is watched: a traceback, a crash, a hang or more
+than 2 GiB of memory is a fault. A refused file must leave every published file and snapshot as it was. "other values"
+are files in which values, or what they mean, were changed and nothing in the file can tell: rain that is refused counts
+here too, since the day is then filled without. (A download is compared with the checksum CMR has.)
+
+    python benchmarks/bad_files.py --files 2000 --data ../shared/data --json benchmarks/results/bad_files.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import hashlib
+import json
+import queue
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import threading
+import traceback
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from netCDF4 import Dataset
+
+from runtime import config, job
+from runtime.archive.record import Record
+from runtime.errors import SeamlessError
+from runtime.grid import Grid
+from runtime.synthetic.files import write_imerg, write_lprm
+from runtime.synthetic.world import World
+
+BOX = (-10.0, 35.0, 10.0, 50.0)
+LAST = dt.date(2015, 4, 1)
+DAYS = 4
+MEMORY = 2 << 30
+PATIENCE_S = 60
+Rng = np.random.Generator
+
+
+def _flip(rng: Rng, raw: bytearray) -> None:
+    for _ in range(int(rng.integers(1, 20))):
+        raw[int(rng.integers(len(raw)))] ^= 1 << int(rng.integers(8))
+
+
+def _flip_head(rng: Rng, raw: bytearray) -> None:
+    for _ in range(int(rng.integers(1, 12))):
+        raw[int(rng.integers(8, min(len(raw), 9000)))] = int(rng.integers(256))
+
+
+def _cut(rng: Rng, raw: bytearray) -> None:
+    del raw[int(rng.integers(len(raw))) :]
+
+
+def _blank(rng: Rng, raw: bytearray) -> None:
+    begin = int(rng.integers(len(raw)))
+    length = int(rng.integers(1, 5000))
+    raw[begin : begin + length] = bytes([int(rng.choice([0, 255, 32]))]) * len(raw[begin : begin + length])
+
+
+def _splice(rng: Rng, raw: bytearray) -> None:
+    begin, other = rng.integers(len(raw), size=2)
+    piece = raw[int(other) : int(other) + int(rng.integers(1, 4000))]
+    raw[int(begin) : int(begin) + len(piece)] = piece
+
+
+def _other_kind(rng: Rng, raw: bytearray) -> None:
+    pages = [b"", b"\0", b"<html>log in</html>", b'{"error": 1}', b"\x89HDF\r\n\x1a\n", b"CDF\x01", rng.bytes(3000)]
+    raw[:] = pages[int(rng.integers(len(pages)))] + (raw[8:500] if rng.random() < 0.3 else b"")
+
+
+BYTES: list[Callable[[Rng, bytearray], None]] = [_flip, _flip_head, _flip_head, _cut, _blank, _splice, _other_kind]
+
+
+def _bend(rng: Rng, path: Path) -> None:
+    """Damage what a library would call valid: attributes, values, names."""
+    with Dataset(path, "a") as file:
+        file.set_auto_maskandscale(False)
+        names = list(file.variables)
+        variable = file[names[int(rng.integers(len(names)))]]
+        what = int(rng.integers(7))
+        odd = [np.nan, "text", -1, 0, 1e30, 2**31 - 1][int(rng.integers(6))]
+        if what == 0:
+            variable.setncattr(["scale_factor", "add_offset", "units", "valid_min"][int(rng.integers(4))], odd)
+        elif what == 1 and variable.ncattrs():
+            variable.delncattr(next(a for a in variable.ncattrs() if a != "_FillValue"))
+        elif what == 2:
+            file.renameVariable(variable.name, "x" + variable.name)
+        elif what == 3:
+            dimension = next(iter(file.dimensions))
+            file.renameDimension(dimension, "x" + dimension)
+        elif what == 4 and variable.dtype.kind == "f":
+            variable[...] = rng.choice([np.nan, np.inf, -np.inf, 1e30, 0.0])
+        elif what == 5:
+            variable[...] = np.asarray(variable[...])[..., ::-1]
+        else:
+            variable[...] = rng.integers(-100, 32000, variable.shape).astype(variable.dtype)
+
+
+@dataclass
+class Watched:
+    """A process that runs the job on demand."""
+
+    folder: Path
+    process: subprocess.Popen[str] | None = None
+    answers: queue.Queue[str] = field(default_factory=queue.Queue)
+
+    def ask(self) -> dict[str, Any]:
+        """Run the job once; return what it said, or what became of the process."""
+        if self.process is None or self.process.poll() is not None:
+            command = [sys.executable, str(Path(__file__)), "--worker", str(self.folder)]
+            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.answers = queue.Queue()
+            threading.Thread(target=self._listen, args=(self.process, self.answers), daemon=True).start()
+        assert self.process.stdin
+        self.process.stdin.write("go\n")
+        self.process.stdin.flush()
+        try:
+            answer = self.answers.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            self.process.kill()
+            return {"fault": f"hung for {PATIENCE_S} s"}
+        if not answer:
+            return {"fault": f"crashed with {self.process.wait()}"}
+        return dict(json.loads(answer))
+
+    @staticmethod
+    def _listen(process: subprocess.Popen[str], answers: queue.Queue[str]) -> None:
+        assert process.stdout
+        for line in process.stdout:
+            if line.startswith("{"):
+                answers.put(line)
+        answers.put("")
+
+    def end(self) -> None:
+        """End the process."""
+        if self.process and self.process.stdin and self.process.stdout:
+            self.process.stdin.close()
+            self.process.wait(30)
+            self.process.stdout.close()
+
+
+def work(folder: Path) -> None:
+    """Be the process: run the job whenever a line comes."""
+    settings = config.load(folder / "seamless-sm.toml", environment={})
+    for _ in sys.stdin:
+        answer: dict[str, Any] = {}
+        try:
+            outcome = job.fill(settings, job.Range(LAST, LAST), dt.date(2015, 6, 1), job.Listener())
+            answer = {"code": outcome.exit_code, "message": outcome.message}
+        except SeamlessError as error:
+            answer = {"code": error.exit_code, "message": str(error)}
+        except BaseException:
+            answer = {"fault": traceback.format_exc()}
+        memory = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        if memory > MEMORY:
+            answer["fault"] = f"{memory / 2**30:.1f} GiB of memory"
+        print(json.dumps(answer | {"memory": memory}), flush=True)
+
+
+def _state(archive: Path) -> str:
+    files = sorted(p for pattern in ("[0-9]*/*.nc", ".state/*/*") for p in archive.glob(pattern))
+    return hashlib.sha256(b"".join(p.name.encode() + p.read_bytes() for p in files)).hexdigest()
+
+
+def _fields(archive: Path) -> list[str | None]:
+    """Return the digests of what the newest published day was made from."""
+    record = Record.from_file(archive / f"{LAST:%Y}" / f"seamless_sm_{LAST:%Y%m%d}.nc")
+    return [item and item.field for item in record.inputs.values()]
+
+
+def trials(folder: Path, count: int, data: Path | None, seed: int = 1) -> dict[str, Any]:
+    """Damage so many files; return what was counted, and every fault."""
+    rng = np.random.default_rng(seed)
+    grid = Grid.globe().box(*BOX)
+    incoming = folder / "incoming"
+    for day in World(grid, 7).days(LAST - dt.timedelta(DAYS - 1), DAYS):
+        soil, rain = write_lprm(incoming / "lprm", day, grid), write_imerg(incoming / "imerg", day.date, day.rain, grid)
+    sources = [(soil, soil.read_bytes()), (rain, rain.read_bytes())]
+    if data:  # the real granule of the same day takes the made-up one's place
+        sources += [(soil, next((data / "lprm").glob("*.nc4")).read_bytes())]
+        sources += [(soil, next((data / "lprm_april2015_x").glob("*_20150401*")).read_bytes())]
+        sources += [(rain, path.read_bytes()) for path in sorted((data / "imerg").glob("*.nc4"))[:1]]
+    (folder / "seamless-sm.toml").write_text(
+        f"[archive]\nstart = {LAST - dt.timedelta(DAYS - 1)}\n[grid]\nbox = {list(BOX)}\n"
+        '[model]\nbundle = "sgdsm2-amsr2-x"\n[[feeds.soil_moisture]]\nband = "x"\n'
+        '[feeds.precipitation]\nkind = "folder"\n[policy]\ninbox_gib = 0\n'
+    )
+    settings = config.load(folder / "seamless-sm.toml", environment={})
+    job.fill(settings, job.Range(LAST - dt.timedelta(DAYS - 1), LAST), dt.date(2015, 6, 1), job.Listener())
+    pristine = folder / "pristine"
+    shutil.copytree(folder / "archive", pristine)
+    before, counts, faults, most = _state(pristine), Counter[str](), [], 0
+    watched = Watched(folder)
+    whole = []
+    for target, raw in sources:
+        kept = target.read_bytes()
+        target.write_bytes(raw)
+        watched.ask()
+        whole.append(_fields(folder / "archive"))
+        target.unlink()
+        target.write_bytes(kept)
+    shutil.rmtree(folder / "archive")
+    shutil.copytree(pristine, folder / "archive")
+    for number in range(count):
+        target, raw = sources[number % len(sources)]
+        damaged = bytearray(raw)
+        target.unlink()  # the library may keep a file open that it failed on
+        if rng.random() < 0.25:
+            target.write_bytes(raw)
+            _bend(rng, target)
+        else:
+            BYTES[int(rng.integers(len(BYTES)))](rng, damaged)
+            target.write_bytes(damaged)
+        answer = watched.ask()
+        most = max(most, answer.get("memory", 0))
+        same = _state(folder / "archive") == before
+        refused = answer.get("code") not in (0, None)
+        if "fault" in answer or (refused and not same) or answer.get("code") not in (0, 4, 5):
+            faults.append(f"file {number} ({target.name}): {answer.get('fault') or answer}"[:2000])
+            shutil.copy(target, folder.parent / f"fault-{number}-{target.name}")
+        read = "read as it was" if _fields(folder / "archive") == whole[number % len(sources)] else "other values"
+        counts["refused" if refused else read] += 1
+        for path, sound in sources[:2]:
+            path.unlink(missing_ok=True)
+            path.write_bytes(sound)
+        if not same or number % 200 == 199:
+            shutil.rmtree(folder / "archive")
+            shutil.copytree(pristine, folder / "archive")
+    watched.end()
+    return {"files": count, **counts, "faults": faults, "most_memory_mib": round(most / 2**20)}
+
+
+def main() -> None:
+    """Damage, run, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--files", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--data", type=Path, help="folder with genuine granules")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--worker", type=Path, help=argparse.SUPPRESS)
+    arguments = parser.parse_args()
+    if arguments.worker:
+        work(arguments.worker)
+        return
+    with tempfile.TemporaryDirectory() as temporary:
+        results = trials(Path(temporary) / "site", arguments.files, arguments.data, arguments.seed)
+    print(json.dumps(results, indent=1))
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    sys.exit(1 if results["faults"] else 0)
+
+
+if __name__ == "__main__":
+    main()
