@@ -26,7 +26,7 @@ MEAN_DAYS = 7
 _ENOUGH = 10
 
 _GLOBAL = 50_000
-"""A grid with fewer land cells (the globe has 234 015) is a region: its mean follows the weather, and tile edges are few."""
+"""Land cells below which a grid is a region, whose mean follows its weather. The globe has 234 015."""
 
 _OVERRULE = "look at it, then `runtime fill --accept {date} --because ...`"
 

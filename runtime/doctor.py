@@ -13,7 +13,7 @@ from pathlib import Path
 from runtime import bundle as bundles
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.errors import SeamlessError
-from runtime.inbox import open_feed
+from runtime.source import open_feed
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-import shutil
-from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
@@ -14,19 +12,18 @@ from pathlib import Path
 import numpy as np
 
 from runtime import checks, digest
-from runtime.archive.catalog import Arrived, Catalog
+from runtime.archive.catalog import Catalog
 from runtime.archive.record import Decision, Input
-from runtime.config import Config, Policy, PrecipitationFeed, SoilMoistureFeed
-from runtime.durable import PART, writing
-from runtime.errors import ConfigError, FeedUnreachable, InputRefused
-from runtime.feeds import Feed, Granule, Listing, Wanted
+from runtime.config import Config, Policy
+from runtime.errors import FeedUnreachable
+from runtime.feeds import Granule
 from runtime.grid import Floats, Grid
-from runtime.products import reader
+from runtime.shelf import Shelf
+from runtime.source import Source, open_feed
 
 READER_VERSION = 2
 """Raised by hand when a reader gives other values for the same file."""
 
-_KEPT_FIELDS = 24
 _TRY_AGAIN = dt.timedelta(hours=6)
 """After so long a refused file is fetched once more: the server may have served a broken copy."""
 
@@ -65,107 +62,13 @@ class Arrival:
 ABSENT = Arrival()
 
 
-@dataclass(eq=False)
-class Source:
-    """One feed, how its files are read, and what is known of both for a range of days."""
-
-    feed: Feed
-    wanted: Wanted
-    band: str | None = None
-    runs: Sequence[str] = ()
-    """IMERG runs that may be used, best first."""
-    unreachable: str | None = None
-    _listing: Listing = dataclasses.field(default_factory=dict)
-    _known: dict[str, Arrived] = dataclasses.field(default_factory=dict)
-    _seen: set[dt.date] = dataclasses.field(default_factory=set)
-    """First day of each month that was listed."""
-
-    def look(self, catalog: Catalog, first: dt.date, last: dt.date, *, offline: bool) -> None:
-        """List the feed for the months from `first` to `last`, as far as that was not done yet."""
-        for begin, end in _runs_of_months([m for m in _months(first, last) if m not in self._seen]):
-            self._seen.update(_months(begin, end))
-            arrived = catalog.arrived(self.wanted.product, begin, end)
-            self._known |= {item.key: item for item in arrived}
-            try:
-                if offline and not self.feed.in_place:
-                    raise FeedUnreachable("--offline: only what has been fetched is used")
-                self._listing |= self.feed.granules(begin, end)
-            except FeedUnreachable as error:
-                self.unreachable = str(error)
-                self._listing |= _listed(arrived)
-
-    def covers(self, date: dt.date) -> bool:
-        """Whether `look` has been there."""
-        return date.replace(day=1) in self._seen
-
-    def granules(self, date: dt.date) -> list[Granule]:
-        """Return what the feed has for a day."""
-        return self._listing.get(date, [])
-
-    def known(self, key: str) -> Arrived | None:
-        """Return what reading a file gave."""
-        return self._known.get(key)
-
-    def learn(self, arrived: Arrived) -> None:
-        """Keep what reading a file gave."""
-        self._known[arrived.key] = arrived
-
-
-def _months(first: dt.date, last: dt.date) -> list[dt.date]:
-    """Return the first day of each month from `first` to `last`."""
-    count = (last.year - first.year) * 12 + last.month - first.month + 1
-    return [dt.date(first.year + m // 12, m % 12 + 1, 1) for m in range(first.month - 1, first.month - 1 + count)]
-
-
-def _runs_of_months(months: Sequence[dt.date]) -> list[tuple[dt.date, dt.date]]:
-    """Return the first and the last day of each unbroken run of months."""
-    runs: list[tuple[dt.date, dt.date]] = []
-    for month in months:
-        end = (month + 31 * _DAY).replace(day=1) - _DAY
-        joins = runs and runs[-1][1] + _DAY == month
-        runs[-1:] = [(runs[-1][0], end)] if joins else [*runs[-1:], (month, end)]
-    return runs
-
-
-def _listed(arrived: Sequence[Arrived]) -> Listing:
-    """Return the newest version of each file that was read, as a feed would list it."""
-    newest = {item.location: item for item in arrived}
-    found: Listing = {}
-    for item in newest.values():
-        date = dt.date.fromisoformat(item.date)
-        granule = Granule(date, item.product, item.name, item.location, item.version, item.run)
-        found.setdefault(date, []).append(granule)
-    return found
-
-
-def open_feed(config: Config, feed: SoilMoistureFeed | PrecipitationFeed) -> tuple[Feed, Wanted]:
-    """Return the feed a section of the configuration describes, and what it looks for."""
-    if isinstance(feed, SoilMoistureFeed):
-        wanted = Wanted(feed.product, feed.orbit, feed.first, feed.last)
-    else:
-        wanted = Wanted(feed.product)
-    if feed.kind == "earthdata":
-        try:
-            from runtime.feeds.earthdata import EarthdataFeed
-        except ImportError as error:
-            raise ConfigError(
-                f'feeds of kind "earthdata" need a package that is not here ({error}); '
-                "pip install 'seamless-sm[earthdata]'"
-            ) from error
-        return EarthdataFeed(config.earthdata, wanted, feed.version), wanted
-    from runtime.feeds.folder import FolderFeed
-
-    return FolderFeed(feed.path, wanted), wanted
-
-
 @dataclass
 class Inbox:
     """Reads what feeds offer, once per version of a file, and remembers the outcome in the catalog."""
 
     grid: Grid
     catalog: Catalog
-    folder: Path
-    """Where fetched files are kept, and refused ones set aside."""
+    shelf: Shelf
     policy: Policy
     soil_moisture_sources: Sequence[Source]
     precipitation_source: Source | None
@@ -175,10 +78,7 @@ class Inbox:
     """Fetch refused files once more, however young they are."""
     final: Callable[[dt.date], bool] = lambda _: False
     """Whether a day's rain may come from IMERG Final whatever the configuration says."""
-    on_read: Callable[[], None] | None = None
-    """Told each file that is read for the first time."""
     _arrivals: dict[tuple[str, dt.date], Arrival] = dataclasses.field(default_factory=dict)
-    _fields: OrderedDict[str, Floats] = dataclasses.field(default_factory=OrderedDict)
     _failed: dict[str, str] = dataclasses.field(default_factory=dict)
     _tried: set[str] = dataclasses.field(default_factory=set)
     _decisions: dict[dt.date, Decision] | None = None
@@ -191,7 +91,9 @@ class Inbox:
         rain = config.feeds.precipitation
         source = None if rain.kind == "none" else Source(*open_feed(config, rain), None, rain.runs)
         parallel = config.earthdata.parallel
-        return cls(grid, catalog, config.inbox_path, config.policy, soil, source, offline, parallel)
+        return cls(
+            grid, catalog, Shelf(grid, catalog, config.inbox_path), config.policy, soil, source, offline, parallel
+        )
 
     # What there is
 
@@ -307,7 +209,7 @@ class Inbox:
         )
         known = source.known(key)
         if known is None and source.feed.in_place:
-            known = self._take_in(source, granule, key, Path(granule.location))
+            known = self.shelf.take_in(source, granule, key, Path(granule.location))
         if known and known.refused and known.fetched_bytes and not self.offline and key not in self._tried:
             since = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(known.arrived_at)
             known = None if self.retry_refused or since > _TRY_AGAIN else known
@@ -363,14 +265,14 @@ class Inbox:
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="fetch")
         try:
             todo = [(a.source, a.granule, a.key) for a in arrivals if a.source and a.granule]
-            running = [(*item, pool.submit(self._local, item[0], item[1])) for item in todo]
+            running = [(*item, pool.submit(self.shelf.local, item[0], item[1])) for item in todo]
             for source, granule, key, path in running:
                 self._tried.add(key)
                 size = 0
                 try:
                     file = path.result()
                     size = file.stat().st_size
-                    self._take_in(source, granule, key, file, size)
+                    self.shelf.take_in(source, granule, key, file, size)
                 except FeedUnreachable as error:
                     self._failed[key] = str(error)
                 if on_fetched:
@@ -379,119 +281,8 @@ class Inbox:
             pool.shutdown(cancel_futures=True)
         self.forget()
 
-    def _local(self, source: Source, granule: Granule) -> Path:
-        """Return a granule's file on this machine, fetched whole or not at all; one that is here already stays."""
-        if source.feed.in_place:
-            return Path(granule.location)
-        version = digest.of_values(granule.location, granule.version)[:12]
-        target = self.folder / granule.product / f"{granule.date:%Y}" / version / granule.name
-        if not target.exists():
-            with writing(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-            part = target.with_name(target.name + PART)
-            try:
-                source.feed.fetch(granule, part)
-                with writing(target):
-                    part.replace(target)
-            finally:
-                part.unlink(missing_ok=True)
-        return target
-
-    def _take_in(self, source: Source, granule: Granule, key: str, path: Path, fetched_bytes: int = 0) -> Arrived:
-        """Read a file for the first time and remember what it gave; one that is refused is set aside."""
-        sha256 = digest.of_file(path) if path.is_file() else ""
-        name, coverage, refused = None, None, None
-        try:
-            name, coverage = self._decode(source, granule, path)
-        except InputRefused as refusal:
-            refused = str(refusal)
-        kept = str(path) if fetched_bytes else None
-        if refused and sha256 and not self.catalog.db.read_only:
-            aside = self._set_aside(path, granule, sha256, refused, move=bool(fetched_bytes))
-            kept = None if fetched_bytes else kept
-            refused = f"{refused} (kept as {aside})"
-        arrived = Arrived(
-            key,
-            granule.product,
-            granule.date.isoformat(),
-            granule.run,
-            granule.name,
-            granule.location,
-            granule.version,
-            dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
-            sha256,
-            fetched_bytes,
-            kept,
-            name,
-            coverage,
-            refused,
-        )
-        self.catalog.remember(arrived)
-        source.learn(arrived)
-        if self.on_read:
-            self.on_read()
-        return arrived
-
-    def _set_aside(self, path: Path, granule: Granule, sha256: str, reason: str, *, move: bool) -> Path:
-        """Keep a refused file with the reason, for somebody to look at."""
-        aside = self.folder / "quarantine" / f"{granule.date:%Y%m%d}-{sha256[:12]}" / granule.name
-        with writing(aside):
-            aside.parent.mkdir(parents=True, exist_ok=True)
-            if not aside.exists():
-                shutil.copyfile(path, aside)
-            aside.with_name(aside.name + ".reason.txt").write_text(reason + "\n")
-            if move:
-                path.unlink()
-        return aside
-
-    def _decode(self, source: Source, granule: Granule, path: Path) -> tuple[str, float | None]:
-        values, coverage = reader(source.wanted.product, source.band)(path, granule.date, self.grid)
-        name = digest.of_field(values)
-        self._fields[name] = values
-        while len(self._fields) > _KEPT_FIELDS:
-            self._fields.popitem(last=False)
-        return name, coverage
-
     def values(self, arrival: Arrival) -> Floats:
-        """Return an arrival's field on the grid; all NaN where there is none. A file that was pruned is fetched again.
-
-        Raises
-        ------
-        InputRefused
-            The file has changed since the arrival was looked at.
-        FeedUnreachable
-            It was pruned, and cannot be fetched.
-        """
+        """Return an arrival's field on the grid; all NaN where there is none. See `Shelf.values`."""
         if arrival.input is None or arrival.granule is None or arrival.source is None or arrival.pending:
             return np.full(self.grid.shape, np.nan, np.float32)
-        if arrival.input.field not in self._fields:
-            path = self._local(arrival.source, arrival.granule)
-            known = arrival.source.known(arrival.key)
-            if known and known.fetched_bytes and not known.file:
-                self.catalog.remember(replace(known, file=str(path)))
-            if self._decode(arrival.source, arrival.granule, path)[0] != arrival.input.field:
-                raise InputRefused(f"{arrival.granule.location}: changed while the run was using it; run again")
-        return self._fields[arrival.input.field]
-
-    def prune(self, needed_from: dt.date) -> list[Path]:
-        """Delete the oldest fetched and set-aside files until they keep to `policy.inbox_gib`; return what went.
-
-        Parameters
-        ----------
-        needed_from : files of this day and later stay whatever they take
-        """
-        kept = self.catalog.kept()
-        aside = sorted(p for p in (self.folder / "quarantine").glob("*/*") if p.is_file())
-        candidates = [*((Path(file), date) for file, date in kept), *((path, "") for path in aside)]
-        sizes = {path: path.stat().st_size for path, _ in candidates if path.exists()}
-        excess = sum(sizes.values()) - self.policy.inbox_gib * 2**30
-        gone = []
-        for path, date in sorted(candidates, key=lambda item: item[1]):
-            if excess <= 0 or date >= needed_from.isoformat() or path not in sizes:
-                continue
-            with writing(path):
-                path.unlink()
-            self.catalog.pruned(path)
-            excess -= sizes[path]
-            gone.append(path)
-        return gone
+        return self.shelf.values(arrival.source, arrival.granule, arrival.key, arrival.input.field)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.publish import lock, recover
 from runtime.archive.record import Decision, Figures
 from runtime.config import Config
 from runtime.day import Archivist
-from runtime.errors import InputRefused, InputsMissing, ResultRefused, UsageError
+from runtime.errors import FeedUnreachable, InputRefused, InputsMissing, ResultRefused, UsageError
 from runtime.feeds import Granule
 from runtime.inbox import Arrival
 from runtime.plan import DAY, Action, PlannedDay, Planner
@@ -148,7 +148,7 @@ def fill(
         for line in recover(config.archive.path, catalog):
             listener.say(line)
         archivist = Archivist.open(config, catalog, today, listener.say, offline=offline)
-        archivist.inbox.on_read = listener.on_read
+        archivist.inbox.shelf.on_read = listener.on_read
         if reprocess and wanted.first and wanted.last:
             archivist.reprocessed = wanted.first, wanted.last
             scope = Scope.reading(archivist, wanted.first, wanted.last)
@@ -188,7 +188,8 @@ def _work(archivist: Archivist, scope: Scope, listener: Listener) -> Outcome:
         published = archivist.catalog.span()
         if published:
             oldest = min(published[1] - archivist.config.policy.max_refill_days * DAY, chunk[-1].date)
-            archivist.inbox.prune(oldest + (archivist.bundle.manifest.window[0] - 1) * DAY)
+            needed_from = oldest + (archivist.bundle.manifest.window[0] - 1) * DAY
+            archivist.inbox.shelf.prune(archivist.config.policy.inbox_gib, needed_from)
     return outcome
 
 
@@ -202,6 +203,9 @@ def _one(archivist: Archivist, day: PlannedDay, planner: Planner, outcome: Outco
         figures = archivist.run(day, planner)
     except ResultRefused as refusal:
         outcome.failed[day.date] = str(refusal)
+        return
+    except FeedUnreachable as error:  # an input that was pruned is needed again and cannot be had
+        outcome.planned[day.date] = replace(day, action=Action.WAIT, reason=str(error))
         return
     outcome.filled.append(day.date)
     listener.on_day(day, figures)
@@ -280,7 +284,7 @@ def fetch(config: Config, wanted: Range, today: dt.date, listener: Listener, *, 
     with lock(config.catalog_path.with_name("lock")), Catalog.open(config.catalog_path) as catalog:
         archivist = Archivist.open(config, catalog, today, listener.say)
         inbox = archivist.inbox
-        inbox.on_read, inbox.retry_refused = listener.on_read, True
+        inbox.shelf.on_read, inbox.retry_refused = listener.on_read, True
         files: list[Granule] = []
         while True:
             if wanted.first and wanted.last:

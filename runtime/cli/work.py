@@ -65,7 +65,7 @@ def _plan(
     with Catalog.open(settings.catalog_path, read_only=True) as catalog:
         with reporter(quiet=True) as report:
             archivist = Archivist.open(settings, catalog, common.today(), offline=offline)
-            archivist.inbox.on_read = report.on_read
+            archivist.inbox.shelf.on_read = report.on_read
             scope = Scope.of(archivist, wanted, max_refill_days)
             planned = archivist.planner(scope.redo_from).plan(scope.dates)
         _print_plan(planned, as_json, show_all)
