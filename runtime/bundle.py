@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
@@ -119,7 +120,7 @@ class Bundle:
         """The ONNX file."""
         return self.path / GRAPH
 
-    @property
+    @cached_property
     def model_id(self) -> str:
         """Identity of everything that changes a value: graph, weights and the manifest's computing fields.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -52,7 +53,6 @@ class Archivist:
     reprocessed: tuple[dt.date, dt.date] | None = None
     """Days whose rain may come from IMERG Final now; those published with it keep it."""
     _chain_state: tuple[str, State] | None = field(default=None, repr=False)
-    _finals: dict[dt.date, bool] = field(default_factory=dict, repr=False)
     _phases: dict[str, float] = field(default_factory=dict, repr=False)
 
     @classmethod
@@ -117,7 +117,7 @@ class Archivist:
             self.damage,
             redo_from,
         )
-        self.inbox.final = self._takes_final
+        self.inbox.final = functools.partial(self._takes_final, planner)
         return planner
 
     @cached_property
@@ -131,23 +131,21 @@ class Archivist:
             raise InputsMissing(f"no soil-moisture file in {where}; put files there, or set feeds.soil_moisture")
         return min(day for day in (published and published[0], oldest) if day)
 
-    def _takes_final(self, date: dt.date) -> bool:
+    def _takes_final(self, planner: Planner, date: dt.date) -> bool:
         """Whether a day's rain may be IMERG Final: it is being reprocessed, or is published with it."""
         if self.reprocessed and self.reprocessed[0] <= date <= self.reprocessed[1]:
             return True
-        if date not in self._finals:
-            near = [date + n * DAY for n in range(-15, 16)]  # asked for day by day: one query for many
-            rows = self.catalog.days(near[0], near[-1])
-            rain = {day: rows[day].record.inputs.get("precipitation") if day in rows else None for day in near}
-            self._finals |= {day: bool(item and item.run == "final") for day, item in rain.items()}
-        return self._finals[date]
+        row = planner.row(date)
+        rain = row and row.record.inputs.get("precipitation")
+        return bool(rain and rain.run == "final")
 
     def damage(self, row: DayRow) -> str | None:
         """Return what is wrong with a published file, None if it is as it was published."""
         path = self.config.archive.path / row.path
-        if not path.exists():
+        try:
+            stat = path.stat()
+        except FileNotFoundError:
             return "published file missing"
-        stat = path.stat()
         if (stat.st_size, stat.st_mtime_ns) != (row.size, row.mtime_ns) and digest.of_file(path) != row.sha256:
             return "published file altered"
         return None

@@ -29,6 +29,7 @@ _TRY_AGAIN = dt.timedelta(hours=6)
 
 _CONTEXT = dt.timedelta(days=40)
 _DAY = dt.timedelta(days=1)
+_BACK = [number * _DAY for number in range(1, checks.COVERAGE_DAYS + 1)]
 
 
 @dataclass(frozen=True)
@@ -82,6 +83,7 @@ class Inbox:
     _failed: dict[str, str] = dataclasses.field(default_factory=dict)
     _tried: set[str] = dataclasses.field(default_factory=set)
     _decisions: dict[dt.date, Decision] | None = None
+    _coverages: dict[dt.date, float | None] = dataclasses.field(default_factory=dict)
     _trivial: set[str] | None = None
 
     @classmethod
@@ -178,6 +180,7 @@ class Inbox:
     def forget(self) -> None:
         """Judge everything anew when it is next asked for; listings and fields are kept."""
         self._arrivals.clear()
+        self._coverages.clear()
         self._decisions = None
 
     def unreachable(self) -> list[str]:
@@ -204,9 +207,7 @@ class Inbox:
         return first_refusal or Arrival(unknown=source.unreachable)
 
     def _read(self, source: Source, granule: Granule) -> Arrival:
-        key = digest.of_values(
-            granule.location, granule.version, granule.product, source.band, self.grid.digest, READER_VERSION
-        )
+        key = f"{granule.location} {granule.version} {source.band} {self.grid.digest} {READER_VERSION}"
         known = source.known(key)
         if known is None and source.feed.in_place:
             known = self.shelf.take_in(source, granule, key, Path(granule.location))
@@ -216,7 +217,7 @@ class Inbox:
         if known is None and key in self._failed:
             return Arrival(granule, unknown=self._failed[key], source=source, key=key)
         if known is None:
-            stands_for = Input(granule.name, f"pending {key}", granule.run)
+            stands_for = Input(granule.name, f"pending {granule.location} {granule.version}", granule.run)
             return Arrival(granule, stands_for, pending=True, source=source, key=key)
         if known.field is None:
             return Arrival(granule, None, known.refused, source=source, key=key, sha256=known.sha256)
@@ -227,12 +228,11 @@ class Inbox:
         """Return why a sound file is implausible beside the days before it, None if it is not."""
         if self.raw(date - _DAY).field == arrival.field and not self._is_trivial(arrival):
             return f"holds the field of {date - _DAY}"
-        mine = self._coverage(arrival)
+        mine = self._coverage(date)
         if mine is None:
             return None
-        days = (self.raw(date - number * _DAY) for number in range(1, checks.COVERAGE_DAYS + 1))
-        before = [share for share in (self._coverage(day) for day in days if day.input) if share is not None]
-        return checks.coverage(mine, before, self.policy)
+        days = (self._coverage(date - back) for back in _BACK)
+        return checks.coverage(mine, [share for share in days if share is not None], self.policy)
 
     def _is_trivial(self, arrival: Arrival) -> bool:
         """Whether a field has nothing by which two days could be told apart."""
@@ -241,10 +241,13 @@ class Inbox:
             self._trivial = {digest.of_field(zero), digest.of_field(zero * np.float32(np.nan))}
         return arrival.field in self._trivial
 
-    @staticmethod
-    def _coverage(arrival: Arrival) -> float | None:
-        known = arrival.source.known(arrival.key) if arrival.source else None
-        return known.coverage if known else None
+    def _coverage(self, date: dt.date) -> float | None:
+        """Return the share of a day's soil-moisture file that has a value, None without a sound file."""
+        if date not in self._coverages:
+            arrival = self.raw(date)
+            known = arrival.source.known(arrival.key) if arrival.source else None
+            self._coverages[date] = known.coverage if known else None
+        return self._coverages[date]
 
     # Bringing files here and reading them
 

@@ -14,7 +14,7 @@ from runtime.day import Archivist
 from runtime.errors import FeedUnreachable, InputRefused, InputsMissing, ResultRefused, UsageError
 from runtime.feeds import Granule
 from runtime.inbox import Arrival
-from runtime.plan import DAY, Action, PlannedDay, Planner
+from runtime.plan import DAY, Action, PlannedDay, Planner, span
 
 _CHUNK = 30
 """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
@@ -100,9 +100,9 @@ class Scope:
             raise UsageError(f"{first} is before the archive's first day, {start}; give a later day")
         published = archivist.catalog.span()
         if not wanted.is_today or not published or max_refill_days is None:
-            return cls(_days(first, last), wanted.first)
+            return cls(span(first, last), wanted.first)
         redo_from = max(start, published[1] - max_refill_days * DAY)
-        return cls(archivist.catalog.missing(start, redo_from - DAY) + _days(redo_from, today), redo_from)
+        return cls(archivist.catalog.missing(start, redo_from - DAY) + span(redo_from, today), redo_from)
 
     @classmethod
     def reading(cls, archivist: Archivist, first: dt.date, last: dt.date) -> Scope:
@@ -112,11 +112,7 @@ class Scope:
         newest = published[1] if published else archivist.today
         begin = max(archivist.start, first - window[-1] * DAY)
         end = newest if archivist.bundle.manifest.kind == "recurrent" else min(newest, last - window[0] * DAY)
-        return cls(_days(begin, end), begin)
-
-
-def _days(first: dt.date, last: dt.date) -> list[dt.date]:
-    return [first + n * DAY for n in range((last - first).days + 1)]
+        return cls(span(begin, end), begin)
 
 
 def fill(
@@ -157,7 +153,7 @@ def fill(
         if decision and wanted.first:
             _decide(archivist, wanted.first, Decision(*decision, ""), listener)
         outcome = _work(archivist, scope, listener)
-        if archivist.reprocessed and not any(_is_final(archivist, date) for date in _days(*archivist.reprocessed)):
+        if archivist.reprocessed and not any(_is_final(archivist, date) for date in span(*archivist.reprocessed)):
             raise InputsMissing(f"IMERG Final is not there for {wanted.first} to {wanted.last}; check the feed")
         if archivist.bundle.manifest.kind == "recurrent":
             archivist.prune_states()
@@ -289,7 +285,7 @@ def fetch(config: Config, wanted: Range, today: dt.date, listener: Listener, *, 
         while True:
             if wanted.first and wanted.last:
                 inbox.look(wanted.first, wanted.last)
-                days = _days(wanted.first, wanted.last)
+                days = span(wanted.first, wanted.last)
                 arrivals = [found for day in days for found in (inbox.raw(day), inbox.precipitation(day))]
             else:
                 scope = Scope.of(archivist, wanted, config.policy.max_refill_days)

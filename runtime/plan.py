@@ -120,9 +120,11 @@ class Planner:
         if not dates:
             return []
         window = self.bundle.manifest.window
-        self.inbox.look(max(dates[0], self.redo_from or dates[0]) - _CONTEXT, dates[-1] + window[-1] * DAY)
-        stored = self.catalog.days(dates[0], dates[-1])
-        self._rows |= {date: stored.get(date) for date in dates}
+        begin = max(dates[0], self.redo_from or dates[0])
+        self.inbox.look(begin - _CONTEXT, dates[-1] + window[-1] * DAY)
+        margin = (window[-1] - window[0] + 1) * DAY
+        stored = self.catalog.days(begin - margin, dates[-1] + margin)
+        self._rows |= {day: stored.get(day) for day in span(begin - margin, dates[-1] + margin)}
         return [self._day(date) for date in dates]
 
     def link(self, date: dt.date) -> Link:
@@ -138,7 +140,7 @@ class Planner:
                 self._chain[date] = standing
             else:
                 todo.append(date)
-                if date <= self.chain_start:
+                if date <= self.start and date <= self.chain_start:  # the latter asks the feeds
                     break
                 date -= DAY
         for day in reversed(todo):
@@ -236,6 +238,11 @@ class Planner:
         while days <= self.policy.max_outage_days and self.inbox.soil_moisture(date - days * DAY).input is None:
             days += 1
         return days
+
+
+def span(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Return the days from `first` to `last`, both included."""
+    return [first + n * DAY for n in range((last - first).days + 1)]
 
 
 def _why(

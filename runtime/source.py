@@ -33,6 +33,8 @@ class Source:
         """List the feed for the months from `first` to `last`, as far as that was not done yet."""
         for begin, end in _runs_of_months([m for m in _months(first, last) if m not in self._seen]):
             self._seen.update(_months(begin, end))
+            if not self.wanted.covers(begin, end):
+                continue
             arrived = catalog.arrived(self.wanted.product, begin, end)
             self._known |= {item.key: item for item in arrived}
             try:

@@ -87,10 +87,10 @@ class Wanted:
         table = self.details.collections
         return [table[self.orbit]] if self.orbit else list(table.values())
 
-    def covers(self, date: dt.date) -> bool:
-        """Whether the feed is used for a day."""
-        first, last = self.first or self.details.start, self.last or self.details.end
-        return not ((first and date < first) or (last and date > last))
+    def covers(self, first: dt.date, last: dt.date | None = None) -> bool:
+        """Whether the feed is used for a day, or for any day of a range."""
+        begin, end = self.first or self.details.start, self.last or self.details.end
+        return not ((begin and (last or first) < begin) or (end and first > end))
 
     def recognise(self, name: str) -> tuple[dt.date, str | None] | None:
         """Return the day and the IMERG run of a file name, None if it is not wanted."""

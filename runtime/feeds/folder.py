@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import re
 from collections.abc import Iterator
+from functools import cached_property
 from pathlib import Path
 
 import fsspec
@@ -13,9 +15,17 @@ from fsspec.implementations.local import LocalFileSystem
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.feeds import Granule, Listing, Wanted, by_day
 
+_Entry = tuple[str, str, dict[str, object] | None]
+
+
+_YEAR = re.compile(r"/((?:19|20)\d\d)(?:/|$)")
+
 
 class FolderFeed:
     """The granules of one product in a folder and its sub-folders, recognised by their names.
+
+    A sub-folder named like a year (``2015``) is taken to hold that year; a daily run does not look into those far from
+    it.
 
     Parameters
     ----------
@@ -29,6 +39,7 @@ class FolderFeed:
         self._url, self._wanted = url, wanted
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self.in_place = isinstance(self._fs, LocalFileSystem)
+        self._names: dict[str, list[str]] = {}
 
     def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
         """List the folder.
@@ -51,11 +62,7 @@ class FolderFeed:
         """Yield what is there; a local file is looked at closely only where its name is wanted."""
         if not self._fs.isdir(self._root):
             raise ConfigError(f"the feed's folder {self._url} does not exist; create it or set the feed's path")
-        months = {f"{first + dt.timedelta(n):%Y%m}" for n in range(0, min((last - first).days + 28, 400), 27)}
-        everything = (last - first).days > 360
-        for location, name, info in self._names():
-            if not everything and not any(month in name for month in months):
-                continue
+        for location, name, info in self._dated(first, last):
             recognised = self._wanted.recognise(name)
             if recognised and first <= recognised[0] <= last:
                 yield Granule(
@@ -67,17 +74,38 @@ class FolderFeed:
                     recognised[1],
                 )
 
-    def _names(self) -> Iterator[tuple[str, str, dict[str, object] | None]]:
-        if self.in_place:
-            for folder, _, names in os.walk(self._root):
-                yield from ((f"{folder}/{name}", name, None) for name in names)
-        else:
-            for location, info in self._fs.find(self._root, detail=True).items():
-                yield location, location.rsplit("/", 1)[-1], info
+    def _dated(self, first: dt.date, last: dt.date) -> list[_Entry]:
+        """Return the entries that can be of a range: a daily run looks at two months of what may be twenty years."""
+        entries = self._local(first.year, last.year) if self.in_place else self._remote
+        if (last - first).days > 360:
+            return entries
+        months = {f"{first + dt.timedelta(n):%Y%m}" for n in range(0, (last - first).days + 28, 27)}
+        return [entry for month in months for entry in entries if month in entry[1]]
+
+    @cached_property
+    def _remote(self) -> list[_Entry]:
+        """Location, name and details of every remote file."""
+        found = self._fs.find(self._root, detail=True).items()
+        return [(location, location.rsplit("/", 1)[-1], info) for location, info in found]
+
+    def _local(self, first: int, last: int) -> list[_Entry]:
+        """Return location and name of every local file but those in folders named after a year far from the range."""
+        folders, entries = [self._root], list[_Entry]()
+        for folder in folders:
+            year = _YEAR.search(folder, len(self._root))
+            if year and not first - 1 <= int(year[1]) <= last + 1:
+                continue
+            if folder not in self._names:
+                self._names[folder] = os.listdir(folder)  # noqa: PTH208 - ten thousands of files: no Path for each
+            names = self._names[folder]
+            entries += [(f"{folder}/{name}", name, None) for name in names]
+            others = (f"{folder}/{name}" for name in names if not name.endswith((".nc", ".nc4")))
+            folders += [path for path in others if os.path.isdir(path)]  # noqa: PTH112
+        return entries
 
     def oldest(self) -> dt.date | None:
         """Return the first day there is a file for."""
-        recognised = (self._wanted.recognise(name) for _, name, _ in self._names())
+        recognised = (self._wanted.recognise(name) for _, name, _ in self._dated(dt.date.min, dt.date.max))
         return min((found[0] for found in recognised if found), default=None)
 
     def fetch(self, granule: Granule, target: Path) -> None:
