@@ -4,7 +4,7 @@ The archive has five days, of which one's input has been published anew; the run
 re-does what is stale and appends. After every kill the archive must pass `runtime check`; after a normal run, published
 files, snapshots and catalog rows must equal those of an archive nobody disturbed.
 
-    python benchmarks/killed.py --points 200 --json benchmarks/results/killed.json
+    PYTHONPATH=. python benchmarks/killed.py --points 200 --json benchmarks/results/killed.json
 """
 
 from __future__ import annotations
@@ -171,9 +171,9 @@ def main() -> None:
             "wrong": wrong,
         }
         print(json.dumps({bundle: results[bundle]}, indent=1), flush=True)
-    if arguments.json:
-        arguments.json.parent.mkdir(parents=True, exist_ok=True)
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+        if arguments.json:
+            arguments.json.parent.mkdir(parents=True, exist_ok=True)
+            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     sys.exit(1 if any(result["wrong"] for result in results.values()) else 0)
 
 

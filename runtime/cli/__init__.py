@@ -10,7 +10,7 @@ from runtime.cli.common import app
 
 def main() -> None:
     """Run the command line."""
-    # A plan of twenty years makes a million small objects that stay; looking for garbage among them takes a fifth of it.
+    # A plan of twenty years makes a million small objects that stay; looking for garbage among them is a fifth of it.
     gc.set_threshold(100_000)
     app()
 
