@@ -2,7 +2,8 @@
 # GPU:  docker build --target gpu -t seamless-sm:gpu .
 # Mount /archive, /state and /inbox, and /config with seamless-sm.toml in it (relative feed paths start there):
 #   docker run -v /srv/sm/archive:/archive -v /srv/sm/state:/state -v /srv/sm/inbox:/inbox -v /srv/sm/config:/config \
-#     seamless-sm                                  the daily service; or: seamless-sm runtime fill --date today
+#     -e EARTHDATA_TOKEN seamless-sm               the daily service; or: seamless-sm runtime fill --date today
+# -e SEAMLESS_SM__SERVICE__HOST=0.0.0.0 -p 8000:8000 to reach its web server.
 # They must be writable for user 10001.
 
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
@@ -19,7 +20,7 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM ${PYTHON_IMAGE} AS cpu
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/*.whl)[cpu,service]" \
+    pip install --no-cache-dir "$(echo /wheels/*.whl)[cpu,service,earthdata]" \
     && useradd --create-home --uid 10001 seamless \
     && install -d -o seamless /archive /state /inbox /config
 ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
@@ -29,7 +30,8 @@ ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
 WORKDIR /config
 USER 10001
 VOLUME ["/archive", "/state", "/inbox"]
-HEALTHCHECK --interval=10m --timeout=30s --start-period=1m CMD ["runtime", "status"]
+HEALTHCHECK --interval=10m --timeout=30s --start-period=1m \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=20)"]
 CMD ["python", "-m", "service"]
 
 FROM ${CUDA_IMAGE} AS gpu
@@ -40,7 +42,7 @@ RUN apt-get update \
     && python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/*.whl)[gpu,service]" \
+    pip install --no-cache-dir "$(echo /wheels/*.whl)[gpu,service,earthdata]" \
     && useradd --create-home --uid 10001 seamless \
     && install -d -o seamless /archive /state /inbox /config
 ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
@@ -50,5 +52,6 @@ ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
 WORKDIR /config
 USER 10001
 VOLUME ["/archive", "/state", "/inbox"]
-HEALTHCHECK --interval=10m --timeout=30s --start-period=1m CMD ["runtime", "status"]
+HEALTHCHECK --interval=10m --timeout=30s --start-period=1m \
+    CMD ["python", "-c", "import urllib.request as r; r.urlopen('http://127.0.0.1:8000/healthz', timeout=20)"]
 CMD ["python", "-m", "service"]

@@ -8,6 +8,7 @@ TEMPLATE = """\
 path = "archive"
 layout = "cf"                     # cf | sgd-sm
 # start = 2012-07-03              # the chain's first day; unset: the oldest day the feed has
+keep_superseded = false           # keep files that are replaced, below .superseded
 
 [paths]                           # default: hidden folders under archive.path
 # state = "/var/lib/seamless-sm/state"
@@ -21,8 +22,8 @@ bundle = "seamless-amsr2-x"       # a shipped bundle's name (see `runtime doctor
 engine = "auto"                   # auto | cpu | cuda | tensorrt
 
 [[feeds.soil_moisture]]           # one or more; several hand over by from/to
-kind = "folder"
-path = "incoming/lprm"            # any path fsspec knows: a folder, s3://..., sftp://...
+kind = "folder"                   # folder | earthdata (docs/operating.md: an account)
+path = "incoming/lprm"            # any path fsspec knows: a folder, s3://..., sftp://...; sub-folders may be years
 product = "lprm-amsr2"            # lprm-amsr2 | lprm-amsre | lprm-windsat
 orbit = "descending"              # descending | ascending
 band = "x"                        # c1 | c2 | x; the bundle says which it accepts
@@ -30,17 +31,36 @@ band = "x"                        # c1 | c2 | x; the bundle says which it accept
 # to = 2026-08-31
 
 [feeds.precipitation]             # used by bundles that take rain; seamless-amsr2-x does without, too
-kind = "none"                     # folder | none
+kind = "none"                     # folder | earthdata | none
 path = "incoming/imerg"
 product = "imerg"
-runs = ["late", "early"]          # runs that may be used, best first: early, late, final
+runs = ["late", "early"]          # runs that may be used, best first; final enters by `runtime reprocess`
+# version = "06"                  # of the Earthdata collections, if not the newest known
 
-[policy]
+[earthdata]                       # log-in: EARTHDATA_TOKEN, or ~/.netrc; never in this file
+cmr_url = "https://cmr.earthdata.nasa.gov/search/"
+edl_host = "urs.earthdata.nasa.gov"
+timeout_s = 60.0                  # how long a server may keep silent
+attempts = 6                      # how often a request is tried
+wait_s = 2.0                      # the first wait in between; it doubles, with jitter
+parallel = 4                      # downloads at a time
+
+[policy]                          # docs/operating.md: missing and late inputs; a refused day
 max_lag_days = 7                  # how far behind is still normal
 max_outage_days = 10              # days in a row without soil moisture before filling stops
 max_refill_days = 30              # how far back a plain `fill` re-does stale days
 consolidated_precipitation = "late"
+min_coverage = 0.25               # a file with less than this share of the usual coverage is refused
+max_out_of_range = 0.2            # share of filled cells the network may put outside 0..1 m3 m-3
+# max_mean_jump = 0.1             # m3 m-3; unset: 0.1 for the globe, 0.3 for a region
+# max_seam_step = 0.15            # m3 m-3 across tile edges; unset: 0.15 for the globe, 0.4 for a region
+inbox_gib = 20.0                  # fetched files kept beyond those a plain `fill` may read again
 
 [service]
-run_at = "15:30"                  # daily run of `python -m service`, UTC
+run_at = "15:30"                  # daily run of `python -m service`, UTC; polling begins
+poll_until = "23:30"              # and ends, or when the newest day is complete
+poll_minutes = 30.0
+host = "127.0.0.1"                # 0.0.0.0 to be reached from elsewhere
+port = 8000
+# webhook = "https://..."         # alerts as JSON; the token of POST /api/runs: SEAMLESS_SM__SERVICE__TOKEN
 """

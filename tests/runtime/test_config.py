@@ -16,7 +16,11 @@ def _write(tmp_path: Path, text: str) -> Path:
 def test_the_template_is_the_defaults(tmp_path: Path) -> None:
     written, none = config.load(_write(tmp_path, TEMPLATE), environment={}), config.load(environment={})
     assert written.model == none.model
-    assert written.policy == none.policy
+    for section in ("policy", "service", "earthdata"):
+        assert getattr(written, section) == getattr(none, section)
+    assert written.archive.model_dump(exclude={"path"}) == none.archive.model_dump(exclude={"path"})
+    rain = written.feeds.precipitation.model_dump(exclude={"path"})
+    assert rain == none.feeds.precipitation.model_dump(exclude={"path"})
     assert written.feeds.soil_moisture[0].model_dump(exclude={"path"}) == none.feeds.soil_moisture[0].model_dump(
         exclude={"path"}
     )
