@@ -66,6 +66,8 @@ class SoilMoistureFeed(_Section):
     kind: Literal["folder", "earthdata"] = "folder"
     path: str = "incoming/lprm"
     """Of a folder feed; any path fsspec knows."""
+    pattern: str | None = None
+    """Regular expression of the file names with a group ``date`` (YYYYMMDD), if not the product's own."""
     product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
     orbit: Literal["descending", "ascending"] = "descending"
     band: Literal["c", "c1", "c2", "x"] = "x"
@@ -79,6 +81,12 @@ class SoilMoistureFeed(_Section):
         bands = PRODUCTS[self.product].bands
         if self.band not in bands:
             raise ValueError(f"{self.product} has no band {self.band!r}; it has {', '.join(bands)}")
+        try:
+            groups = re.compile(self.pattern).groupindex if self.pattern else {"date": 1}
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from error
+        if "date" not in groups:
+            raise ValueError(f"pattern {self.pattern!r} has no group (?P<date>\\d{{8}})")
         return self
 
 

@@ -92,7 +92,7 @@ def _listed(arrived: Sequence[Arrived]) -> Listing:
 def open_feed(config: Config, feed: SoilMoistureFeed | PrecipitationFeed) -> tuple[Feed, Wanted]:
     """Return the feed a section of the configuration describes, and what it looks for."""
     if isinstance(feed, SoilMoistureFeed):
-        wanted = Wanted(feed.product, feed.orbit, feed.first, feed.last)
+        wanted = Wanted(feed.product, feed.orbit, feed.first, feed.last, feed.pattern)
     else:
         wanted = Wanted(feed.product)
     if feed.kind == "earthdata":

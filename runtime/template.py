@@ -27,6 +27,7 @@ path = "incoming/lprm"            # any path fsspec knows: a folder, s3://..., s
 product = "lprm-amsr2"            # lprm-amsr2 | lprm-amsre | lprm-windsat
 orbit = "descending"              # descending | ascending
 band = "x"                        # c1 | c2 | x; the bundle says which it accepts
+# pattern = 'my_(?P<date>\\d{8})\\.nc'   # file names, if they are not the product's own
 # from = 2012-07-03              # days this feed is used for; unset: the sensor's era
 # to = 2026-08-31
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
@@ -69,17 +70,23 @@ class Wanted:
     product : a key of `PRODUCTS`
     orbit : ``ascending`` or ``descending``; both unless given
     first, last : days the feed is used for; the sensor's era unless given
+    pattern : regular expression of the file names, with a group ``date`` (YYYYMMDD), if not the product's own
     """
 
     product: str
     orbit: str | None = None
     first: dt.date | None = None
     last: dt.date | None = None
+    pattern: str | None = None
 
     @cached_property
     def details(self) -> Product:
         """The product's entry in the table."""
         return PRODUCTS[self.product]
+
+    @cached_property
+    def _names(self) -> re.Pattern[str]:
+        return re.compile(self.pattern) if self.pattern else self.details.pattern
 
     @property
     def chosen(self) -> list[tuple[str, str]]:
@@ -94,7 +101,7 @@ class Wanted:
 
     def recognise(self, name: str) -> tuple[dt.date, str | None] | None:
         """Return the day and the IMERG run of a file name, None if it is not wanted."""
-        match = self.details.pattern.match(name)
+        match = self._names.match(name)
         if not match:
             return None
         groups = match.groupdict()
@@ -103,7 +110,7 @@ class Wanted:
             date = dt.date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:]))
         except ValueError:
             return None
-        if self.orbit and groups["orbit"] not in ORBITS[self.orbit]:
+        if self.orbit and "orbit" in groups and groups["orbit"] not in ORBITS[self.orbit]:
             return None
         return (date, RUNS[groups["run"]] if "run" in groups else None) if self.covers(date) else None
 

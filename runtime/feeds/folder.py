@@ -25,7 +25,7 @@ class FolderFeed:
     """The granules of one product in a folder and its sub-folders, recognised by their names.
 
     A sub-folder named like a year (``2015``) is taken to hold that year; a daily run does not look into those far from
-    it.
+    it. The folder is listed once: a feed serves one run.
 
     Parameters
     ----------

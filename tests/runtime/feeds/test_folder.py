@@ -72,8 +72,24 @@ def test_a_remote_folder_tells_versions_apart(tmp_path: Path) -> None:
     feed.fetch(granule, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"first"
     memory.pipe(f"/bucket/{NAMES[0]}", b"second, longer")
-    ((republished,),) = feed.granules().values()
+    ((republished,),) = FolderFeed("memory://bucket", Wanted("lprm-amsr2", "descending")).granules().values()
     assert republished.version != granule.version
     memory.rm("/bucket", recursive=True)
     with pytest.raises(FeedUnreachable, match="cannot be copied"):
         feed.fetch(granule, tmp_path / "copy")
+
+
+def test_files_under_names_of_ones_own(tmp_path: Path) -> None:
+    (tmp_path / "soil_20120101_v2.nc").write_text("x")
+    feed = FolderFeed(str(tmp_path), Wanted("lprm-windsat", "descending", pattern=r"soil_(?P<date>\d{8})_v2\.nc"))
+    assert list(feed.granules()) == [dt.date(2012, 1, 1)]
+
+
+def test_a_folder_named_after_a_year_holds_that_year(tmp_path: Path) -> None:
+    for year in (2013, 2019, 2020):
+        path = tmp_path / f"{year}" / "04" / f"LPRM-AMSR2_L3_D_SOILM3_V001_{year}0401013507.nc4"
+        path.parent.mkdir(parents=True)
+        path.write_text("x")
+    feed = FolderFeed(str(tmp_path), Wanted("lprm-amsr2", "descending"))
+    assert list(feed.granules(dt.date(2020, 3, 1), dt.date(2020, 4, 30))) == [dt.date(2020, 4, 1)]
+    assert sorted(feed.granules()) == [dt.date(year, 4, 1) for year in (2013, 2019, 2020)]
