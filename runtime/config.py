@@ -266,7 +266,7 @@ def put(values: dict[str, Any], keys: list[str], text: str, source: str) -> None
             here.append({})
         if following is None:
             try:
-                here[index] = _parse(text)
+                here[index] = text if key == "token" else _parse(text)  # 0042 is a token, not a number
             except (TypeError, IndexError) as error:
                 raise ConfigError(f"{source}: {'.'.join(keys)} does not name a single value") from error
             return

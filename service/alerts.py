@@ -59,6 +59,8 @@ class Alerts:
         span, limit = catalog.span(), self._config.policy.max_lag_days
         if span and (today - span[1]).days > limit:
             found["lag"] = f"the newest day is {span[1]}, {(today - span[1]).days} days ago; {limit} are normal"
+        elif span is None and self.exit_code is not None:
+            found["lag"] = f"no day has been published yet; the first run ended with exit code {self.exit_code}"
         for problem in catalog.problems().values():
             if problem.kind in ("refused", "result refused"):
                 found[f"{problem.kind} {problem.date}"] = problem.reason

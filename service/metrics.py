@@ -40,7 +40,7 @@ class ArchiveCollector(Collector):
         yield CounterMetricFamily("seamless_fetched_bytes", "Bytes of input files fetched", value=size)
         yield CounterMetricFamily("seamless_fetched_files", "Input files fetched", value=files)
         refused = catalog.refused_count()
-        yield CounterMetricFamily("seamless_refused_inputs", "Input files refused", value=refused)
+        yield _gauge("seamless_refused_inputs", "Input files on record as refused", refused)
         kinds = Counter(problem.kind for problem in catalog.problems().values())
         problems = GaugeMetricFamily("seamless_problem_days", "Days that are not as they should be", labels=["kind"])
         for kind in ("refused", "result refused", "outage", "wait"):

@@ -33,6 +33,13 @@ def test_set_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
     assert (policy.max_lag_days, policy.max_outage_days, policy.max_refill_days) == (3, 2, 1)
 
 
+def test_a_token_is_text_and_is_not_shown(tmp_path: Path) -> None:
+    service = config.load(_write(tmp_path, ""), [], {"SEAMLESS_SM__SERVICE__TOKEN": "0042"}).service
+    assert service.token
+    assert service.token.get_secret_value() == "0042"
+    assert "0042" not in repr(service)
+
+
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     settings = config.load(_write(tmp_path, '[archive]\npath = "a"\n'), environment={})
     assert settings.archive.path == tmp_path / "a"

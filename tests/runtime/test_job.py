@@ -305,3 +305,20 @@ def test_uncertainty_is_published_where_the_bundle_has_one(bundle: str, make_sit
         assert 0.004 < values.min() < values.max() <= 0.6
         assert day.soil_moisture.attrs["ancillary_variables"] == "flag soil_moisture_uncertainty"
         assert day.soil_moisture_uncertainty.attrs["standard_name"].endswith("standard_error")
+
+
+def test_a_replay_over_changed_inputs_stops_and_names_the_range_to_re_do(recurrent_site: Site) -> None:
+    """Days before the range stand as published; a lost snapshot among them cannot be replayed from other inputs."""
+    site = recurrent_site
+    site.fill()
+    for day in range(5, 9):
+        for snapshot in (site.archive / ".state").glob(f"*/{site.date(day):%Y%m%d}-*"):
+            snapshot.unlink()
+    with Dataset(site.imerg(7), "a") as file:
+        file["precipitation"][:] = file["precipitation"][:] + 12
+    site.day_file(9).unlink()
+    with pytest.raises(StateChainBroken, match="its inputs have changed since; re-do the chain with `runtime fill "):
+        site.fill(9)
+    assert site.fill(7, 9).filled == [site.date(day) for day in (7, 8, 9)]
+    site.fill()
+    assert _whole(site)
