@@ -1,4 +1,7 @@
-"""A fill killed with SIGKILL at points spread over all the time it holds the archive; the next run must heal it.
+"""A fill killed with SIGKILL at points spread over the whole of it; the next run must heal what it left.
+
+Every other point is a line of the runtime's own code, counted while the run holds the archive, so that the points are
+spread over all it does on any machine; the others are moments, which also fall into what libraries and the kernel do.
 
 The archive has five days, of which one's input has been published anew; the run fetches (from a server on loopback),
 re-does what is stale and appends. After every kill the archive must pass `runtime check`; after a normal run, published
@@ -19,10 +22,12 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
+from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -89,24 +94,34 @@ class Trial:
         outcome = job.fill(self.settings(name), wanted, dt.date(2020, 6, 1), job.Listener())
         assert outcome.exit_code == 0, outcome.message
 
-    def run(self, kill_after: float | None) -> tuple[float, int]:
-        """Run a fill in a process of its own; return how long it held the archive, and how it ended."""
+    def run(self, after_s: float | None = None, at_line: int = 0) -> tuple[float, int, int]:
+        """Run a fill in a process of its own, killed after some time or at a line of code.
+
+        Returns
+        -------
+        How long it held the archive (s), how it ended, and how many lines it ran.
+        """
         self._copy("killed")
         last = str(FIRST + dt.timedelta(DAYS - 1))
-        command = [sys.executable, "-m", "runtime", "fill", "--from", str(FIRST), "--to", last]
+        counted = [str(Path(__file__)), "--count", str(at_line)] if after_s is None else ["-m", "runtime"]
+        command = [sys.executable, *counted, "fill", "--from", str(FIRST), "--to", last]
         holder = self.folder / "killed" / "archive" / ".catalog" / "lock.holder"
         process = subprocess.Popen(
-            [*command, "--config", str(self._file("killed"))], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
+            [*command, "--config", str(self._file("killed"))],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            text=True,
         )
         while not holder.exists() and process.poll() is None:
             time.sleep(0.001)
         began = time.monotonic()
         try:
-            process.wait(kill_after)
+            said, _ = process.communicate(timeout=after_s)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-            process.wait()
-        return time.monotonic() - began, process.returncode
+            said, _ = process.communicate()
+        lines = [line for line in said.splitlines() if line.startswith("lines ")]
+        return time.monotonic() - began, process.returncode, int(lines[-1].split()[1]) if lines else 0
 
     def look(self, name: str) -> dict[str, Any]:
         """Return what must be the same: files, snapshots, catalog rows without times."""
@@ -117,9 +132,9 @@ class Trial:
             rows = {str(d): (r.record, r.path, r.sha256, r.size, r.revision) for d, r in catalog.days().items()}
         return {**files, "catalog": rows}
 
-    def point(self, after: float) -> tuple[str, int]:
+    def point(self, after_s: float | None, at_line: int) -> tuple[str, int]:
         """Kill once, check, heal, compare; return what is wrong, and how many days the killed run had published."""
-        _, code = self.run(after)
+        _, code, _ = self.run(after_s, at_line)
         if code not in (0, -signal.SIGKILL):
             return f"the run ended with {code}", 0
         settings = self.settings("killed")
@@ -142,14 +157,43 @@ def trials(folder: Path, bundle: str, points: int) -> tuple[list[str], Counter[i
     with serve(folder / "server") as server:
         trial = Trial(folder, bundle, server)
         trial.prepare()
-        length = statistics.median(trial.run(None)[0] for _ in range(3))
+        lines = trial.run()[2]
+        length = statistics.median(trial.run(3600.0)[0] for _ in range(3))
         wrong, published = [], Counter[int]()
         for number in range(points):
-            said, days = trial.point(length * (number + 0.5) / points)
+            share = (number + 0.5) / points
+            said, days = trial.point(*((None, int(lines * share)) if number % 2 else (length * share, 0)))
             published[days] += 1
             if said:
                 wrong.append(f"point {number + 1} of {points}: {said}")
     return wrong, published, length
+
+
+def count(at_line: int, arguments: list[str]) -> None:
+    """Run the command line, counting lines of the runtime while it holds the archive; die at one of them."""
+    from runtime import cli
+
+    package = str(Path(cli.__file__).parents[1])
+    counted, holding = 0, False
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal counted, holding
+        if not frame.f_code.co_filename.startswith(package):
+            return None
+        if event == "line" and (holding := holding or frame.f_code.co_name == "recover"):
+            counted += 1
+            if counted == at_line:
+                os.kill(os.getpid(), signal.SIGKILL)
+        return trace
+
+    sys.argv = ["runtime", *arguments]
+    threading.settrace(trace)
+    sys.settrace(trace)
+    try:
+        cli.main()
+    finally:
+        sys.settrace(None)
+        print(f"lines {counted}", flush=True)
 
 
 def main() -> None:
@@ -158,6 +202,9 @@ def main() -> None:
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--bundle", action="append", help="shipped bundles; default: one of each kind")
     parser.add_argument("--json", type=Path, help="also write the figures here")
+    if sys.argv[1:2] == ["--count"]:
+        count(int(sys.argv[2]), sys.argv[3:])
+        return
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     for bundle in arguments.bundle or ["sgdsm2-amsr2-x", "seamless-amsr2-x"]:

@@ -67,7 +67,10 @@ def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
             "[modle]\n",
             "unknown key modle; valid in the file: archive, paths, .*, service",
         ),
-        ("[[feeds.soil_moisture]]\nbnad = 'x'\n", "valid in feeds.soil_moisture.0: kind, path, pattern, product, .*from, to"),
+        (
+            "[[feeds.soil_moisture]]\nbnad = 'x'\n",
+            "valid in feeds.soil_moisture.0: kind, path, pattern, product, .*from, to",
+        ),
         ("[[feeds.soil_moisture]]\npattern = 'x(.*'\n", "is no regular expression"),
         ("[[feeds.soil_moisture]]\npattern = 'x'\n", "has no group .*date"),
         ("[service]\npoll_until = '03:00'\n", "poll_until 03:00 is before run_at 15:30"),
