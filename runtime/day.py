@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
@@ -166,25 +167,13 @@ class Archivist:
         for warning in day.warnings:
             self.say(f"warning: {warning}; treated as absent")
         filled = self._recurrent(day, planner) if planner.recurrent else self._window(day)
-        rain = day.arrivals.get("precipitation")
-        rain_absent = rain is not None and rain.input is None
-        feed = self._feed_of(day)
         figures = checks.figures(filled, self.grid, self.bundle.manifest.tile_core)
-        record = replace(day.record, figures=figures)
-        kind, sensor = self.bundle.manifest.kind, PRODUCTS[feed.product].sensor
-        published = PublishedDay(record, self.grid, filled, kind, feed.band, sensor, rain_absent)
-        aside = self.config.archive.path / ".refused" / self.layout.relative_path(day.date).name
+        published = self._compose(day, filled, figures)
         try:
             with self._timed("check"):
-                checks.sound(filled, day.date)
-                if not (record.decision and record.decision.verdict == "accept"):
-                    self._gate(day.date, filled, figures)
+                self._gate(day, filled, figures)
         except ResultRefused as refusal:
-            with writing(aside):
-                aside.parent.mkdir(parents=True, exist_ok=True)
-                self.layout.write(aside, published)
-                aside.with_name(aside.name + ".reason.txt").write_text(f"{refusal}\n")
-            raise ResultRefused(f"{refusal} (kept as {aside})") from None
+            raise ResultRefused(f"{refusal} (kept as {self._set_aside(published, str(refusal))})") from None
         publish(
             self.config.archive.path,
             self.layout,
@@ -197,9 +186,44 @@ class Archivist:
             inputs={role: arrival.sha256 for role, arrival in day.arrivals.items() if arrival.sha256},
             keep_superseded=self.config.archive.keep_superseded,
         )
-        for old in (aside, aside.with_name(aside.name + ".reason.txt")):
+        for old in self._aside(day.date):
             old.unlink(missing_ok=True)
         return figures
+
+    def _compose(self, day: PlannedDay, filled: Filled, figures: Figures) -> PublishedDay:
+        rain, feed = day.arrivals.get("precipitation"), self._feed_of(day)
+        return PublishedDay(
+            replace(day.record, figures=figures),
+            self.grid,
+            filled,
+            self.bundle.manifest.kind,
+            feed.band,
+            PRODUCTS[feed.product].sensor,
+            precipitation_absent=rain is not None and rain.input is None,
+        )
+
+    def _gate(self, day: PlannedDay, filled: Filled, figures: Figures) -> None:
+        """Refuse a result without sense, and an implausible one that no operator has accepted."""
+        checks.sound(filled, day.date)
+        if day.record.decision and day.record.decision.verdict == "accept":
+            return
+        before = self.catalog.days(day.date - checks.MEAN_DAYS * DAY, day.date - DAY).values()
+        means = [row.record.figures.land_mean for row in before if row.record.figures]
+        checks.plausible(filled, figures, [m for m in means if m is not None], self.config.policy, day.date)
+
+    def _aside(self, date: dt.date) -> tuple[Path, Path]:
+        """Return where a refused result is kept, and its reason."""
+        path = self.config.archive.path / ".refused" / self.layout.relative_path(date).name
+        return path, path.with_name(path.name + ".reason.txt")
+
+    def _set_aside(self, day: PublishedDay, reason: str) -> Path:
+        """Keep a refused result for somebody to look at."""
+        path, why = self._aside(day.record.date)
+        with writing(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self.layout.write(path, day)
+            why.write_text(reason + "\n")
+        return path
 
     @contextmanager
     def _timed(self, phase: str) -> Iterator[None]:
@@ -208,12 +232,6 @@ class Archivist:
             yield
         finally:
             self._phases[phase] = self._phases.get(phase, 0.0) + time.monotonic() - began
-
-    def _gate(self, date: dt.date, filled: Filled, figures: Figures) -> None:
-        before = self.catalog.days(date - checks.MEAN_DAYS * DAY, date - DAY).values()
-        means = [row.record.figures.land_mean for row in before if row.record.figures]
-        known = [mean for mean in means if mean is not None]
-        checks.plausible(filled, figures, known, self.config.policy, date)
 
     def _feed_of(self, day: PlannedDay) -> SoilMoistureFeed:
         """Return the feed a day's soil moisture came from, or would have come from."""

@@ -199,8 +199,12 @@ class Catalog:
         for (entry,) in self.db.rows("SELECT entry FROM journal ORDER BY date"):
             values = json.loads(entry)
             row = values["row"] | {"record": Record.from_attributes(values["row"]["record"])}
-            revision = values["revision"] | {"date": dt.date.fromisoformat(values["revision"]["date"])}
-            found.append(Intent(DayRow(**row), Revision(**revision), values["supersedes"]))
+            revision = (
+                {"phases": {}, "inputs": {}}
+                | values["revision"]
+                | {"date": dt.date.fromisoformat(values["revision"]["date"])}
+            )
+            found.append(Intent(DayRow(**row), Revision(**revision), values.get("supersedes")))
         return found
 
     def settle(self, intent: Intent, *, published: bool) -> None:
