@@ -7,6 +7,9 @@ import gc
 from runtime.cli import look, start, work
 from runtime.cli.common import app
 
+_ORDER = ["init", "plan", "fill", "fetch", "reprocess", "status", "show", "changes", "inbox", "check", "doctor", "demo"]
+app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))
+
 
 def main() -> None:
     """Run the command line."""

@@ -273,4 +273,6 @@ def log_in(settings: Earthdata) -> Auth:
 
 
 def _short(error: BaseException) -> str:
+    """Return an error in a few words; of a connection that failed, why it did rather than what was asked."""
+    error = getattr(error.args[0], "reason", None) or error if error.args else error
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -60,8 +60,6 @@ class FolderFeed:
 
     def _list(self, first: dt.date, last: dt.date) -> Iterator[Granule]:
         """Yield what is there; a local file is looked at closely only where its name is wanted."""
-        if not self._fs.isdir(self._root):
-            raise ConfigError(f"the feed's folder {self._url} does not exist; create it or set the feed's path")
         for location, name, info in self._dated(first, last):
             recognised = self._wanted.recognise(name)
             if recognised and first <= recognised[0] <= last:
@@ -76,6 +74,8 @@ class FolderFeed:
 
     def _dated(self, first: dt.date, last: dt.date) -> list[_Entry]:
         """Return the entries that can be of a range: a daily run looks at two months of what may be twenty years."""
+        if not self._fs.isdir(self._root):
+            raise ConfigError(f"the feed's folder {self._url} does not exist; create it or set the feed's path")
         entries = self._local(first.year, last.year) if self.in_place else self._remote
         if (last - first).days > 360:
             return entries

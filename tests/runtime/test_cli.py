@@ -43,6 +43,9 @@ def test_from_init_to_a_published_day(tmp_path: Path, fortnight: Path, runtime: 
     shutil.copytree(fortnight / "lprm", tmp_path / "incoming" / "lprm")
     extra = ["--config", file, "--set", "grid.box=[-10, 35, 10, 50]"]
     assert "14 to fill" in runtime("plan", *extra).stdout
+    nowhere = runtime("plan", *extra, "--set", "feeds.soil_moisture.0.path=nowhere")
+    assert nowhere.exit_code == 2
+    assert "nowhere does not exist; create it or set the feed's path" in nowhere.stderr
     dry = runtime("fill", "--date", "2020-04-05", "--dry-run", *extra)
     assert "2020-04-05  fill" in dry.stdout
     assert not (tmp_path / "archive").exists()

@@ -60,6 +60,8 @@ def test_only_the_days_asked_for_are_listed(folder: Path) -> None:
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere does not exist; create it or set the feed's path"):
         FolderFeed(str(tmp_path / "nowhere"), Wanted("imerg")).granules()
+    with pytest.raises(ConfigError, match="does not exist"):
+        FolderFeed(str(tmp_path / "nowhere"), Wanted("imerg")).oldest()
 
 
 def test_a_remote_folder_tells_versions_apart(tmp_path: Path) -> None:
