@@ -287,3 +287,26 @@ def test_a_full_disk(window_site: Site) -> None:
                 assert np.isfinite(file["soil_moisture"][0].mean())
     finally:
         subprocess.run(["umount", str(window_site.archive)], check=True)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_for_the_memory(recurrent_site: Site) -> None:
+    state = recurrent_site.folder / "state"
+    state.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=200k", "tmpfs", str(state)], capture_output=True).returncode:
+        pytest.skip("mounting is not allowed here")
+    days = ["--from", "2020-04-01", "--to", "2020-04-14", "--config", str(recurrent_site.file)]
+    command = [sys.executable, "-m", "runtime", "fill", *days, "--set", f"paths.state={state}"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True)
+        assert done.returncode == 1, done.stderr
+        assert f"{state}/2020/" in done.stderr
+        assert "cannot be written (No space left on device); check permissions and free disk space" in done.stderr
+        assert done.stderr.count("\n") == 1
+        assert 0 < len(recurrent_site.published()) < DAYS
+    finally:
+        subprocess.run(["umount", str(state)], check=True)
+    healed = subprocess.run(command, capture_output=True, text=True)
+    assert healed.returncode == 0, healed.stderr
+    assert "replaying" in healed.stdout
+    assert len(recurrent_site.published()) == DAYS
