@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import subprocess
 import sys
 import threading
@@ -90,6 +91,7 @@ class Schedule:
     def __init__(self, config: Config, runner: Runner, watch: Callable[[], None]) -> None:
         self._config, self._runner = config, runner
         settings = config.service
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a poll that is due while a run works is no fault
         self.scheduler = BackgroundScheduler(
             timezone="UTC",
             executors={
