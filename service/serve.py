@@ -7,7 +7,7 @@ import signal
 import socket
 import threading
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 
 import uvicorn
 from fastapi import FastAPI
@@ -38,32 +38,24 @@ def serve(config: Config, arguments: Sequence[str]) -> None:
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())
-    with _alone(config, stop) as alone:
-        if alone:
+    with ExitStack() as held:
+        if _alone(config, held, stop):
             _keep(config, arguments, stop)
 
 
-@contextmanager
-def _alone(config: Config, stop: threading.Event) -> Iterator[bool]:
-    """Wait until no other service keeps the archive; yield False if told to stop before."""
-    path = config.catalog_path.with_name("service")
+def _alone(config: Config, held: ExitStack, stop: threading.Event) -> bool:
+    """Wait until no other service keeps the archive; return False if told to stop before."""
     told = False
     while not stop.is_set():
-        held = lock(path, "serves")
         try:
-            held.__enter__()
+            held.enter_context(lock(config.catalog_path.with_name("service"), "serves"))
+            return True
         except ArchiveBusy as busy:
             if not told:
                 print(f"{busy}; waiting", flush=True)
             told = True
             stop.wait(_ASK_AGAIN_S)
-            continue
-        try:
-            yield True
-        finally:
-            held.__exit__(None, None, None)
-        return
-    yield False
+    return False
 
 
 def _keep(config: Config, arguments: Sequence[str], stop: threading.Event) -> None:
