@@ -60,6 +60,6 @@ def test_lineage_and_no_clock(path: Path) -> None:
     with Dataset(path) as file:
         inputs = json.loads(file.inputs)
         assert set(inputs) == {"T", "precipitation"}
-        assert set(inputs["T"]) == {"name", "sha256", "field", "run"}
+        assert set(inputs["T"]) == {"name", "field", "run"}
         assert file.tier == "consolidated"
         assert not {"history", "date_created", "date_modified"} & set(file.ncattrs())
