@@ -30,7 +30,7 @@ def _input(data: Path, date: dt.date, grid: Grid) -> np.ndarray:
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> Runtime:
-    monkeypatch.setattr("runtime.cli._today", lambda: dt.date(2015, 6, 1))
+    monkeypatch.setattr("runtime.cli.common.today", lambda: dt.date(2015, 6, 1))
     return runtime
 
 
