@@ -95,7 +95,7 @@ def test_a_truncated_genuine_granule_is_refused(data: Path, tmp_path: Path, late
 
 
 def test_the_genuine_granule_fills_like_the_rebuilt_one(data: Path, tmp_path: Path, later: Runtime) -> None:
-    """The full granule of 2015-04-01 and the one-band copy of it give the same field, so the same fingerprint."""
+    """The full granule of 2015-04-01 and the one-band copy of it give the same field, so the same memory."""
     prints = []
     for name, folder in (("genuine", data / "lprm"), ("rebuilt", data / "lprm_april2015_x")):
         (tmp_path / name).mkdir()
@@ -107,5 +107,5 @@ def test_the_genuine_granule_fills_like_the_rebuilt_one(data: Path, tmp_path: Pa
         assert later("fill", "--date", "2015-04-01", "--config", file).exit_code == 0
         (path,) = (tmp_path / name / "archive").glob("2015/*.nc")
         with Dataset(path) as day:
-            prints.append(day.fingerprint)
+            prints.append(day.state_fingerprint)
     assert prints[0] == prints[1]

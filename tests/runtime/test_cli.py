@@ -263,7 +263,7 @@ def test_an_unwritable_archive(window_site: Site) -> None:
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk(window_site: Site) -> None:
     window_site.archive.mkdir()
-    mount = ["mount", "-t", "tmpfs", "-o", "size=192k", "tmpfs", str(window_site.archive)]
+    mount = ["mount", "-t", "tmpfs", "-o", "size=320k", "tmpfs", str(window_site.archive)]
     if subprocess.run(mount, capture_output=True).returncode:
         pytest.skip("mounting is not allowed here")
     try:
