@@ -111,6 +111,7 @@ class Trial:
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,
+            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
         )
         while not holder.exists() and process.poll() is None:
             time.sleep(0.001)
