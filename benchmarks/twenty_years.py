@@ -21,7 +21,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -56,16 +56,6 @@ class Event:
 
 
 @dataclass
-class Run:
-    """One daily run."""
-
-    day: int
-    filled: int
-    seconds: float
-    cpu_seconds: float
-
-
-@dataclass
 class Simulation:
     """A record on disk, and the archive that grows from it."""
 
@@ -74,9 +64,9 @@ class Simulation:
     days: int
     seed: int = 1
     bundle: str = "sgdsm2-amsr2-x"
-    runs: list[Run] = field(default_factory=list)
 
     def __post_init__(self) -> None:
+        self.folder.mkdir(parents=True, exist_ok=True)
         self.rng = np.random.default_rng(self.seed)
         self.grid = Grid.globe().box(*BOX)
         copied = Path(shutil.copytree(bundles.find(self.bundle), self.folder / "bundle"))
@@ -183,19 +173,16 @@ class Simulation:
             if finals:
                 outcome = job.fill(settings, job.Range(min(finals), max(finals)), today, job.Listener(), reprocess=True)
                 assert outcome.exit_code in (0, 3), outcome.message
-            self._run(settings, number, today)
+            self._run(settings, today)
             if number % 365 == 364:
                 say(f"{today}: {time.monotonic() - began:.0f} s", flush=True)
         for events in (self.calendar[when] for when in sorted(self.calendar) if when > self.last):
             for event in events:
                 self.put(incoming, days[(event.date - self.first).days], event)
-        self._run(settings, self.days, self.last)
+        self._run(settings, self.last)
 
-    def _run(self, settings: Config, number: int, today: dt.date) -> None:
-        began, busy = time.perf_counter(), time.process_time()
+    def _run(self, settings: Config, today: dt.date) -> None:
         outcome = job.fill(settings, job.Range(), today, job.Listener())
-        took = time.perf_counter() - began, time.process_time() - busy
-        self.runs.append(Run(number, len(outcome.filled), *took))
         assert outcome.exit_code in (0, 3), outcome.message
 
     def fill_in_order(self) -> None:
@@ -229,15 +216,28 @@ class Simulation:
             "reasons": {part: sum(part in reason for reason in reasons) for part in parts},
         }
 
-    def append_cost(self, around: int, width: int) -> dict[str, float]:
-        """Return the median cost of runs near a day that filled what most runs fill."""
-        usual = statistics.mode(run.filled for run in self.runs)
-        near = [run for run in self.runs if abs(run.day - around) <= width and run.filled == usual]
-        return {
-            "runs": len(near),
-            "wall_s": round(statistics.median(run.seconds for run in near), 4),
-            "cpu_s": round(statistics.median(run.cpu_seconds for run in near), 4),
-        }
+
+def append_cost(folders: dict[str, Path], last: dt.date, days: int = 30) -> dict[str, float]:
+    """Append the same days to several simulated archives, in turn; return the median seconds of a daily run of each.
+
+    Parameters
+    ----------
+    last : the last day of all of them
+    """
+    grid = Grid.globe().box(*BOX)
+    took: dict[str, list[float]] = {name: [] for name in folders}
+    for number, day in enumerate(World(grid, 99).days(last + DAY, days)):
+        seen = np.where(strips(np.random.default_rng(number), grid.shape, (0.4, 0.6), (10, 30)), np.nan, day.truth)
+        for name, folder in folders.items():
+            incoming = folder / "incoming"
+            write_lprm(incoming / SENSORS[-1] / f"{day.date:%Y}", replace(day, observed=seen.astype(np.float32)), grid)
+            write_imerg(incoming / "imerg" / f"{day.date:%Y}", day.date, day.rain, grid)
+            settings = config.load(folder / "arrived.toml", environment={})
+            began = time.perf_counter()
+            outcome = job.fill(settings, job.Range(), day.date, job.Listener())
+            took[name].append(time.perf_counter() - began)
+            assert day.date in outcome.filled, outcome.message
+    return {name: round(statistics.median(seconds[5:]), 4) for name, seconds in took.items()}
 
 
 def _hashes(archive: Path, pattern: str) -> dict[str, str]:
@@ -267,19 +267,21 @@ def main() -> None:
     today = dt.datetime.now(dt.UTC).date()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
-        folder.mkdir(parents=True, exist_ok=True)
         simulation = Simulation(folder, today - (arguments.days - 1) * DAY, arguments.days, bundle=arguments.bundle)
         simulation.feed_as_it_arrives()
         simulation.fill_in_order()
         different = simulation.differences()
-        early, late = simulation.append_cost(100, 40), simulation.append_cost(arguments.days, 80)
         seconds, said = plan_seconds(folder / "arrived.toml")
+        short = Simulation(folder / "short", today - 99 * DAY, 100, bundle=arguments.bundle)
+        short.feed_as_it_arrives()
+        append = append_cost({"after 100 days": short.folder, f"after {arguments.days} days": folder}, today)
+        hundred, whole = append.values()
         results = {
             "bundle": arguments.bundle,
             **simulation.figures(),
             "differences": len(different),
-            "append": {"day 100": early, f"day {arguments.days}": late},
-            "append_ratio": {what: round(late[what] / early[what], 3) for what in ("wall_s", "cpu_s")},
+            "append_s": append,
+            "append_ratio": round(whole / hundred, 3),
             "plan_s": round(seconds, 3),
             "plan_says": said,
         }

@@ -140,8 +140,8 @@ def fill(
     SeamlessError
         Configuration, credentials, bundle, state or archive are not usable; days already published stay.
     """
-    with lock(config.catalog_path.with_name("lock")), Catalog.open(config.catalog_path) as catalog:
-        for line in recover(config.archive.path, catalog):
+    with lock(config.catalog_path.with_name("lock")) as killed, Catalog.open(config.catalog_path) as catalog:
+        for line in recover(config.archive.path, catalog, killed=killed):
             listener.say(line)
         archivist = Archivist.open(config, catalog, today, listener.say, offline=offline)
         archivist.inbox.shelf.on_read = listener.on_read
@@ -277,7 +277,9 @@ def fetch(config: Config, wanted: Range, today: dt.date, listener: Listener, *, 
     LoginRefused
         The feed wants other credentials.
     """
-    with lock(config.catalog_path.with_name("lock")), Catalog.open(config.catalog_path) as catalog:
+    with lock(config.catalog_path.with_name("lock")) as killed, Catalog.open(config.catalog_path) as catalog:
+        for line in recover(config.archive.path, catalog, killed=killed):
+            listener.say(line)
         archivist = Archivist.open(config, catalog, today, listener.say)
         inbox = archivist.inbox
         inbox.shelf.on_read, inbox.retry_refused = listener.on_read, True

@@ -108,15 +108,17 @@ class StateStore:
         fingerprints : callable
             Returns the state fingerprint of each published day among those asked for.
         """
-        found = []
+        found: dict[dt.date, list[Path]] = {}
         for path in self.folder.glob("[0-9][0-9][0-9][0-9]/*.safetensors"):
-            stamp, _, fingerprint = path.stem.partition("-")
-            found.append((dt.date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:])), fingerprint, path))
-        current = fingerprints([date for date, *_ in found])
-        for date, fingerprint, path in found:
-            superseded = date in current and not current[date].startswith(fingerprint)
-            if superseded or (date.day != 1 and (newest - date).days > KEEP_DAILY):
-                path.unlink(missing_ok=True)
+            stamp = path.name[:8]
+            found.setdefault(dt.date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:])), []).append(path)
+        current = fingerprints([date for date, paths in found.items() if len(paths) > 1])
+        for date, paths in found.items():
+            old = date.day != 1 and (newest - date).days > KEEP_DAILY
+            for path in paths:
+                superseded = date in current and not current[date].startswith(path.stem[9:])
+                if superseded or old:
+                    path.unlink(missing_ok=True)
 
 
 def read(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:

@@ -130,7 +130,7 @@ class Catalog:
 
     def span(self) -> tuple[dt.date, dt.date] | None:
         """Return the first and the newest published day."""
-        ((first, last),) = self.db.rows("SELECT min(date), max(date) FROM day")
+        ((first, last),) = self.db.rows("SELECT (SELECT min(date) FROM day), (SELECT max(date) FROM day)")
         return (dt.date.fromisoformat(first), dt.date.fromisoformat(last)) if first else None
 
     def count(self) -> int:

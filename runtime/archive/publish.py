@@ -21,8 +21,10 @@ from runtime.errors import ArchiveBusy, ArchiveError
 
 
 @contextmanager
-def lock(path: Path, doing: str = "is writing to") -> Iterator[None]:
-    """Hold the archive, for writing or to serve it. The kernel lets go of it when the holder dies.
+def lock(path: Path, doing: str = "is writing to") -> Iterator[bool]:
+    """Hold the archive, for writing or to serve it; yield whether the last holder was killed.
+
+    The kernel lets go of it when the holder dies.
 
     Parameters
     ----------
@@ -47,13 +49,14 @@ def lock(path: Path, doing: str = "is writing to") -> Iterator[None]:
             raise ArchiveBusy(
                 f"{path.parent.parent}: {who} {doing} this archive; wait for it to end, or stop it"
             ) from None
+        killed = holder.exists()
         try:
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()} (since {_now()})\n")
         except OSError:
             held.release()
             raise
     try:
-        yield
+        yield killed
     finally:
         holder.unlink(missing_ok=True)
         held.release()
@@ -153,8 +156,13 @@ def _put(archive: Path, intent: Intent, old: Path | None) -> None:
     place(archive / intent.row.path)
 
 
-def recover(archive: Path, catalog: Catalog) -> list[str]:
-    """Finish what a killed run had begun; return what was done, one line each."""
+def recover(archive: Path, catalog: Catalog, *, killed: bool = True) -> list[str]:
+    """Finish what a killed run had begun; return what was done, one line each.
+
+    Parameters
+    ----------
+    killed : the last holder of the archive was; if not, no unfinished file is looked for among those of years
+    """
     done = []
     for intent in catalog.intents():
         final = archive / intent.row.path
@@ -167,11 +175,9 @@ def recover(archive: Path, catalog: Catalog) -> list[str]:
         done.append(
             f"{intent.row.record.date}: a run was killed while publishing it; {'finished' if whole else 'undone'}"
         )
-    for year in archive.glob("[0-9][0-9][0-9][0-9]"):
-        for name in os.listdir(year):  # noqa: PTH208 - every published day is there: no Path for each
-            if name.endswith(PART):
-                with writing(year / name):
-                    (year / name).unlink()
+    for part in archive.glob(f"[0-9][0-9][0-9][0-9]/*{PART}") if killed else ():
+        with writing(part):
+            part.unlink()
     return done
 
 

@@ -24,8 +24,8 @@ _YEAR = re.compile(r"/((?:19|20)\d\d)(?:/|$)")
 class FolderFeed:
     """The granules of one product in a folder and its sub-folders, recognised by their names.
 
-    A sub-folder named like a year (``2015``) is taken to hold that year; a daily run does not look into those far from
-    it. The folder is listed once: a feed serves one run.
+    A sub-folder named like a year (``2015``) is taken to hold that year; a daily run does not look into others. The folder
+    is listed once: a feed serves one run.
 
     Parameters
     ----------
@@ -89,11 +89,11 @@ class FolderFeed:
         return [(location, location.rsplit("/", 1)[-1], info) for location, info in found]
 
     def _local(self, first: int, last: int) -> list[_Entry]:
-        """Return location and name of every local file but those in folders named after a year far from the range."""
+        """Return location and name of every local file but those in folders named after another year."""
         folders, entries = [self._root], list[_Entry]()
         for folder in folders:
             year = _YEAR.search(folder, len(self._root))
-            if year and not first - 1 <= int(year[1]) <= last + 1:
+            if year and not first <= int(year[1]) <= last:
                 continue
             if folder not in self._names:
                 self._names[folder] = os.listdir(folder)  # noqa: PTH208 - ten thousands of files: no Path for each
