@@ -24,8 +24,8 @@ _YEAR = re.compile(r"/((?:19|20)\d\d)(?:/|$)")
 class FolderFeed:
     """The granules of one product in a folder and its sub-folders, recognised by their names.
 
-    A sub-folder named like a year (``2015``) is taken to hold that year; a daily run does not look into others. The folder
-    is listed once: a feed serves one run.
+    A sub-folder named like a year (``2015``) is taken to hold that year; a daily run does not look into others. The
+    folder is listed once: a feed serves one run.
 
     Parameters
     ----------
