@@ -61,7 +61,7 @@ class Shelf:
         kept = str(path) if fetched_bytes else None
         if refused and sha256 and not self.catalog.db.read_only:
             aside = self._set_aside(path, granule, sha256, refused, move=bool(fetched_bytes))
-            kept = None if fetched_bytes else kept
+            kept = None
             refused = f"{refused} (kept as {aside})"
         arrived = Arrived(
             key,

@@ -8,7 +8,8 @@ from benchmarks import bad_files
 def test_two_hundred_damaged_files(tmp_path: Path) -> None:
     done = bad_files.trials(tmp_path / "site", 200, None, seed=11)
     assert done["faults"] == []
-    assert min(done["refused"], done["read as it was"], done["other values"]) > 3
+    assert done["refused"] > 30
+    assert min(done["read as it was"], done["other values"]) > 3
     assert done["most_memory_mib"] < 2048
 
 
