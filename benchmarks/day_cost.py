@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from runtime import bundle as bundles
-from runtime.engines import open_engine
+from runtime.engines import choice
 from runtime.feeds import Wanted
 from runtime.feeds.folder import FolderFeed
 from runtime.fill import recurrent, window
@@ -35,7 +35,7 @@ REFERENCE = "sgdsm1-amsr2-x"
 def filler(name: str, grid: Grid, frames: Floats) -> Callable[[], object]:
     """Return a function that fills the day once with a shipped bundle, its engine open."""
     bundle = bundles.load(bundles.find(name))
-    engine, manifest = open_engine("auto", bundle), bundle.manifest
+    engine, manifest = choice.open_engine(bundle), bundle.manifest
     if manifest.kind == "window":
         return lambda: window.fill(engine, manifest, grid, frames)
     state = State.cold(manifest, grid, len(recurrent.land_tiles(manifest, grid)))

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.errors import SeamlessError
+from runtime.errors import SeamlessError, UsageError
 
 app = typer.Typer(name="export", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
 
@@ -54,6 +54,55 @@ def onnx(
     print(
         f"parity with PyTorch on {checked.cases} cases: {checked.worst:.1e} of the output's spread {checked.spread:.3f}"
     )
+
+
+@app.command(
+    epilog="Examples: python -m export tensorrt --bundle sgdsm1-amsr2-x --capability sm86 --capability sm89; "
+    "python -m export tensorrt --bundle bundles/mine --flavour tensorrt --precision fp16"
+)
+def tensorrt(
+    bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")],
+    flavour: Annotated[
+        str, typer.Option(help="tensorrt-rtx, or tensorrt (builds on the GPU it is for).")
+    ] = "tensorrt-rtx",
+    precision: Annotated[str, typer.Option(help="Of the multiplications: fp32, fp16 or bf16.")] = "fp32",
+    capability: Annotated[
+        list[str] | None, typer.Option(help="Compute capability to build for, repeatable.  [default: this GPU's]")
+    ] = None,
+    cache: Annotated[Path, typer.Option(help="Folder of engines: the runtime's paths.engines.")] = Path(
+        "archive/.engines"
+    ),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the build records.")] = False,
+) -> None:
+    """Build TensorRT engines of a bundle into the runtime's cache. The bundle is not changed.
+
+    An engine is checked against ONNX Runtime where it can run; elsewhere that is done by the first run on its GPU.
+    """
+    from export import tensorrt as building
+    from runtime import bundle as bundles
+    from runtime.engines.tensorrt.library import FLAVOURS
+
+    try:
+        if flavour not in FLAVOURS or precision not in ("fp32", "fp16", "bf16"):
+            raise UsageError(f"--flavour is {' or '.join(FLAVOURS)}, --precision is fp32, fp16 or bf16")
+        loaded = bundles.load(bundles.find(bundle))
+        for target in building.targets(flavour, capability or []):
+            folder, record = building.make(loaded, flavour, precision, target, cache)
+            if as_json:
+                print(record.model_dump_json())
+                continue
+            checked = (
+                f"differs from ONNX Runtime by {record.parity.worst:.1e} of the spread"
+                if record.parity
+                else "not run yet: this machine has no such GPU"
+            )
+            print(
+                f"{folder}: {record.plan_bytes / 2**20:.1f} MiB, all {record.nodes} nodes taken, "
+                f"{len(record.layers)} layers; {checked}"
+            )
+    except SeamlessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code) from None
 
 
 def main() -> None:

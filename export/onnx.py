@@ -2,35 +2,28 @@
 
 from __future__ import annotations
 
-import contextlib
 import copy
-import io
-import logging
 import shutil
 import tempfile
-import warnings
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 
 from export import card, parity
 from export.accuracy import Accuracy
+from export.graph import write
 from export.signature import STATE, example_inputs, output_names
+from export.stages import write_stages
 from runtime import bundle, digest
 from runtime.errors import BundleError
 from training.checkpoint import Checkpoint
-from training.models import LSTMCNN, Model, Seamless, stride
-
-OPSET = 18
-EMBEDDED_LIMIT = 3 * 2**29
-"""Bytes of weights that stay inside the graph; a protobuf holds 2 GiB at most."""
+from training.models import LSTMCNN, STPCNN, Model, Seamless, stride
 
 
 def write_graph(model: Model, path: Path) -> None:
     """Export the network to ONNX with a dynamic number of tiles, and dynamic height and width where it convolves only.
 
-    Weights over `EMBEDDED_LIMIT` go into ``model.onnx.data`` beside it.
+    Weights over `export.graph.EMBEDDED_LIMIT` go into ``model.onnx.data`` beside it.
     """
     model = model.eval()
     batch = torch.export.Dim("n", min=1)
@@ -44,34 +37,7 @@ def write_graph(model: Model, path: Path) -> None:
         shapes[name] = {0: batch}
         if not isinstance(model, LSTMCNN):
             shapes[name] |= {value.ndim - 2: height, value.ndim - 1: width}
-    weights = sum(p.numel() * p.element_size() for p in model.parameters())
-    with _quiet():
-        torch.onnx.export(
-            model,
-            tuple(inputs.values()),
-            str(path),
-            dynamo=True,
-            opset_version=OPSET,
-            input_names=list(inputs),
-            output_names=list(output_names(model)),
-            dynamic_shapes=tuple(shapes[name] for name in inputs),
-            external_data=weights > EMBEDDED_LIMIT,
-            verbose=False,
-        )
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress chatter off the terminal; errors still raise."""
-    logger = logging.getLogger("torch.onnx")
-    level = logger.level
-    logger.setLevel(logging.ERROR)
-    with warnings.catch_warnings(), contextlib.redirect_stdout(io.StringIO()):
-        warnings.simplefilter("ignore")
-        try:
-            yield
-        finally:
-            logger.setLevel(level)
+    write(model, inputs, output_names(model), tuple(shapes[name] for name in inputs), path)
 
 
 def export_bundle(
@@ -118,6 +84,7 @@ def export_bundle(
         folder.mkdir()
         write_graph(model, folder / bundle.GRAPH)
         report = parity.check(model, folder / bundle.GRAPH)
+        stages = write_stages(model, folder, preset.stage_layers) if isinstance(model, STPCNN) else ()
         state: tuple[bundle.StateTensor, ...] = ()
         if isinstance(model, LSTMCNN):
             memory = model.config.memory
@@ -136,6 +103,7 @@ def export_bundle(
             tile_core=preset.tile_core,
             halo=model.config.halo,
             batch=preset.batch,
+            stages=stages,
             state=state,
             spin_up_days=preset.spin_up_days,
             stride=stride(model.config),

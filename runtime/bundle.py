@@ -21,6 +21,11 @@ GRAPH = "model.onnx"
 CARD = "MODEL_CARD.md"
 
 
+def graph_name(precision: str) -> str:
+    """Return the file name of the graph in a precision."""
+    return GRAPH if precision == "fp32" else f"model.{precision}.onnx"
+
+
 class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -31,6 +36,31 @@ class StateTensor(_Strict):
     name: str
     shape: tuple[int, ...]
     """Shape of one tile's state, without the batch axis; float32, 0 at the start of a chain."""
+
+
+class Stage(_Strict):
+    """A group of a window network's layers as a graph of its own; see `runtime.fill.staged`."""
+
+    file: str
+    halo: int
+    """Cells its output is smaller than its input, on every side."""
+    frames: int
+    """Days in its output."""
+    maps: int
+    """Feature maps in its output; 1 for the last."""
+
+
+class Moved(_Strict):
+    """What a precision does to the filled field, on real days."""
+
+    rmse: float
+    """Between both filled fields, m3 m-3, on all filled cells."""
+    held_out: float
+    """RMSE against hidden observations over that of fp32."""
+    cells: int
+    """Filled cells compared."""
+    hidden: int
+    """Hidden observations."""
 
 
 class ErrorTable(_Strict):
@@ -94,8 +124,12 @@ class Manifest(_Strict):
     """The graph has the output `sigma`: about 68 % of errors lie within it."""
     errors: ErrorTable | None = None
     """The uncertainty of a filled value where there is no `sigma`."""
+    stages: tuple[Stage, ...] = ()
+    """The same network in groups of layers, for engines on a CPU; empty where it has none."""
     state: tuple[StateTensor, ...] = ()
     spin_up_days: int = 0
+    precisions: dict[str, Moved] = {}
+    """Precisions below fp32 it is offered in, and what they cost; see `export.precision`."""
     training: dict[str, Any] = {}
     """How the weights were made and what they reached."""
     files: dict[str, str] = {}
@@ -120,6 +154,18 @@ class Bundle:
         """The ONNX file."""
         return self.path / GRAPH
 
+    def graph_in(self, precision: str) -> Path:
+        """Return the ONNX file whose multiplications are in a precision.
+
+        Raises
+        ------
+        BundleError
+            The bundle has none.
+        """
+        if graph_name(precision) not in self.manifest.files:
+            raise BundleError(f"{self.path} has no graph in {precision}; `python -m export precision` adds one")
+        return self.path / graph_name(precision)
+
     @cached_property
     def model_id(self) -> str:
         """Identity of everything that changes a value: graph, weights and the manifest's computing fields.
@@ -133,7 +179,8 @@ class Bundle:
             | {"takes_rain", "gives_sigma"}
             | (set() if self.manifest.gives_sigma else {"errors"}),
         )
-        weights = {name: sha for name, sha in self.manifest.files.items() if name != CARD}
+        other = {CARD, *map(graph_name, self.manifest.precisions)}
+        weights = {name: sha for name, sha in self.manifest.files.items() if name not in other}
         return digest.of_values(computing, weights)
 
 

@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from runtime.engines.choice import EngineName, Setup
 from runtime.errors import ConfigError
 from runtime.grid import Grid
 from runtime.products import PRODUCTS
@@ -44,6 +45,7 @@ class Paths(_Section):
 
     state: Path | None = None
     inbox: Path | None = None
+    engines: Path | None = None
 
 
 class GridSection(_Section):
@@ -57,7 +59,11 @@ class Model(_Section):
     """``[model]``: which network, and who computes it."""
 
     bundle: str = "seamless-amsr2-x"
-    engine: Literal["auto", "cpu", "cuda", "tensorrt"] = "auto"
+    engine: EngineName = "auto"
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    """Of the multiplications; others than fp32 only where the bundle's own accuracy allows them."""
+    rebuild: bool = True
+    """Build a TensorRT engine again that does not fit any more; otherwise that is an error."""
 
 
 class SoilMoistureFeed(_Section):
@@ -207,6 +213,12 @@ class Config(_Section):
     def catalog_path(self) -> Path:
         """The catalog's SQLite file."""
         return self.archive.path / ".catalog" / "catalog.sqlite"
+
+    @property
+    def engine_setup(self) -> Setup:
+        """How the engine is opened."""
+        cache = self.paths.engines or self.archive.path / ".engines"
+        return Setup(self.model.engine, self.model.precision, cache, self.model.rebuild)
 
     def make_grid(self) -> Grid:
         """Return the configured grid."""

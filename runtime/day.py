@@ -22,7 +22,7 @@ from runtime.archive.record import Figures, PublishedDay
 from runtime.bundle import Bundle
 from runtime.config import Config, SoilMoistureFeed
 from runtime.durable import writing
-from runtime.engines import Engine, open_engine
+from runtime.engines import Engine, Staged, choice
 from runtime.errors import BundleError, InputsMissing, ResultRefused, StateChainBroken
 from runtime.fill import Filled, Progress, recurrent, window
 from runtime.grid import Grid
@@ -80,9 +80,13 @@ class Archivist:
         return cls(config, bundle, grid, catalog, inbox, today, say)
 
     @cached_property
-    def engine(self) -> Engine:
+    def engine(self) -> Engine | Staged:
         """The configured engine, opened when the first day is filled."""
-        return open_engine(self.config.model.engine, self.bundle)
+        setup = self.config.engine_setup
+        if setup.engine == "auto":
+            chosen = choice.choose(self.bundle, setup)
+            self.say(f"engine {chosen.engine}, {setup.precision} ({chosen.why})")
+        return choice.open_engine(self.bundle, setup)
 
     @property
     def layout(self) -> Layout:

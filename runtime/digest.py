@@ -17,6 +17,11 @@ def of_file(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def of_bytes(data: bytes) -> str:
+    """Return the sha256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
 def of_field(values: NDArray[np.float32]) -> str:
     """Return the sha256 of a field's shape and values; every NaN counts as the same NaN."""
     canonical = np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4")

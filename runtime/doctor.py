@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runtime import bundle as bundles
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
+from runtime.engines import choice
 from runtime.errors import SeamlessError
 from runtime.source import open_feed
 
@@ -33,23 +34,18 @@ def examine(config: Config) -> list[Finding]:
 
 
 def _engines(config: Config) -> list[Finding]:
-    from runtime.engines import ort
+    """Say of each engine whether it is there, or what it lacks; and what the configuration comes to."""
+    findings = []
+    for name in choice.NAMES:
+        missing = choice.obstacle(name)
+        findings.append(Finding(f"engine {name}", missing is None, False, missing or "available"))
 
-    try:
-        offered = ort.available()
-    except SeamlessError as error:
-        return [Finding("engine", False, True, str(error))]
-    chosen = ort.best_available() if config.model.engine == "auto" else config.model.engine
-    return [
-        Finding(
-            f"engine {name}",
-            there,
-            name == chosen,
-            ("available" if there else f"the installed ONNX Runtime has no {ort.PROVIDERS[name]}")
-            + (", chosen" if name == chosen else ""),
-        )
-        for name, there in offered.items()
-    ]
+    def chosen() -> str:
+        setup = config.engine_setup
+        found = choice.choose(bundles.load(bundles.find(config.model.bundle)), setup)
+        return f"{found.engine}, {setup.precision} ({found.why})"
+
+    return [*findings, _try("engine chosen", True, chosen)]
 
 
 def _bundles(config: Config) -> list[Finding]:

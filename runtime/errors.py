@@ -6,6 +6,7 @@
     ├── UsageError                2   the command or its configuration is wrong
     │   ├── ConfigError           2   configuration file, environment or --set
     │   ├── BundleError           2   a model bundle is missing, damaged or of the wrong kind
+    │   ├── EngineRefused         2   a built engine is missing, damaged or belongs to something else
     │   └── LoginRefused          2   no, expired or insufficient credentials for a feed
     ├── InputsMissing             3   the day's inputs are not published yet
     │   └── FeedUnreachable       3   a feed does not answer, or not with what was asked for
@@ -13,6 +14,7 @@
     ├── ResultRefused             5   the filled day did not pass its gate
     ├── StateChainBroken          6   a state snapshot is damaged or does not belong to the chain
     ├── ArchiveBusy               7   another run holds the archive
+    ├── EngineFailed              1   a GPU or its libraries failed while computing
     └── ArchiveError              1   the archive cannot be written or is not whole
 
 A message says what was wrong, where, and what to do about it.
@@ -39,6 +41,10 @@ class ConfigError(UsageError):
 
 class BundleError(UsageError):
     """A model bundle is missing, damaged, or does not fit the configured inputs."""
+
+
+class EngineRefused(UsageError):
+    """A built TensorRT engine is not there, is damaged, or was built for something else."""
 
 
 class LoginRefused(UsageError):
@@ -77,6 +83,10 @@ class ArchiveBusy(SeamlessError):
     """Another run holds the archive's lock."""
 
     exit_code = 7
+
+
+class EngineFailed(SeamlessError):
+    """A GPU or its libraries failed while computing."""
 
 
 class ArchiveError(SeamlessError):

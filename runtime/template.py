@@ -13,13 +13,16 @@ keep_superseded = false           # keep files that are replaced, below .superse
 [paths]                           # default: hidden folders under archive.path
 # state = "/var/lib/seamless-sm/state"
 # inbox = "/var/lib/seamless-sm/inbox"
+# engines = "/var/lib/seamless-sm/engines"   # built TensorRT engines
 
 [grid]
 # box = [-10.0, 35.0, 5.0, 44.0]  # west, south, east, north in degrees; unset: the globe
 
 [model]
 bundle = "seamless-amsr2-x"       # a shipped bundle's name (see `runtime doctor`), or a folder
-engine = "auto"                   # auto | cpu | cuda | tensorrt
+engine = "auto"                   # auto | cpu | openvino | cuda | tensorrt; `runtime doctor` says which are there
+precision = "fp32"                # fp32 | bf16 | fp16; the model card says what a bundle is offered in
+rebuild = true                    # build a TensorRT engine again that does not fit any more, or refuse it
 
 [[feeds.soil_moisture]]           # one or more; several hand over by from/to
 kind = "folder"                   # folder | earthdata (docs/operating.md: an account)

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.errors import ConfigError
 from runtime.grid import Bools, Floats, Grid
+
+Number = TypeVar("Number", bound=np.generic)
 
 
 @dataclass(frozen=True)
@@ -65,10 +68,33 @@ class Tiling:
             if wanted[row : row + height, col : col + width].any()
         ]
 
-    def pad(self, field: NDArray[np.float32], beyond: float) -> Floats:
+    def cover(self, wanted: Bools, stride: int = 1) -> list[Tile]:
+        """Return tiles whose cores hold all wanted cells, laid where the cells are: in bands from north to south.
+
+        A band begins at the first row that still has a wanted cell, a core at the band's first column that has one, on
+        multiples of `stride`.
+        """
+        (rows, cols), (height, width) = self.grid.shape, self.core
+        found, row = [], 0
+        while row < rows:
+            band = np.asarray(wanted[row : row + height].any(0))
+            if not wanted[row : row + stride].any():
+                row += stride
+                continue
+            col = 0
+            while col < cols:
+                if band[col : col + stride].any():
+                    found.append(Tile(row, col))
+                    col += width
+                else:
+                    col += stride
+            row += height
+        return found
+
+    def pad(self, field: NDArray[Number], beyond: float) -> NDArray[Number]:
         """Return a field, (..., rows, cols), extended so that every tile with its halo lies inside it."""
-        (rows, cols), (height, width), halo = self.grid.shape, self.core, self.halo
-        south, east = halo + -rows % height, halo + -cols % width
+        (height, width), halo = self.core, self.halo
+        south, east = halo + height - 1, halo + width - 1
         lead = [(0, 0)] * (field.ndim - 2)
         if self.grid.wraps:
             field = np.pad(field, [*lead, (0, 0), (halo, east)], mode="wrap")
@@ -76,7 +102,7 @@ class Tiling:
             field = np.pad(field, [*lead, (0, 0), (halo, east)], constant_values=beyond)
         return np.pad(field, [*lead, (halo, south), (0, 0)], constant_values=beyond)
 
-    def cut(self, padded: Floats, tiles: Sequence[Tile]) -> Floats:
+    def cut(self, padded: NDArray[Number], tiles: Sequence[Tile]) -> NDArray[Number]:
         """Return tiles with their halo, (N, ..., core + 2 halo, core + 2 halo), from a field that `pad` extended."""
         height, width = (size + 2 * self.halo for size in self.core)
         return np.stack([padded[..., t.row : t.row + height, t.col : t.col + width] for t in tiles])
@@ -86,6 +112,17 @@ class Tiling:
         (rows, cols), (height, width) = self.grid.shape, self.core
         for tile, core in zip(tiles, cores, strict=True):
             out[tile.row : tile.row + height, tile.col : tile.col + width] = core[: rows - tile.row, : cols - tile.col]
+
+
+def grown(cells: Bools, by: int, wraps: bool) -> Bools:
+    """Return the cells of a grid, (rows, cols), and all that lie at most `by` rows and columns away."""
+    for axis in (0, 1):
+        for _ in range(by):
+            ahead, behind = np.roll(cells, 1, axis), np.roll(cells, -1, axis)
+            if axis == 0 or not wraps:
+                ahead.swapaxes(0, axis)[0], behind.swapaxes(0, axis)[-1] = False, False
+            cells = cells | ahead | behind
+    return cells
 
 
 def batches(tiles: Sequence[Tile], size: int) -> Iterator[Sequence[Tile]]:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from runtime import bundle as bundles
-from runtime.engines import open_engine
+from runtime.engines import choice
 from runtime.fill import Filled, Flag, recurrent, window
 from runtime.grid import Floats, Grid
 from runtime.state import State
@@ -29,7 +29,7 @@ def world(globe: Grid) -> tuple[Grid, list[WorldDay]]:
 
 def _filled(name: str, grid: Grid, days: Sequence[WorldDay], with_rain: bool) -> list[Filled]:
     bundle = bundles.load(bundles.find(name))
-    engine, manifest = open_engine("cpu", bundle), bundle.manifest
+    engine, manifest = choice.open_engine(bundle, choice.Setup("cpu")), bundle.manifest
     nothing = np.full(grid.shape, np.nan, np.float32)
     rain = [day.rain if with_rain else nothing for day in days]
     if manifest.kind == "recurrent":

@@ -178,7 +178,7 @@ def evaluate(
     dct_pls: Annotated[
         bool, typer.Option(help="Also judge DCT-PLS, plain and robust: minutes per day and tier.")
     ] = True,
-    engine: Annotated[str, typer.Option(help="auto, cpu, cuda or tensorrt.")] = "auto",
+    engine: Annotated[str, typer.Option(help="auto, cpu, openvino, cuda or tensorrt.")] = "auto",
     seed: Annotated[int, typer.Option(help="Which gaps.")] = 0,
 ) -> None:
     """Judge exported bundles on hidden observations, time series, in-situ stations and seams; write one report."""
@@ -195,7 +195,7 @@ def evaluate(
         series=_range(series),
         ismn=tuple(ismn or ()),
         dct_pls=dct_pls,
-        engine=engine,
+        engine=engine,  # type: ignore[arg-type]
         seed=seed,
     )
     evaluate(settings, out, say=lambda line: print(line, flush=True))

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import ctypes
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engines import Arrays
+from runtime.engines import Arrays, HostMemory, gpu
 from runtime.errors import BundleError, ConfigError
 
-PROVIDERS = {
+Device = Literal["cpu", "cuda", "tensorrt"]
+
+PROVIDERS: dict[Device, str] = {
     "cpu": "CPUExecutionProvider",
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+_TENSORRT = "libnvinfer.so.10"
+"""What onnxruntime-gpu's TensorRT provider links; a TensorRT 11 package does not have it."""
 
 
 def _import() -> Any:
@@ -28,20 +33,43 @@ def _import() -> Any:
     return onnxruntime
 
 
-def available() -> dict[str, bool]:
-    """Return, for each engine name, whether the installed ONNX Runtime was built with it."""
-    offered = _import().get_available_providers()
-    return {name: provider in offered for name, provider in PROVIDERS.items()}
-
-
-def best_available() -> str:
-    """Return the fastest engine that opens on this machine."""
-    offered = available()
-    return "cuda" if offered["cuda"] and Path("/dev/nvidiactl").exists() else "cpu"
+def obstacle(device: Device) -> str | None:
+    """Return what keeps a provider from running on this machine, None if nothing is known to."""
+    try:
+        offered = _import().get_available_providers()
+    except ConfigError as error:
+        return str(error)
+    if device == "cpu":
+        return None
+    found = gpu.find()
+    if isinstance(found, str):
+        return found
+    if PROVIDERS[device] not in offered:
+        return (
+            f"the installed ONNX Runtime has no {PROVIDERS[device]}; pip install 'seamless-sm[gpu]' in an environment "
+            "without onnxruntime"
+        )
+    if device == "tensorrt":
+        try:
+            ctypes.CDLL(_TENSORRT)
+        except OSError:
+            return f"ONNX Runtime's TensorRT provider needs {_TENSORRT}, which does not load; install TensorRT 10"
+    return None
 
 
 class OrtEngine:
     """A graph in an ONNX Runtime session.
+
+    Parameters
+    ----------
+    graph : Path
+        The ONNX file.
+    device : str
+        ``cpu``, ``cuda`` or ``tensorrt``.
+    threads : int
+        Threads on the CPU; 0 is all.
+    cache : Path, optional
+        Folder for the TensorRT provider's engines and timings.
 
     Raises
     ------
@@ -52,14 +80,11 @@ class OrtEngine:
         The graph does not load.
     """
 
-    def __init__(self, graph: Path, engine: str = "cpu", threads: int = 0) -> None:
+    def __init__(self, graph: Path, device: Device = "cpu", threads: int = 0, cache: Path | None = None) -> None:
         ort = _import()
-        wanted = PROVIDERS[engine]
-        if wanted not in ort.get_available_providers():
-            raise ConfigError(
-                f"model.engine = {engine!r}, but the installed ONNX Runtime has no {wanted}; "
-                "pip install 'seamless-sm[gpu]' in an environment without onnxruntime, or set model.engine = \"cpu\""
-            )
+        missing = obstacle(device)
+        if missing:
+            raise ConfigError(f'model.engine = "{device}": {missing}; or set model.engine = "cpu"')
         options = ort.SessionOptions()
         options.intra_op_num_threads = threads
         options.log_severity_level = 3
@@ -70,19 +95,56 @@ class OrtEngine:
             # Packing copies every weight: at paper size twice two gigabytes for a few per cent of speed.
             options.add_session_config_entry("session.disable_prepacking", "1")
         try:
-            self._session = ort.InferenceSession(str(graph), options, providers=[wanted])
+            self._session = ort.InferenceSession(str(graph), options, providers=providers(device, cache))
         except Exception as error:  # ONNX Runtime raises its own untyped errors
             raise BundleError(f"{graph} does not load in ONNX Runtime: {str(error).splitlines()[0]}") from error
         got = self._session.get_providers()
-        if got[0] != wanted:
+        if got[0] != PROVIDERS[device]:
             raise ConfigError(
-                f"model.engine = {engine!r}, but ONNX Runtime gave {', '.join(got)}: its libraries do not load on this "
+                f'model.engine = "{device}", but ONNX Runtime gave {", ".join(got)}: its libraries do not load on this '
                 'machine; `runtime doctor` says more, or set model.engine = "cpu"'
             )
-        self.name = f"onnxruntime {ort.__version__} {wanted.removesuffix('ExecutionProvider')}"
+        self.name = f"onnxruntime {ort.__version__} {PROVIDERS[device].removesuffix('ExecutionProvider')}"
+        self.carried = np.dtype(np.float32)
         self._outputs = [output.name for output in self._session.get_outputs()]
+        self._on_device = device != "cpu"
 
-    def run(self, inputs: Arrays) -> dict[str, NDArray[np.float32]]:
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Run one batch of tiles."""
-        values = self._session.run(self._outputs, {k: np.ascontiguousarray(v, np.float32) for k, v in inputs.items()})
-        return dict(zip(self._outputs, values, strict=True))
+        arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in inputs.items()}
+        if not self._on_device:
+            return dict(zip(self._outputs, self._session.run(self._outputs, arrays), strict=True))
+        binding = self._session.io_binding()
+        for name, values in arrays.items():
+            binding.bind_cpu_input(name, values)
+        for name in self._outputs:
+            binding.bind_output(name, "cuda")
+        self._session.run_with_iobinding(binding)
+        return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+
+    def remember(self, state: Arrays) -> HostMemory:
+        """Take the state of all tiles, for a day."""
+        return HostMemory(self, state)
+
+
+def providers(device: Device, cache: Path | None) -> list[tuple[str, dict[str, str]]]:
+    """Return ONNX Runtime's providers and their options: the one asked for, and those that take what it does not."""
+    cpu: tuple[str, dict[str, str]] = PROVIDERS["cpu"], {}
+    cuda = PROVIDERS["cuda"], {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}
+    if device == "cpu":
+        return [cpu]
+    if device == "cuda":
+        return [cuda, cpu]
+    options = {"trt_fp16_enable": "0", "trt_bf16_enable": "0"}
+    if cache:
+        cache.mkdir(parents=True, exist_ok=True)
+        folder = str(cache)
+        options |= {
+            "trt_engine_cache_enable": "1",
+            "trt_engine_cache_path": folder,
+            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_path": folder,
+            "trt_dump_ep_context_model": "1",
+            "trt_ep_context_file_path": folder,
+        }
+    return [(PROVIDERS["tensorrt"], options), cuda, cpu]

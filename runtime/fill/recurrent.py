@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from runtime.bundle import Manifest
-from runtime.engines import Engine
+from runtime.engines import Engine, Staged
+from runtime.errors import BundleError
 from runtime.fill import NEVER, Filled, Progress, compose
 from runtime.grid import Floats, Grid
 from runtime.state import State
@@ -20,7 +21,7 @@ def land_tiles(manifest: Manifest, grid: Grid) -> list[Tile]:
 
 
 def fill(
-    engine: Engine,
+    engine: Engine | Staged,
     manifest: Manifest,
     grid: Grid,
     observed: Floats,
@@ -35,31 +36,35 @@ def fill(
     observed : (rows, cols), m3 m-3, NaN for a gap; all NaN on a day without input
     precipitation : (rows, cols), mm/day, NaN for no estimate; all NaN on a day without rain data
     state : the state after the day before; it is not changed
+
+    Raises
+    ------
+    BundleError
+        The engine's graphs are those of a window network.
     """
+    if isinstance(engine, Staged):
+        raise BundleError(f"bundle {manifest.name}: a network with a memory has no stages; export it again")
     tiling = Tiling.of(grid, manifest.tile_core, manifest.halo)
     tiles = land_tiles(manifest, grid)
     sm, rain = tiling.pad(observed, np.nan), tiling.pad(precipitation, np.nan)
     land = tiling.pad(grid.land.astype(np.float32), 0.0)
     filled, reached = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
-    after = {name: np.empty_like(tensor) for name, tensor in state.tensors.items()}
+    memory = engine.remember(state.tensors)
     done = 0
     for batch in batches(tiles, manifest.batch):
-        part = slice(done, done + len(batch))
         sm_tiles, rain_tiles = tiling.cut(sm, batch), tiling.cut(rain, batch)
-        out = engine.run(
+        out = memory.run(
             {
                 "sm": sm_tiles,
                 "mask": (~np.isnan(sm_tiles)).astype(np.float32),
                 "land": tiling.cut(land, batch),
                 "precip": rain_tiles,
                 "precip_mask": (~np.isnan(rain_tiles)).astype(np.float32),
-                **{name: tensor[part] for name, tensor in state.tensors.items()},
-            }
+            },
+            slice(done, done + len(batch)),
         )
         tiling.paste(filled, batch, out["filled"])
         tiling.paste(reached, batch, out["reached"])
-        for name, tensor in after.items():
-            tensor[part] = out[f"{name}_out"]
         done += len(batch)
         if progress:
             progress(done, len(tiles))
@@ -68,4 +73,4 @@ def fill(
     aged = np.where(before == NEVER, NEVER, np.minimum(before, _LONGEST - 1) + 1)
     since = np.where(np.isnan(observed), aged, 0).astype(np.int16)
     uncertainty = manifest.errors.lookup(since, grid.latitudes) if manifest.errors else None
-    return compose(grid, observed, filled, reached, since, before != NEVER, uncertainty), State(after, since)
+    return compose(grid, observed, filled, reached, since, before != NEVER, uncertainty), State(memory.after(), since)

@@ -8,8 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle import Manifest
-from runtime.engines import Engine
-from runtime.fill import NEVER, Filled, Progress, compose
+from runtime.engines import Engine, Staged
+from runtime.fill import NEVER, Filled, Progress, compose, staged
 from runtime.grid import Floats, Grid
 from runtime.tiles import Tiling, batches
 
@@ -17,7 +17,7 @@ _MASK = {"sm": "mask", "precip": "precip_mask"}
 
 
 class Prediction(NamedTuple):
-    """What the network says about a day; (rows, cols), 0 where no tile was needed."""
+    """What the network says about a day's land gaps; (rows, cols), 0 everywhere else."""
 
     filled: Floats
     """m3 m-3."""
@@ -27,7 +27,7 @@ class Prediction(NamedTuple):
 
 
 def predict(
-    engine: Engine,
+    engine: Engine | Staged,
     manifest: Manifest,
     grid: Grid,
     frames: Floats,
@@ -36,7 +36,7 @@ def predict(
     core: int | tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Run the network on every tile that has a land gap on day T.
+    """Run the network where day T has a land gap.
 
     Parameters
     ----------
@@ -44,9 +44,11 @@ def predict(
     rain : (T, rows, cols), mm/day, NaN for no estimate, for a bundle that takes rain; None is no estimate anywhere
     core : the tiles' core if not the bundle's; the result does not depend on it
     """
+    gaps = grid.land & np.isnan(frames[manifest.window.index(0)])
+    if isinstance(engine, Staged):
+        return Prediction(*staged.predict(engine.stages, manifest.stages, grid, frames, gaps, progress=progress), None)
     tiling = Tiling.of(grid, core or manifest.tile_core, manifest.halo, manifest.stride)
-    today = frames[manifest.window.index(0)]
-    tiles = tiling.tiles(grid.land & np.isnan(today))
+    tiles = tiling.cover(gaps, manifest.stride)
     inputs = {"sm": frames}
     if manifest.takes_rain:
         inputs["precip"] = np.full_like(frames, np.nan) if rain is None else rain
@@ -64,6 +66,8 @@ def predict(
         done += len(batch)
         if progress:
             progress(done, len(tiles))
+    for field in fields.values():
+        field[~gaps] = 0
     return Prediction(fields["filled"], fields["reached"], fields.get("sigma"))
 
 
@@ -82,7 +86,7 @@ def days_since_observation(frames: Floats, window: tuple[int, ...]) -> NDArray[n
 
 
 def fill(
-    engine: Engine,
+    engine: Engine | Staged,
     manifest: Manifest,
     grid: Grid,
     frames: Floats,

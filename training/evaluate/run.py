@@ -11,6 +11,7 @@ import numpy as np
 from runtime import bundle as bundles
 from runtime import job
 from runtime.day import Say
+from runtime.engines import choice
 from runtime.errors import SeamlessError
 from runtime.grid import Floats, Grid
 from runtime.products import PRODUCTS
@@ -36,7 +37,7 @@ class Settings:
     """Days to publish for time series and stations; none leaves them out, unless there are stations."""
     ismn: tuple[Path, ...] = ()
     dct_pls: bool = True
-    engine: str = "auto"
+    engine: choice.EngineName = "auto"
     seed: int = 0
 
 
@@ -62,7 +63,7 @@ def evaluate(settings: Settings, out: Path, grid: Grid | None = None, say: Say =
     days = {tier: dates for tier, dates in settings.tiers.items() if dates}
     _check(record, days, settings.series)
     opened = {path.name: bundles.load(path) for path in (bundles.find(name) for name in settings.bundles)}
-    fillers = [hidden.Filler(name, bundle, record, settings.engine) for name, bundle in opened.items()]
+    fillers = [hidden.Filler(name, bundle, record, choice.Setup(settings.engine)) for name, bundle in opened.items()]
     cells, seams = hidden.run(fillers, record, days, with_dct_pls=settings.dct_pls, seed=settings.seed, say=say)
     found = report.Findings(
         bundles=opened,

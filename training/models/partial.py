@@ -37,16 +37,8 @@ class PartialConv(nn.Module):
         nn.init.kaiming_normal_(self.weight, nonlinearity="relu")
 
     def _convolve(self, x: Tensor, weight: Tensor) -> Tensor:
-        if len(self.padding) == 2:
-            return F.conv2d(x, weight, padding=self.padding)
-        # A 3-D convolution is the sum of three 2-D ones on shifted frames: shorter sums round less, and engines run 2-D
-        # kernels better.
-        time, *space = self.padding
-        x = F.pad(x, (0, 0, 0, 0, time, time)).transpose(1, 2)
-        tiles, frames = x.shape[0], x.shape[1] - 2
-        parts = [F.conv2d(x[:, k : k + frames].flatten(0, 1), weight[:, :, k], padding=space) for k in range(3)]
-        total: Tensor = parts[0] + parts[1] + parts[2]
-        return total.reshape(tiles, frames, *total.shape[1:]).transpose(1, 2)
+        convolve = F.conv2d if len(self.padding) == 2 else F.conv3d
+        return convolve(x, weight, padding=self.padding)
 
     def forward(self, x: Tensor, mask: Tensor, land: Tensor) -> tuple[Tensor, Tensor]:
         """Convolve the valid cells and update the mask.

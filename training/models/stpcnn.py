@@ -79,12 +79,26 @@ class STPCNN(nn.Module):
         filled : (N, H - 2 halo, W - 2 halo), m3 m-3; only meaningful where `reached` is 1
         reached : (N, H - 2 halo, W - 2 halo), 1 where the value rests on data and is on land
         """
-        config = self.config
-        x = torch.where(mask > 0, (sm - config.sm_mean) / config.sm_std, torch.zeros_like(sm)).unsqueeze(1)
-        valid, land = mask.unsqueeze(1), land[:, None, None]
-        for layer in self.layers:
+        x = self.normalise(sm, mask).unsqueeze(1)
+        x, valid = self.through(x, mask.unsqueeze(1), land[:, None, None], 0, len(self.layers))
+        return self.denormalise(x[:, 0, 0]), valid[:, 0, 0]
+
+    def normalise(self, sm: Tensor, mask: Tensor) -> Tensor:
+        """Return what the first layer sees: soil moisture as a departure in spreads, 0 where `mask` is 0."""
+        return torch.where(mask > 0, (sm - self.config.sm_mean) / self.config.sm_std, torch.zeros_like(sm))
+
+    def denormalise(self, x: Tensor) -> Tensor:
+        """Return m3 m-3."""
+        return x * self.config.sm_std + self.config.sm_mean
+
+    def through(self, x: Tensor, valid: Tensor, land: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
+        """Take maps (N, maps, T, H, W) and mask (N, 1, T, H, W) from before layer `first` to before layer `last`.
+
+        `land`, (N, 1, 1, H, W), is of the size of what comes in; each layer takes a cell off every side.
+        """
+        for index in range(first, last):
             land = land[..., 1:-1, 1:-1]
-            x, valid = layer(x, valid, land)
-            if layer is not self.layers[-1]:
+            x, valid = self.layers[index](x, valid, land)
+            if index < len(self.layers) - 1:
                 x = torch.relu(x)
-        return x[:, 0, 0] * config.sm_std + config.sm_mean, valid[:, 0, 0]
+        return x, valid

@@ -1,0 +1,69 @@
+"""A window network as stages: a network in, one graph per group of layers out.
+
+A whole-day computation that goes stage by stage over the globe computes each layer once, for exactly the cells that a
+gap can still see; one that goes tile by tile computes the halo of every tile through every layer.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from export.graph import write
+from runtime.bundle import Stage
+from training.models import STPCNN
+
+
+class _Stage(nn.Module):
+    """Layers `first` to `last` (exclusive), between arrays with frames and maps last."""
+
+    def __init__(self, network: STPCNN, first: int, last: int) -> None:
+        super().__init__()
+        self.network, self.first, self.last = network, first, last
+
+    def forward(self, x: Tensor, valid: Tensor, land: Tensor) -> tuple[Tensor, Tensor]:
+        network = self.network
+        x, valid = x.permute(0, 4, 3, 1, 2), valid.permute(0, 3, 1, 2).unsqueeze(1)
+        if self.first == 0:
+            x = network.normalise(x, valid)
+        x, valid = network.through(x, valid, land[:, None, None], self.first, self.last)
+        if self.last == len(network.layers):
+            x = network.denormalise(x)
+        return x.permute(0, 3, 4, 2, 1), valid[:, 0].permute(0, 2, 3, 1)
+
+
+def write_stages(network: STPCNN, folder: Path, layers_per_stage: int) -> tuple[Stage, ...]:
+    """Write ``stage-NN.onnx`` into a folder and return what the manifest says of them.
+
+    Every graph takes `x` (N, H, W, T, maps), `valid` (N, H, W, T) and `land` (N, H, W) and gives `x_out` and
+    `valid_out`, `halo` cells smaller on every side. The first takes m3 m-3 as its one map, NaN allowed where `valid`
+    is 0; the last gives m3 m-3.
+    """
+    network = network.eval()
+    frames, maps = network.config.window, 1
+    stages = []
+    layers = len(network.layers)
+    for number, first in enumerate(range(0, layers, layers_per_stage), 1):
+        last = min(first + layers_per_stage, layers)
+        halo = last - first
+        size = 2 * halo + 6
+        file = f"stage-{number:02}.onnx"
+        inputs = {
+            "x": torch.randn(2, size, size, frames, maps),
+            "valid": torch.ones(2, size, size, frames),
+            "land": torch.ones(2, size, size),
+        }
+        least = 2 * halo + 1
+        axes = {0: torch.export.Dim("n", min=1)} | {
+            axis: torch.export.Dim(name, min=least) for axis, name in ((1, "h_in"), (2, "w_in"))
+        }
+        shapes: tuple[dict[int, object], ...] = tuple(dict(axes) for _ in inputs)
+        stage = _Stage(network, first, last)
+        write(stage, inputs, ("x_out", "valid_out"), shapes, folder / file)
+        with torch.inference_mode():
+            out, _ = stage(*inputs.values())
+        frames, maps = out.shape[3:]
+        stages.append(Stage(file=file, halo=halo, frames=frames, maps=maps))
+    return tuple(stages)

@@ -1,0 +1,69 @@
+"""A bundle in, built TensorRT engines in a cache out."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.lower import lower
+from runtime import bundle as bundles
+from runtime.bundle import Bundle
+from runtime.engines import gpu
+from runtime.engines.tensorrt import library
+from runtime.engines.tensorrt.accept import accept
+from runtime.engines.tensorrt.build import build, capabilities, key_of
+from runtime.engines.tensorrt.library import Flavour
+from runtime.engines.tensorrt.run import TensorRtEngine
+from runtime.engines.tensorrt.store import Record, Store
+from runtime.errors import ConfigError
+
+
+def targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
+    """Return what to build for: the capabilities asked for, or this machine's GPU.
+
+    Raises
+    ------
+    ConfigError
+        The flavour is missing, there is no GPU and nothing was asked for, or the flavour cannot build for it.
+    """
+    trt = library.load(flavour)
+    device = gpu.find()
+    here = None if isinstance(device, str) else library.target(flavour, device)
+    if flavour == "tensorrt":
+        if wanted:
+            raise ConfigError("TensorRT proper builds for the GPU it runs on; leave --capability out")
+        if here is None:
+            raise ConfigError(f"TensorRT proper builds on the GPU it is for: {device}; or --flavour tensorrt-rtx")
+        return [here]
+    if not wanted and here is None:
+        raise ConfigError(f"no GPU here to build for ({device}); name one: --capability {capabilities(trt)[0]}")
+    return list(wanted) or [here or ""]
+
+
+def make(bundle: Bundle, flavour: Flavour, precision: str, target: str, cache: Path) -> tuple[Path, Record]:
+    """Build an engine, check it if this machine can run it, and keep it; return its folder and record.
+
+    Raises
+    ------
+    ConfigError
+        TensorRT is missing or cannot build for the target.
+    BundleError
+        TensorRT does not take the graph.
+    EngineRefused
+        The engine runs here and does not compute what ONNX Runtime does.
+    """
+    store, key = Store(cache), key_of(bundle, flavour, target, precision)
+    with tempfile.TemporaryDirectory() as scratch:
+        graph = bundle.graph
+        if precision != "fp32":
+            graph = Path(scratch) / bundles.graph_name(precision)
+            lower(bundle.graph, graph, precision)
+        plan, record = build(graph, key, store.timings(key))
+    device = gpu.find()
+    if not isinstance(device, str) and library.target(flavour, device) == target and library.obstacle() is None:
+        state = tuple(tensor.name for tensor in bundle.manifest.state)
+        engine = TensorRtEngine(library.load(flavour), library.load_cuda(), plan, record, state)
+        record = record.model_copy(update={"parity": accept(engine, bundle, precision)})
+        engine.close()
+    return store.write(plan, record), record

@@ -1,0 +1,143 @@
+"""Which engine: a name and a bundle in, an open engine and the reason for it out."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, get_args
+
+from runtime.bundle import Bundle
+from runtime.engines import Engine, Staged, openvino, ort, tensorrt
+from runtime.errors import ConfigError
+
+Name = Literal["cpu", "openvino", "cuda", "tensorrt"]
+Precision = Literal["fp32", "bf16", "fp16", "int8"]
+
+EngineName = Literal["auto", "cpu", "openvino", "cuda", "tensorrt"]
+
+NAMES: tuple[Name, ...] = get_args(Name)
+_PRECISIONS: dict[Name, tuple[Precision, ...]] = {
+    "cpu": ("fp32",),
+    "openvino": ("fp32", "bf16"),
+    "cuda": ("fp32",),
+    "tensorrt": ("fp32", "bf16", "fp16"),
+}
+
+
+@dataclass(frozen=True)
+class Setup:
+    """The settings an engine is opened with."""
+
+    engine: EngineName = "auto"
+    precision: Precision = "fp32"
+    """Of the multiplications."""
+    cache: Path | None = None
+    """Folder of built TensorRT engines; None where there is none."""
+    rebuild: bool = True
+    """Whether a TensorRT engine that does not fit any more is built again, or an error."""
+    threads: int = 0
+    """Threads on the CPU; 0 is all."""
+
+    def __post_init__(self) -> None:
+        if self.engine not in get_args(EngineName) or self.precision not in get_args(Precision):
+            raise ConfigError(
+                f"no engine {self.engine} in {self.precision}: engines are {', '.join(get_args(EngineName))}, "
+                f"precisions {', '.join(get_args(Precision))}"
+            )
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """An engine, by name, and why."""
+
+    engine: Name
+    why: str
+
+
+def obstacle(name: Name) -> str | None:
+    """Return what keeps an engine from running on this machine, None if nothing is known to."""
+    match name:
+        case "openvino":
+            return openvino.obstacle()
+        case "tensorrt":
+            native, provided = tensorrt.obstacle(), ort.obstacle("tensorrt")
+            return native and provided and (native if native == provided else f"{native}; and {provided}")
+        case _:
+            return ort.obstacle(name)
+
+
+def choose(bundle: Bundle, setup: Setup) -> Chosen:
+    """Return the engine to open: the one that is set, or for ``auto`` the fastest that is there.
+
+    TensorRT is chosen by itself only where an accepted engine of this bundle lies in the cache: building one takes
+    minutes, and is somebody's decision.
+
+    Raises
+    ------
+    ConfigError
+        The engine that is set is not there, or ``auto`` finds none.
+    """
+    if setup.engine != "auto":
+        missing = obstacle(setup.engine)
+        if missing:
+            raise ConfigError(f'model.engine = "{setup.engine}": {missing}; or set model.engine = "auto"')
+        return Chosen(setup.engine, "as configured")
+    passed: dict[str, list[str]] = {}
+    names: tuple[Name, ...] = ("tensorrt", "cuda", "openvino", "cpu")
+    for name in names:
+        missing = obstacle(name)
+        if missing is None and setup.precision not in _PRECISIONS[name]:
+            missing = f"does not compute in {setup.precision}"
+        if missing is None and name == "tensorrt" and not tensorrt.cached(bundle, setup.cache, setup.precision):
+            missing = "no engine of this bundle has been built (python -m export tensorrt)"
+        if missing is None:
+            return Chosen(name, _reasons(passed) or "the fastest there is")
+        passed.setdefault(missing, []).append(name)
+    raise ConfigError(f'model.engine = "auto" finds no engine: {_reasons(passed)}')
+
+
+def _reasons(passed: dict[str, list[str]]) -> str:
+    return "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in passed.items())
+
+
+def open_engine(bundle: Bundle, setup: Setup | None = None) -> Engine | Staged:
+    """Open the engine of `choose` on a bundle.
+
+    Raises
+    ------
+    ConfigError
+        The engine is not there, or the bundle is not offered in this precision.
+    BundleError
+        The graph does not load.
+    """
+    setup = setup or Setup()
+    name, manifest = choose(bundle, setup).engine, bundle.manifest
+    if setup.precision not in _PRECISIONS[name]:
+        raise ConfigError(
+            f'model.precision = "{setup.precision}": engine {name} computes in {", ".join(_PRECISIONS[name])}'
+        )
+    if setup.precision != "fp32" and setup.precision not in manifest.precisions:
+        offered = ", ".join(("fp32", *manifest.precisions))
+        raise ConfigError(
+            f'model.precision = "{setup.precision}": bundle {manifest.name} is offered in {offered}, others have not '
+            "been shown to keep its accuracy; `python -m export precision` measures that and writes such a bundle"
+        )
+    if name == "tensorrt" and not tensorrt.obstacle():
+        return tensorrt.open_engine(bundle, setup.cache, setup.precision, rebuild=setup.rebuild)
+    if name in ("cuda", "tensorrt"):
+        return ort.OrtEngine(bundle.graph, name, cache=setup.cache and setup.cache / "onnxruntime" / bundle.model_id)
+    if not manifest.stages:
+        return _on_cpu(bundle.graph, name, setup)
+    last = len(manifest.stages) - 1
+    return Staged(
+        [
+            _on_cpu(bundle.path / stage.file, name, setup, ("x",) * (number > 0) + ("x_out",) * (number < last))
+            for number, stage in enumerate(manifest.stages)
+        ]
+    )
+
+
+def _on_cpu(graph: Path, name: Name, setup: Setup, carried: tuple[str, ...] = ()) -> Engine:
+    if name == "openvino":
+        return openvino.OpenVinoEngine(graph, setup.precision, carried, setup.threads)
+    return ort.OrtEngine(graph, "cpu", threads=setup.threads)

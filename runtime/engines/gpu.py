@@ -1,0 +1,35 @@
+"""The NVIDIA GPU of this machine, asked from its driver; nothing else needs to be installed for that."""
+
+from __future__ import annotations
+
+import ctypes
+from dataclasses import dataclass
+
+_MAJOR, _MINOR = 75, 76  # CUdevice_attribute: compute capability
+
+
+@dataclass(frozen=True)
+class Gpu:
+    """The first GPU."""
+
+    name: str
+    capability: tuple[int, int]
+    """Compute capability, major and minor."""
+
+
+def find(library: str = "libcuda.so.1") -> Gpu | str:
+    """Return the first GPU, or what is missing."""
+    try:
+        cuda = ctypes.CDLL(library)
+    except OSError:
+        return f"no NVIDIA driver ({library} is not on this machine)"
+    if code := cuda.cuInit(0):
+        return f"the NVIDIA driver finds no GPU it can use (cuInit gives {code})"
+    count = ctypes.c_int()
+    if cuda.cuDeviceGetCount(ctypes.byref(count)) or count.value == 0:
+        return "the NVIDIA driver finds no GPU"
+    name, major, minor = ctypes.create_string_buffer(256), ctypes.c_int(), ctypes.c_int()
+    cuda.cuDeviceGetName(name, len(name), 0)
+    cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, 0)
+    cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, 0)
+    return Gpu(name.value.decode(), (major.value, minor.value))

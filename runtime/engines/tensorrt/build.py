@@ -1,0 +1,157 @@
+"""An ONNX graph in, a serialised TensorRT engine and the record of its build out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from runtime import digest
+from runtime.bundle import Bundle, Manifest
+from runtime.durable import writing
+from runtime.engines.tensorrt import library
+from runtime.engines.tensorrt.library import Flavour
+from runtime.engines.tensorrt.store import Key, Record, Shape
+from runtime.errors import BundleError, ConfigError
+
+OPTIMISATION = 3
+FLAGS = ("strongly typed", "tf32 off", f"optimisation {OPTIMISATION}")
+
+
+def profile(manifest: Manifest) -> dict[str, tuple[Shape, Shape, Shape]]:
+    """Return the least, usual and largest shape of every input of a bundle's graph."""
+    usual = manifest.tile_core + 2 * manifest.halo
+    least = usual if manifest.kind == "recurrent" else manifest.stride + 2 * manifest.halo
+    sizes = ((1, least), (manifest.batch, usual), (manifest.batch, usual))
+    days = () if manifest.kind == "recurrent" else (len(manifest.window),)
+    names = ["sm", "mask", *(("precip", "precip_mask") if manifest.takes_rain else ())]
+    shapes: dict[str, tuple[Shape, ...]] = {n: tuple((tiles, *days, s, s) for tiles, s in sizes) for n in names}
+    shapes["land"] = tuple((tiles, s, s) for tiles, s in sizes)
+    shapes |= {state.name: tuple((tiles, *state.shape) for tiles, _ in sizes) for state in manifest.state}
+    return {name: (shape[0], shape[1], shape[2]) for name, shape in shapes.items()}
+
+
+def key_of(bundle: Bundle, flavour: Flavour, target: str, precision: str) -> Key:
+    """Return the key of a bundle's engine with the TensorRT that is installed.
+
+    Raises
+    ------
+    ConfigError
+        The flavour is not installed.
+    """
+    return Key(
+        bundle=bundle.manifest.name,
+        model_id=bundle.model_id,
+        flavour=flavour,
+        version=str(library.load(flavour).__version__),
+        target=target,
+        profile=profile(bundle.manifest),
+        precision=precision,
+        flags=FLAGS,
+    )
+
+
+def capabilities(trt: Any) -> list[str]:
+    """Return the compute capabilities TensorRT for RTX can build for, as ``sm86``."""
+    return [name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
+
+
+def build(graph: Path, key: Key, timings: Path | None = None) -> tuple[bytes, Record]:
+    """Parse a graph, build an engine of it, and write down what became of every layer.
+
+    Parameters
+    ----------
+    graph : Path
+        The ONNX file in the key's precision; types in it are the types the engine computes in.
+    key : Key
+        What to build.
+    timings : Path, optional
+        The builder's timing cache, read and written.
+
+    Raises
+    ------
+    ConfigError
+        TensorRT is missing, or cannot build for this target here.
+    BundleError
+        TensorRT does not take the graph.
+    """
+    trt = library.load(key.flavour)
+    logger = library.logger(trt)
+    builder = trt.Builder(logger)
+    if builder is None:
+        raise ConfigError(f"{key.flavour} {key.version} cannot build on this machine; `runtime doctor` says why")
+    nodes = _taken(trt, builder, graph)
+    network = builder.create_network(_creation_flags(trt))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(graph)):
+        errors = [parser.get_error(number).desc() for number in range(parser.num_errors)]
+        raise BundleError(f"{graph}: does not parse in {key.flavour} {key.version}: {'; '.join(errors)}")
+    config = builder.create_builder_config()
+    config.builder_optimization_level = OPTIMISATION
+    config.clear_flag(trt.BuilderFlag.TF32)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+    if key.flavour == "tensorrt-rtx":
+        _aim(trt, config, key.target)
+    config.add_optimization_profile(_profile(builder, network, key))
+    cache = config.create_timing_cache(timings.read_bytes() if timings and timings.is_file() else b"")
+    config.set_timing_cache(cache, True)
+    if not builder.is_network_supported(network, config):
+        raise BundleError(f"{graph}: {key.flavour} {key.version} does not support this network for {key.target}")
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        said = logger.said[-1] if logger.said else "no reason given"
+        raise BundleError(f"{graph}: {key.flavour} {key.version} built no engine for {key.target}: {said}")
+    if timings:
+        with writing(timings):
+            timings.parent.mkdir(parents=True, exist_ok=True)
+            timings.write_bytes(bytes(config.get_timing_cache().serialize()))
+    data = bytes(plan)
+    return data, Record(
+        key=key,
+        plan_sha256=digest.of_bytes(data),
+        plan_bytes=len(data),
+        nodes=nodes,
+        layers=tuple(_layer(network.get_layer(number)) for number in range(network.num_layers)),
+        inputs={t.name: tuple(t.shape) for t in map(network.get_input, range(network.num_inputs))},
+        outputs={t.name: tuple(t.shape) for t in map(network.get_output, range(network.num_outputs))},
+    )
+
+
+def _creation_flags(trt: Any) -> int:
+    """Return the flag that makes the graph's types binding; newer versions know nothing else."""
+    flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
+    return 0 if flag is None else 1 << int(flag)
+
+
+def _aim(trt: Any, config: Any, target: str) -> None:
+    if target not in capabilities(trt):
+        raise ConfigError(f"TensorRT for RTX does not build for {target}; it does for {', '.join(capabilities(trt))}")
+    config.num_compute_capabilities = 1
+    config.set_compute_capability(trt.ComputeCapability.__members__[target.upper()], 0)
+
+
+def _profile(builder: Any, network: Any, key: Key) -> Any:
+    made = builder.create_optimization_profile()
+    names = {network.get_input(number).name for number in range(network.num_inputs)}
+    if names != key.profile.keys():
+        raise BundleError(f"bundle {key.bundle}: its graph takes {sorted(names)}, not {sorted(key.profile)}")
+    for name, (least, usual, largest) in key.profile.items():
+        made.set_shape(name, least, usual, largest)
+    return made
+
+
+def _taken(trt: Any, builder: Any, graph: Path) -> int:
+    """Return how many nodes the graph has, all of which TensorRT takes."""
+    network, logger = builder.create_network(_creation_flags(trt)), library.logger(trt)
+    parser = trt.OnnxParser(network, logger)  # keeps no reference of its own to either
+    whole = parser.supports_model_v2(graph.read_bytes(), str(graph))
+    parts = [(parser.is_subgraph_supported(n), parser.get_subgraph_nodes(n)) for n in range(parser.num_subgraphs)]
+    refused = [f"node {node}" for supported, nodes in parts if not supported for node in nodes]
+    if not whole or refused:
+        reasons = [parser.get_error(number).desc() for number in range(parser.num_errors)]
+        raise BundleError(f"{graph}: TensorRT does not take {'; '.join(refused + reasons)}")
+    return sum(len(nodes) for _, nodes in parts)
+
+
+def _layer(layer: Any) -> str:
+    types = ",".join(str(layer.get_output(number).dtype).split(".")[-1] for number in range(layer.num_outputs))
+    return f"{layer.name} {str(layer.type).split('.')[-1]} {types}"

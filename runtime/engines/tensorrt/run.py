@@ -1,0 +1,176 @@
+"""A serialised engine on its GPU: tiles in, tiles out, with buffers, graphs and state that stay on the device."""
+
+from __future__ import annotations
+
+import math
+import weakref
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.engines import Arrays
+from runtime.engines.tensorrt import library
+from runtime.engines.tensorrt.cuda import Cuda
+from runtime.engines.tensorrt.store import Record, Shape
+from runtime.errors import EngineFailed
+
+
+@dataclass(frozen=True)
+class _Buffer:
+    """An input or output at its largest: on the device, and for all but state in page-locked memory."""
+
+    device: int
+    host: NDArray[np.float32] | None
+
+
+class TensorRtEngine:
+    """An engine with its execution context.
+
+    Buffers are allocated once, for the largest shapes of the profile. The first run of a shape is queued call by call;
+    the second is recorded as a CUDA graph (copies in, network, copies out), which later runs launch.
+
+    Parameters
+    ----------
+    trt, cuda : modules
+        TensorRT in the engine's flavour, and ``cuda.bindings.runtime``.
+    plan : bytes
+        The engine.
+    record : Record
+        How it was built; says the largest shapes.
+    state : tuple of str
+        Inputs that are state, whose outputs are called ``x_out``.
+
+    Raises
+    ------
+    EngineFailed
+        TensorRT does not load the engine, or CUDA fails.
+    """
+
+    def __init__(self, trt: Any, cuda: Any, plan: bytes, record: Record, state: tuple[str, ...] = ()) -> None:
+        self.carried = np.dtype(np.float32)
+        key = record.key
+        self.name = f"{key.flavour} {key.version} {key.target} {key.precision}"
+        self.state = state
+        self.device = Cuda(cuda)
+        self.close = weakref.finalize(self, self.device.release)
+        self._log = library.logger(trt)
+        self._runtime = trt.Runtime(self._log)
+        self._engine = self._runtime.deserialize_cuda_engine(plan)
+        if self._engine is None:
+            said = self._log.said[-1] if self._log.said else "no reason given"
+            raise EngineFailed(f"{key.folder}: TensorRT does not load this engine ({said}); build it again")
+        self._context = self._engine.create_execution_context()
+        self._inputs = [name for name in record.inputs if name not in state]
+        kept = {f"{name}_out" for name in state}
+        self._outputs = [name for name in record.outputs if name not in kept]
+        self._shapes: tuple[tuple[str, Shape], ...] = ()
+        self._graphs: dict[tuple[tuple[str, Shape], ...], Any] = {}
+        self._reshape({name: shapes[2] for name, shapes in key.profile.items()})
+        self._buffers = {name: self._buffer(name, name not in kept and name not in state) for name in self._names()}
+
+    def _names(self) -> list[str]:
+        return [self._engine.get_tensor_name(number) for number in range(self._engine.num_io_tensors)]
+
+    def _buffer(self, name: str, on_host: bool) -> _Buffer:
+        count = math.prod(self._context.get_tensor_shape(name))
+        made = _Buffer(self.device.allocate(count * 4), self.device.pinned(count) if on_host else None)
+        self._context.set_tensor_address(name, made.device)
+        return made
+
+    def _reshape(self, shapes: dict[str, Shape]) -> None:
+        wanted = tuple(sorted(shapes.items()))
+        if wanted == self._shapes:
+            return
+        for name, shape in wanted:
+            if not self._context.set_input_shape(name, shape):
+                raise EngineFailed(f"{self.name}: input {name} cannot have shape {shape}; build it for larger tiles")
+        if missing := self._context.infer_shapes():
+            raise EngineFailed(f"{self.name}: TensorRT has no shape for {', '.join(missing)}")
+        self._shapes = wanted
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        """Run one batch of tiles; the arrays returned are overwritten by the next run."""
+        if not self.state:
+            return self._run(inputs)
+        memory = self.remember({name: inputs[name] for name in self.state})
+        rest = {name: values for name, values in inputs.items() if name not in self.state}
+        out = memory.run(rest, slice(0, len(next(iter(inputs.values())))))
+        return out | {f"{name}_out": values for name, values in memory.after().items()}
+
+    def _run(self, inputs: Arrays, state: dict[str, Shape] | None = None) -> dict[str, NDArray[Any]]:
+        """Run a batch whose state, if any, lies in the engine's buffers already."""
+        self._reshape({name: values.shape for name, values in inputs.items()} | (state or {}))
+        for name in self._inputs:
+            np.copyto(self._on_host(name), np.asarray(inputs[name], np.float32))
+        self._launch()
+        self.device.wait()
+        return {name: self._on_host(name) for name in self._outputs}
+
+    def _launch(self) -> None:
+        if self._shapes in self._graphs:
+            graph = self._graphs[self._shapes]
+            if graph is None:
+                self.device.begin_capture()
+                self._queue()
+                graph = self._graphs[self._shapes] = self.device.end_capture()
+            self.device.launch(graph)
+        else:  # TensorRT prepares a shape on its first run, which no recording may hold
+            self._queue()
+            self._graphs[self._shapes] = None
+
+    def _queue(self) -> None:
+        for name in self._inputs:
+            self.device.upload(self._buffers[name].device, self._on_host(name))
+        if not self._context.execute_async_v3(int(self.device.stream)):
+            raise EngineFailed(f"{self.name}: TensorRT did not run the batch")
+        for name in self._outputs:
+            self.device.download(self._on_host(name), self._buffers[name].device)
+
+    def _on_host(self, name: str) -> NDArray[np.float32]:
+        shape = tuple(self._context.get_tensor_shape(name))
+        host = self._buffers[name].host
+        assert host is not None, name
+        return host[: math.prod(shape)].reshape(shape)
+
+    def remember(self, state: Arrays) -> DeviceMemory:
+        """Take the state of all tiles onto the device, for a day."""
+        return DeviceMemory(self, state)
+
+
+class DeviceMemory:
+    """The state of all tiles on the device: up once a day, down once a day, in between copied inside it."""
+
+    def __init__(self, engine: TensorRtEngine, state: Arrays) -> None:
+        self._engine, self._device = engine, engine.device
+        self._state = {name: np.ascontiguousarray(tensor, np.float32) for name, tensor in state.items()}
+        self._before = {name: self._device.allocate(tensor.nbytes) for name, tensor in self._state.items()}
+        self._after = {name: self._device.allocate(tensor.nbytes) for name, tensor in self._state.items()}
+        for name, tensor in self._state.items():
+            self._device.upload(self._before[name], tensor)
+
+    def run(self, inputs: Arrays, tiles: slice) -> dict[str, NDArray[Any]]:
+        """Run the tiles of a slice and advance their state."""
+        engine, count = self._engine, tiles.stop - tiles.start
+        shapes = {name: (count, *tensor.shape[1:]) for name, tensor in self._state.items()}
+        for name, shape in shapes.items():
+            size = math.prod(shape[1:]) * 4
+            self._device.move(engine._buffers[name].device, self._before[name] + tiles.start * size, count * size)
+        out = engine._run(inputs, shapes)
+        for name, shape in shapes.items():
+            size = math.prod(shape[1:]) * 4
+            into = self._after[name] + tiles.start * size
+            self._device.move(into, engine._buffers[f"{name}_out"].device, count * size)
+        return out
+
+    def after(self) -> dict[str, NDArray[np.float32]]:
+        """Return the state of all tiles after the day; the device's memory of it is given back."""
+        after = {name: np.empty_like(tensor) for name, tensor in self._state.items()}
+        for name, tensor in after.items():
+            self._device.download(tensor, self._after[name])
+        self._device.wait()
+        for address in (*self._before.values(), *self._after.values()):
+            self._device.free(address)
+        self._before, self._after = {}, {}
+        return after
