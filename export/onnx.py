@@ -84,7 +84,7 @@ def export_bundle(
         folder.mkdir()
         write_graph(model, folder / bundle.GRAPH)
         report = parity.check(model, folder / bundle.GRAPH)
-        stages = write_stages(model, folder, preset.stage_layers) if isinstance(model, STPCNN) else ()
+        stages = write_stages(model, folder) if isinstance(model, STPCNN) else ()
         state: tuple[bundle.StateTensor, ...] = ()
         if isinstance(model, LSTMCNN):
             memory = model.config.memory

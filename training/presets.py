@@ -24,8 +24,6 @@ class Preset:
     """Cells the runtime fills per tile and axis."""
     batch: int
     """Tiles per engine call."""
-    stage_layers: int = 1
-    """Layers per stage of the published window network; see `export.stages`."""
     spin_up_days: int = 0
     """Days before the archive's start that warm the memory up (recurrent kind)."""
 
@@ -33,12 +31,7 @@ class Preset:
         """Return the preset as plain values, the form `from_dict` takes."""
         return {
             "model": {"kind": self.model.kind, **vars(self.model)},
-            "bundle": {
-                "tile_core": self.tile_core,
-                "batch": self.batch,
-                "stage_layers": self.stage_layers,
-                "spin_up_days": self.spin_up_days,
-            },
+            "bundle": {"tile_core": self.tile_core, "batch": self.batch, "spin_up_days": self.spin_up_days},
         }
 
     @classmethod

@@ -9,6 +9,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
+from export import graph as graph_export
 from export import onnx as exporting
 from export import parity
 from export.cli import app
@@ -40,7 +41,8 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bundle.Bundl
 def test_manifest_of_the_window_kind(exported: dict[str, bundle.Bundle]) -> None:
     manifest = exported["window"].manifest
     assert (manifest.kind, manifest.window, manifest.halo, manifest.state) == ("window", (-2, -1, 0, 1, 2), 3, ())
-    assert set(manifest.files) == {"model.onnx", "MODEL_CARD.md"}
+    assert set(manifest.files) == {"model.onnx", "MODEL_CARD.md", "stage-01.onnx", "stage-02.onnx"}
+    assert [(s.halo, s.frames, s.maps) for s in manifest.stages] == [(2, 3, 4), (1, 1, 1)]
 
 
 def test_manifest_of_the_recurrent_kind(exported: dict[str, bundle.Bundle]) -> None:
@@ -140,7 +142,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 
 
 def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(exporting, "EMBEDDED_LIMIT", 100)
+    monkeypatch.setattr(graph_export, "EMBEDDED_LIMIT", 100)
     made, _ = exporting.export_bundle(_random(RECURRENT), tmp_path / "large")
     assert set(made.manifest.files) == {"model.onnx", "model.onnx.data", "MODEL_CARD.md"}
     raw = bytearray((made.path / "model.onnx.data").read_bytes())

@@ -225,10 +225,34 @@ def test_bad_usage(arguments: list[str], window_site: Site, runtime: Runtime, mo
     assert result.stderr
 
 
-def test_the_engine_asked_for_is_the_engine_or_nothing(window_site: Site, runtime: Runtime) -> None:
-    result = runtime("fill", "--date", "2020-04-03", "--config", window_site.file, "--set", "model.engine=cuda")
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
+@pytest.mark.parametrize("engine", ["cuda", "tensorrt"])
+def test_the_engine_asked_for_is_the_engine_or_nothing(engine: str, window_site: Site, runtime: Runtime) -> None:
+    result = runtime("fill", "--date", "2020-04-03", "--config", window_site.file, "--set", f"model.engine={engine}")
     assert result.exit_code == 2
-    assert "no CUDAExecutionProvider" in result.stderr
+    assert result.stderr == (
+        f'error: model.engine = "{engine}": no NVIDIA driver (libcuda.so.1 is not on this machine); '
+        'or set model.engine = "auto"\n'
+    )
+    assert window_site.published() == {}
+
+
+@pytest.mark.skipif(Path("/dev/nvidiactl").exists(), reason="this machine has a GPU")
+def test_auto_says_what_it_chose_and_why(window_site: Site, runtime: Runtime) -> None:
+    result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file, "--set", "model.engine=auto")
+    assert result.exit_code == 0, result.stderr
+    said = [line for line in (result.stdout + result.stderr).splitlines() if line.startswith("engine ")]
+    reason = "tensorrt and cuda: no NVIDIA driver (libcuda.so.1 is not on this machine)"
+    assert said == [f"engine openvino, fp32 ({reason})"]
+
+
+def test_a_precision_the_bundle_is_not_offered_in_is_refused(window_site: Site, runtime: Runtime) -> None:
+    override = ("--set", "model.engine=openvino", "--set", "model.precision=bf16")
+    result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file, *override)
+    assert result.exit_code == 2
+    assert "is offered in fp32, others have not been shown to keep its accuracy" in result.stderr
+    result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file, "--set", "model.precision=bf16")
+    assert "engine cpu computes in fp32" in result.stderr
     assert window_site.published() == {}
 
 

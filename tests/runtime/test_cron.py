@@ -27,8 +27,9 @@ def test_a_crontab_line(tmp_path: Path, grid: Grid) -> None:
         done = subprocess.run(["env", "-i", "/bin/sh", "-c", line], cwd="/", capture_output=True, text=True)
         assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), log.read_text()
     said = log.read_text().splitlines()
-    assert len(said) == 5
-    assert said[0].startswith(f"{first} published, provisional: land observed ")
+    assert len(said) == 6
+    assert said[0].startswith("engine ")
+    assert said[1].startswith(f"{first} published, provisional: land observed ")
     assert said[-1] == "already current"
     assert log.read_text().isascii()
     assert "\x1b" not in log.read_text()

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.grid import Grid
-from runtime.tiles import Tiling, batches
+from runtime.tiles import Tiling, batches, grown
 
 SHAPES = st.tuples(st.integers(3, 40), st.integers(3, 40))
 
@@ -56,3 +56,33 @@ def test_batches_lose_nothing() -> None:
     parts = list(batches(tiles, 5))
     assert [len(p) for p in parts] == [5, 5, 5, 1]
     assert [t for p in parts for t in p] == tiles
+
+
+@settings(max_examples=80, deadline=None)
+@given(SHAPES, st.tuples(st.integers(1, 12), st.integers(1, 12)), st.integers(1, 4), st.integers(0, 2**31))
+def test_a_cover_holds_every_wanted_cell_once(
+    shape: tuple[int, int], core: tuple[int, int], stride: int, seed: int
+) -> None:
+    grid = Grid(90, -180, np.ones(shape, bool), 0.25)
+    wanted = np.random.default_rng(seed).random(shape) < 0.1
+    core = core[0] * stride, core[1] * stride
+    count = np.zeros(shape, int)
+    for tile in Tiling(grid, core, 0).cover(wanted, stride):
+        part = np.s_[tile.row : tile.row + core[0], tile.col : tile.col + core[1]]
+        assert wanted[part].any(), "no tile without work"
+        assert tile.row % stride == tile.col % stride == 0
+        count[part] += 1
+    assert (count[wanted] == 1).all()
+    assert count.max(initial=0) <= 1
+
+
+@settings(max_examples=40, deadline=None)
+@given(SHAPES, st.integers(0, 4), st.booleans(), st.integers(0, 2**31))
+def test_grown_is_everything_within_reach(shape: tuple[int, int], by: int, wraps: bool, seed: int) -> None:
+    cells = np.random.default_rng(seed).random(shape) < 0.05
+    expected = np.zeros(shape, bool)
+    for row, col in np.argwhere(cells):
+        rows = [r for r in range(row - by, row + by + 1) if 0 <= r < shape[0]]
+        cols = [c % shape[1] if wraps else c for c in range(col - by, col + by + 1)]
+        expected[np.ix_(rows, [c for c in cols if 0 <= c < shape[1]])] = True
+    np.testing.assert_array_equal(grown(cells, by, wraps), expected)
