@@ -15,7 +15,6 @@ from export.graph import write
 from runtime.bundle import Stage
 from training.models import STPCNN
 
-
 WIDE = 64
 """Maps from which a layer is a stage of its own; narrower ones cost more to carry than a halo of one cell to compute.
 Measured on two cores: a paper-size day (90 maps) takes 27 s in stages of one layer and 29 s in stages of two, a compact

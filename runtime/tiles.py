@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
@@ -74,20 +75,16 @@ class Tiling:
         A band begins at the first row that still has a wanted cell, a core at the band's first column that has one, on
         multiples of `stride`.
         """
-        (rows, cols), (height, width) = self.grid.shape, self.core
+        height, width = self.core
         found, row = [], 0
-        while row < rows:
-            band = np.asarray(wanted[row : row + height].any(0))
-            if not wanted[row : row + stride].any():
-                row += stride
-                continue
-            col = 0
-            while col < cols:
-                if band[col : col + stride].any():
-                    found.append(Tile(row, col))
-                    col += width
-                else:
-                    col += stride
+        occupied = np.flatnonzero(wanted.any(1))
+        while (place := np.searchsorted(occupied, row)) < len(occupied):
+            row = int(occupied[place]) // stride * stride
+            col, columns = 0, np.flatnonzero(wanted[row : row + height].any(0))
+            while (place := np.searchsorted(columns, col)) < len(columns):
+                col = int(columns[place]) // stride * stride
+                found.append(Tile(row, col))
+                col += width
             row += height
         return found
 
@@ -112,6 +109,19 @@ class Tiling:
         (rows, cols), (height, width) = self.grid.shape, self.core
         for tile, core in zip(tiles, cores, strict=True):
             out[tile.row : tile.row + height, tile.col : tile.col + width] = core[: rows - tile.row, : cols - tile.col]
+
+
+def leanest(grid: Grid, wanted: Bools, largest: int, halo: int, stride: int = 1) -> tuple[int, int]:
+    """Return the core (rows, cols), at most `largest` each way, whose cover computes the fewest cells, halo included.
+
+    What a convolution costs is the cells it computes: small cores follow the gaps, large ones have less halo.
+    """
+    sides = sorted({max(largest // part // stride * stride, stride) for part in (1, 2, 3, 4)}, reverse=True)
+
+    def computed(core: tuple[int, int]) -> int:
+        return len(Tiling(grid, core, halo).cover(wanted, stride)) * (core[0] + 2 * halo) * (core[1] + 2 * halo)
+
+    return min(itertools.product(sides, sides), key=computed)
 
 
 def grown(cells: Bools, by: int, wraps: bool) -> Bools:

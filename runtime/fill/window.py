@@ -11,7 +11,7 @@ from runtime.bundle import Manifest
 from runtime.engines import Engine, Staged
 from runtime.fill import NEVER, Filled, Progress, compose, staged
 from runtime.grid import Floats, Grid
-from runtime.tiles import Tiling, batches
+from runtime.tiles import Tiling, batches, leanest
 
 _MASK = {"sm": "mask", "precip": "precip_mask"}
 
@@ -42,12 +42,13 @@ def predict(
     ----------
     frames : (T, rows, cols), m3 m-3, NaN for a gap; a day that is not there is all NaN
     rain : (T, rows, cols), mm/day, NaN for no estimate, for a bundle that takes rain; None is no estimate anywhere
-    core : the tiles' core if not the bundle's; the result does not depend on it
+    core : the tiles' core; None for the leanest up to the bundle's. The result does not depend on it
     """
     gaps = grid.land & np.isnan(frames[manifest.window.index(0)])
     if isinstance(engine, Staged):
         return Prediction(*staged.predict(engine.stages, manifest.stages, grid, frames, gaps, progress=progress), None)
-    tiling = Tiling.of(grid, core or manifest.tile_core, manifest.halo, manifest.stride)
+    core = core or leanest(grid, gaps, manifest.tile_core, manifest.halo, manifest.stride)
+    tiling = Tiling.of(grid, core, manifest.halo, manifest.stride)
     tiles = tiling.cover(gaps, manifest.stride)
     inputs = {"sm": frames}
     if manifest.takes_rain:
