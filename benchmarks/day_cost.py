@@ -19,15 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.days import read_window
 from runtime import bundle as bundles
 from runtime.engines import choice
-from runtime.feeds import Wanted
-from runtime.feeds.folder import FolderFeed
 from runtime.fill import recurrent, window
 from runtime.grid import Floats, Grid
-from runtime.products import lprm
 from runtime.state import State
-from training.evaluate.hidden import TODAY, WINDOW, dct_pls
+from training.evaluate.hidden import TODAY, dct_pls
 
 REFERENCE = "sgdsm1-amsr2-x"
 
@@ -51,9 +49,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     grid = Grid.globe()
-    files = FolderFeed(str(arguments.data), Wanted("lprm-amsr2", "descending")).granules()
-    dates = [arguments.date + dt.timedelta(offset) for offset in WINDOW]
-    frames = np.stack([lprm.read(Path(files[date][0].location), date, grid, "x") for date in dates])
+    frames = read_window(arguments.data, arguments.date, grid)
     fillers = {name: filler(name, grid, frames) for name in bundles.shipped()}
     fillers["DCT-PLS (pytesmo)"] = lambda: dct_pls(frames, grid.land)
     seconds: dict[str, list[float]] = {name: [] for name in fillers}

@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -17,8 +18,8 @@ from runtime import bundle as bundles
 from runtime import checks, digest
 from runtime.archive import LAYOUTS, Layout
 from runtime.archive.catalog import Catalog, DayRow
-from runtime.archive.publish import publish
-from runtime.archive.record import Figures, PublishedDay
+from runtime.archive.publish import Written, publish, write
+from runtime.archive.record import Figures, PublishedDay, Record
 from runtime.bundle import Bundle
 from runtime.config import Config, SoilMoistureFeed
 from runtime.durable import writing
@@ -26,7 +27,7 @@ from runtime.engines import Engine, Staged, choice
 from runtime.errors import BundleError, InputsMissing, ResultRefused, StateChainBroken
 from runtime.fill import Filled, Progress, recurrent, window
 from runtime.grid import Grid
-from runtime.inbox import Inbox
+from runtime.inbox import Arrival, Inbox
 from runtime.plan import DAY, Link, PlannedDay, Planner
 from runtime.products import PRODUCTS
 from runtime.state import State, StateStore
@@ -55,6 +56,9 @@ class Archivist:
     """Days whose rain may come from IMERG Final now; those published with it keep it."""
     _chain_state: tuple[str, State] | None = field(default=None, repr=False)
     _phases: dict[str, float] = field(default_factory=dict, repr=False)
+    _unfinished: Callable[[], None] | None = field(default=None, repr=False)
+    _beside: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1), repr=False)
+    """Reads and writes files while the engine computes."""
 
     @classmethod
     def open(
@@ -155,8 +159,21 @@ class Archivist:
             return "published file altered"
         return None
 
-    def run(self, day: PlannedDay, planner: Planner) -> Figures:
-        """Fill one planned day, publish it, and return it in numbers.
+    def run(
+        self,
+        day: PlannedDay,
+        planner: Planner,
+        done: Callable[[PlannedDay, Figures], None],
+        following: PlannedDay | None = None,
+    ) -> None:
+        """Fill one planned day and begin to publish it; `finish`, or the next day, ends that.
+
+        While a day is computed, the one before is written and the one after is read.
+
+        Parameters
+        ----------
+        done : told the day, in numbers, when it is published
+        following : the day that will be filled next
 
         Raises
         ------
@@ -170,29 +187,60 @@ class Archivist:
         self._phases = {}
         for warning in day.warnings:
             self.say(f"warning: {warning}; treated as absent")
-        filled = self._recurrent(day, planner) if planner.recurrent else self._window(day)
-        figures = checks.figures(filled, self.grid, self.bundle.manifest.tile_core)
+        try:
+            filled = self._recurrent(day, planner, following) if planner.recurrent else self._window(day, following)
+        finally:
+            self.finish()
+        with self._timed("check"):
+            figures = checks.figures(filled, self.grid, self.bundle.manifest.tile_core)
         published = self._compose(day, filled, figures)
         try:
             with self._timed("check"):
                 self._gate(day, filled, figures)
         except ResultRefused as refusal:
             raise ResultRefused(f"{refusal} (kept as {self._set_aside(published, str(refusal))})") from None
+        writing = self._beside.submit(write, self.config.archive.path, self.layout, published)
+        self._unfinished = functools.partial(
+            self._publish, day, published.record, planner.row(day.date), writing, self._phases, done
+        )
+
+    def finish(self) -> None:
+        """End the publication of the last day that was run.
+
+        Raises
+        ------
+        ArchiveError
+            The archive cannot be written; it is as it was.
+        """
+        publication, self._unfinished = self._unfinished, None
+        if publication:
+            publication()
+
+    def _publish(
+        self,
+        day: PlannedDay,
+        record: Record,
+        before: DayRow | None,
+        writing: Future[Written],
+        phases: dict[str, float],
+        done: Callable[[PlannedDay, Figures], None],
+    ) -> None:
         publish(
             self.config.archive.path,
-            self.layout,
             self.catalog,
-            published,
-            before=planner.row(day.date),
+            record,
+            writing.result(),
+            before=before,
             reason=day.reason,
             engine=self.engine.name,
-            phases=self._phases,
+            phases=phases,
             inputs={role: arrival.sha256 for role, arrival in day.arrivals.items() if arrival.sha256},
             keep_superseded=self.config.archive.keep_superseded,
         )
         for old in self._aside(day.date):
             old.unlink(missing_ok=True)
-        return figures
+        if record.figures:
+            done(day, record.figures)
 
     def _compose(self, day: PlannedDay, filled: Filled, figures: Figures) -> PublishedDay:
         rain, feed = day.arrivals.get("precipitation"), self._feed_of(day)
@@ -246,16 +294,23 @@ class Archivist:
         sources = zip(feeds, self.inbox.soil_moisture_sources, strict=True)
         return next((feed for feed, source in sources if source.wanted.covers(day.date)), feeds[0])
 
-    def _window(self, day: PlannedDay) -> Filled:
+    def _read_ahead(self, arrivals: Iterable[Arrival]) -> None:
+        self._beside.submit(self.inbox.read_ahead, tuple(arrivals))
+
+    def _window(self, day: PlannedDay, following: PlannedDay | None) -> Filled:
         with self._timed("read"):
             frames = np.stack([self.inbox.values(arrival) for arrival in day.soil_moisture])
             fallen = [self.inbox.values(arrival) for arrival in day.precipitation]
             rain = np.stack(fallen) if fallen else None
+        self._read_ahead((*following.soil_moisture, *following.precipitation) if following else ())
         with self._timed("infer"):
             return window.fill(self.engine, self.bundle.manifest, self.grid, frames, rain, self.tile_progress)
 
-    def _recurrent(self, day: PlannedDay, planner: Planner) -> Filled:
+    def _recurrent(self, day: PlannedDay, planner: Planner, following: PlannedDay | None) -> Filled:
         before = self._state_before(day.date, planner)
+        if following:
+            link = planner.link(following.date)
+            self._read_ahead((link.soil_moisture, link.precipitation))
         return self._advance(planner.link(day.date), day.date, before)[0]
 
     def _advance(self, link: Link, date: dt.date, before: State) -> tuple[Filled, State]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -283,6 +283,12 @@ class Inbox:
         finally:
             pool.shutdown(cancel_futures=True)
         self.forget()
+
+    def read_ahead(self, arrivals: Iterable[Arrival]) -> None:
+        """Read what `values` will be asked for; may run beside everything else."""
+        for arrival in arrivals:
+            if arrival.input and arrival.granule and arrival.source and not arrival.pending:
+                self.shelf.read_ahead(arrival.source, arrival.granule, arrival.input.field)
 
     def values(self, arrival: Arrival) -> Floats:
         """Return an arrival's field on the grid; all NaN where there is none. See `Shelf.values`."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
@@ -178,9 +179,12 @@ def _work(archivist: Archivist, scope: Scope, listener: Listener) -> Outcome:
             chunk = planner.plan([day.date for day in chunk])
             lacking = _lacking(archivist, chunk)
         outcome.planned |= {day.date: day for day in chunk}
-        for day in chunk:
-            if day.action == Action.FILL:
-                _one(archivist, day, planner, outcome, listener)
+        stale = [day for day in chunk if day.action == Action.FILL]
+        try:
+            for day, following in itertools.zip_longest(stale, stale[1:]):
+                _one(archivist, day, following, planner, outcome, listener)
+        finally:
+            archivist.finish()
         published = archivist.catalog.span()
         if published:
             oldest = min(published[1] - archivist.config.policy.max_refill_days * DAY, chunk[-1].date)
@@ -194,17 +198,24 @@ def _lacking(archivist: Archivist, chunk: Sequence[PlannedDay]) -> list[Arrival]
     return archivist.inbox.pending([arrival for day in stale for arrival in day.arrivals.values()])
 
 
-def _one(archivist: Archivist, day: PlannedDay, planner: Planner, outcome: Outcome, listener: Listener) -> None:
+def _one(
+    archivist: Archivist,
+    day: PlannedDay,
+    following: PlannedDay | None,
+    planner: Planner,
+    outcome: Outcome,
+    listener: Listener,
+) -> None:
+    def done(day: PlannedDay, figures: Figures) -> None:
+        outcome.filled.append(day.date)
+        listener.on_day(day, figures)
+
     try:
-        figures = archivist.run(day, planner)
+        archivist.run(day, planner, done, following)
     except ResultRefused as refusal:
         outcome.failed[day.date] = str(refusal)
-        return
     except FeedUnreachable as error:  # an input that was pruned is needed again and cannot be had
         outcome.planned[day.date] = replace(day, action=Action.WAIT, reason=str(error))
-        return
-    outcome.filled.append(day.date)
-    listener.on_day(day, figures)
 
 
 def _decide(archivist: Archivist, date: dt.date, decision: Decision, listener: Listener) -> None:

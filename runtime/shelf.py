@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import shutil
+import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
@@ -32,13 +34,13 @@ class Shelf:
     on_read: Callable[[], None] | None = None
     """Told each file that is read for the first time."""
     _fields: OrderedDict[str, Floats] = field(default_factory=OrderedDict)
+    _guard: threading.Lock = field(default_factory=threading.Lock)
 
     def local(self, source: Source, granule: Granule) -> Path:
         """Return a granule's file on this machine, fetched whole or not at all; one that is here already stays."""
         if source.feed.in_place:
             return Path(granule.location)
-        version = digest.of_values(granule.location, granule.version)[:12]
-        target = self.folder / granule.product / f"{granule.date:%Y}" / version / granule.name
+        target = self._fetched_path(granule)
         if not target.exists():
             part = target.with_name(target.name + PART)
             with writing(target):
@@ -49,6 +51,10 @@ class Shelf:
                 finally:
                     part.unlink(missing_ok=True)
         return target
+
+    def _fetched_path(self, granule: Granule) -> Path:
+        version = digest.of_values(granule.location, granule.version)[:12]
+        return self.folder / granule.product / f"{granule.date:%Y}" / version / granule.name
 
     def take_in(self, source: Source, granule: Granule, key: str, path: Path, fetched_bytes: int = 0) -> Arrived:
         """Read a file for the first time and remember what it gave; one that is refused is set aside."""
@@ -100,10 +106,18 @@ class Shelf:
     def _decode(self, source: Source, granule: Granule, path: Path) -> tuple[str, float | None]:
         values, coverage = reader(source.wanted.product, source.band)(path, granule.date, self.grid)
         name = digest.of_field(values)
-        self._fields[name] = values
-        while len(self._fields) > _KEPT_FIELDS:
-            self._fields.popitem(last=False)
+        with self._guard:
+            self._fields[name] = values
+            while len(self._fields) > _KEPT_FIELDS:
+                self._fields.popitem(last=False)
         return name, coverage
+
+    def read_ahead(self, source: Source, granule: Granule, name: str) -> None:
+        """Read a field that `values` will be asked for, if its file is here; may run beside everything else."""
+        path = Path(granule.location) if source.feed.in_place else self._fetched_path(granule)
+        if name not in self._fields and path.exists():
+            with contextlib.suppress(InputRefused):  # `values` will say so
+                self._decode(source, granule, path)
 
     def values(self, source: Source, granule: Granule, key: str, name: str) -> Floats:
         """Return the field of a file that was taken in. One that was pruned is fetched again.
@@ -120,14 +134,16 @@ class Shelf:
         FeedUnreachable
             It was pruned, and cannot be fetched.
         """
-        if name not in self._fields:
+        values = self._fields.get(name)
+        if values is None:
             path = self.local(source, granule)
             known = source.known(key)
             if known and known.fetched_bytes and not known.file:
                 self.catalog.remember(replace(known, file=str(path)))
             if self._decode(source, granule, path)[0] != name:
                 raise InputRefused(f"{granule.location}: changed while the run was using it; run again")
-        return self._fields[name]
+            values = self._fields[name]
+        return values
 
     def prune(self, budget_gib: float, needed_from: dt.date) -> list[Path]:
         """Delete set-aside files and the oldest fetched ones until they keep to a budget; return what went.

@@ -191,8 +191,8 @@ def evaluate(
         product=product,
         orbit=orbit,
         band=band,
-        tiers={"consolidated": _range(consolidated), "provisional": _range(provisional)},
-        series=_range(series),
+        tiers={"consolidated": parse_days(consolidated), "provisional": parse_days(provisional)},
+        series=parse_days(series),
         ismn=tuple(ismn or ()),
         dct_pls=dct_pls,
         engine=engine,  # type: ignore[arg-type]
@@ -202,7 +202,7 @@ def evaluate(
     print(f"wrote {out / 'report.md'}")
 
 
-def _range(text: str) -> list[dt.date]:
+def parse_days(text: str) -> list[dt.date]:
     """Read FIRST:LAST, or one day, or nothing."""
     if not text:
         return []

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -18,6 +19,7 @@ from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
 from runtime.archive.record import PublishedDay, Record
 from runtime.durable import PART, beside, place, writing
 from runtime.errors import ArchiveBusy, ArchiveError
+from runtime.netcdf import LOCK
 
 
 @contextmanager
@@ -66,11 +68,39 @@ def _now() -> str:
     return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
 
 
+@dataclass(frozen=True)
+class Written:
+    """A day's file beside its place."""
+
+    path: str
+    """Where it belongs, relative to the archive."""
+    sha256: str
+    size: int
+    mtime_ns: int
+    seconds: float
+
+
+def write(archive: Path, layout: Layout, day: PublishedDay) -> Written:
+    """Write a day's file beside its place, for `publish` to put there; may run beside everything else.
+
+    Raises
+    ------
+    ArchiveError
+        It cannot be written.
+    """
+    began = time.monotonic()
+    relative = layout.relative_path(day.record.date)
+    with beside(archive / relative) as part, LOCK:
+        layout.write(part, day)
+    stat, sha256 = part.stat(), digest.of_file(part)
+    return Written(str(relative), sha256, stat.st_size, stat.st_mtime_ns, time.monotonic() - began)
+
+
 def publish(
     archive: Path,
-    layout: Layout,
     catalog: Catalog,
-    day: PublishedDay,
+    record: Record,
+    written: Written,
     *,
     before: DayRow | None,
     reason: str,
@@ -79,7 +109,7 @@ def publish(
     inputs: dict[str, str],
     keep_superseded: bool = False,
 ) -> DayRow:
-    """Put a day into the archive, whole or not at all.
+    """Put a day that was written into the archive, whole or not at all.
 
     Parameters
     ----------
@@ -96,31 +126,19 @@ def publish(
     ArchiveError
         The archive cannot be written; it is as it was before.
     """
-    relative = layout.relative_path(day.record.date)
-    final = archive / relative
-    began = time.monotonic()
-    with beside(final) as part:
-        layout.write(part, day)
-    stat = part.stat()
-    row = DayRow(
-        day.record,
-        str(relative),
-        digest.of_file(part),
-        stat.st_size,
-        stat.st_mtime_ns,
-        before.revision + 1 if before else 1,
-    )
-    phases = {name: round(took, 3) for name, took in {**phases, "publish": time.monotonic() - began}.items()}
+    revision_number = before.revision + 1 if before else 1
+    row = DayRow(record, written.path, written.sha256, written.size, written.mtime_ns, revision_number)
+    phases = {name: round(took, 3) for name, took in {**phases, "publish": written.seconds}.items()}
     revision = Revision(
-        day.record.date,
+        record.date,
         row.revision,
         _now(),
         reason,
-        day.record.tier,
+        record.tier,
         engine,
         round(sum(phases.values()), 3),
         before.record.fingerprint if before else None,
-        day.record.fingerprint,
+        record.fingerprint,
         row.sha256,
         phases,
         inputs,
@@ -136,13 +154,17 @@ def publish(
     try:
         catalog.intend(intent)
     except ArchiveError:
-        part.unlink(missing_ok=True)
+        _part_of(archive / written.path).unlink(missing_ok=True)
         raise
     _put(archive, intent, archive / before.path if before else None)
     catalog.settle(intent, published=True)
     if before and before.path != row.path:  # the layout was changed
         (archive / before.path).unlink(missing_ok=True)
     return row
+
+
+def _part_of(final: Path) -> Path:
+    return final.with_name(final.name + PART)
 
 
 def _put(archive: Path, intent: Intent, old: Path | None) -> None:
@@ -166,7 +188,7 @@ def recover(archive: Path, catalog: Catalog, *, killed: bool = True) -> list[str
     done = []
     for intent in catalog.intents():
         final = archive / intent.row.path
-        part = final.with_name(final.name + PART)
+        part = _part_of(final)
         if part.exists() and digest.of_file(part) == intent.row.sha256:
             row = catalog.days(intent.row.record.date, intent.row.record.date).get(intent.row.record.date)
             _put(archive, intent, archive / row.path if row else None)

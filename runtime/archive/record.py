@@ -13,6 +13,7 @@ from netCDF4 import Dataset
 from runtime.errors import ArchiveError
 from runtime.fill import Filled
 from runtime.grid import Grid
+from runtime.netcdf import LOCK
 
 FILL = -32767
 
@@ -105,7 +106,7 @@ class Record:
             The file cannot be read or was not made by this software.
         """
         try:
-            with Dataset(path) as file:
+            with LOCK, Dataset(path) as file:
                 return cls.from_attributes({name: file.getncattr(name) for name in file.ncattrs()})
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ArchiveError(

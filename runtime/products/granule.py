@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from runtime.errors import InputRefused, SeamlessError
 from runtime.grid import Floats
+from runtime.netcdf import LOCK
 
 _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 FETCH_AGAIN = "delete it and fetch it again"
@@ -56,7 +57,7 @@ def open_granule(path: Path) -> Iterator[Dataset]:
         cure = f"{FETCH_AGAIN}, with a valid Earthdata log-in" if page else FETCH_AGAIN
         raise InputRefused(f"{path}: is {kind}, not a granule; {cure}")
     try:
-        with Dataset(path) as dataset:
+        with LOCK, Dataset(path) as dataset:
             dataset.set_auto_maskandscale(False)
             yield dataset
     except SeamlessError:

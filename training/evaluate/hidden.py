@@ -14,7 +14,7 @@ from runtime import checks
 from runtime.baselines import simple_fillers
 from runtime.bundle import Bundle
 from runtime.day import Say
-from runtime.engines import choice
+from runtime.engines import Engine, Staged, choice
 from runtime.fill import Filled, recurrent, window
 from runtime.fill.window import days_since_observation
 from runtime.grid import Bools, Floats, Grid
@@ -99,9 +99,16 @@ def _complete(observed: Bools) -> Bools:
 class Filler:
     """A bundle as the runtime runs it; the recurrent kind walks the record's days once, with nothing hidden."""
 
-    def __init__(self, name: str, bundle: Bundle, record: Record, setup: choice.Setup | None = None) -> None:
+    def __init__(
+        self,
+        name: str,
+        bundle: Bundle,
+        record: Record,
+        setup: choice.Setup | None = None,
+        engine: Engine | Staged | None = None,
+    ) -> None:
         self.name, self.bundle, self._record = name, bundle, record
-        self._engine = choice.open_engine(bundle, setup)
+        self._engine = engine or choice.open_engine(bundle, setup)
         self._day = 0
         self._state: State | None = None
 

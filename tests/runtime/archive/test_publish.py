@@ -18,7 +18,7 @@ import pytest
 from runtime import check, digest
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
-from runtime.archive.publish import lock, publish, recover
+from runtime.archive.publish import lock, publish, recover, write
 from runtime.archive.record import PublishedDay, Record
 from runtime.durable import PART
 from runtime.errors import ArchiveBusy, ArchiveError
@@ -42,7 +42,8 @@ def _publish(site: Site, day: PublishedDay) -> None:
         recover(settings.archive.path, catalog)
         before = catalog.days().get(START)
         made = {"reason": "test", "engine": "none", "phases": {}, "inputs": {}}
-        publish(settings.archive.path, cf, catalog, day, before=before, **made)
+        written = write(settings.archive.path, cf, day)
+        publish(settings.archive.path, catalog, day.record, written, before=before, **made)
 
 
 def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:

@@ -1,0 +1,133 @@
+"""The gate of a lower precision: a trained bundle and real days in, the same bundle offered in bf16 or fp16 out.
+
+Rounding the multiplications to fewer bits is cheaper and changes values. A bundle is offered in a precision only where
+the same weights, on the same days with the same observations hidden, fill nearly the same field and meet the hidden
+observations nearly as well.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import shutil
+import tempfile
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from export.card import with_precisions
+from export.lower import lower
+from runtime import bundle as bundles
+from runtime import digest
+from runtime.bundle import CARD, MANIFEST, Bundle, Moved
+from runtime.day import Say
+from runtime.engines import Engine, Staged, choice
+from runtime.engines.ort import OrtEngine
+from runtime.errors import BundleError
+from training.evaluate.hidden import Filler, gaps
+from training.samples import Record
+
+MOST_MOVED = 0.002
+"""m3 m-3, RMSE between both filled fields."""
+MOST_RISEN = 1.01
+"""RMSE against hidden observations over that of fp32."""
+
+
+def judge(
+    bundle: Bundle,
+    candidate: Engine | Staged,
+    record: Record,
+    days: Mapping[str, Sequence[dt.date]],
+    say: Say = lambda line: None,
+    seed: int = 0,
+) -> Moved:
+    """Fill days with hidden observations in fp32 and with a candidate, and compare.
+
+    Parameters
+    ----------
+    candidate : the bundle's network in the precision to judge
+    days : by tier, ``consolidated`` or ``provisional``
+    """
+    exact = Filler("fp32", bundle, record, choice.Setup("cpu"))
+    other = Filler("candidate", bundle, record, engine=candidate)
+    moved, cells, errors, hidden = 0.0, 0, np.zeros(2), 0
+    for tier, dates in days.items():
+        for date in dates:
+            made = gaps(record, date, tier, "strips", seed)
+            fields = [filler.fill(made).soil_moisture.astype(np.float64) for filler in (exact, other)]
+            filled = np.isfinite(fields[0]) & np.isnan(made.frames[len(made.frames) // 2])
+            moved += float(((fields[1] - fields[0])[filled] ** 2).sum())
+            cells += int(filled.sum())
+            known = filled & np.isfinite(made.truth)
+            errors += [float(((field - made.truth)[known] ** 2).sum()) for field in fields]
+            hidden += int(known.sum())
+            say(f"{date} {tier}: {int(filled.sum())} filled cells, {int(known.sum())} hidden observations")
+    if not hidden:
+        raise BundleError("no hidden observation was filled; give days that the files have")
+    return Moved(
+        rmse=float(np.sqrt(moved / cells)),
+        held_out=float(np.sqrt(errors[1] / errors[0])),
+        cells=cells,
+        hidden=hidden,
+    )
+
+
+def offer(
+    bundle: Bundle,
+    precision: choice.Precision,
+    record: Record,
+    days: Mapping[str, Sequence[dt.date]],
+    out: Path,
+    *,
+    overwrite: bool = False,
+    say: Say = lambda line: None,
+) -> tuple[Bundle, Moved]:
+    """Write a copy of a bundle that is offered in a precision, if its accuracy allows it.
+
+    bf16 is judged as OpenVINO computes it on this CPU, fp16 as ONNX Runtime does, which rounds what goes into and comes
+    out of every multiplication.
+
+    Raises
+    ------
+    BundleError
+        `out` exists; the weights are random; or the precision costs more than `MOST_MOVED` or `MOST_RISEN`.
+    ConfigError
+        This machine does not compute in the precision.
+    """
+    manifest = bundle.manifest
+    if out.exists() and not overwrite:
+        raise BundleError(f"{out} exists; choose another --out or add --overwrite")
+    if not manifest.training:
+        raise BundleError(f"bundle {manifest.name} has random weights, whose accuracy says nothing; train it first")
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
+        folder = Path(scratch) / "bundle"
+        shutil.copytree(bundle.path, folder)
+        graph = folder / bundles.graph_name(precision)
+        lower(bundle.graph, graph, precision)
+        moved = judge(bundle, _candidate(bundle, precision, graph), record, days, say)
+        if not (moved.rmse < MOST_MOVED and moved.held_out < MOST_RISEN):
+            raise BundleError(
+                f"bundle {manifest.name} is not offered in {precision}: the filled field moves by {moved.rmse:.5f} "
+                f"m3 m-3 (limit {MOST_MOVED}), the held-out RMSE becomes {moved.held_out:.4f} of what it was (limit "
+                f"{MOST_RISEN})"
+            )
+        offered = manifest.model_copy(update={"precisions": manifest.precisions | {precision: moved}})
+        card = folder / CARD
+        card.write_text(with_precisions(card.read_text(), offered, record.source))
+        files = {file.name: digest.of_file(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST}
+        offered = offered.model_copy(update={"files": files})
+        (folder / MANIFEST).write_text(offered.model_dump_json(indent=2) + "\n")
+        if out.exists():
+            shutil.rmtree(out)
+        folder.replace(out)
+    return bundles.load(out), moved
+
+
+def _candidate(bundle: Bundle, precision: choice.Precision, graph: Path) -> Engine | Staged:
+    """Return the network in a precision, as far as this machine can run it."""
+    if precision == "fp16":
+        return OrtEngine(graph)
+    unproven = Moved(rmse=0.0, held_out=1.0, cells=0, hidden=0)
+    manifest = bundle.manifest.model_copy(update={"precisions": {precision: unproven}})
+    return choice.open_engine(Bundle(bundle.path, manifest), choice.Setup("openvino", precision))
