@@ -3,8 +3,8 @@
     python benchmarks/engines.py --data FOLDER [--date 2015-04-12] [--rounds 3] [--preset stpcnn-paper] [--json FILE]
 
 The same real day and the same random weights (they cost what trained ones cost), in one process, contenders taking
-turns; medians. On a machine with a GPU the contenders that run there are added by themselves. FOLDER holds LPRM AMSR2
-files with band x.
+turns; medians. Lower precisions stand here for their speed: random weights say nothing of accuracy. On a machine with a
+GPU the contenders that run there are added by themselves. FOLDER holds LPRM AMSR2 files with band x.
 """
 
 from __future__ import annotations
@@ -28,8 +28,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from benchmarks.days import read_window
+from export.precision import add_int8, unproven
 from runtime import bundle as bundles
-from runtime.bundle import Bundle, Moved
+from runtime.bundle import Bundle
 from runtime.engines import Engine, Staged, choice
 from runtime.errors import SeamlessError
 from runtime.fill import staged, window
@@ -40,8 +41,6 @@ from training.models import STPCNN
 
 REFERENCE = "PyTorch eager, 40 x 40 land tiles"
 BEST_EFFORT = "PyTorch best effort"
-UNPROVEN = Moved(rmse=0.0, held_out=1.0, cells=0, hidden=0)
-"""Stands for an accuracy check, which random weights cannot have: here only time is measured."""
 
 
 @dataclass(frozen=True)
@@ -138,7 +137,7 @@ def engines(bundle: Bundle, grid: Grid, frames: Floats) -> Iterator[Contender]:
     manifest = bundle.manifest
     with tempfile.TemporaryDirectory() as cache:
         for name in choice.NAMES:
-            for precision in ("fp32", "bf16", "fp16"):
+            for precision in ("fp32", "bf16", "fp16", "int8"):
                 try:
                     engine = choice.open_engine(bundle, choice.Setup(name, precision, Path(cache)))
                 except SeamlessError as error:  # a benchmark goes on without what is not there
@@ -195,7 +194,7 @@ def matmul_peak(kind: torch.dtype, openvino_hint: str) -> float:
     return max(peaks)
 
 
-def paper_bundle(scratch: Path, preset: str) -> tuple[STPCNN, Bundle]:
+def paper_bundle(scratch: Path, preset: str, grid: Grid, frames: Floats) -> tuple[STPCNN, Bundle]:
     """Return a network with random weights, and its bundle, offered in every precision."""
     checkpoint, folder = scratch / "random.safetensors", scratch / preset
     for command in (
@@ -206,8 +205,8 @@ def paper_bundle(scratch: Path, preset: str) -> tuple[STPCNN, Bundle]:
     network = checkpoints.load(checkpoint).model.eval()
     assert isinstance(network, STPCNN)
     bundle = bundles.load(folder)
-    manifest = bundle.manifest.model_copy(update={"precisions": {"bf16": UNPROVEN, "fp16": UNPROVEN}})
-    return network, Bundle(bundle.path, manifest)
+    add_int8(bundle, folder, frames, np.full_like(frames, np.nan), grid)
+    return network, unproven(bundle, "bf16", "fp16", "int8")
 
 
 def main() -> None:
@@ -223,7 +222,7 @@ def main() -> None:
     frames = read_window(arguments.data, arguments.date, grid)
     gaps = grid.land & np.isnan(frames[frames.shape[0] // 2])
     with tempfile.TemporaryDirectory() as name:
-        network, bundle = paper_bundle(Path(name), arguments.preset)
+        network, bundle = paper_bundle(Path(name), arguments.preset, grid, frames)
         devices = ["cpu", *(["cuda"] if torch.cuda.is_available() else [])]
         contenders = [*engines(bundle, grid, frames)]
         for device in devices:

@@ -104,8 +104,8 @@ def with_precisions(card: str, manifest: Manifest, source: str) -> str:
     return (
         card.split(_PRECISIONS)[0]
         + _PRECISIONS
-        + f"Of the multiplications, beside fp32. These weights on {source}, with strips hidden; also days they were\n"
-        "trained on, since what is compared is a precision with another.\n\n"
+        + f"Of the multiplications, beside fp32. Judged on {source},\nwith strips hidden; also days "
+        "these weights were trained on, since what is compared is a precision with another.\n\n"
         "| precision | filled field moves by, RMSE m3 m-3 | held-out RMSE | filled cells | hidden observations |\n"
         "| --- | ---: | ---: | ---: | ---: |\n" + "\n".join(lines) + "\n"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import tempfile
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import typer
 
@@ -112,7 +112,7 @@ def tensorrt(
 )
 def precision(
     bundle: Annotated[str, typer.Option(help="A shipped bundle's name, or a folder.")],
-    precision: Annotated[str, typer.Option(help="bf16 or fp16.")],
+    precision: Annotated[str, typer.Option(help="bf16, fp16 or int8.")],
     data: Annotated[Path, typer.Option(help="Folder of LPRM files.")],
     out: Annotated[Path, typer.Option(help="Bundle folder to write; appears whole or not at all.")],
     consolidated: Annotated[str, typer.Option(help="Days to judge with their future, FIRST:LAST.")] = "",
@@ -126,21 +126,28 @@ def precision(
     """Offer a trained bundle in a lower precision, if real days show that it keeps its accuracy."""
     from export import precision as offering
     from runtime import bundle as bundles
+    from runtime.engines.choice import Precision
     from runtime.grid import Grid
     from training.cli import parse_days
     from training.recipe import Data
 
     try:
-        if precision not in ("bf16", "fp16"):
-            raise UsageError(f"--precision {precision}: wanted bf16 or fp16")
-        lowered: Literal["bf16", "fp16"] = "bf16" if precision == "bf16" else "fp16"
+        if precision not in ("bf16", "fp16", "int8"):
+            raise UsageError(f"--precision {precision}: wanted bf16, fp16 or int8")
+        chosen: Precision = precision  # type: ignore[assignment]
         days = {"consolidated": parse_days(consolidated), "provisional": parse_days(provisional)}
         source = Data(granules=data, rain=rain or data, product=product, orbit=orbit, band=band)  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory() as scratch:
             record = source.open(Path(scratch), Grid.globe())
             loaded = bundles.load(bundles.find(bundle))
             made, moved = offering.offer(
-                loaded, lowered, record, days, out, overwrite=overwrite, say=lambda line: print(line, flush=True)
+                loaded,
+                chosen,
+                record,
+                days,
+                out,
+                overwrite=overwrite,
+                say=lambda line: print(line, flush=True),
             )
     except (SeamlessError, ValueError) as error:
         print(f"error: {error}", file=sys.stderr)
@@ -148,7 +155,7 @@ def precision(
     offered = ", ".join(("fp32", *made.manifest.precisions))
     print(
         f"wrote {out}: {made.manifest.name} in {offered}; in {precision} the filled field moves by "
-        f" {moved.rmse:.5f} m3 m-3, the held-out RMSE by {100 * (moved.held_out - 1):+.2f} %"
+        f"{moved.rmse:.5f} m3 m-3, the held-out RMSE by {100 * (moved.held_out - 1):+.2f} %"
     )
 
 

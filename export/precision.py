@@ -1,4 +1,4 @@
-"""The gate of a lower precision: a trained bundle and real days in, the same bundle offered in bf16 or fp16 out.
+"""The gate of a lower precision: a trained bundle and real days in, the same bundle offered in bf16, fp16 or int8 out.
 
 Rounding the multiplications to fewer bits is cheaper and changes values. A bundle is offered in a precision only where
 the same weights, on the same days with the same observations hidden, fill nearly the same field and meet the hidden
@@ -12,18 +12,23 @@ import shutil
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from export.card import with_precisions
 from export.lower import lower
+from export.quantise import quantise
 from runtime import bundle as bundles
 from runtime import digest
-from runtime.bundle import CARD, MANIFEST, Bundle, Moved
+from runtime.bundle import CARD, GRAPH, MANIFEST, Bundle, Moved
 from runtime.day import Say
-from runtime.engines import Engine, Staged, choice
+from runtime.engines import Arrays, Engine, HostMemory, Staged, choice
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
+from runtime.fill import window
+from runtime.grid import Floats, Grid
 from training.evaluate.hidden import Filler, gaps
 from training.samples import Record
 
@@ -84,13 +89,14 @@ def offer(
 ) -> tuple[Bundle, Moved]:
     """Write a copy of a bundle that is offered in a precision, if its accuracy allows it.
 
-    bf16 is judged as OpenVINO computes it on this CPU, fp16 as ONNX Runtime does, which rounds what goes into and comes
-    out of every multiplication.
+    bf16 and int8 are judged as OpenVINO computes them on this CPU, fp16 as ONNX Runtime does, which rounds what goes
+    into and comes out of every multiplication. int8 is calibrated on the first of the days.
 
     Raises
     ------
     BundleError
-        `out` exists; the weights are random; or the precision costs more than `MOST_MOVED` or `MOST_RISEN`.
+        `out` exists; the weights are random; int8 or bf16 of a network with a memory; or the precision costs more than
+        `MOST_MOVED` or `MOST_RISEN`.
     ConfigError
         This machine does not compute in the precision.
     """
@@ -99,13 +105,21 @@ def offer(
         raise BundleError(f"{out} exists; choose another --out or add --overwrite")
     if not manifest.training:
         raise BundleError(f"bundle {manifest.name} has random weights, whose accuracy says nothing; train it first")
+    if manifest.kind == "recurrent" and precision != "fp16":
+        raise BundleError(
+            f"bundle {manifest.name} carries a memory: on a CPU {precision} rounds it every day, which no few days "
+            "can judge; fp16, for TensorRT, leaves it alone"
+        )
     out.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         folder = Path(scratch) / "bundle"
         shutil.copytree(bundle.path, folder)
-        graph = folder / bundles.graph_name(precision)
-        lower(bundle.graph, graph, precision)
-        moved = judge(bundle, _candidate(bundle, precision, graph), record, days, say)
+        if precision == "int8":
+            made = gaps(record, next(iter(dates[0] for dates in days.values() if dates)), "consolidated", "strips", 1)
+            add_int8(bundle, folder, made.frames, made.rain, record.grid)
+        else:
+            lower(bundle.graph, folder / bundles.in_precision(GRAPH, precision), precision)
+        moved = judge(bundle, _candidate(Bundle(folder, manifest), precision), record, days, say)
         if not (moved.rmse < MOST_MOVED and moved.held_out < MOST_RISEN):
             raise BundleError(
                 f"bundle {manifest.name} is not offered in {precision}: the filled field moves by {moved.rmse:.5f} "
@@ -124,10 +138,57 @@ def offer(
     return bundles.load(out), moved
 
 
-def _candidate(bundle: Bundle, precision: choice.Precision, graph: Path) -> Engine | Staged:
+def _candidate(bundle: Bundle, precision: choice.Precision) -> Engine | Staged:
     """Return the network in a precision, as far as this machine can run it."""
     if precision == "fp16":
-        return OrtEngine(graph)
-    unproven = Moved(rmse=0.0, held_out=1.0, cells=0, hidden=0)
-    manifest = bundle.manifest.model_copy(update={"precisions": {precision: unproven}})
-    return choice.open_engine(Bundle(bundle.path, manifest), choice.Setup("openvino", precision))
+        return OrtEngine(bundle.path / bundles.in_precision(GRAPH, precision))
+    return choice.open_engine(unproven(bundle, precision), choice.Setup("openvino", precision))
+
+
+def unproven(bundle: Bundle, *precisions: choice.Precision) -> Bundle:
+    """Return a bundle that claims precisions nobody has judged, to judge or to time it."""
+    claims = {precision: Moved(rmse=0.0, held_out=1.0, cells=0, hidden=0) for precision in precisions}
+    return Bundle(bundle.path, bundle.manifest.model_copy(update={"precisions": claims}))
+
+
+class _Recording:
+    """An engine that keeps some of the batches it is given."""
+
+    def __init__(self, engine: Engine, every: int, most: int) -> None:
+        self._engine, self._every, self._most, self._count = engine, every, most, 0
+        self.name, self.carried = engine.name, engine.carried
+        self.kept: list[dict[str, NDArray[np.float32]]] = []
+
+    def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
+        if self._count % self._every == 0 and len(self.kept) < self._most:
+            self.kept.append({name: np.array(values, np.float32) for name, values in inputs.items()})
+        self._count += 1
+        return self._engine.run(inputs)
+
+    def remember(self, state: Arrays) -> HostMemory:
+        return HostMemory(self, state)
+
+
+def add_int8(bundle: Bundle, folder: Path, frames: Floats, rain: Floats, grid: Grid) -> None:
+    """Write the int8 graphs of a window bundle into a folder, calibrated on the tiles of a day.
+
+    Parameters
+    ----------
+    frames, rain : as in `runtime.fill.window.predict`
+
+    Raises
+    ------
+    BundleError
+        No convolution is wide enough.
+    """
+    manifest = bundle.manifest
+    files = [stage.file for stage in manifest.stages] or [GRAPH]
+    every, core = (23, None) if manifest.stages else (6, 96 // manifest.stride * manifest.stride)
+    recorders = [_Recording(OrtEngine(bundle.path / file), every, 10) for file in files]
+    window.predict(Staged(recorders) if manifest.stages else recorders[0], manifest, grid, frames, rain, core=core)
+    changed = sum(
+        quantise(bundle.path / file, folder / bundles.in_precision(file, "int8"), recorder.kept)
+        for file, recorder in zip(files, recorders, strict=True)
+    )
+    if not changed:
+        raise BundleError(f"bundle {manifest.name}: no convolution is wide enough for int8")

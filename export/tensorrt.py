@@ -57,7 +57,7 @@ def make(bundle: Bundle, flavour: Flavour, precision: str, target: str, cache: P
     with tempfile.TemporaryDirectory() as scratch:
         graph = bundle.graph
         if precision != "fp32":
-            graph = Path(scratch) / bundles.graph_name(precision)
+            graph = Path(scratch) / bundles.in_precision(bundles.GRAPH, precision)
             lower(bundle.graph, graph, precision)
         plan, record = build(graph, key, store.timings(key))
     device = gpu.find()

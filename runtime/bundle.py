@@ -21,9 +21,9 @@ GRAPH = "model.onnx"
 CARD = "MODEL_CARD.md"
 
 
-def graph_name(precision: str) -> str:
-    """Return the file name of the graph in a precision."""
-    return GRAPH if precision == "fp32" else f"model.{precision}.onnx"
+def in_precision(file: str, precision: str) -> str:
+    """Return the name of a graph's file in a precision: ``model.fp16.onnx`` for ``model.onnx``."""
+    return file if precision == "fp32" else file.replace(".onnx", f".{precision}.onnx")
 
 
 class _Strict(BaseModel):
@@ -162,9 +162,10 @@ class Bundle:
         BundleError
             The bundle has none.
         """
-        if graph_name(precision) not in self.manifest.files:
+        name = in_precision(GRAPH, precision)
+        if name not in self.manifest.files:
             raise BundleError(f"{self.path} has no graph in {precision}; `python -m export precision` adds one")
-        return self.path / graph_name(precision)
+        return self.path / name
 
     @cached_property
     def model_id(self) -> str:
@@ -179,8 +180,9 @@ class Bundle:
             | {"takes_rain", "gives_sigma"}
             | (set() if self.manifest.gives_sigma else {"errors"}),
         )
-        other = {CARD, *map(graph_name, self.manifest.precisions)}
-        weights = {name: sha for name, sha in self.manifest.files.items() if name not in other}
+        files, lower = self.manifest.files, self.manifest.precisions
+        other = {CARD, *(in_precision(name, precision) for name in files for precision in lower)}
+        weights = {name: sha for name, sha in files.items() if name not in other}
         return digest.of_values(computing, weights)
 
 

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
-from runtime.engines.choice import EngineName, Setup
+from runtime.engines.choice import EngineName, Precision, Setup
 from runtime.errors import ConfigError
 from runtime.grid import Grid
 from runtime.products import PRODUCTS
@@ -60,7 +60,7 @@ class Model(_Section):
 
     bundle: str = "seamless-amsr2-x"
     engine: EngineName = "auto"
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    precision: Precision = "fp32"
     """Of the multiplications; others than fp32 only where the bundle's own accuracy allows them."""
     rebuild: bool = True
     """Build a TensorRT engine again that does not fit any more; otherwise that is an error."""

@@ -21,7 +21,7 @@ keep_superseded = false           # keep files that are replaced, below .superse
 [model]
 bundle = "seamless-amsr2-x"       # a shipped bundle's name (see `runtime doctor`), or a folder
 engine = "auto"                   # auto | cpu | openvino | cuda | tensorrt; `runtime doctor` says which are there
-precision = "fp32"                # fp32 | bf16 | fp16; the model card says what a bundle is offered in
+precision = "fp32"                # fp32 | bf16 | fp16 | int8; the model card says what a bundle is offered in
 rebuild = true                    # build a TensorRT engine again that does not fit any more, or refuse it
 
 [[feeds.soil_moisture]]           # one or more; several hand over by from/to

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from runtime.bundle import Bundle
+from runtime.bundle import GRAPH, Bundle, in_precision
 from runtime.engines import Engine, Staged, openvino, ort, tensorrt
 from runtime.errors import ConfigError
 
@@ -17,8 +17,8 @@ EngineName = Literal["auto", "cpu", "openvino", "cuda", "tensorrt"]
 
 NAMES: tuple[Name, ...] = get_args(Name)
 _PRECISIONS: dict[Name, tuple[Precision, ...]] = {
-    "cpu": ("fp32",),
-    "openvino": ("fp32", "bf16"),
+    "cpu": ("fp32", "int8"),
+    "openvino": ("fp32", "bf16", "int8"),
     "cuda": ("fp32",),
     "tensorrt": ("fp32", "bf16", "fp16"),
 }
@@ -127,17 +127,19 @@ def open_engine(bundle: Bundle, setup: Setup | None = None) -> Engine | Staged:
     if name in ("cuda", "tensorrt"):
         return ort.OrtEngine(bundle.graph, name, cache=setup.cache and setup.cache / "onnxruntime" / bundle.model_id)
     if not manifest.stages:
-        return _on_cpu(bundle.graph, name, setup)
+        return _on_cpu(bundle, GRAPH, name, setup)
     last = len(manifest.stages) - 1
     return Staged(
         [
-            _on_cpu(bundle.path / stage.file, name, setup, ("x",) * (number > 0) + ("x_out",) * (number < last))
+            _on_cpu(bundle, stage.file, name, setup, ("x",) * (number > 0) + ("x_out",) * (number < last))
             for number, stage in enumerate(manifest.stages)
         ]
     )
 
 
-def _on_cpu(graph: Path, name: Name, setup: Setup, carried: tuple[str, ...] = ()) -> Engine:
+def _on_cpu(bundle: Bundle, file: str, name: Name, setup: Setup, carried: tuple[str, ...] = ()) -> Engine:
+    """Open a graph on the CPU: OpenVINO lowers to bf16 by itself, int8 is a graph of its own."""
+    graph = bundle.path / (in_precision(file, "int8") if setup.precision == "int8" else file)
     if name == "openvino":
         return openvino.OpenVinoEngine(graph, setup.precision, carried, setup.threads)
     return ort.OrtEngine(graph, "cpu", threads=setup.threads)

@@ -1,8 +1,10 @@
 """The job over days: idempotence, replays, late and changed inputs, outages, refusals."""
 
 import datetime as dt
+import threading
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -322,3 +324,50 @@ def test_a_replay_over_changed_inputs_stops_and_names_the_range_to_re_do(recurre
     assert site.fill(7, 9).filled == [site.date(day) for day in (7, 8, 9)]
     site.fill()
     assert _whole(site)
+
+
+def test_files_are_read_and_written_while_the_engine_computes(
+    window_site: Site, make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The engine of a day waits until the day before is being written and the next one has been read; both wait for it.
+
+    One after the other would wait for ever.
+    """
+    from runtime import day as days
+    from runtime.engines.ort import OrtEngine
+    from runtime.inbox import Inbox
+
+    begun, computing, ahead = threading.Semaphore(0), threading.Semaphore(0), threading.Semaphore(0)
+    order: list[str] = []
+    real_write, real_read, real_run = days.write, Inbox.read_ahead, OrtEngine.run
+
+    def write(*arguments: Any) -> Any:
+        order.append("write")
+        begun.release()
+        if order.count("run") < 3:  # the last day is written with nothing to compute beside it
+            assert computing.acquire(timeout=60)
+        return real_write(*arguments)
+
+    def read_ahead(self: Inbox, arrivals: Any) -> None:
+        real_read(self, arrivals)
+        order.append("read")
+        ahead.release()
+
+    def run(self: OrtEngine, inputs: Any) -> Any:
+        order.append("run")
+        if order.count("run") > 1:
+            assert begun.acquire(timeout=60), "the day before is not written while this one is computed"
+            computing.release()
+        assert ahead.acquire(timeout=60), "the next day is not read while this one is computed"
+        return real_run(self, inputs)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(days, "write", write)
+        patch.setattr(Inbox, "read_ahead", read_ahead)
+        patch.setattr(OrtEngine, "run", run)
+        window_site.fill(4, 6)
+    assert order.count("run") == 3, "one tile a day"
+    straight = make_site("seamless-amsr2-x", "straight")
+    for number in (4, 5, 6):
+        straight.fill(number, number)
+    assert window_site.published() == straight.published()
