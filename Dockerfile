@@ -20,12 +20,13 @@ RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM ${PYTHON_IMAGE} AS cpu
 RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/*.whl)[cpu,service,earthdata]" \
+    pip install --no-cache-dir "$(echo /wheels/*.whl)[openvino,service,earthdata]" \
     && useradd --create-home --uid 10001 seamless \
     && install -d -o seamless /archive /state /inbox /config
 ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
     SEAMLESS_SM__PATHS__STATE=/state \
     SEAMLESS_SM__PATHS__INBOX=/inbox \
+    SEAMLESS_SM__PATHS__ENGINES=/state/engines \
     PYTHONUNBUFFERED=1
 WORKDIR /config
 USER 10001
@@ -48,6 +49,7 @@ RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
 ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
     SEAMLESS_SM__PATHS__STATE=/state \
     SEAMLESS_SM__PATHS__INBOX=/inbox \
+    SEAMLESS_SM__PATHS__ENGINES=/state/engines \
     PYTHONUNBUFFERED=1
 WORKDIR /config
 USER 10001

@@ -1,9 +1,10 @@
 """What a day costs: every shipped bundle and DCT-PLS on the same real day, in one process, taking turns.
 
-    python benchmarks/day_cost.py --data FOLDER [--date 2015-04-12] [--rounds 3] [--json FILE]
+    python -m benchmarks.day_cost --data FOLDER [--date 2015-04-12] [--rounds 3] [--json FILE]
 
-Only the filling is timed, not the reading of files. The last column is the time over that of SGD-SM 1.0's compact
-network, `sgdsm1-amsr2-x`.
+Only the filling is timed, not the reading of files, with the engine that `auto` takes and in each precision a bundle is
+offered in there. Then a day of the default bundle phase by phase, and what a day costs of which a part of the land is
+missing, in strips as between swaths.
 """
 
 from __future__ import annotations
@@ -12,7 +13,9 @@ import argparse
 import datetime as dt
 import json
 import os
+import resource
 import statistics
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -21,27 +24,130 @@ import numpy as np
 
 from benchmarks.days import read_window
 from runtime import bundle as bundles
+from runtime import config, job
+from runtime.archive.catalog import Catalog
+from runtime.day import Archivist
 from runtime.engines import choice
+from runtime.errors import ConfigError
 from runtime.fill import recurrent, window
 from runtime.grid import Floats, Grid
+from runtime.plan import PlannedDay
+from runtime.products import imerg
 from runtime.state import State
-from training.evaluate.hidden import TODAY, dct_pls
+from runtime.synthetic.files import write_imerg
+from runtime.synthetic.gaps import strips
+from training.evaluate.hidden import TODAY, WINDOW, dct_pls
 
-REFERENCE = "sgdsm1-amsr2-x"
+REFERENCE = "DCT-PLS (pytesmo)"
+SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
+"""Of the land, missing."""
 
 
-def filler(name: str, grid: Grid, frames: Floats) -> Callable[[], object]:
-    """Return a function that fills the day once with a shipped bundle, its engine open."""
+def filler(name: str, precision: choice.Precision, grid: Grid, frames: Floats) -> Callable[[], object]:
+    """Return a function that fills the day once with a shipped bundle, its engine open.
+
+    Raises
+    ------
+    ConfigError
+        No engine here offers the bundle in this precision.
+    """
     bundle = bundles.load(bundles.find(name))
-    engine, manifest = choice.open_engine(bundle), bundle.manifest
+    engine, manifest = choice.open_engine(bundle, choice.Setup(precision=precision)), bundle.manifest
     if manifest.kind == "window":
         return lambda: window.fill(engine, manifest, grid, frames)
     state = State.cold(manifest, grid, len(recurrent.land_tiles(manifest, grid)))
     return lambda: recurrent.fill(engine, manifest, grid, frames[TODAY], np.full_like(frames[0], np.nan), state)
 
 
+def fillers(grid: Grid, frames: Floats) -> dict[str, Callable[[], object]]:
+    """Return every way to fill the day."""
+    found: dict[str, Callable[[], object]] = {}
+    precisions: tuple[choice.Precision, ...] = ("fp32", "bf16")
+    for name in bundles.shipped():
+        for precision in precisions:
+            try:
+                found[f"{name}, {precision}"] = filler(name, precision, grid, frames)
+            except ConfigError:
+                continue
+    found[REFERENCE] = lambda: dct_pls(frames, grid.land)
+    return found
+
+
+def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+    """Return the median seconds of each, taking turns."""
+    seconds: dict[str, list[float]] = {name: [] for name in ways}
+    for _ in range(rounds):
+        for name, way in ways.items():
+            started = time.perf_counter()
+            way()
+            seconds[name].append(time.perf_counter() - started)
+    return {name: statistics.median(values) for name, values in seconds.items()}
+
+
+def by_gaps(grid: Grid, frames: Floats, rounds: int) -> list[dict[str, float]]:
+    """Return seconds by how much of the land is missing on day T, and the peak memory so far."""
+    whole = np.nanmean(np.where(np.isnan(frames), np.float32(0.2), frames), axis=0)
+    rows = []
+    for share in SHARES:
+        hidden = (
+            strips(np.random.default_rng(1), grid.shape, (share, share)) if share < 1 else np.ones(grid.shape, bool)
+        )
+        day = frames.copy()
+        day[TODAY] = np.where(hidden & grid.land, np.nan, whole)
+        windows = ("seamless-amsr2-x", "sgdsm1-amsr2-x")
+        seconds = timed({name: filler(name, "fp32", grid, day) for name in windows}, rounds)
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+        rows.append({"share": share, "gaps": int((hidden & grid.land).sum()), **seconds, "peak_gib": round(peak, 2)})
+    return rows
+
+
+class _Clock(job.Listener):
+    """Notes when the plan stood."""
+
+    def __init__(self) -> None:
+        self.planned = 0.0
+
+    def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
+        self.planned = time.perf_counter()
+
+
+def phases(data: Path, date: dt.date, frames: Floats, grid: Grid) -> dict[str, float]:
+    """Return the seconds of a day of the default bundle with rain, the first of a new archive, phase by phase."""
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        rain = np.random.default_rng(0).exponential(3, grid.shape).astype(np.float32)
+        for offset in WINDOW:
+            write_imerg(scratch / "imerg", date + dt.timedelta(offset), rain, grid)
+        sample = next((scratch / "imerg").glob(f"*{date:%Y%m%d}*"))
+        started = time.perf_counter()
+        imerg.read(sample, date, grid)
+        rain_s, fine = time.perf_counter() - started, np.repeat(np.repeat(rain, 3, 0), 3, 1)[:1800, :3600]
+        started = time.perf_counter()
+        imerg.regrid(fine, np.linspace(-90, 90, 1801), np.linspace(-180, 180, 3601), grid)
+        regrid_s = time.perf_counter() - started
+        overrides = {
+            "archive.path": scratch / "archive",
+            "archive.start": date,
+            "feeds.soil_moisture.0.path": data,
+            "feeds.soil_moisture.0.band": "x",
+            "feeds.precipitation.kind": "folder",
+            "feeds.precipitation.path": scratch / "imerg",
+        }
+        settings = config.load(None, [f"{key}={value}" for key, value in overrides.items()], environment={})
+        clock, started = _Clock(), time.perf_counter()
+        job.fill(settings, job.Range(date, date), date, clock)
+        with Catalog.open(settings.catalog_path, read_only=True) as catalog:
+            (revision,) = catalog.revisions()
+    return {
+        "plan, with every file read for the first time": clock.planned - started,
+        "of it, one day of rain": rain_s,
+        "of which regridding": regrid_s,
+        **revision.phases,
+    }
+
+
 def main() -> None:
-    """Measure and print a table."""
+    """Measure and print the tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--date", type=dt.date.fromisoformat, default=dt.date(2015, 4, 12))
@@ -50,23 +156,26 @@ def main() -> None:
     arguments = parser.parse_args()
     grid = Grid.globe()
     frames = read_window(arguments.data, arguments.date, grid)
-    fillers = {name: filler(name, grid, frames) for name in bundles.shipped()}
-    fillers["DCT-PLS (pytesmo)"] = lambda: dct_pls(frames, grid.land)
-    seconds: dict[str, list[float]] = {name: [] for name in fillers}
-    for number in range(arguments.rounds):
-        for name, fill in fillers.items():
-            if number and seconds[name][0] > 60:
-                continue
-            started = time.perf_counter()
-            fill()
-            seconds[name].append(time.perf_counter() - started)
-    medians = {name: statistics.median(values) for name, values in seconds.items()}
+    parts = phases(arguments.data, arguments.date, frames, grid)
+    shares = by_gaps(grid, frames, arguments.rounds)
+    medians = timed(fillers(grid, frames), arguments.rounds)
     print(f"{arguments.date}, {os.cpu_count()} cores")
-    print(f"{'filler':24} {'s a day':>9} {'of SGD-SM 1.0':>14}")
+    print(f"{'filler':28} {'s a day':>9} {'DCT-PLS takes':>14}")
     for name, value in sorted(medians.items(), key=lambda item: item[1]):
-        print(f"{name:24} {value:9.2f} {value / medians[REFERENCE]:14.2f}")
+        print(f"{name:28} {value:9.2f} {medians[REFERENCE] / value:12.1f} x")
+    print("\n" + "\n".join(f"{phase:46} {seconds:6.3f} s" for phase, seconds in parts.items()) + "\n")
+    print(" | ".join(shares[0]))
+    for row in shares:
+        print(" | ".join(f"{value:.2f}" if isinstance(value, float) else str(value) for value in row.values()))
     if arguments.json:
-        arguments.json.write_text(json.dumps({"date": str(arguments.date), "seconds": medians}, indent=1) + "\n")
+        figures = {
+            "date": str(arguments.date),
+            "cores": os.cpu_count(),
+            "seconds": medians,
+            "phases": parts,
+            "by_gaps": shares,
+        }
+        arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
 
 
 if __name__ == "__main__":

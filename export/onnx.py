@@ -13,6 +13,7 @@ from export import card, parity
 from export.accuracy import Accuracy
 from export.graph import write
 from export.signature import STATE, example_inputs, output_names
+from export.stages import check as check_stages
 from export.stages import write_stages
 from runtime import bundle, digest
 from runtime.errors import BundleError
@@ -84,7 +85,10 @@ def export_bundle(
         folder.mkdir()
         write_graph(model, folder / bundle.GRAPH)
         report = parity.check(model, folder / bundle.GRAPH)
-        stages = write_stages(model, folder) if isinstance(model, STPCNN) else ()
+        stages: tuple[bundle.Stage, ...] = ()
+        if isinstance(model, STPCNN):
+            stages = write_stages(model, folder)
+            check_stages(stages, folder, model.config.halo, model.config.window)
         state: tuple[bundle.StateTensor, ...] = ()
         if isinstance(model, LSTMCNN):
             memory = model.config.memory

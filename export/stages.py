@@ -8,11 +8,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
 from export.graph import write
-from runtime.bundle import Stage
+from export.parity import TOLERANCE
+from runtime.bundle import GRAPH, Stage
+from runtime.engines.ort import OrtEngine
+from runtime.errors import BundleError
 from training.models import STPCNN
 
 WIDE = 64
@@ -72,3 +76,30 @@ def write_stages(network: STPCNN, folder: Path) -> tuple[Stage, ...]:
         frames, maps = out.shape[3:]
         stages.append(Stage(file=file, halo=halo, frames=frames, maps=maps))
     return tuple(stages)
+
+
+def check(stages: tuple[Stage, ...], folder: Path, halo: int, window: int) -> float:
+    """Compare the stages, one after the other, with the whole graph beside them; return the largest difference.
+
+    Raises
+    ------
+    BundleError
+        They reach other cells, or differ by more than `export.parity.TOLERANCE` of the output's spread.
+    """
+    rng = np.random.default_rng(0)
+    size = 2 * halo + 20
+    mask = (rng.random((2, window, size, size)) < 0.5).astype(np.float32)
+    sm = np.where(mask > 0, rng.random(mask.shape) * 0.6, np.nan).astype(np.float32)
+    land = (rng.random((2, size, size)) < 0.9).astype(np.float32)
+    whole = OrtEngine(folder / GRAPH).run({"sm": sm, "mask": mask, "land": land})
+    x, valid = sm.transpose(0, 2, 3, 1)[..., None], mask.transpose(0, 2, 3, 1)
+    for stage in stages:
+        out = OrtEngine(folder / stage.file).run({"x": x, "valid": valid, "land": land})
+        x, valid = out["x_out"], out["valid_out"]
+        land = land[:, stage.halo : -stage.halo, stage.halo : -stage.halo]
+    if not np.array_equal(valid[..., 0], whole["reached"]):
+        raise BundleError("no bundle written: the stages reach other cells than the whole graph")
+    worst = float(np.abs(x[..., 0, 0] - whole["filled"]).max() / whole["filled"].std())
+    if not worst <= TOLERANCE:
+        raise BundleError(f"no bundle written: the stages differ from the whole graph by {worst:.1e} of its spread")
+    return worst

@@ -21,7 +21,7 @@ from runtime.grid import Floats, Grid
 from runtime.shelf import Shelf
 from runtime.source import Source, open_feed
 
-READER_VERSION = 2
+READER_VERSION = 3
 """Raised by hand when a reader gives other values for the same file."""
 
 _TRY_AGAIN = dt.timedelta(hours=6)

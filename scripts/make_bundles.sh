@@ -29,6 +29,11 @@ for name in "${names[@]}"; do
         --out "$runs/$name/shipped" --records "$runs/records"
     "$python" -m export onnx --checkpoint "$runs/$name/shipped/last.safetensors" --report "$runs/report/report.json" \
         --out "$bundles/$name" --overwrite
+    for precision in bf16 fp16; do
+        [[ $name == sgdsm2-* && $precision == bf16 ]] && continue  # a memory is not rounded
+        "$python" -m export precision --bundle "$bundles/$name" --precision "$precision" --data "$data/lprm_april2015_x" \
+            --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --out "$bundles/$name" --overwrite
+    done
 done
 for name in "${names[@]}"; do
     [[ $name == seamless-* ]] || continue

@@ -142,4 +142,4 @@ def _on_cpu(bundle: Bundle, file: str, name: Name, setup: Setup, carried: tuple[
     graph = bundle.path / (in_precision(file, "int8") if setup.precision == "int8" else file)
     if name == "openvino":
         return openvino.OpenVinoEngine(graph, setup.precision, carried, setup.threads)
-    return ort.OrtEngine(graph, "cpu", threads=setup.threads)
+    return ort.OrtEngine(graph, "cpu", setup.threads, precision=setup.precision)

@@ -70,6 +70,8 @@ class OrtEngine:
         Threads on the CPU; 0 is all.
     cache : Path, optional
         Folder for the TensorRT provider's engines and timings.
+    precision : str
+        What the graph multiplies, for the name.
 
     Raises
     ------
@@ -80,7 +82,14 @@ class OrtEngine:
         The graph does not load.
     """
 
-    def __init__(self, graph: Path, device: Device = "cpu", threads: int = 0, cache: Path | None = None) -> None:
+    def __init__(
+        self,
+        graph: Path,
+        device: Device = "cpu",
+        threads: int = 0,
+        cache: Path | None = None,
+        precision: str = "fp32",
+    ) -> None:
         ort = _import()
         missing = obstacle(device)
         if missing:
@@ -104,7 +113,8 @@ class OrtEngine:
                 f'model.engine = "{device}", but ONNX Runtime gave {", ".join(got)}: its libraries do not load on this '
                 'machine; `runtime doctor` says more, or set model.engine = "cpu"'
             )
-        self.name = f"onnxruntime {ort.__version__} {PROVIDERS[device].removesuffix('ExecutionProvider')}"
+        provider = PROVIDERS[device].removesuffix("ExecutionProvider")
+        self.name = f"onnxruntime {ort.__version__} {provider} {precision}"
         self.carried = np.dtype(np.float32)
         self._outputs = [output.name for output in self._session.get_outputs()]
         self._on_device = device != "cpu"

@@ -24,16 +24,30 @@ MIN_COVER = 0.5
 """Share of a cell's area that must have an estimate for the cell to have one."""
 
 
-def overlap(source: NDArray[np.float64], target: NDArray[np.float64]) -> NDArray[np.float32]:
-    """Return the length each target cell shares with each source cell, (targets, sources).
+def shares(source: NDArray[np.float64], target: NDArray[np.float64]) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the source cells each target cell overlaps, and which share of it each of them takes, (targets, most).
 
     Parameters
     ----------
     source, target : ascending cell edges
     """
-    low = np.maximum(source[None, :-1], target[:-1, None])
-    high = np.minimum(source[None, 1:], target[1:, None])
-    return (high - low).clip(min=0.0).astype(np.float32)
+    first = (np.searchsorted(source, target[:-1], "right") - 1).clip(0, source.size - 2)
+    last = np.searchsorted(source, target[1:], "left")
+    cells = first[:, None] + np.arange(max(1, (last - first).max()))
+    there = cells < source.size - 1
+    cells = cells.clip(max=source.size - 2)
+    low = np.maximum(source[cells], target[:-1, None])
+    high = np.minimum(source[cells + 1], target[1:, None])
+    share = np.where(there, (high - low).clip(min=0.0), 0.0) / np.diff(target)[:, None]
+    return cells, share.astype(np.float32)
+
+
+def _averaged(values: Floats, cells: NDArray[np.intp], share: NDArray[np.float32]) -> Floats:
+    """Return averages over the first axis, with `shares`."""
+    total = np.zeros((len(cells), *values.shape[1:]), np.float32)
+    for number in range(cells.shape[1]):
+        total += values[cells[:, number]] * share[:, number, None]
+    return total
 
 
 def edges(centres: NDArray[np.floating[Any]], path: Path, axis: str) -> NDArray[np.float64]:
@@ -69,12 +83,13 @@ def regrid(values: Floats, lat_edges: NDArray[np.float64], lon_edges: NDArray[np
     """
     half = grid.step / 2
     north_first = np.append(grid.latitudes + half, grid.latitudes[-1] - half)
-    rows = overlap(np.sin(np.radians(lat_edges)), np.sin(np.radians(north_first[::-1])))[::-1]
-    cols = overlap(lon_edges, np.append(grid.longitudes - half, grid.longitudes[-1] + half))
-    rows, cols = rows / np.diff(np.sin(np.radians(north_first[::-1])))[::-1, None].astype(np.float32), cols / grid.step
+    rows = shares(np.sin(np.radians(lat_edges)), np.sin(np.radians(north_first[::-1])))
+    cols = shares(lon_edges, np.append(grid.longitudes - half, grid.longitudes[-1] + half))
     valid = np.isfinite(values)
-    cover = np.asarray(rows @ valid.astype(np.float32) @ cols.T)
-    amount = np.asarray(rows @ np.where(valid, values, np.float32(0)) @ cols.T)
+    cover, amount = (
+        _averaged(_averaged(field, *rows)[::-1].T, *cols).T
+        for field in (valid.astype(np.float32), np.where(valid, values, np.float32(0)))
+    )
     return np.where(cover >= MIN_COVER - 1e-3, amount / np.maximum(cover, 1e-6), np.nan).astype(np.float32)
 
 

@@ -1,0 +1,30 @@
+"""What a day's files cost by themselves: nine LPRM files read and a day's file written with xarray, nothing computed.
+
+    python benchmarks/xarray_day.py FOLDER DATE PUBLISHED OUT
+
+PUBLISHED is a day's file whose variables and encoding are written again to OUT.
+"""
+
+import datetime as dt
+import sys
+import time
+from pathlib import Path
+
+import xarray
+
+
+def main() -> None:
+    """Read, write, and print the seconds of both."""
+    folder, date, published, out = Path(sys.argv[1]), dt.date.fromisoformat(sys.argv[2]), *map(Path, sys.argv[3:])
+    day = xarray.open_dataset(published).load()
+    started = time.perf_counter()
+    for offset in range(-4, 5):
+        for file in folder.glob(f"*_{date + dt.timedelta(offset):%Y%m%d}*"):
+            xarray.open_dataset(file)["soil_moisture_x"].load()
+    read = time.perf_counter()
+    day.to_netcdf(out)
+    print(f"{read - started:.3f} {time.perf_counter() - read:.3f}")
+
+
+if __name__ == "__main__":
+    main()

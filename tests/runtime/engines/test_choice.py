@@ -1,0 +1,94 @@
+"""Which engine is taken, and what is said of those that are not."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from runtime import bundle as bundles
+from runtime.bundle import Bundle
+from runtime.engines import Staged, choice, gpu, openvino, ort
+from runtime.engines.openvino import OpenVinoEngine
+from runtime.engines.ort import OrtEngine
+from runtime.errors import BundleError, ConfigError
+
+GPU = gpu.Gpu("NVIDIA RTX A4000", (8, 6))
+
+
+@pytest.fixture(scope="module")
+def recurrent() -> Bundle:
+    return bundles.load(bundles.find("sgdsm2-amsr2-x"))
+
+
+def test_a_driver_that_is_not_there() -> None:
+    assert gpu.find("libnosuchcuda.so.1") == "no NVIDIA driver (libnosuchcuda.so.1 is not on this machine)"
+
+
+def test_auto_falls_back_and_names_each_reason(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "find", lambda: "no GPU")
+    assert choice.choose(recurrent, choice.Setup()) == choice.Chosen("openvino", "tensorrt and cuda: no GPU")
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    chosen = choice.choose(recurrent, choice.Setup())
+    assert chosen.engine == "cpu"
+    assert chosen.why.startswith("tensorrt and cuda: no GPU; openvino: OpenVINO cannot be imported")
+    assert "pip install 'seamless-sm[openvino]'" in chosen.why
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ConfigError, match=r"finds no engine: .*cpu: ONNX Runtime cannot be imported"):
+        choice.choose(recurrent, choice.Setup())
+
+
+def test_a_gpu_without_the_library_for_it(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A GPU is there, ONNX Runtime is the CPU's: `auto` goes on, asking for it says what to install."""
+    monkeypatch.setattr(gpu, "find", lambda: GPU)
+    assert choice.choose(recurrent, choice.Setup()).engine == "openvino"
+    with pytest.raises(ConfigError, match=r'model.engine = "cuda": .*no CUDAExecutionProvider; pip install'):
+        choice.open_engine(recurrent, choice.Setup("cuda"))
+
+
+def test_cuda_is_taken_where_it_is(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "find", lambda: GPU)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: list(ort.PROVIDERS.values()))
+    assert choice.choose(recurrent, choice.Setup()).engine == "cuda"
+    with pytest.raises(ConfigError, match="but ONNX Runtime gave CPUExecutionProvider"):
+        OrtEngine(recurrent.graph, "cuda")
+
+
+def test_a_precision_passes_engines_by(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(gpu, "find", lambda: "no GPU")
+    with pytest.raises(ConfigError, match=r"openvino and cpu: does not compute in fp16"):
+        choice.choose(recurrent, choice.Setup(precision="fp16"))
+
+
+def test_names_that_do_not_exist() -> None:
+    with pytest.raises(ConfigError, match="no engine gpu in fp32: engines are auto, cpu"):
+        choice.Setup("gpu")  # type: ignore[arg-type]
+
+
+def test_a_window_network_is_opened_in_stages_on_a_cpu() -> None:
+    bundle = bundles.load(bundles.find("sgdsm1-amsr2-x"))
+    for name in ("cpu", "openvino"):
+        opened = choice.open_engine(bundle, choice.Setup(name))  # type: ignore[arg-type]
+        assert isinstance(opened, Staged)
+        assert opened.name.endswith(" staged")
+        assert [engine.carried for engine in opened.stages] == [np.dtype(np.float32)] * 3
+
+
+@pytest.mark.parametrize("engine", [OrtEngine, OpenVinoEngine])
+def test_a_graph_that_does_not_load(engine: type[OrtEngine | OpenVinoEngine], tmp_path: Path) -> None:
+    (tmp_path / "bad.onnx").write_bytes(b"not a graph")
+    with pytest.raises(BundleError, match=r"bad.onnx does not load in (ONNX Runtime|OpenVINO)"):
+        engine(tmp_path / "bad.onnx")
+
+
+def test_openvino_and_onnx_runtime_agree_on_a_memory(recurrent: Bundle) -> None:
+    from runtime.engines.tensorrt.accept import cases
+
+    one, other = OrtEngine(recurrent.graph), OpenVinoEngine(recurrent.graph)
+    assert openvino.obstacle() is None
+    for inputs in cases(recurrent.manifest):
+        want, got = one.run(inputs), other.run(inputs)
+        for name, values in want.items():
+            np.testing.assert_allclose(got[name], values, atol=2e-5 * max(1.0, float(np.abs(values).max())))
