@@ -125,7 +125,8 @@ def open_engine(bundle: Bundle, setup: Setup | None = None) -> Engine | Staged:
     if name == "tensorrt" and not tensorrt.obstacle():
         return tensorrt.open_engine(bundle, setup.cache, setup.precision, rebuild=setup.rebuild)
     if name in ("cuda", "tensorrt"):
-        return ort.OrtEngine(bundle.graph, name, cache=setup.cache and setup.cache / "onnxruntime" / bundle.model_id)
+        cache = setup.cache and setup.cache / "onnxruntime" / bundle.model_id
+        return ort.OrtEngine(bundle.graph_in(setup.precision), name, cache=cache, precision=setup.precision)
     if not manifest.stages:
         return _on_cpu(bundle, GRAPH, name, setup)
     last = len(manifest.stages) - 1

@@ -104,7 +104,7 @@ class OrtEngine:
             # Packing copies every weight: at paper size twice two gigabytes for a few per cent of speed.
             options.add_session_config_entry("session.disable_prepacking", "1")
         try:
-            self._session = ort.InferenceSession(str(graph), options, providers=providers(device, cache))
+            self._session = ort.InferenceSession(str(graph), options, providers=providers(device, cache, precision))
         except Exception as error:  # ONNX Runtime raises its own untyped errors
             raise BundleError(f"{graph} does not load in ONNX Runtime: {str(error).splitlines()[0]}") from error
         got = self._session.get_providers()
@@ -137,7 +137,7 @@ class OrtEngine:
         return HostMemory(self, state)
 
 
-def providers(device: Device, cache: Path | None) -> list[tuple[str, dict[str, str]]]:
+def providers(device: Device, cache: Path | None, precision: str = "fp32") -> list[tuple[str, dict[str, str]]]:
     """Return ONNX Runtime's providers and their options: the one asked for, and those that take what it does not."""
     cpu: tuple[str, dict[str, str]] = PROVIDERS["cpu"], {}
     cuda = PROVIDERS["cuda"], {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}
@@ -145,7 +145,7 @@ def providers(device: Device, cache: Path | None) -> list[tuple[str, dict[str, s
         return [cpu]
     if device == "cuda":
         return [cuda, cpu]
-    options = {"trt_fp16_enable": "0", "trt_bf16_enable": "0"}
+    options = {f"trt_{kind}_enable": str(int(kind == precision)) for kind in ("fp16", "bf16")}
     if cache:
         cache.mkdir(parents=True, exist_ok=True)
         folder = str(cache)

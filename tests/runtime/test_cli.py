@@ -78,6 +78,8 @@ def test_doctor_names_what_is_there(window_site: Site, runtime: Runtime) -> None
     assert result.exit_code == 0
     assert "engine cpu" in result.stdout
     assert "14 days, 2020-04-01 to 2020-04-14" in result.stdout
+    for engine in ("cpu", "openvino", "cuda", "tensorrt", "chosen"):
+        assert f"engine {engine} " in result.stdout
     bad = runtime("doctor", "--config", window_site.file, "--set", "feeds.soil_moisture.0.path=nowhere")
     assert bad.exit_code == 1
     assert "does not exist" in bad.stdout
@@ -247,12 +249,12 @@ def test_auto_says_what_it_chose_and_why(window_site: Site, runtime: Runtime) ->
 
 
 def test_a_precision_the_bundle_is_not_offered_in_is_refused(window_site: Site, runtime: Runtime) -> None:
-    override = ("--set", "model.engine=openvino", "--set", "model.precision=bf16")
+    override = ("--set", "model.engine=openvino", "--set", "model.precision=int8")
     result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file, *override)
     assert result.exit_code == 2
-    assert "is offered in fp32, others have not been shown to keep its accuracy" in result.stderr
+    assert "is offered in fp32, bf16, fp16, others have not been shown to keep its accuracy" in result.stderr
     result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file, "--set", "model.precision=bf16")
-    assert "engine cpu computes in fp32" in result.stderr
+    assert "engine cpu computes in fp32, int8" in result.stderr
     assert window_site.published() == {}
 
 

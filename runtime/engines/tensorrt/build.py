@@ -105,7 +105,7 @@ def build(graph: Path, key: Key, timings: Path | None = None) -> tuple[bytes, Re
             timings.parent.mkdir(parents=True, exist_ok=True)
             timings.write_bytes(bytes(config.get_timing_cache().serialize()))
     data = bytes(plan)
-    return data, Record(
+    record = Record(
         key=key,
         plan_sha256=digest.of_bytes(data),
         plan_bytes=len(data),
@@ -114,6 +114,8 @@ def build(graph: Path, key: Key, timings: Path | None = None) -> tuple[bytes, Re
         inputs={t.name: tuple(t.shape) for t in map(network.get_input, range(network.num_inputs))},
         outputs={t.name: tuple(t.shape) for t in map(network.get_output, range(network.num_outputs))},
     )
+    del parser, plan, cache, config, network, builder  # in this order: each reads from those after it
+    return data, record
 
 
 def _creation_flags(trt: Any) -> int:
@@ -149,6 +151,7 @@ def _taken(trt: Any, builder: Any, graph: Path) -> int:
     if not whole or refused:
         reasons = [parser.get_error(number).desc() for number in range(parser.num_errors)]
         raise BundleError(f"{graph}: TensorRT does not take {'; '.join(refused + reasons)}")
+    del parser  # before what it reads from
     return sum(len(nodes) for _, nodes in parts)
 
 

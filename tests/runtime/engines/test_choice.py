@@ -48,6 +48,7 @@ def test_a_gpu_without_the_library_for_it(recurrent: Bundle, monkeypatch: pytest
         choice.open_engine(recurrent, choice.Setup("cuda"))
 
 
+@pytest.mark.filterwarnings("ignore:Specified provider")
 def test_cuda_is_taken_where_it_is(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "find", lambda: GPU)
     monkeypatch.setattr("onnxruntime.get_available_providers", lambda: list(ort.PROVIDERS.values()))
@@ -60,6 +61,17 @@ def test_a_precision_passes_engines_by(recurrent: Bundle, monkeypatch: pytest.Mo
     monkeypatch.setattr(gpu, "find", lambda: "no GPU")
     with pytest.raises(ConfigError, match=r"openvino and cpu: does not compute in fp16"):
         choice.choose(recurrent, choice.Setup(precision="fp16"))
+
+
+def test_options_of_onnx_runtimes_providers(tmp_path: Path) -> None:
+    """TensorRT's leaves what it does not take to CUDA, keeps what it built, and lowers nothing by itself."""
+    (tensorrt, options), (cuda, cuda_options), (cpu, _) = ort.providers("tensorrt", tmp_path / "cache", "fp16")
+    assert [tensorrt, cuda, cpu] == [ort.PROVIDERS[name] for name in ("tensorrt", "cuda", "cpu")]
+    assert (options["trt_fp16_enable"], options["trt_bf16_enable"]) == ("1", "0")
+    assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path / "cache")
+    assert (tmp_path / "cache").is_dir()
+    assert cuda_options["use_tf32"] == "0", "fp32 is fp32"
+    assert [name for name, _ in ort.providers("cpu", None)] == [cpu]
 
 
 def test_names_that_do_not_exist() -> None:
