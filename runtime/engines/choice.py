@@ -84,6 +84,8 @@ def choose(bundle: Bundle, setup: Setup) -> Chosen:
         return Chosen(setup.engine, "as configured")
     passed: dict[str, list[str]] = {}
     names: tuple[Name, ...] = ("tensorrt", "cuda", "openvino", "cpu")
+    if bundle.manifest.kind == "recurrent":  # for products with a vector OpenVINO is no faster, and packs all weights
+        names = ("tensorrt", "cuda", "cpu", "openvino")
     for name in names:
         missing = obstacle(name)
         if missing is None and setup.precision not in _PRECISIONS[name]:

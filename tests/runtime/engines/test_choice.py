@@ -23,29 +23,37 @@ def recurrent() -> Bundle:
     return bundles.load(bundles.find("sgdsm2-amsr2-x"))
 
 
+@pytest.fixture(scope="module")
+def window() -> Bundle:
+    return bundles.load(bundles.find("seamless-amsr2-x"))
+
+
 def test_a_driver_that_is_not_there() -> None:
     assert gpu.find("libnosuchcuda.so.1") == "no NVIDIA driver (libnosuchcuda.so.1 is not on this machine)"
 
 
-def test_auto_falls_back_and_names_each_reason(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_auto_falls_back_and_names_each_reason(
+    window: Bundle, recurrent: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(gpu, "find", lambda: "no GPU")
-    assert choice.choose(recurrent, choice.Setup()) == choice.Chosen("openvino", "tensorrt and cuda: no GPU")
+    assert choice.choose(window, choice.Setup()) == choice.Chosen("openvino", "tensorrt and cuda: no GPU")
+    assert choice.choose(recurrent, choice.Setup()) == choice.Chosen("cpu", "tensorrt and cuda: no GPU")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    chosen = choice.choose(recurrent, choice.Setup())
+    chosen = choice.choose(window, choice.Setup())
     assert chosen.engine == "cpu"
     assert chosen.why.startswith("tensorrt and cuda: no GPU; openvino: OpenVINO cannot be imported")
     assert "pip install 'seamless-sm[openvino]'" in chosen.why
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"finds no engine: .*cpu: ONNX Runtime cannot be imported"):
-        choice.choose(recurrent, choice.Setup())
+        choice.choose(window, choice.Setup())
 
 
-def test_a_gpu_without_the_library_for_it(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_gpu_without_the_library_for_it(window: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU is there, ONNX Runtime is the CPU's: `auto` goes on, asking for it says what to install."""
     monkeypatch.setattr(gpu, "find", lambda: GPU)
-    assert choice.choose(recurrent, choice.Setup()).engine == "openvino"
+    assert choice.choose(window, choice.Setup()).engine == "openvino"
     with pytest.raises(ConfigError, match=r'model.engine = "cuda": .*no CUDAExecutionProvider; pip install'):
-        choice.open_engine(recurrent, choice.Setup("cuda"))
+        choice.open_engine(window, choice.Setup("cuda"))
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
@@ -59,7 +67,7 @@ def test_cuda_is_taken_where_it_is(recurrent: Bundle, monkeypatch: pytest.Monkey
 
 def test_a_precision_passes_engines_by(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(gpu, "find", lambda: "no GPU")
-    with pytest.raises(ConfigError, match=r"openvino and cpu: does not compute in fp16"):
+    with pytest.raises(ConfigError, match=r"cpu and openvino: does not compute in fp16"):
         choice.choose(recurrent, choice.Setup(precision="fp16"))
 
 
