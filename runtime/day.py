@@ -163,7 +163,7 @@ class Archivist:
         self,
         day: PlannedDay,
         planner: Planner,
-        done: Callable[[PlannedDay, Figures], None],
+        done: Callable[[PlannedDay, Figures, float], None],
         following: PlannedDay | None = None,
     ) -> None:
         """Fill one planned day and begin to publish it; `finish`, or the next day, ends that.
@@ -172,7 +172,7 @@ class Archivist:
 
         Parameters
         ----------
-        done : told the day, in numbers, when it is published
+        done : told the day, in numbers, and the seconds it took, when it is published
         following : the day that will be filled next
 
         Raises
@@ -223,13 +223,14 @@ class Archivist:
         before: DayRow | None,
         writing: Future[Written],
         phases: dict[str, float],
-        done: Callable[[PlannedDay, Figures], None],
+        done: Callable[[PlannedDay, Figures, float], None],
     ) -> None:
+        written = writing.result()
         publish(
             self.config.archive.path,
             self.catalog,
             record,
-            writing.result(),
+            written,
             before=before,
             reason=day.reason,
             engine=self.engine.name,
@@ -240,7 +241,7 @@ class Archivist:
         for old in self._aside(day.date):
             old.unlink(missing_ok=True)
         if record.figures:
-            done(day, record.figures)
+            done(day, record.figures, sum(phases.values()) + written.seconds)
 
     def _compose(self, day: PlannedDay, filled: Filled, figures: Figures) -> PublishedDay:
         rain, feed = day.arrivals.get("precipitation"), self._feed_of(day)

@@ -67,8 +67,8 @@ class Listener:
     def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
         """Hear which days are going to be filled."""
 
-    def on_day(self, day: PlannedDay, figures: Figures) -> None:
-        """Hear that a day was published."""
+    def on_day(self, day: PlannedDay, figures: Figures, seconds: float) -> None:
+        """Hear that a day was published, and how long its reading, computing, checking and writing took."""
 
 
 @dataclass(frozen=True)
@@ -206,9 +206,9 @@ def _one(
     outcome: Outcome,
     listener: Listener,
 ) -> None:
-    def done(day: PlannedDay, figures: Figures) -> None:
+    def done(day: PlannedDay, figures: Figures, seconds: float) -> None:
         outcome.filled.append(day.date)
-        listener.on_day(day, figures)
+        listener.on_day(day, figures, seconds)
 
     try:
         archivist.run(day, planner, done, following)

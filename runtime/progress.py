@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import time
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -45,7 +44,6 @@ class Reporter(Listener):
     bars: Progress | None
     days: TaskID | None = None
     tiles: TaskID | None = None
-    _since: float = 0.0
     _read: int = 0
     _reading: TaskID | None = None
     _fetching: TaskID | None = None
@@ -91,7 +89,6 @@ class Reporter(Listener):
 
     def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
         """Begin: so many days are to be filled."""
-        self._since = time.monotonic()
         if self.bars and self._reading is not None:
             self.bars.remove_task(self._reading)
         if self.bars and todo:
@@ -103,9 +100,9 @@ class Reporter(Listener):
         if self.bars and self.tiles is not None:
             self.bars.update(self.tiles, completed=done, total=total)
 
-    def on_day(self, day: PlannedDay, figures: Figures) -> None:
+    def on_day(self, day: PlannedDay, figures: Figures, seconds: float) -> None:
         """Report a published day."""
-        land, now = max(1, figures.land), time.monotonic()
+        land = max(1, figures.land)
         if not self.quiet:
             shares = ", ".join(
                 f"{what} {cells / land:.1%}"
@@ -117,8 +114,7 @@ class Reporter(Listener):
             )
             seams = "" if figures.seam is None else f", seams {figures.seam:.2f}"
             what = f"{day.date} published, {day.record.tier}"
-            self.say(f"{what}: land {shares}{seams}; {now - self._since:.1f} s ({day.reason})")
-        self._since = now
+            self.say(f"{what}: land {shares}{seams}; {seconds:.1f} s ({day.reason})")
         if self.bars and self.days is not None:
             self.bars.advance(self.days)
 
