@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated
 
@@ -17,6 +19,16 @@ app = typer.Typer(name="export", no_args_is_help=True, add_completion=False, pre
 @app.callback()
 def _app() -> None:
     """Turn a checkpoint into a model bundle."""
+
+
+@contextmanager
+def _failing() -> Iterator[None]:
+    """Turn an expected failure into one line and its exit code."""
+    try:
+        yield
+    except (SeamlessError, ValueError) as error:
+        print(f"error: {error}", file=sys.stderr)
+        raise typer.Exit(error.exit_code if isinstance(error, SeamlessError) else 2) from None
 
 
 @app.command(epilog="Example: python -m export onnx --checkpoint runs/sgdsm1.safetensors --out bundles/sgdsm1-amsr2-x")
@@ -38,7 +50,7 @@ def onnx(
     from export.onnx import export_bundle
     from training import checkpoint as checkpoints
 
-    try:
+    with _failing():
         bundle, checked = export_bundle(
             checkpoints.load(checkpoint),
             out,
@@ -48,9 +60,6 @@ def onnx(
             accuracy=accuracy.read(report, out.name) if report else None,
             overwrite=overwrite,
         )
-    except (SeamlessError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code if isinstance(error, SeamlessError) else 2) from None
     print(f"wrote {out}: {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}")
     print(
         f"parity with PyTorch on {checked.cases} cases: {checked.worst:.1e} of the output's spread {checked.spread:.3f}"
@@ -83,7 +92,7 @@ def tensorrt(
     from runtime import bundle as bundles
     from runtime.engines.tensorrt.library import FLAVOURS
 
-    try:
+    with _failing():
         if flavour not in FLAVOURS or precision not in ("fp32", "fp16", "bf16"):
             raise UsageError(f"--flavour is {' or '.join(FLAVOURS)}, --precision is fp32, fp16 or bf16")
         loaded = bundles.load(bundles.find(bundle))
@@ -101,9 +110,6 @@ def tensorrt(
                 f"{folder}: {record.plan_bytes / 2**20:.1f} MiB, all {record.nodes} nodes taken, "
                 f"{len(record.layers)} layers; {checked}"
             )
-    except SeamlessError as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code) from None
 
 
 @app.command(
@@ -131,7 +137,7 @@ def precision(
     from training.cli import parse_days
     from training.recipe import Data
 
-    try:
+    with _failing():
         if precision not in ("bf16", "fp16", "int8"):
             raise UsageError(f"--precision {precision}: wanted bf16, fp16 or int8")
         chosen: Precision = precision  # type: ignore[assignment]
@@ -149,9 +155,6 @@ def precision(
                 overwrite=overwrite,
                 say=lambda line: print(line, flush=True),
             )
-    except (SeamlessError, ValueError) as error:
-        print(f"error: {error}", file=sys.stderr)
-        raise typer.Exit(error.exit_code if isinstance(error, SeamlessError) else 2) from None
     offered = ", ".join(("fp32", *made.manifest.precisions))
     print(
         f"wrote {out}: {made.manifest.name} in {offered}; in {precision} the filled field moves by "

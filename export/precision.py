@@ -95,14 +95,16 @@ def offer(
     Raises
     ------
     BundleError
-        `out` exists; the weights are random; int8 or bf16 of a network with a memory; or the precision costs more than
-        `MOST_MOVED` or `MOST_RISEN`.
+        `out` exists; there is no day; the weights are random; int8 or bf16 of a network with a memory; or the precision
+        costs more than `MOST_MOVED` or `MOST_RISEN`.
     ConfigError
         This machine does not compute in the precision.
     """
     manifest = bundle.manifest
     if out.exists() and not overwrite:
         raise BundleError(f"{out} exists; choose another --out or add --overwrite")
+    if not any(days.values()):
+        raise BundleError("no day to judge; give --consolidated FIRST:LAST or --provisional FIRST:LAST")
     if not manifest.training:
         raise BundleError(f"bundle {manifest.name} has random weights, whose accuracy says nothing; train it first")
     if manifest.kind == "recurrent" and precision != "fp16":

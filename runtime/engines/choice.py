@@ -35,8 +35,6 @@ class Setup:
     """Folder of built TensorRT engines; None where there is none."""
     rebuild: bool = True
     """Whether a TensorRT engine that does not fit any more is built again, or an error."""
-    threads: int = 0
-    """Threads on the CPU; 0 is all."""
 
     def __post_init__(self) -> None:
         if self.engine not in get_args(EngineName) or self.precision not in get_args(Precision):
@@ -144,5 +142,5 @@ def _on_cpu(bundle: Bundle, file: str, name: Name, setup: Setup, carried: tuple[
     """Open a graph on the CPU: OpenVINO lowers to bf16 by itself, int8 is a graph of its own."""
     graph = bundle.path / (in_precision(file, "int8") if setup.precision == "int8" else file)
     if name == "openvino":
-        return openvino.OpenVinoEngine(graph, setup.precision, carried, setup.threads)
-    return ort.OrtEngine(graph, "cpu", setup.threads, precision=setup.precision)
+        return openvino.OpenVinoEngine(graph, setup.precision, carried)
+    return ort.OrtEngine(graph, "cpu", precision=setup.precision)

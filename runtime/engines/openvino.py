@@ -47,8 +47,6 @@ class OpenVinoEngine:
         Inputs and outputs that only pass from one graph to the next. In bf16 they stay what they are: arrays of uint16
         that hold bfloat16 bits.
 
-    threads : int
-        Threads; 0 is all.
 
     Raises
     ------
@@ -58,7 +56,7 @@ class OpenVinoEngine:
         The graph does not load.
     """
 
-    def __init__(self, graph: Path, precision: str = "fp32", carried: tuple[str, ...] = (), threads: int = 0) -> None:
+    def __init__(self, graph: Path, precision: str = "fp32", carried: tuple[str, ...] = ()) -> None:
         ov = _import()
         if precision == "bf16" and not has_bfloat16():
             raise ConfigError('model.precision = "bf16": this CPU has no bfloat16; set model.precision = "fp32"')
@@ -82,7 +80,6 @@ class OpenVinoEngine:
                 {
                     "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
                     "PERFORMANCE_HINT": "LATENCY",
-                    "INFERENCE_NUM_THREADS": threads,
                 },
             )
         except RuntimeError as error:

@@ -66,8 +66,6 @@ class OrtEngine:
         The ONNX file.
     device : str
         ``cpu``, ``cuda`` or ``tensorrt``.
-    threads : int
-        Threads on the CPU; 0 is all.
     cache : Path, optional
         Folder for the TensorRT provider's engines and timings.
     precision : str
@@ -86,7 +84,6 @@ class OrtEngine:
         self,
         graph: Path,
         device: Device = "cpu",
-        threads: int = 0,
         cache: Path | None = None,
         precision: str = "fp32",
     ) -> None:
@@ -95,7 +92,6 @@ class OrtEngine:
         if missing:
             raise ConfigError(f'model.engine = "{device}": {missing}; or set model.engine = "cpu"')
         options = ort.SessionOptions()
-        options.intra_op_num_threads = threads
         options.log_severity_level = 3
         # Tiles differ in shape and number from graph to graph; the arena would keep the largest of everything.
         options.enable_cpu_mem_arena = False

@@ -87,6 +87,8 @@ def test_a_worse_network_is_seen(seamless: Bundle, record: Record) -> None:
 def test_random_weights_and_memories_are_not_judged(small_random: Bundle, record: Record, tmp_path: Path) -> None:
     with pytest.raises(BundleError, match="has random weights"):
         offer(small_random, "fp16", record, DAYS, tmp_path / "no")
+    with pytest.raises(BundleError, match="no day to judge"):
+        offer(small_random, "int8", record, {"consolidated": []}, tmp_path / "no")
     recurrent = bundles.load(bundles.find("sgdsm2-amsr2-x"))
     for lower in ("bf16", "int8"):
         with pytest.raises(BundleError, match="carries a memory"):
