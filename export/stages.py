@@ -20,7 +20,7 @@ from runtime.errors import BundleError
 from training.models import STPCNN
 
 WIDE = 64
-"""Maps from which a layer is a stage of its own; narrower ones cost more to carry than the halo of a cell to compute."""
+"""Maps from which a layer is a stage of its own; narrower ones cost more to carry than a halo to compute."""
 
 
 class _Stage(nn.Module):
