@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from runtime import digest, state
+from runtime.archive import views
 from runtime.archive.catalog import Catalog
+from runtime.archive.cube import Track
 from runtime.archive.publish import lock, recover, row_of_file
 from runtime.archive.record import Record
 from runtime.config import Config
 from runtime.errors import ArchiveError, StateChainBroken
-
-Track = Callable[[Sequence[Path], str], Iterable[Path]]
 
 
 def _published(archive: Path) -> list[Path]:
@@ -26,6 +25,7 @@ def faults(config: Config, track: Track) -> list[str]:
     with Catalog.open(config.catalog_path, read_only=True) as catalog:
         rows = catalog.days()
         interrupted = {intent.row.path for intent in catalog.intents()}
+        published = {d: s for d, s in views.sources(archive, catalog).items() if rows[d].path not in interrupted}
     by_path = {row.path: row for row in rows.values()}
     files = _published(archive)
     for path in track(files, "check"):
@@ -47,10 +47,24 @@ def faults(config: Config, track: Track) -> list[str]:
             state.read(path)
         except StateChainBroken as error:
             found.append(str(error))
+    found += views.faults(archive, published, track)
     for name, row in by_path.items():
         if name not in interrupted:
             found.append(f"{archive / name}: is missing; `runtime fill --date {row.record.date}` makes it again")
     return found
+
+
+def rebuild_views(config: Config, track: Track) -> int:
+    """Make cube and STAC documents again from the daily files; return how many days there are.
+
+    Raises
+    ------
+    ArchiveBusy
+        Another run holds the archive.
+    """
+    with lock(config.catalog_path.with_name("lock")), Catalog.open(config.catalog_path) as catalog:
+        recover(config.archive.path, catalog)
+        return views.rebuild(config, catalog, config.make_grid(), track)
 
 
 def rebuild_catalog(config: Config, track: Track) -> int:

@@ -38,6 +38,8 @@ class Archive(_Section):
     """The chain's first day; unset: the oldest day the feed has."""
     keep_superseded: bool = False
     """Keep the file a new revision replaces, below ``.superseded``."""
+    cube: bool = True
+    """Keep the days a second time, chunked for time series, in ``cube.zarr``."""
 
 
 class Paths(_Section):
@@ -137,6 +139,22 @@ class Earthdata(_Section):
     """Downloads at a time."""
 
 
+class Metadata(_Section):
+    """``[metadata]``: how the archive is catalogued (ACDD-1.3, STAC). Nothing is re-done for it."""
+
+    title: str = "Seamless daily surface soil moisture"
+    id: str = Field(default="seamless-sm", pattern=r"^[A-Za-z0-9_.-]+$")
+    """Of the STAC collection; files and items add their day."""
+    naming_authority: str | None = None
+    """Whose name makes the id unique, for example ``org.example``."""
+    institution: str | None = None
+    creator_name: str | None = None
+    creator_email: str | None = None
+    creator_url: str | None = None
+    licence: str = "CC-BY-4.0"
+    acknowledgement: str | None = None
+
+
 class Policy(_Section):
     """``[policy]``: what to do about absent, late and implausible inputs, and about implausible results."""
 
@@ -196,6 +214,7 @@ class Config(_Section):
     model: Model = Model()
     feeds: Feeds = Feeds()
     earthdata: Earthdata = Earthdata()
+    metadata: Metadata = Metadata()
     policy: Policy = Policy()
     service: Service = Service()
 
@@ -344,7 +363,7 @@ def _anchor(config: Config, folder: Path) -> Config:
     return config.model_copy(
         update={
             "archive": config.archive.model_copy(update={"path": anchored(config.archive.path)}),
-            "paths": Paths(state=anchored(config.paths.state), inbox=anchored(config.paths.inbox)),
+            "paths": Paths(**{name: anchored(path) for name, path in config.paths}),
             "model": config.model.model_copy(update={"bundle": bundle}),
             "feeds": feeds,
         }

@@ -16,7 +16,7 @@ import numpy as np
 
 from runtime import bundle as bundles
 from runtime import checks, digest
-from runtime.archive import LAYOUTS, Layout
+from runtime.archive import LAYOUTS, Layout, views
 from runtime.archive.catalog import Catalog, DayRow
 from runtime.archive.publish import Written, publish, write
 from runtime.archive.record import Figures, PublishedDay, Record
@@ -33,6 +33,10 @@ from runtime.products import PRODUCTS
 from runtime.state import State, StateStore
 
 Say = Callable[[str], None]
+
+
+LAYOUT_VERSION = 2
+"""Raised by hand when a published file gets other content from the same fields."""
 
 
 def _silent(_: str) -> None:
@@ -105,7 +109,7 @@ class Archivist:
     @cached_property
     def settings(self) -> str:
         """Digest of the settings that change a published value."""
-        return digest.of_values(self.config.archive.layout, self.grid.digest)
+        return digest.of_values(LAYOUT_VERSION, self.config.archive.layout, self.grid.digest)
 
     def planner(self, redo_from: dt.date | None = None) -> Planner:
         """Return a planner over the catalog as it stands; see `Planner.redo_from`.
@@ -216,6 +220,16 @@ class Archivist:
         if publication:
             publication()
 
+    def update_views(self) -> None:
+        """Bring cube and collection up to date with the published days.
+
+        Raises
+        ------
+        ArchiveError
+            They cannot be written; the daily files are as they were.
+        """
+        views.update(self.config, self.catalog, self.grid)
+
     def _publish(
         self,
         day: PlannedDay,
@@ -252,6 +266,8 @@ class Archivist:
             self.bundle.manifest.kind,
             feed.band,
             PRODUCTS[feed.product].sensor,
+            self.config.metadata,
+            precipitation=self.inbox.values(rain) if rain and rain.input else None,
             precipitation_absent=rain is not None and rain.input is None,
         )
 

@@ -116,7 +116,7 @@ def run(folder: Path, days: int, seed: int, names: Sequence[str] = (), grid: Gri
         with reporter(quiet=False) as report:
             job.fill(settings, job.Range(START, last), last, report)
         files = [settings.archive.path / cf.relative_path(START + dt.timedelta(n)) for n in range(days)]
-        fillers[name] = [cf.read(file, "soil_moisture") for file in files]
+        fillers[name] = [cf.values(file, "soil_moisture") for file in files]
         show.draw(settings, START + dt.timedelta(days // 2), folder / f"{name}.png")
 
     window = tuple(range(-4, 5))

@@ -39,7 +39,7 @@ def beside(final: Path) -> Iterator[Path]:
         final.parent.mkdir(parents=True, exist_ok=True)
         try:
             yield part
-            _sync(part)
+            sync(part)
         except BaseException:
             part.unlink(missing_ok=True)
             raise
@@ -49,10 +49,11 @@ def place(final: Path) -> None:
     """Move what `beside` wrote to its place, and make the move last."""
     with writing(final):
         final.with_name(final.name + PART).replace(final)
-        _sync(final.parent)
+        sync(final.parent)
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Wait until a file, or a folder's list of names, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -153,6 +153,7 @@ def fill(
             scope = Scope.of(archivist, wanted, config.policy.max_refill_days)
         if decision and wanted.first:
             _decide(archivist, wanted.first, Decision(*decision, ""), listener)
+        archivist.update_views()
         outcome = _work(archivist, scope, listener)
         if archivist.reprocessed and not any(_is_final(archivist, date) for date in span(*archivist.reprocessed)):
             raise InputsMissing(f"IMERG Final is not there for {wanted.first} to {wanted.last}; check the feed")
@@ -185,6 +186,7 @@ def _work(archivist: Archivist, scope: Scope, listener: Listener) -> Outcome:
                 _one(archivist, day, following, planner, outcome, listener)
         finally:
             archivist.finish()
+        archivist.update_views()
         published = archivist.catalog.span()
         if published:
             oldest = min(published[1] - archivist.config.policy.max_refill_days * DAY, chunk[-1].date)

@@ -9,6 +9,7 @@ path = "archive"
 layout = "cf"                     # cf | sgd-sm
 # start = 2012-07-03              # the chain's first day; unset: the oldest day the feed has
 keep_superseded = false           # keep files that are replaced, below .superseded
+cube = true                       # keep the days a second time, chunked for time series, in cube.zarr
 
 [paths]                           # default: hidden folders under archive.path
 # state = "/var/lib/seamless-sm/state"
@@ -48,6 +49,17 @@ timeout_s = 60.0                  # how long a server may keep silent
 attempts = 6                      # how often a request is tried
 wait_s = 2.0                      # the first wait in between; it doubles, with jitter
 parallel = 4                      # downloads at a time
+
+[metadata]                        # who publishes; written into files, cube and STAC items
+title = "Seamless daily surface soil moisture"
+id = "seamless-sm"
+licence = "CC-BY-4.0"
+# institution = "..."
+# creator_name = "..."
+# creator_email = "..."
+# creator_url = "https://..."
+# naming_authority = "org.example"
+# acknowledgement = "..."
 
 [policy]                          # docs/operating.md: missing and late inputs; a refused day
 max_lag_days = 7                  # how far behind is still normal

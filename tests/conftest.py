@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import os
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,6 +34,16 @@ def data() -> Path:
     if not (folder / "lprm_april2015_x").is_dir():
         pytest.skip(f"REAL DATA NOT TESTED: {folder} is not there; set SEAMLESS_SM_DATA")
     return folder
+
+
+def tool(name: str) -> str:
+    """Return where a program of the system is, or skip aloud; where SEAMLESS_SM_TOOLS is set it must be there."""
+    found = shutil.which(name)
+    if found is None and os.environ.get("SEAMLESS_SM_TOOLS"):
+        pytest.fail(f"{name} is not installed, and SEAMLESS_SM_TOOLS says that all are")
+    if found is None:
+        pytest.skip(f"NOT TESTED WITH {name.upper()}: it is not installed")
+    return found
 
 
 @pytest.fixture(scope="session")

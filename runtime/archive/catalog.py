@@ -128,6 +128,11 @@ class Catalog:
         days = (DayRow(Record.from_attributes(json.loads(record)), *rest) for record, *rest in rows)
         return {row.record.date: row for row in days}
 
+    def files(self) -> list[tuple[dt.date, str, str]]:
+        """Return each published day's file, relative to the archive's folder, and its sha256, in order."""
+        rows = self.db.rows("SELECT date, path, sha256 FROM day ORDER BY date")
+        return [(dt.date.fromisoformat(date), path, sha256) for date, path, sha256 in rows]
+
     def span(self) -> tuple[dt.date, dt.date] | None:
         """Return the first and the newest published day."""
         ((first, last),) = self.db.rows("SELECT (SELECT min(date) FROM day), (SELECT max(date) FROM day)")

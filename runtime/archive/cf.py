@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -10,14 +11,13 @@ import numpy as np
 from netCDF4 import Dataset
 from numpy.typing import NDArray
 
-from runtime.archive.record import FILL, PublishedDay
-from runtime.fill import NEVER, Flag
+from runtime.archive import about
+from runtime.archive.record import PublishedDay
+from runtime.archive.variables import VARIABLES, Variable
 from runtime.grid import Floats
 
-STEP = 1e-4
-"""m3 m-3 per packed unit."""
-
 EPOCH = dt.date(2000, 1, 1)
+_ANCILLARY = ("flag", "soil_moisture_uncertainty", "days_since_observation")
 _STATUS = {1: "soil_moisture_absent", 2: "precipitation_absent", 4: "window_incomplete"}
 
 
@@ -33,18 +33,9 @@ def _status(day: PublishedDay) -> int:
 
 def write(path: Path, day: PublishedDay) -> None:
     """Write one day. Decoded values are within half of `STEP` of the fields."""
-    filled, grid = day.filled, day.grid
+    grid = day.grid
     with Dataset(path, "w", format="NETCDF4") as file:
-        file.setncatts(
-            {
-                "Conventions": "CF-1.11",
-                "title": "Seamless daily surface soil moisture",
-                "summary": f"{day.sensor} LPRM {day.band}-band soil moisture with the gaps over land filled",
-                "source": f"{day.sensor} LPRM Level 3 retrievals; gaps filled by {day.record.model} ({day.kind} kind)",
-                "references": "doi:10.5194/essd-13-1385-2021, doi:10.5194/essd-14-4473-2022",
-                **day.record.to_attributes(),
-            }
-        )
+        file.setncatts(about.of_day(day))
         file.createDimension("time", None)
         file.createDimension("nv", 2)
         start = (day.record.date - EPOCH).days
@@ -57,6 +48,7 @@ def write(path: Path, day: PublishedDay) -> None:
                 "calendar": "standard",
                 "axis": "T",
                 "bounds": "time_bnds",
+                "units_metadata": "leap_seconds: none",
             }
         )
         time[:] = [start]
@@ -70,41 +62,24 @@ def write(path: Path, day: PublishedDay) -> None:
             coordinate.setncatts({"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis})
             coordinate[:] = values
 
-        packed = {"units": "m3 m-3", "scale_factor": np.float32(STEP), "add_offset": np.float32(0)}
-        limits = {"valid_min": np.int16(0), "valid_max": np.int16(round(1 / STEP))}
-        soil = {"standard_name": "volume_fraction_of_condensed_water_in_soil", **packed, **limits}
-        _field(file, "soil_moisture", _pack(filled.soil_moisture), np.int16(FILL)).setncatts(
+        crs = file.createVariable("crs", "i1", ("time",))  # of each day, so that xarray joins days without a word
+        crs.setncatts(
             {
-                "long_name": "surface soil moisture, observed or filled",
-                "ancillary_variables": "flag" if filled.uncertainty is None else "flag soil_moisture_uncertainty",
-                **soil,
+                "grid_mapping_name": "latitude_longitude",
+                "long_name": "WGS 84, cell centres",
+                "longitude_of_prime_meridian": 0.0,
+                "semi_major_axis": 6378137.0,
+                "inverse_flattening": 298.257223563,
+                "units": "1",
+                "coverage_content_type": "referenceInformation",
             }
         )
-        _field(file, "soil_moisture_observed", _pack(filled.observed), np.int16(FILL)).setncatts(
-            {"long_name": "surface soil moisture as observed", **soil}
-        )
-        if filled.uncertainty is not None:
-            _field(file, "soil_moisture_uncertainty", _pack(filled.uncertainty), np.int16(FILL)).setncatts(
-                {
-                    "standard_name": "volume_fraction_of_condensed_water_in_soil standard_error",
-                    "long_name": "uncertainty of a filled value",
-                    "comment": "compared with hidden single retrievals, which are noisy themselves; the model card of "
-                    "the bundle says how it was made; no value on observed cells",
-                    **packed,
-                    **limits,
-                }
-            )
-        _field(file, "flag", filled.flag, None).setncatts(
-            {
-                "standard_name": "status_flag",
-                "long_name": "where the value of soil_moisture comes from",
-                "flag_values": np.array(list(Flag), np.int8),
-                "flag_meanings": " ".join(flag.name.lower() for flag in Flag),
-            }
-        )
-        _field(file, "days_since_observation", filled.days_since_observation, np.int16(NEVER)).setncatts(
-            {"long_name": "days since the cell was last observed", "units": "day", "comment": "0: on the day itself"}
-        )
+        crs[:] = [0]
+        fields = _fields(day)
+        for kind in VARIABLES.values():
+            if (field := fields[kind.name]) is not None:
+                _put(file, kind, field)
+        file["soil_moisture"].ancillary_variables = " ".join(n for n in _ANCILLARY if n in file.variables)
         status = file.createVariable("input_status", "i1", ("time",))
         status.setncatts(
             {
@@ -117,28 +92,47 @@ def write(path: Path, day: PublishedDay) -> None:
         status[:] = [_status(day)]
 
 
-def read(path: Path, name: str) -> Floats:
-    """Return a variable of a published day, (rows, cols), NaN where there is no value."""
+def read(path: Path, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
+    """Return variables of a published day as they are stored, (rows, cols), without those the file does not have."""
     with Dataset(path) as file:
-        return np.asarray(np.ma.filled(np.ma.asarray(file[name][0], np.float32), np.nan))
+        file.set_auto_maskandscale(False)
+        return {name: np.asarray(file[name][0]) for name in VARIABLES if name in names and name in file.variables}
 
 
-def _pack(values: NDArray[np.float32]) -> NDArray[np.int16]:
-    return np.where(np.isnan(values), FILL, np.rint(np.nan_to_num(values) / STEP)).astype(np.int16)
+def axes(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the latitudes and longitudes of the cells' centres, degrees."""
+    with Dataset(path) as file:
+        return np.asarray(file["lat"][:]), np.asarray(file["lon"][:])
 
 
-def _field(file: Dataset, name: str, values: NDArray[Any], fill: np.int16 | None) -> Any:
-    chunk = (1, min(360, values.shape[0]), min(720, values.shape[1]))
+def values(path: Path, name: str) -> Floats:
+    """Return a variable of a published day, (rows, cols), NaN where there is no value."""
+    return VARIABLES[name].unpack(read(path, (name,))[name])
+
+
+def _fields(day: PublishedDay) -> dict[str, NDArray[Any] | None]:
+    filled = day.filled
+    return {
+        "soil_moisture": filled.soil_moisture,
+        "soil_moisture_observed": filled.observed,
+        "soil_moisture_uncertainty": filled.uncertainty,
+        "precipitation": day.precipitation,
+        "flag": filled.flag,
+        "days_since_observation": filled.days_since_observation,
+    }
+
+
+def _put(file: Dataset, kind: Variable, values: NDArray[Any]) -> None:
     variable = file.createVariable(
-        name,
-        values.dtype.str[1:],
+        kind.name,
+        kind.dtype.str[1:],
         ("time", "lat", "lon"),
         compression="zlib",
         complevel=4,
         shuffle=True,
-        chunksizes=chunk,
-        fill_value=False if fill is None else fill,
+        chunksizes=(1, min(360, values.shape[0]), min(720, values.shape[1])),
+        fill_value=False if kind.fill is None else kind.dtype.type(kind.fill),
     )
+    variable.setncatts({**kind.attributes, "grid_mapping": "crs"})
     variable.set_auto_maskandscale(False)
-    variable[0] = values
-    return variable
+    variable[0] = kind.pack(values)

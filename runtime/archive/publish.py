@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import itertools
 import os
 import socket
 import time
@@ -14,7 +15,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from runtime import digest
-from runtime.archive import Layout
+from runtime.archive import Layout, about
 from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
 from runtime.archive.record import PublishedDay, Record
 from runtime.durable import PART, beside, place, writing
@@ -81,7 +82,7 @@ class Written:
 
 
 def write(archive: Path, layout: Layout, day: PublishedDay) -> Written:
-    """Write a day's file beside its place, for `publish` to put there; may run beside everything else.
+    """Write a day's file and its STAC item beside their places, for `publish`; may run beside everything else.
 
     Raises
     ------
@@ -93,6 +94,13 @@ def write(archive: Path, layout: Layout, day: PublishedDay) -> Written:
     with beside(archive / relative) as part, LOCK:
         layout.write(part, day)
     stat, sha256 = part.stat(), digest.of_file(part)
+    try:
+        with beside(archive / about.item_path(day.record.date)) as item:
+            told = about.item(day.record, day.metadata, day.grid, str(relative), sha256, stat.st_size)
+            item.write_bytes(about.encoded(told))
+    except ArchiveError:
+        part.unlink()
+        raise
     return Written(str(relative), sha256, stat.st_size, stat.st_mtime_ns, time.monotonic() - began)
 
 
@@ -154,7 +162,8 @@ def publish(
     try:
         catalog.intend(intent)
     except ArchiveError:
-        _part_of(archive / written.path).unlink(missing_ok=True)
+        for name in (Path(written.path), about.item_path(record.date)):
+            _part_of(archive / name).unlink(missing_ok=True)
         raise
     _put(archive, intent, archive / before.path if before else None)
     catalog.settle(intent, published=True)
@@ -168,7 +177,7 @@ def _part_of(final: Path) -> Path:
 
 
 def _put(archive: Path, intent: Intent, old: Path | None) -> None:
-    """Move the new file to its place; the one it replaces is linked to where superseded ones are kept, if wanted."""
+    """Move the new file and its item to their places; what it replaces is linked to where that is kept, if wanted."""
     if intent.supersedes and old and old.exists():
         kept = archive / intent.supersedes
         with writing(kept):
@@ -176,6 +185,7 @@ def _put(archive: Path, intent: Intent, old: Path | None) -> None:
             kept.unlink(missing_ok=True)
             kept.hardlink_to(old)
     place(archive / intent.row.path)
+    place(archive / about.item_path(intent.row.record.date))
 
 
 def recover(archive: Path, catalog: Catalog, *, killed: bool = True) -> list[str]:
@@ -192,12 +202,16 @@ def recover(archive: Path, catalog: Catalog, *, killed: bool = True) -> list[str
         if part.exists() and digest.of_file(part) == intent.row.sha256:
             row = catalog.days(intent.row.record.date, intent.row.record.date).get(intent.row.record.date)
             _put(archive, intent, archive / row.path if row else None)
+        item = archive / about.item_path(intent.row.record.date)
         whole = final.exists() and digest.of_file(final) == intent.row.sha256
+        if whole and _part_of(item).exists():
+            place(item)
         catalog.settle(intent, published=whole)
         done.append(
             f"{intent.row.record.date}: a run was killed while publishing it; {'finished' if whole else 'undone'}"
         )
-    for part in archive.glob(f"[0-9][0-9][0-9][0-9]/*{PART}") if killed else ():
+    parts = (archive.glob(f"{folder}[0-9][0-9][0-9][0-9]/*{PART}") for folder in ("", f"{about.STAC}/"))
+    for part in itertools.chain(*parts) if killed else ():
         with writing(part):
             part.unlink()
     return done

@@ -6,16 +6,17 @@ import datetime as dt
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netCDF4 import Dataset
 
 from runtime.errors import ArchiveError
 from runtime.fill import Filled
-from runtime.grid import Grid
+from runtime.grid import Floats, Grid
 from runtime.netcdf import LOCK
 
-FILL = -32767
+if TYPE_CHECKING:
+    from runtime.config import Metadata
 
 
 @dataclass(frozen=True)
@@ -142,6 +143,9 @@ class PublishedDay:
     kind: str
     band: str
     sensor: str
+    metadata: Metadata
+    precipitation: Floats | None = None
+    """mm day-1, NaN for no estimate; None where the model takes no rain or there was none."""
     precipitation_absent: bool = False
     """The model takes rain and there was none."""
 

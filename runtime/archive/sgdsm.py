@@ -7,12 +7,21 @@ the published names, ``..._c1``, whatever the band: the reader knows no other. T
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from netCDF4 import Dataset
+from numpy.typing import NDArray
 
-from runtime.archive.record import FILL, PublishedDay
+from runtime.archive import about
+from runtime.archive.record import PublishedDay
+from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, STEP
+
+FILL = -32767
+_NAMES = {SOIL_MOISTURE.name: "reconstructed_sm_c1", OBSERVED.name: "original_sm_c1"}
+_UNITS_PER_PERCENT = round(0.01 / STEP)
 
 
 def relative_path(date: dt.date) -> Path:
@@ -23,14 +32,7 @@ def relative_path(date: dt.date) -> Path:
 def write(path: Path, day: PublishedDay) -> None:
     """Write one day, rounded to whole percent."""
     with Dataset(path, "w", format="NETCDF4") as file:
-        file.setncatts(
-            {
-                "title": "Seamless daily surface soil moisture, SGD-SM layout",
-                "source": f"{day.sensor} LPRM {day.band}-band retrievals; gaps filled by {day.record.model}",
-                "band": day.band,
-                **day.record.to_attributes(),
-            }
-        )
+        file.setncatts({**about.of_day(day), "Conventions": "ACDD-1.3", "band": day.band})
         for name, units, values in (
             ("Latitude", "degrees_north", day.grid.latitudes),
             ("Longitude", "degrees_east", day.grid.longitudes),
@@ -49,3 +51,17 @@ def write(path: Path, day: PublishedDay) -> None:
             variable.setncatts({"units": "percent", "long_name": f"{name.split('_')[0]} volumetric soil moisture"})
             variable.set_auto_maskandscale(False)
             variable[:] = np.where(np.isnan(field), FILL, np.rint(np.nan_to_num(field) * 100)).astype(np.int16)
+
+
+def read(path: Path, names: Collection[str] = tuple(_NAMES)) -> dict[str, NDArray[Any]]:
+    """Return variables of a published day as the ``cf`` layout stores them; see `runtime.archive.cf.read`."""
+    with Dataset(path) as file:
+        file.set_auto_maskandscale(False)
+        percent = {name: np.asarray(file[own][:]) for name, own in _NAMES.items() if name in names}
+    return {name: np.where(p == FILL, FILL, p * _UNITS_PER_PERCENT).astype(np.int16) for name, p in percent.items()}
+
+
+def axes(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Return the latitudes and longitudes of the cells' centres, degrees."""
+    with Dataset(path) as file:
+        return np.asarray(file["Latitude"][:], np.float64), np.asarray(file["Longitude"][:], np.float64)

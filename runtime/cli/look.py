@@ -63,15 +63,20 @@ def check(
     config: ConfigFile = None,
     overrides: Overrides = None,
     rebuild: Annotated[bool, typer.Option("--rebuild-catalog", help="Read the catalog back from the files.")] = False,
+    rebuild_views: Annotated[
+        bool, typer.Option("--rebuild-views", help="Make cube and STAC documents again from the daily files.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check every published file and snapshot against the catalog."""
+    """Check every published file and snapshot against the catalog, and cube and STAC items against the files."""
     from runtime import check as checking
     from runtime.progress import track
 
     settings = load_config(config, overrides)
     if rebuild:
         print(f"rebuilt from {checking.rebuild_catalog(settings, track)} files")
+    if rebuild_views:
+        print(f"cube and STAC documents made of {checking.rebuild_views(settings, track)} days")
     faults = checking.faults(settings, track)
     if as_json:
         print(json.dumps(faults, indent=1))

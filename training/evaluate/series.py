@@ -89,7 +89,7 @@ def publish(
         raise SeamlessError(outcome.message)
     dates = [first + dt.timedelta(number) for number in range((last - first).days + 1)]
     observed, seamless = (
-        np.stack([cf.read(settings.archive.path / cf.relative_path(date), name) for date in dates])
+        np.stack([cf.values(settings.archive.path / cf.relative_path(date), name) for date in dates])
         for name in ("soil_moisture_observed", "soil_moisture")
     )
     return Published(grid, dates, observed, seamless)

@@ -19,7 +19,7 @@ def path(recurrent_site: Site) -> Path:
 
 def test_axes(path: Path) -> None:
     with Dataset(path) as file:
-        assert file.Conventions == "CF-1.11"
+        assert file.Conventions == "CF-1.11, ACDD-1.3"
         assert file.data_model == "NETCDF4"
         assert file.dimensions["time"].isunlimited()
         time, lat, lon = (file[name] for name in ("time", "lat", "lon"))
@@ -43,7 +43,7 @@ def test_soil_moisture(name: str, path: Path) -> None:
             assert limit.dtype == variable.dtype
         values = variable[:]
         assert 0 <= values.min() <= values.max() <= 1
-        assert file["soil_moisture"].ancillary_variables == "flag soil_moisture_uncertainty"
+        assert file["soil_moisture"].ancillary_variables == "flag soil_moisture_uncertainty days_since_observation"
 
 
 def test_flags(path: Path) -> None:
@@ -62,4 +62,4 @@ def test_lineage_and_no_clock(path: Path) -> None:
         assert set(inputs) == {"T", "precipitation"}
         assert set(inputs["T"]) == {"name", "field", "run"}
         assert file.tier == "consolidated"
-        assert not {"history", "date_created", "date_modified"} & set(file.ncattrs())
+        assert not {"date_created", "date_modified"} & set(file.ncattrs())

@@ -20,6 +20,7 @@ from runtime.archive import cf
 from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
 from runtime.archive.publish import lock, publish, recover, write
 from runtime.archive.record import PublishedDay, Record
+from runtime.config import Metadata
 from runtime.durable import PART
 from runtime.errors import ArchiveBusy, ArchiveError
 from runtime.fill import Filled
@@ -33,7 +34,7 @@ def _day(grid: Grid, value: float, fingerprint: str) -> PublishedDay:
     field = np.full(grid.shape, value, np.float32)
     filled = Filled(field, field, np.zeros(grid.shape, np.int8), np.zeros(grid.shape, np.int16))
     record = Record(START, "provisional", fingerprint, None, "m 1", "id", "settings", {"T": None})
-    return PublishedDay(record, grid, filled, "window", "x", "AMSR2")
+    return PublishedDay(record, grid, filled, "window", "x", "AMSR2", Metadata())
 
 
 def _publish(site: Site, day: PublishedDay) -> None:

@@ -1,0 +1,118 @@
+"""The variables an archive publishes: names, packing and CF attributes, the same in daily files and in the cube."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.fill import NEVER, Flag
+from runtime.grid import Floats
+
+STEP = 1e-4
+"""m3 m-3 per packed unit of soil moisture."""
+
+RAIN_STEP = 0.02
+"""mm per packed unit of precipitation."""
+
+
+@dataclass(frozen=True)
+class Variable:
+    """One published variable on (time, lat, lon)."""
+
+    name: str
+    dtype: np.dtype[Any]
+    fill: int | None
+    """Packed value of a cell without a value; None where every cell has one."""
+    attributes: dict[str, Any] = field(default_factory=dict)
+    step: float | None = None
+    """Packed units; None for counts and flags, which are published as they are."""
+
+    @property
+    def empty(self) -> int:
+        """What stands in the cube for a day that is not there."""
+        return NEVER if self.fill is None else self.fill
+
+    def pack(self, values: NDArray[Any]) -> NDArray[Any]:
+        """Return values as they are stored: within half a step, cut to what the type holds."""
+        if self.step is None:
+            return values.astype(self.dtype)
+        scaled = np.rint(np.nan_to_num(values) / self.step).clip(0, np.iinfo(self.dtype).max)
+        stored: NDArray[Any] = np.asarray(np.where(np.isnan(values), self.fill, scaled), self.dtype)
+        return stored
+
+    def unpack(self, stored: NDArray[Any]) -> Floats:
+        """Return stored values as float32, NaN where there is none."""
+        values = stored.astype(np.float32) * np.float32(self.step or 1)
+        return values if self.fill is None else np.where(stored == self.fill, np.float32(np.nan), values)
+
+
+def _packed(name: str, dtype: type[np.integer[Any]], fill: int, step: float, most: int, **attributes: str) -> Variable:
+    scaling = {"scale_factor": np.float32(step), "add_offset": np.float32(0)}
+    limits = {"valid_min": dtype(0), "valid_max": dtype(most)}
+    return Variable(name, np.dtype(dtype), fill, {**attributes, **scaling, **limits}, step)
+
+
+def _moisture(name: str, standard_name: str, **attributes: str) -> Variable:
+    known = {"standard_name": standard_name, "units": "m3 m-3", "coverage_content_type": "modelResult"}
+    return _packed(name, np.int16, -32767, STEP, round(1 / STEP), **(known | attributes))
+
+
+_SOIL = "volume_fraction_of_condensed_water_in_soil"
+
+SOIL_MOISTURE = _moisture("soil_moisture", _SOIL, long_name="surface soil moisture, observed or filled")
+OBSERVED = _moisture(
+    "soil_moisture_observed",
+    _SOIL,
+    long_name="surface soil moisture as observed",
+    coverage_content_type="physicalMeasurement",
+)
+UNCERTAINTY = _moisture(
+    "soil_moisture_uncertainty",
+    f"{_SOIL} standard_error",
+    coverage_content_type="qualityInformation",
+    long_name="uncertainty of a filled value",
+    comment="compared with hidden single retrievals, which are noisy themselves; the model card of the bundle says how "
+    "it was made; no value on observed cells",
+)
+PRECIPITATION = _packed(
+    "precipitation",
+    np.int16,
+    -32767,
+    RAIN_STEP,
+    32767,
+    standard_name="lwe_precipitation_rate",
+    long_name="IMERG precipitation of the UTC day, as the network read it",
+    units="mm day-1",
+    cell_methods="time: mean",
+    coverage_content_type="physicalMeasurement",
+    comment="area-weighted from 0.1 degree; 655.34 stands for that and more; the attribute inputs names the run",
+)
+FLAG = Variable(
+    "flag",
+    np.dtype(np.int8),
+    None,
+    {
+        "standard_name": "status_flag",
+        "long_name": "where the value of soil_moisture comes from",
+        "flag_values": np.array(list(Flag), np.int8),
+        "flag_meanings": " ".join(flag.name.lower() for flag in Flag),
+        "coverage_content_type": "qualityInformation",
+    },
+)
+SINCE = Variable(
+    "days_since_observation",
+    np.dtype(np.int16),
+    NEVER,
+    {
+        "long_name": "days since the cell was last observed",
+        "units": "day",
+        "comment": "0: on the day itself",
+        "coverage_content_type": "auxiliaryInformation",
+    },
+)
+
+VARIABLES = {v.name: v for v in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY, PRECIPITATION, FLAG, SINCE)}
+"""By name, in the order they are written."""

@@ -1,0 +1,228 @@
+"""The cube agrees with the daily files or says in which days it does not; killed anywhere, the next update heals it."""
+
+import datetime as dt
+import shutil
+import sys
+from dataclasses import replace
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import numpy as np
+import pytest
+import xarray
+import zarr
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runtime import check, digest
+from runtime.archive import cf, cube
+from runtime.archive.catalog import Catalog
+from runtime.archive.cube import SLAB, Cube, Source
+from runtime.archive.record import PublishedDay, Record
+from runtime.archive.variables import VARIABLES
+from runtime.config import Metadata
+from runtime.errors import ArchiveError
+from runtime.fill import Filled
+from runtime.grid import Grid
+from tests.conftest import DAYS, Runtime, Site
+
+GRID = Grid(1.0, 0.0, np.ones((3, 45), bool))
+FIRST = dt.date(2020, 4, 1)
+TRACED = ("cube.py", "durable.py")
+
+
+def _whole(items: Any, _: str) -> Any:
+    return items
+
+
+def _day(number: int, value: float, *, rain: bool = True) -> PublishedDay:
+    field = np.full(GRID.shape, value, np.float32)
+    field[0, 0] = np.nan
+    record = Record(FIRST + dt.timedelta(number), "consolidated", "f", None, "m", "id", "s", {"T": None})
+    filled = Filled(field, field, np.zeros(GRID.shape, np.int8), np.zeros(GRID.shape, np.int16))
+    return PublishedDay(record, GRID, filled, "window", "x", "AMSR2", Metadata(), field * 30 if rain else None)
+
+
+def _put(archive: Path, number: int, value: float, *, rain: bool = True) -> tuple[dt.date, Source]:
+    date = FIRST + dt.timedelta(number)
+    path = archive / cf.relative_path(date)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    cf.write(path, _day(number, value, rain=rain))
+    return date, Source(path, digest.of_file(path))
+
+
+def _update(archive: Path, sources: dict[dt.date, Source]) -> int:
+    return cube.update(archive, sources, GRID, {"title": "t", "time_coverage_end": str(max(sources))}, _whole)
+
+
+def _agrees(archive: Path, sources: dict[dt.date, Source]) -> None:
+    """Every published day is marked and equal to its file, every other is empty."""
+    opened = Cube.open(archive)
+    assert opened is not None
+    marks = opened.marks()
+    assert marks.size == (max(sources) - opened.first).days + 1
+    fields = {name: opened.read(name, slice(None)) for name in opened.names}
+    for number, mark in enumerate(marks.tolist()):
+        source = sources.get(opened.first + dt.timedelta(number))
+        assert mark == (source.mark if source else 0)
+        published = cf.read(source.path) if source else {}
+        for name, field in fields.items():
+            np.testing.assert_array_equal(field[number], published.get(name, VARIABLES[name].empty))
+    assert cube.faults(archive, sources, _whole) == []
+
+
+def test_days_are_copied_once(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2), _put(tmp_path, 3, 0.3)])
+    assert _update(tmp_path, sources) == 3
+    assert _update(tmp_path, sources) == 0
+    _agrees(tmp_path, sources)
+
+
+def test_a_day_is_replaced_appended_and_taken_away(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2), _put(tmp_path, 2, 0.25)])
+    _update(tmp_path, sources)
+    sources |= dict([_put(tmp_path, 1, 0.4), _put(tmp_path, SLAB + 3, 0.5)])
+    del sources[FIRST + dt.timedelta(2)]
+    assert _update(tmp_path, sources) == 2
+    _agrees(tmp_path, sources)
+
+
+def test_an_earlier_day_moves_the_beginning(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 5, 0.1)])
+    _update(tmp_path, sources)
+    sources |= dict([_put(tmp_path, 2, 0.1)])
+    assert _update(tmp_path, sources) == 2
+    _agrees(tmp_path, sources)
+
+
+def test_a_variable_that_comes_later(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1, rain=False)])
+    _update(tmp_path, sources)
+    assert "precipitation" not in Cube.open(tmp_path).names  # type: ignore[union-attr]
+    sources |= dict([_put(tmp_path, 1, 0.1)])
+    _update(tmp_path, sources)
+    _agrees(tmp_path, sources)
+
+
+def test_an_altered_file_is_not_copied(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2)])
+    _put(tmp_path, 1, 0.9)
+    assert _update(tmp_path, sources) == 1
+    assert Cube.open(tmp_path).marks().tolist()[1:] in ([], [0])  # type: ignore[union-attr]
+
+
+def test_a_damaged_cube_is_named_and_made_again(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2)])
+    _update(tmp_path, sources)
+    (tmp_path / cube.NAME / "zarr.json").write_text("{")
+    with pytest.raises(ArchiveError, match=r"cube.zarr: cannot be read .*runtime check --rebuild-views"):
+        Cube.open(tmp_path)
+    assert "--rebuild-views" in cube.faults(tmp_path, sources, _whole)[0]
+    assert _update(tmp_path, sources) == 2
+    _agrees(tmp_path, sources)
+
+
+def test_values_that_differ_from_the_file_are_found(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2)])
+    _update(tmp_path, sources)
+    zarr.open_group(tmp_path / cube.NAME, mode="r+")["flag"][1, 0, 3] = 5  # type: ignore[index]
+    assert cube.faults(tmp_path, sources, _whole) == [
+        f"{tmp_path / cube.NAME}: 2020-04-02 is not what its daily file holds; "
+        "`runtime check --rebuild-views` makes it again"
+    ]
+
+
+@settings(max_examples=8, deadline=None)
+@given(st.lists(st.tuples(st.integers(0, SLAB + 2), st.sampled_from([0.1, 0.2, 0.3])), min_size=1, max_size=8))
+def test_any_order_of_publishing_gives_the_same_values(
+    tmp_path_factory: pytest.TempPathFactory, days: list[tuple[int, float]]
+) -> None:
+    archive = tmp_path_factory.mktemp("archive")
+    sources: dict[dt.date, Source] = {}
+    for number, value in days:
+        sources |= dict([_put(archive, number, value)])
+        if value > 0.1:
+            _update(archive, sources)
+    _update(archive, sources)
+    _agrees(archive, sources)
+
+
+class _Killed(BaseException):
+    """No handler of the code under test catches it, as none hears a SIGKILL."""
+
+
+def _update_and_die(archive: Path, sources: dict[dt.date, Source], line: int) -> bool:
+    """Update until the n-th line of the cube's code; return whether it came to its end before."""
+    seen = 0
+
+    def trace(frame: FrameType, event: str, _: Any) -> Any:
+        nonlocal seen
+        if Path(frame.f_code.co_filename).name not in TRACED:
+            return None
+        if event == "line":
+            seen += 1
+            if seen == line:
+                raise _Killed
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        _update(archive, sources)
+    except _Killed:
+        return False
+    finally:
+        sys.settrace(before)
+    return True
+
+
+@pytest.mark.parametrize("there", [False, True], ids=["no cube yet", "a cube"])
+def test_killed_at_any_line_the_next_update_heals(there: bool, tmp_path: Path) -> None:
+    """In between, no marked day differs from its file, and what xarray sees has one length."""
+    start, archive = tmp_path / "start", tmp_path / "archive"
+    old = dict([_put(start, 0, 0.1, rain=False), _put(start, 1, 0.2, rain=False)])
+    if there:
+        _update(start, old)
+    new = old | dict([_put(tmp_path / "new", 1, 0.4), _put(tmp_path / "new", SLAB + 1, 0.5)])
+    line, lived = 0, False
+    while not lived:
+        line += 29
+        shutil.rmtree(archive, ignore_errors=True)
+        shutil.copytree(start, archive)
+        shutil.copytree(tmp_path / "new", archive, dirs_exist_ok=True)
+        sources = {d: replace(s, path=archive / s.path.relative_to(s.path.parents[1])) for d, s in new.items()}
+        lived = _update_and_die(archive, sources, line)
+        assert cube.faults(archive, sources, _whole) == [], f"killed at line {line}"
+        if (archive / cube.NAME).exists():
+            with xarray.open_zarr(archive / cube.NAME) as opened:
+                assert set(opened.sizes) >= {"time", "lat", "lon"}, f"killed at line {line}"
+        _update(archive, sources)
+        _agrees(archive, sources)
+        assert {p.name for p in archive.iterdir()} == {"2020", cube.NAME}
+    assert line > 100
+
+
+def test_a_run_keeps_the_cube_and_check_looks_at_it(window_site: Site, runtime: Runtime) -> None:
+    window_site.fill(0, 3)
+    window_site.fill(4, DAYS - 1)
+    with Catalog.open(window_site.config().catalog_path, read_only=True) as catalog:
+        days = list(catalog.days())
+    opened = Cube.open(window_site.archive)
+    assert opened is not None
+    assert np.count_nonzero(opened.marks()) == len(days) == DAYS
+    assert check.faults(window_site.config(), _whole) == []
+    zarr.open_group(window_site.archive / cube.NAME, mode="r+")["soil_moisture"][4, 3, 3] = 77  # type: ignore[index]
+    assert f"{window_site.date(4)} is not what its daily file holds" in check.faults(window_site.config(), _whole)[0]
+    said = runtime("check", "--rebuild-views", "--config", window_site.file)
+    assert (said.exit_code, said.stdout) == (0, f"cube and STAC documents made of {DAYS} days\nthe archive is whole\n")
+
+
+def test_without_a_cube(window_site: Site) -> None:
+    window_site.fill(4, 6)
+    assert (window_site.archive / cube.NAME).exists()
+    window_site.fill(7, 7, "archive.cube=false")
+    assert not (window_site.archive / cube.NAME).exists()
+    window_site.fill(7, 7)
+    assert np.count_nonzero(Cube.open(window_site.archive).marks()) == 4  # type: ignore[union-attr]
