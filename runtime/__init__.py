@@ -1,3 +1,21 @@
-"""Runs a day: reads the inputs, fills the gaps with an exported network, publishes to the archive."""
+"""Runs a day: reads the inputs, fills the gaps with an exported network, publishes to the archive.
+
+In a notebook: `fill_day` and `open_archive`.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from runtime.api import fill_day, open_archive
 
 __version__ = "0.1.0"
+__all__ = ["__version__", "fill_day", "open_archive"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import what is asked for when it is: ``runtime --help`` needs neither xarray nor an engine."""
+    if name in ("fill_day", "open_archive"):
+        from runtime import api
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

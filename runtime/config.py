@@ -16,6 +16,7 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, field_validator, model_validator
 
+from runtime.archive.database import CATALOG
 from runtime.engines.choice import EngineName, Precision, Setup
 from runtime.errors import ConfigError
 from runtime.grid import Grid
@@ -231,7 +232,7 @@ class Config(_Section):
     @property
     def catalog_path(self) -> Path:
         """The catalog's SQLite file."""
-        return self.archive.path / ".catalog" / "catalog.sqlite"
+        return self.archive.path / CATALOG
 
     @property
     def engine_setup(self) -> Setup:

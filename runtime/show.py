@@ -6,32 +6,11 @@ import datetime as dt
 from pathlib import Path
 
 import numpy as np
-from netCDF4 import Dataset
-from numpy.typing import NDArray
 
-from runtime.archive import LAYOUTS
+from runtime.archive.reader import Reader
+from runtime.colours import DIFFERENCE, NO_LAND, SCALES
 from runtime.config import Config
 from runtime.durable import writing
-from runtime.errors import InputsMissing
-
-_VARIABLES = {
-    "cf": ("lat", "lon", "soil_moisture_observed", "soil_moisture", 1.0),
-    "sgd-sm": ("Latitude", "Longitude", "original_sm_c1", "reconstructed_sm_c1", 0.01),
-}
-
-
-def _read(config: Config, date: dt.date) -> tuple[NDArray[np.float64], ...] | None:
-    """Return latitudes, longitudes, observed and filled field of a day, None if it is not published."""
-    layout = config.archive.layout
-    path = config.archive.path / LAYOUTS[layout].relative_path(date)
-    if not path.exists():
-        return None
-    *names, unit = _VARIABLES[layout]
-    with Dataset(path) as file:
-        fields: list[NDArray[np.float64]] = [
-            np.asarray(np.ma.filled(np.ma.asarray(file[name][:], float).squeeze(), np.nan)) for name in names
-        ]
-    return fields[0], fields[1], fields[2] * unit, fields[3] * unit
 
 
 def draw(config: Config, date: dt.date, out: Path) -> None:
@@ -44,33 +23,34 @@ def draw(config: Config, date: dt.date, out: Path) -> None:
     ArchiveError
         The picture cannot be written.
     """
-    day = _read(config, date)
-    if day is None:
-        raise InputsMissing(f"{date} is not in {config.archive.path}; `runtime fill --date {date}` makes it")
+    reader = Reader(config.archive.path)
+    day = reader.fields(date)
     import matplotlib
 
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
-    lat, lon, observed, filled = day
-    before = _read(config, date - dt.timedelta(1))
-    half = abs(lat[0] - lat[1]) / 2 if lat.size > 1 else 0.125
+    (lat, lon), half = reader.axes, reader.step / 2
+    observed, filled, before = day["soil_moisture_observed"], day["soil_moisture"], date - dt.timedelta(1)
     extent = (lon[0] - half, lon[-1] + half, lat[-1] - half, lat[0] + half)
     rows = np.flatnonzero(np.isfinite(filled).any(1))
     shown = slice(rows[0], rows[-1] + 1) if rows.size else slice(None)
     extent = (*extent[:2], lat[shown][-1] - half, lat[shown][0] + half)
-    panels = [("Observed", observed, "YlGnBu", 0.0, 0.6), ("Filled", filled, "YlGnBu", 0.0, 0.6)]
-    if before is not None:
-        panels.append((f"Difference from {date - dt.timedelta(1)}", filled - before[3], "RdBu", -0.2, 0.2))
+    scale = SCALES["soil_moisture"]
+    sequence = (scale.colormap, scale.low, scale.high)
+    panels = [(f"Observed, {date}", observed, *sequence), (f"Filled, {date}", filled, *sequence)]
+    if before in reader.days:
+        change = filled - reader.fields(before, ("soil_moisture",))["soil_moisture"]
+        panels.append((f"Difference from {before}", change, DIFFERENCE, -0.2, 0.2))
     aspect = (extent[3] - extent[2]) / (extent[1] - extent[0])
     width = 10.0
     figure, axes = plt.subplots(
         len(panels), 1, figsize=(width, (width * 0.86 * aspect + 0.5) * len(panels)), layout="constrained"
     )
     for axis, (title, field, colours, low, high) in zip(np.atleast_1d(axes), panels, strict=True):
-        axis.set_facecolor("#d9d9d9")
+        axis.set_facecolor(NO_LAND)
         image = axis.imshow(field[shown], extent=extent, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
-        axis.set_title(f"{title}, {date}" if title in ("Observed", "Filled") else title, loc="left", fontsize=11)
+        axis.set_title(title, loc="left", fontsize=11)
         axis.tick_params(labelsize=8)
         figure.colorbar(image, ax=axis, label="soil moisture, m³ m⁻³", pad=0.01, shrink=0.9)
     with writing(out):

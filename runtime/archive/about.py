@@ -92,12 +92,27 @@ def attributes(metadata: Metadata, grid: Grid, first: dt.date, last: dt.date) ->
         "geospatial_lon_resolution": f"{grid.step} degrees",
         "geospatial_bounds": f"POLYGON (({', '.join(f'{lat} {lon}' for lat, lon in corners)}))",
         "geospatial_bounds_crs": "EPSG:4326",
+        **coverage(first, last),
+        **{name: value for name, value in who.items() if value},
+    }
+
+
+def coverage(first: dt.date, last: dt.date) -> dict[str, str]:
+    """Return the attributes that say which days something covers."""
+    return {
         "time_coverage_start": f"{first}T00:00:00Z",
         "time_coverage_end": f"{last}T23:59:59Z",
         "time_coverage_duration": f"P{(last - first).days + 1}D",
         "time_coverage_resolution": "P1D",
-        **{name: value for name, value in who.items() if value},
     }
+
+
+SHARED = (
+    *("Conventions", "title", "summary", "keywords", "keywords_vocabulary", "license", "references"),
+    *("processing_level", "standard_name_vocabulary", "cdm_data_type"),
+    *("institution", "creator_name", "creator_email", "creator_url", "naming_authority", "acknowledgement"),
+)
+"""Attributes of a day's file that hold for the whole archive, and for any part of it."""
 
 
 def of_day(day: PublishedDay) -> dict[str, Any]:

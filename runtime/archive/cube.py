@@ -54,11 +54,12 @@ class Source:
 
     path: Path
     sha256: str
+    """Empty where no catalog says it."""
 
     @property
     def mark(self) -> int:
         """What the cube says of a day that was copied from this file."""
-        return int(self.sha256[:16], 16)
+        return int(self.sha256[:16], 16) if self.sha256 else -1
 
 
 class Cube:
@@ -104,11 +105,17 @@ class Cube:
 
     def _read(self, name: str, *where: Any) -> NDArray[Any]:
         try:
-            return np.asarray(self._array(name)[where])
+            return np.asarray(self.array(name)[where])
         except Exception as error:
             raise _damaged(self.folder, error) from error
 
-    def _array(self, name: str) -> zarr.Array[Any]:
+    @property
+    def chunks(self) -> tuple[int, int, int]:
+        """Days, rows and columns that are read together."""
+        return SLAB, _CELLS, _CELLS
+
+    def array(self, name: str) -> zarr.Array[Any]:
+        """Return an array as Zarr has it, packed."""
         array = self.group[name]
         assert isinstance(array, zarr.Array)
         return array
@@ -168,8 +175,8 @@ class Cube:
 
     def _shape(self, days: int, names: Iterable[str], attributes: Mapping[str, Any]) -> None:
         """Make room for so many days of these variables; readers see it at once, or not at all."""
-        rows, cols = self._array("lat").shape[0], self._array("lon").shape[0]
-        days = max(days, self._array("time").shape[0])
+        rows, cols = self.array("lat").shape[0], self.array("lon").shape[0]
+        days = max(days, self.array("time").shape[0])
         for name in names:
             if name not in self.group:
                 kind = VARIABLES[name]
@@ -178,7 +185,7 @@ class Cube:
                 self.group.create_array(
                     name,
                     shape=(days, rows, cols),
-                    chunks=(SLAB, _CELLS, _CELLS),
+                    chunks=self.chunks,
                     shards=whole,
                     dtype=kind.dtype,
                     fill_value=kind.empty,
@@ -187,22 +194,22 @@ class Cube:
                     attributes={key: _plain(value) for key, value in (kind.attributes | known).items()},
                 )
         for name in ("time", _MARKS, *self.names):
-            array = self._array(name)
+            array = self.array(name)
             if array.shape[0] < days:
                 array.resize((days, *array.shape[1:]))
-        self._array("time")[:] = np.arange(days, dtype=np.int32) + (self.first - EPOCH).days
+        self.array("time")[:] = np.arange(days, dtype=np.int32) + (self.first - EPOCH).days
         _consolidate(self.folder, attributes)
         self._flush("time")
 
     def _flush(self, name: str, chunk: int = 0) -> None:
         """Bring a file of an array, and its folder's list of names, to the disk."""
-        file = Path(self.folder, name, "c", str(chunk), *["0"] * (self._array(name).ndim - 1))
+        file = Path(self.folder, name, "c", str(chunk), *["0"] * (self.array(name).ndim - 1))
         for path in (self.folder / "zarr.json", self.folder / name / "zarr.json", file, file.parent):
             if path.exists():  # a chunk without any value has no file
                 sync(path)
 
     def _mark(self, days: NDArray[np.int64], marks: NDArray[np.uint64]) -> None:
-        self._array(_MARKS).set_coordinate_selection(days, marks)
+        self.array(_MARKS).set_coordinate_selection(days, marks)
         for chunk in np.unique(days // _MARKS_IN_CHUNK):
             self._flush(_MARKS, int(chunk))
 
@@ -213,7 +220,7 @@ class Cube:
         there = {"time", _MARKS, *self.names}
         return (
             lengths.keys() != there
-            or {self._array(name).shape[0] for name in there} != set(lengths.values())
+            or {self.array(name).shape[0] for name in there} != set(lengths.values())
             or any(told.attrs.get(key) != _plain(value) for key, value in attributes.items())
         )
 
@@ -223,7 +230,7 @@ class Cube:
         self._mark(where, np.zeros(where.size, np.uint64))
         begin, end = days[0], days[-1] + 1
         for name in self.names:
-            array = self._array(name)
+            array = self.array(name)
             block = (
                 np.full((end - begin, *array.shape[1:]), VARIABLES[name].empty, array.dtype)
                 if len(days) == end - begin

@@ -42,6 +42,9 @@ CREATE TABLE incident (kind TEXT PRIMARY KEY, message TEXT NOT NULL, since TEXT 
 )
 """Each brings a catalog from the schema version of its position to the next."""
 
+CATALOG = Path(".catalog", "catalog.sqlite")
+"""The file, below the archive's folder."""
+
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 

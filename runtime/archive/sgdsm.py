@@ -7,7 +7,7 @@ the published names, ``..._c1``, whatever the band: the reader knows no other. T
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 from runtime.archive import about
 from runtime.archive.record import PublishedDay
 from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, STEP
+from runtime.grid import Floats
 
 FILL = -32767
 _NAMES = {SOIL_MOISTURE.name: "reconstructed_sm_c1", OBSERVED.name: "original_sm_c1"}
@@ -31,20 +32,39 @@ def relative_path(date: dt.date) -> Path:
 
 def write(path: Path, day: PublishedDay) -> None:
     """Write one day, rounded to whole percent."""
+    attributes = {**about.of_day(day), "Conventions": "ACDD-1.3", "band": day.band}
+    grid, filled = day.grid, day.filled
+    write_fields(
+        path,
+        grid.latitudes,
+        grid.longitudes,
+        observed=filled.observed,
+        filled=filled.soil_moisture,
+        attributes=attributes,
+    )
+
+
+def write_fields(
+    path: Path,
+    latitudes: NDArray[np.float64],
+    longitudes: NDArray[np.float64],
+    *,
+    observed: Floats,
+    filled: Floats,
+    attributes: Mapping[str, Any],
+) -> None:
+    """Write two fields, (latitudes, longitudes), m3 m-3, NaN for a gap."""
     with Dataset(path, "w", format="NETCDF4") as file:
-        file.setncatts({**about.of_day(day), "Conventions": "ACDD-1.3", "band": day.band})
+        file.setncatts(dict(attributes))
         for name, units, values in (
-            ("Latitude", "degrees_north", day.grid.latitudes),
-            ("Longitude", "degrees_east", day.grid.longitudes),
+            ("Latitude", "degrees_north", latitudes),
+            ("Longitude", "degrees_east", longitudes),
         ):
             file.createDimension(name, values.size)
             axis = file.createVariable(name, "f4", (name,))
             axis.units = units
             axis[:] = values
-        for name, field in (
-            ("original_sm_c1", day.filled.observed),
-            ("reconstructed_sm_c1", day.filled.soil_moisture),
-        ):
+        for name, field in (("original_sm_c1", observed), ("reconstructed_sm_c1", filled)):
             variable = file.createVariable(
                 name, "i2", ("Latitude", "Longitude"), compression="zlib", complevel=4, fill_value=np.int16(FILL)
             )

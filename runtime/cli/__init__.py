@@ -7,7 +7,10 @@ import gc
 from runtime.cli import look, start, work
 from runtime.cli.common import app
 
-_ORDER = ["init", "plan", "fill", "fetch", "reprocess", "status", "show", "changes", "inbox", "check", "doctor", "demo"]
+_ORDER = (
+    *("init", "plan", "fill", "fetch", "reprocess"),
+    *("status", "show", "series", "export", "changes", "inbox", "check", "doctor", "demo"),
+)
 app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))
 
 

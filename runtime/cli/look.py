@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import shutil
 from pathlib import Path
 from typing import Annotated
 
@@ -127,6 +128,85 @@ def show(
     path = out or Path(f"soil_moisture_{day:%Y%m%d}.png")
     showing.draw(settings, day, path)
     print(f"wrote {path}")
+
+
+@command(
+    epilog="Examples: `runtime series --lat 45.2 --lon 5.7` (on the terminal); "
+    "`runtime series --lat 45.2 --lon 5.7 --from 2015-04-01 --out grenoble.csv`, or `.png`, or `.nc`"
+)
+def series(
+    lat: Annotated[float, typer.Option(min=-90, max=90, help="Degrees north.")],
+    lon: Annotated[float, typer.Option(min=-180, max=360, help="Degrees east; negative is west.")],
+    first: From = None,
+    last: To = None,
+    out: Annotated[
+        Path | None, typer.Option(help="File to write, .csv, .png or .nc.  [default: a plot on the terminal]")
+    ] = None,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Show the days of a place: observed and filled values told apart, with rain, uncertainty and flags in files."""
+    from runtime import series as places
+    from runtime.archive.reader import Reader
+
+    settings = load_config(config, overrides)
+    reader = Reader(settings.archive.path)
+    found = reader.series(lat, lon, *_days(first, last))
+    if out:
+        places.write(reader, found, out)
+        print(f"wrote {out}: {places.place_name(found)}, {len(found.dates)} days")
+    else:
+        print(places.on_terminal(found, min(shutil.get_terminal_size().columns, 140)))
+
+
+def _days(first: str | None, last: str | None) -> tuple[dt.date | None, dt.date | None]:
+    """Read ``--from`` and ``--to``; either may be missing."""
+    begin, end = parse_date(first, "--from") if first else None, parse_date(last, "--to") if last else None
+    if begin and end and end < begin:
+        raise UsageError(f"--from {begin} is after --to {end}")
+    return begin, end
+
+
+@command(
+    epilog="Examples: `runtime export --format geotiff --from 2015-04-01 --to 2015-04-20 --box 5 44 8 47 --out alps`; "
+    "`runtime export --format netcdf --from 2015-01-01 --to 2015-12-31 --out 2015.nc --variable soil_moisture`"
+)
+def export(
+    kind: Annotated[str, typer.Option("--format", help="netcdf, zarr, geotiff, cog or sgd-sm.")],
+    out: Annotated[Path, typer.Option(help="File (netcdf) or folder to write; must not exist.")],
+    first: From = None,
+    last: To = None,
+    box: Annotated[
+        tuple[float, float, float, float] | None,
+        typer.Option(metavar="W S E N", help="West, south, east and north edge, degrees.  [default: everything]"),
+    ] = None,
+    variable: Annotated[
+        list[str] | None, typer.Option(help="May be repeated.  [default: soil_moisture and flag, or all in one file]")
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, write nothing.")] = False,
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+) -> None:
+    """Write a range of days and a box in another format."""
+    from typing import cast
+
+    from runtime import extract
+    from runtime.archive.reader import Reader
+    from runtime.archive.variables import VARIABLES
+    from runtime.progress import track
+
+    if kind not in extract.FORMATS:
+        raise UsageError(f"--format {kind}: wanted one of {', '.join(extract.FORMATS)}")
+    chosen = cast(extract.Format, kind)
+    part = extract.Part.of(Reader(load_config(config, overrides).archive.path), *_days(first, last), box)
+    names = variable or (list(VARIABLES) if kind in ("netcdf", "zarr") else ["soil_moisture", "flag"])
+    if dry_run:
+        wanted = extract.files(part, chosen, out, names)
+        print("\n".join(str(path) for path in wanted))
+        print(f"{len(part.dates)} days, {len(wanted)} files")
+        return
+    written = extract.write(part, chosen, out, names, track)
+    print(f"wrote {len(part.dates)} days: {written[0] if len(written) == 1 else f'{len(written)} files in {out}'}")
 
 
 @command(epilog="Example: `runtime inbox --from 2026-11-01`; `runtime inbox --refused`")

@@ -21,5 +21,6 @@ def test_a_day_is_drawn_from_either_layout(layout: str, window_site: Site, tmp_p
 
 
 def test_a_day_that_is_not_there_is_named(window_site: Site, tmp_path: Path) -> None:
+    window_site.fill(5, 5)
     with pytest.raises(InputsMissing, match="2020-04-03 is not in .*runtime fill --date 2020-04-03"):
         show.draw(window_site.config(), window_site.date(2), tmp_path / "x.png")
