@@ -1,23 +1,35 @@
-"""What the service answers over HTTP. Nothing here writes; a run is asked for and done elsewhere."""
+"""What the service answers over HTTP: its page, its state, metrics; a run is asked for here and done elsewhere."""
 
 from __future__ import annotations
 
 import datetime as dt
 import secrets
+from pathlib import Path
 from typing import Annotated, Any
 
 from fastapi import Depends, FastAPI, HTTPException, Query, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import FileResponse, JSONResponse
+from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry, generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 from pydantic import BaseModel, ConfigDict, Field
+from starlette.middleware.base import RequestResponseEndpoint
 
 from runtime.archive.catalog import Catalog, DayRow, Problem, Revision
 from runtime.config import Config
-from runtime.errors import SeamlessError
+from runtime.errors import InputsMissing, SeamlessError, UsageError
+from service import data
 from service.alerts import EXPECTED
 from service.metrics import ArchiveCollector
 from service.runs import Run, Runner, Schedule
+
+_STATIC = Path(__file__).parent / "static"
+_SECURITY = {
+    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'",
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+}
 
 _MOST_DAYS = 3660
 _USUAL_DAYS = 60
@@ -46,7 +58,23 @@ def application(config: Config, runner: Runner, schedule: Schedule, collector: A
 
     @app.exception_handler(SeamlessError)
     def _unreadable(_: Request, error: SeamlessError) -> JSONResponse:
-        return JSONResponse({"detail": str(error)}, status_code=503)
+        code = 422 if isinstance(error, UsageError) else 404 if isinstance(error, InputsMissing) else 503
+        return JSONResponse({"detail": str(error)}, status_code=code)
+
+    @app.middleware("http")
+    async def _secure(request: Request, answer: RequestResponseEndpoint) -> Response:
+        response = await answer(request)
+        response.headers.update(_SECURITY)
+        return response
+
+    app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
+    app.include_router(data.router(config))
+    app.mount("/static", StaticFiles(directory=_STATIC), name="static")
+
+    @app.get("/", include_in_schema=False)
+    def page() -> FileResponse:
+        """The page."""
+        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
 
     @app.get("/healthz")
     def health() -> dict[str, str]:

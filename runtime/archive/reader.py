@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from runtime.archive import layout_of
 from runtime.archive.about import SHARED, coverage
 from runtime.archive.catalog import Catalog
-from runtime.archive.cube import Cube, Source
+from runtime.archive.cube import SLAB, Cube, Source
 from runtime.archive.database import CATALOG
 from runtime.archive.variables import VARIABLES
 from runtime.archive.views import sources
@@ -29,6 +29,9 @@ from runtime.grid import Floats
 from runtime.netcdf import LOCK
 
 T = TypeVar("T")
+
+_ATTEMPTS = 3
+"""At reading a cube that is written to meanwhile; then the daily files are read."""
 
 _DATE = re.compile(r"\d{8}")
 
@@ -80,6 +83,12 @@ class Reader:
         history = {"history": "taken from the archive's daily files, which say what each was made from"}
         return told | history | coverage(min(self.days), max(self.days))
 
+    @cached_property
+    def names(self) -> frozenset[str]:
+        """The variables the archive has: those of the cube and of the newest day."""
+        cube = Cube.open(self.archive)
+        return frozenset(self.day(max(self.days))) | frozenset(cube.names if cube else ())
+
     @property
     def step(self) -> float:
         """Cell size, degrees."""
@@ -118,12 +127,11 @@ class Reader:
         source = self.days.get(date)
         if source is None:
             raise InputsMissing(f"{date} is not in {self.archive}; `runtime fill --date {date}` makes it")
-        with LOCK:
-            return _whole(source.path, lambda: layout_of(source.path).read(source.path, names))
+        return _stored(source.path, names)
 
     def fields(self, date: dt.date, names: Collection[str] = tuple(VARIABLES)) -> dict[str, Floats]:
         """Return variables of a day in their units, NaN where there is no value; see `day`."""
-        return {name: VARIABLES[name].unpack(stored) for name, stored in self.day(date, names).items()}
+        return _unpacked(self.day(date, names))
 
     @property
     def cube_days(self) -> Mapping[dt.date, int]:
@@ -161,31 +169,48 @@ class Reader:
             if name in names
         }
         there = set()
-        left = dict(enumerate(dates))
+        held: dict[dt.date, int] = {}
         cube = Cube.open(self.archive)
         if cube is not None and dates:
-            before = cube.marks()
-            stored = self._pixel(cube, row, col, dates, values)
-            agreeing = self._agreeing(cube, np.where(before == cube.marks(), before, np.uint64(0)))
-            held = np.array([index for index, date in enumerate(dates) if date in agreeing], int)
-            numbers = np.array([agreeing[dates[index]] for index in held], int) - max(0, (dates[0] - cube.first).days)
+            stored, held = self._pixel(cube, row, col, dates, names)
+            kept = np.array([index for index, date in enumerate(dates) if date in held], int)
+            numbers = np.array([held[dates[index]] for index in kept], int)
             for name, pixel in stored.items():
-                values[name][held] = VARIABLES[name].unpack(pixel[numbers])
+                values[name][kept] = VARIABLES[name].unpack(pixel[numbers])
                 there.add(name)
-            left = {index: date for index, date in left.items() if date not in agreeing}
-        for index, date in left.items():
-            for name, field in self.day(date, names).items():
-                values[name][index] = VARIABLES[name].unpack(field[row : row + 1, col])[0]
-                there.add(name)
+        for index, date in enumerate(dates):
+            if date not in held:
+                for name, field in self.day(date, names).items():
+                    values[name][index] = VARIABLES[name].unpack(field[row : row + 1, col])[0]
+                    there.add(name)
         lat, lon = self.axes
         found = {name: series for name, series in values.items() if name in there}
         return Series(float(lat[row]), float(lon[col]), dates, found)
 
-    @staticmethod
-    def _pixel(cube: Cube, row: int, col: int, dates: list[dt.date], names: Collection[str]) -> dict[str, NDArray[Any]]:
-        """Return one cell of the cube from the first of some days to the last, by variable."""
-        begin, end = max(0, (dates[0] - cube.first).days), max(0, (dates[-1] - cube.first).days + 1)
-        return {name: cube.read(name, slice(begin, end), row, col) for name in cube.names if name in names}
+    def _pixel(
+        self, cube: Cube, row: int, col: int, dates: list[dt.date], names: Collection[str]
+    ) -> tuple[dict[str, NDArray[Any]], dict[dt.date, int]]:
+        """Return one cell of the cube by variable, and where in it the days are that can be trusted.
+
+        A run may write to the cube meanwhile. Before it replaces a file of the cube it takes away the mark of each day
+        that changes; so what was read of a file is from one version of it if none of its marks has changed.
+        """
+        begin = max(0, (dates[0] - cube.first).days)
+        end = max(begin, (dates[-1] - cube.first).days + 1)
+        wanted = [name for name in cube.names if name in names]
+        for attempt in range(_ATTEMPTS):
+            before = cube.marks()
+            try:
+                stored = {name: cube.read(name, slice(begin, end), row, col) for name in wanted}
+            except ArchiveError:
+                if attempt == _ATTEMPTS - 1 and np.array_equal(before, cube.marks()):
+                    raise
+                continue
+            changed = np.flatnonzero(before != cube.marks()) // SLAB
+            trusted = np.where(np.isin(np.arange(before.size) // SLAB, changed), np.uint64(0), before)
+            agreeing = self._agreeing(cube, trusted)
+            return stored, {date: agreeing[date] - begin for date in dates if date in agreeing}
+        return {}, {}
 
 
 def _days(archive: Path) -> dict[dt.date, Source]:
@@ -195,6 +220,20 @@ def _days(archive: Path) -> dict[dt.date, Source]:
             return sources(archive, catalog)
     files = {m[0]: path for path in archive.glob("[0-9][0-9][0-9][0-9]/*.nc") if (m := _DATE.search(path.stem))}
     return {dt.datetime.strptime(stamp, "%Y%m%d").date(): Source(files[stamp], "") for stamp in sorted(files)}
+
+
+def fields_of(path: Path, names: Collection[str]) -> dict[str, Floats]:
+    """Return variables of a published file in their units; see `Reader.fields`."""
+    return _unpacked(_stored(path, names))
+
+
+def _stored(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+    with LOCK:
+        return _whole(path, lambda: layout_of(path).read(path, names))
+
+
+def _unpacked(stored: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
+    return {name: VARIABLES[name].unpack(values) for name, values in stored.items()}
 
 
 def _whole(path: Path, read: Callable[[], T]) -> T:

@@ -1,0 +1,127 @@
+// The map: one or two canvases on a Leaflet map in plain longitude and latitude, colours from the service.
+
+/* global L */
+
+const Canvas = L.ImageOverlay.extend({
+  initialize(bounds, options) {
+    this._bounds = L.latLngBounds(bounds);
+    L.setOptions(this, options);
+  },
+  _initImage() {
+    const canvas = (this._image = document.createElement("canvas"));
+    canvas.className = "leaflet-image-layer leaflet-zoom-animated";
+    canvas.onselectstart = L.Util.falseFn;
+  },
+});
+
+const rgba = (colour) => {
+  const value = parseInt(colour.slice(1), 16);
+  return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
+};
+
+export class DayMap {
+  constructor(element, archive, { onPick, onHover }) {
+    this.archive = archive;
+    this.grid = archive.grid;
+    const { north, south, west, east } = this.grid;
+    const bounds = [[south, west], [north, east]];
+    this.map = L.map(element, {
+      crs: L.CRS.EPSG4326,
+      zoomSnap: 0.25,
+      zoomDelta: 0.75,
+      minZoom: -1,
+      maxZoom: 7,
+      attributionControl: false,
+      maxBounds: L.latLngBounds(bounds).pad(0.25),
+      bounceAtZoomLimits: false,
+    });
+    this.map.createPane("left").style.zIndex = 410;
+    this.base = new Canvas(bounds).addTo(this.map);
+    this.left = new Canvas(bounds, { pane: "left" });
+    this.map.fitBounds(bounds);
+    this.luts = Object.fromEntries([...archive.scales.map((s) => [s.name, this.#ramp(s)]), ["flag", this.#flags()]]);
+    this.map.on("click", (event) => onPick(event.latlng.lat, event.latlng.lng));
+    this.map.on("mousemove", (event) => onHover(event.latlng.lat, event.latlng.lng));
+    this.map.on("mouseout", () => onHover(null, null));
+    this.map.on("move resize zoom viewreset", () => this.#clip());
+    element.addEventListener("keydown", (event) => {
+      if (event.key !== "Enter") return;
+      const { lat, lng } = this.map.getCenter();
+      onPick(lat, lng);
+    });
+    this.swipe = null;
+    new ResizeObserver(() => this.map.invalidateSize()).observe(element);
+  }
+
+  #ramp(scale) {
+    const lut = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
+    scale.colours.forEach((colour, step) => (lut[step] = rgba(colour)));
+    lut[this.archive.gap.value] = rgba(this.archive.gap.colour);
+    return lut;
+  }
+
+  #flags() {
+    const lut = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
+    this.archive.flags.forEach((flag) => (lut[flag.value] = rgba(flag.colour)));
+    return lut;
+  }
+
+  // Show a layer; with a second one, that one to the left of the swipe.
+  show(layer, bytes, left = null) {
+    this.#paint(this.base, layer, bytes);
+    if (left) {
+      if (!this.map.hasLayer(this.left)) this.left.addTo(this.map);
+      this.#paint(this.left, left.layer, left.bytes);
+    } else this.left.remove();
+    this.#clip();
+  }
+
+  clear() {
+    const canvas = this.base.getElement();
+    canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
+    this.left.remove();
+  }
+
+  #paint(overlay, layer, bytes) {
+    const { rows, cols } = this.grid;
+    const canvas = overlay.getElement();
+    if (canvas.width !== cols || canvas.height !== rows) [canvas.width, canvas.height] = [cols, rows];
+    const pixels = new Uint32Array(rows * cols);
+    const lut = this.luts[layer];
+    for (let i = 0; i < pixels.length; i++) pixels[i] = lut[bytes[i]];
+    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), cols, rows), 0, 0);
+  }
+
+  // How far from the left edge of the map observed values reach, 0 to 1; null: no swipe.
+  swipeTo(share) {
+    this.swipe = share;
+    this.#clip();
+  }
+
+  #clip() {
+    const pane = this.map.getPane("left");
+    if (this.swipe === null) return void (pane.style.clip = "");
+    const size = this.map.getSize();
+    const from = this.map.containerPointToLayerPoint([0, 0]);
+    const to = this.map.containerPointToLayerPoint(size);
+    pane.style.clip = `rect(${from.y}px, ${from.x + size.x * this.swipe}px, ${to.y}px, ${from.x}px)`;
+  }
+
+  // The number of the cell a point lies in, or null.
+  cell(lat, lon) {
+    const { north, west, step, rows, cols } = this.grid;
+    const row = Math.floor((north - lat) / step);
+    const col = Math.floor((lon - west) / step);
+    return row >= 0 && row < rows && col >= 0 && col < cols ? row * cols + col : null;
+  }
+
+  mark(lat, lon) {
+    this.marker?.remove();
+    const half = this.grid.step / 2;
+    const box = [[lat - half, lon - half], [lat + half, lon + half]];
+    this.marker = L.layerGroup([
+      L.rectangle(box, { color: "#000", weight: 2, fill: false, interactive: false }),
+      L.circleMarker([lat, lon], { radius: 11, color: "#000", weight: 2, fill: false, interactive: false }),
+    ]).addTo(this.map);
+  }
+}

@@ -1,0 +1,63 @@
+"""An archive with days of every kind, and the service's web application over it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from fastapi import FastAPI
+
+from runtime.grid import Grid
+from runtime.netcdf import LOCK
+from runtime.synthetic.files import write_lprm
+from runtime.synthetic.world import WorldDay
+from service.metrics import ArchiveCollector
+from service.runs import Runner, Schedule
+from service.web import application
+from tests.conftest import BOX, START, Site
+
+REFUSED, MISSING = 9, 11
+"""Days of the fortnight whose file is damaged, and whose file is not there."""
+
+
+@pytest.fixture(scope="session")
+def varied(tmp_path_factory: pytest.TempPathFactory, fortnight: Path) -> Site:
+    """The fortnight, of which one day is refused and one missing; read only."""
+    folder = tmp_path_factory.mktemp("varied")
+    (folder / "seamless-sm.toml").write_text(
+        f'[archive]\nstart = {START}\n[grid]\nbox = {list(BOX)}\n[model]\nengine = "cpu"\n'
+        '[[feeds.soil_moisture]]\nband = "x"\n[feeds.precipitation]\nkind = "folder"\n'
+        "[policy]\nmax_outage_days = 0\n[service]\nport = 0\npoll_minutes = 60\n"
+    )
+    site = Site(folder, fortnight, "seamless-amsr2-x")
+    site.bring()
+    site.lprm(REFUSED).write_bytes(b"not a granule")
+    site.lprm(MISSING).unlink()
+    site.fill()
+    return site
+
+
+@contextmanager
+def web(site: Site) -> Iterator[FastAPI]:
+    """Yield the application over a site; nothing is filled."""
+    config = site.config()
+    runner = Runner([])
+    schedule = Schedule(config, runner, lambda: None)
+    schedule.scheduler.start(paused=True)
+    try:
+        yield application(config, runner, schedule, ArchiveCollector(config, runner, lambda: site.today))
+    finally:
+        schedule.scheduler.shutdown()
+
+
+def publish_anew(site: Site, day: WorldDay, grid: Grid, shift: float) -> None:
+    """Let a day's file arrive with other values."""
+    number = (day.date - START).days
+    observed = np.where(day.observed > 0.1, day.observed + np.float32(shift), day.observed)
+    site.lprm(number).unlink()
+    with LOCK:  # the application may be reading in other threads
+        write_lprm(site.folder / "incoming" / "lprm", replace(day, observed=observed), grid)
