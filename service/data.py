@@ -31,6 +31,7 @@ STEPS = 250
 GAP, NOTHING = 254, 255
 """Land without a value; no land, or nothing known."""
 
+_RAIN = "precipitation"
 _CACHED_MAPS = 128
 _PUBLIC = re.compile(r"(\d{4}/[\w.-]+\.nc|stac/(\d{4}/)?[\w.-]+\.json|cube\.zarr/[\w./-]+)", re.ASCII)
 _NO_CACHE = {"Cache-Control": "no-cache"}
@@ -239,10 +240,25 @@ def state_of(row: DayRow | None, problem: Problem | None) -> tuple[str, str]:
     if row is None:
         return "m", f"{problem.kind}: {problem.reason}" if problem else "not filled: nothing was planned for it yet"
     lacking = [role for role, item in row.record.inputs.items() if item is None]
-    said = f"made without {', '.join(lacking)}" if lacking else ""
+    soil, rain = ([r for r in lacking if r.startswith(_RAIN) == is_rain] for is_rain in (False, True))
+    parts = [f"{what} of {_offsets(roles)}" for what, roles in (("soil moisture", soil), ("rain", rain)) if roles]
+    said = f"made without {' and '.join(parts)}" if parts else ""
     if row.record.tier == "provisional":
         return "p", said or "provisional: its rain or a day of its window may still change"
     return "c", said
+
+
+def _offsets(roles: list[str]) -> str:
+    """Return the days that roles stand for, runs of them joined: ``T-4, T-2, T+1 to T+4``."""
+    days = sorted(int(role.removeprefix(_RAIN).strip().removeprefix("T") or 0) for role in roles)
+    runs: list[list[int]] = []
+    for day in days:
+        if runs and runs[-1][-1] == day - 1:
+            runs[-1].append(day)
+        else:
+            runs.append([day])
+    ends = [[f"T{day:+d}" if day else "the day itself" for day in (run[0], run[-1])] for run in runs]
+    return ", ".join(first if first == last else f"{first} to {last}" for first, last in ends)
 
 
 def _whole_file(path: Path) -> Response:
