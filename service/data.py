@@ -232,11 +232,12 @@ def _calendar(rows: dict[dt.date, DayRow], problems: dict[dt.date, Problem], tod
 def state_of(row: DayRow | None, problem: Problem | None) -> tuple[str, str]:
     """Return a day's letter in the calendar, and the reason if it is not simply current.
 
-    ``c`` current (consolidated), ``p`` provisional, ``r`` refused, ``m`` missing.
+    ``c`` current (consolidated), ``p`` provisional, ``r`` refused, ``k`` refused but as it was before still published,
+    ``m`` missing.
     """
     if problem and problem.kind in ("refused", "result refused"):
         kept = "; the day as it was before is still published" if row else ""
-        return "r", f"{problem.kind} since {problem.since[:10]}: {problem.reason}{kept}"
+        return "k" if row else "r", f"since {problem.since[:10]}: {problem.reason}{kept}"
     if row is None:
         return "m", f"{problem.kind}: {problem.reason}" if problem else "not filled: nothing was planned for it yet"
     lacking = [role for role, item in row.record.inputs.items() if item is None]

@@ -2,8 +2,8 @@
 
 import * as days from "./days.js";
 
-export const MEANING = { c: "current", p: "provisional", r: "refused", m: "missing" };
-const SIGN = { c: "", p: "", r: "×", m: "" };
+const MEANING = { c: "current", p: "provisional", r: "refused", k: "refused, earlier version kept", m: "missing" };
+const SIGN = { c: "", p: "", r: "×", k: "", m: "" };
 
 export class Calendar {
   constructor({ grid, year, reason, key, summary, before, after }, onPick) {
@@ -47,6 +47,11 @@ export class Calendar {
 
   state(date) {
     return this.first ? this.states[days.number(date) - days.number(this.first)] : undefined;
+  }
+
+  // Whether a day has a map.
+  has(date) {
+    return "cpk".includes(this.state(date) || " ");
   }
 
   why(date) {

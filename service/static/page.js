@@ -167,6 +167,7 @@ async function show(date) {
   const layer = swipe ? "soil_moisture" : shown.layer;
   const wanted = [layer, ...(swipe ? ["soil_moisture_observed"] : []), ...(archive.layers.includes("flag") ? ["flag"] : [])];
   try {
+    if (!calendar.has(date)) throw new api.Refused(404, "");
     const [bytes, second] = await Promise.all(wanted.map((name) => api.frame(date, name)));
     const flags = archive.layers.includes("flag") ? await api.frame(date, "flag") : null;
     if (mine !== turn) return;
@@ -262,7 +263,7 @@ function play(on) {
     const layer = shown.layer === "swipe" ? "soil_moisture" : shown.layer;
     for (let n = 1; n <= 3; n++) {
       const ahead = days.shifted(date, n);
-      if (ahead <= newest && "cp".includes(calendar.state(ahead))) api.frame(ahead, layer).catch(() => {});
+      if (ahead <= newest && calendar.has(ahead)) api.frame(ahead, layer).catch(() => {});
     }
     if (playing) playing = setTimeout(step, Math.max(0, FRAME_MS - (performance.now() - began)));
   };

@@ -96,7 +96,7 @@ def test_the_calendar_says_why(client: httpx.Client, varied: Site) -> None:
         tier = tiers.get(varied.date(day), "r" if day == REFUSED else "m")
         assert states[day] == tier[0], day
     assert set(states[:DAYS]) == set("cprm")
-    assert "refused since" in reasons[str(varied.date(REFUSED))]
+    assert "since " in reasons[str(varied.date(REFUSED))]
     assert "HDF5" in reasons[str(varied.date(REFUSED))] or "NetCDF" in reasons[str(varied.date(REFUSED))]
     assert reasons[str(varied.date(MISSING))].startswith("wait: soil moisture is not published")
     assert reasons[str(varied.date(DAYS - 1))] == (
