@@ -19,7 +19,7 @@ const ORDER = [
   "soil_moisture", "soil_moisture_observed", "swipe", "flag", "days_since_observation", "soil_moisture_uncertainty", "precipitation",
 ];
 
-const shown = { date: null, layer: "soil_moisture", place: null, frame: null, flags: null };
+const shown = { date: null, layer: "soil_moisture", place: null, frame: null, flags: null, painted: null };
 let archive, map, chart, playing, turn = 0;
 
 const calendar = new Calendar(
@@ -78,11 +78,8 @@ async function look() {
     }
   } catch (error) {
     again = LOOK_AGAIN_S;
-    banner(
-      error instanceof api.Unreachable
-        ? "The service does not answer. What you see was loaded before; this page tries again by itself."
-        : `The service cannot say how it is: ${error.message}`,
-    );
+    if (error instanceof api.Unreachable) away();
+    else banner(`The service cannot say how it is: ${error.message}`);
     $("stage").setAttribute("aria-busy", "false");
   }
   setTimeout(look, again * 1000);
@@ -136,7 +133,6 @@ function begin() {
   const wanted = asked();
   if (there.includes(wanted.get("layer"))) {
     shown.layer = wanted.get("layer");
-    $("layers").querySelector(`[value="${shown.layer}"]`).checked = true;
   }
   if (wanted.has("lat") && wanted.has("lon")) pick(Number(wanted.get("lat")), Number(wanted.get("lon")));
 }
@@ -148,10 +144,9 @@ function remember() {
 
 // The day
 
-async function show(date) {
-  const mine = ++turn;
+function label(date) {
   const [first, newest] = [archive.days.first, archive.days.newest];
-  shown.date = date = date < first ? first : date > newest ? newest : date;
+  shown.date = date;
   $("day-name").textContent = days.words(date);
   $("day-state").textContent = calendar.why(date);
   $("slider").value = days.number(date) - days.number(first);
@@ -162,6 +157,12 @@ async function show(date) {
   $("download").href = api.file(date);
   calendar.mark(date);
   remember();
+}
+
+async function show(date) {
+  const mine = ++turn;
+  const [first, newest] = [archive.days.first, archive.days.newest];
+  label((date = date < first ? first : date > newest ? newest : date));
   $("stage").setAttribute("aria-busy", "true");
   const swipe = shown.layer === "swipe";
   const layer = swipe ? "soil_moisture" : shown.layer;
@@ -172,15 +173,14 @@ async function show(date) {
     const flags = archive.layers.includes("flag") ? await api.frame(date, "flag") : null;
     if (mine !== turn) return;
     map.show(layer, bytes, swipe ? { layer: "soil_moisture_observed", bytes: second } : null);
-    Object.assign(shown, { frame: bytes, flags });
+    Object.assign(shown, { frame: bytes, flags, painted: { date, layer: shown.layer } });
     $("download").hidden = false;
     $("stage").dataset.shows = `${date} ${shown.layer}`;
   } catch (error) {
     if (mine !== turn) return;
-    if (error instanceof api.Unreachable)
-      return banner("The service does not answer. What you see was loaded before; this page tries again by itself.");
+    if (error instanceof api.Unreachable) return away();
     map.clear();
-    Object.assign(shown, { frame: null, flags: null });
+    Object.assign(shown, { frame: null, flags: null, painted: { date, layer: shown.layer } });
     $("download").hidden = true;
     $("day-state").textContent = error.status === 404 ? `no map: ${calendar.why(date)}` : `no map: ${error.message}`;
     $("stage").dataset.shows = `${date} nothing`;
@@ -189,13 +189,26 @@ async function show(date) {
   }
 }
 
+// Nobody answers: say so, and go back to the day and layer that the map still shows.
+function away() {
+  banner("The service does not answer. What you see was loaded before; this page tries again by itself.");
+  if (!shown.painted) return;
+  label(shown.painted.date);
+  dress(shown.painted.layer);
+}
+
 function choose(layer) {
+  dress(layer);
+  return show(shown.date);
+}
+
+function dress(layer) {
   shown.layer = layer;
+  $("layers").querySelector(`[value="${layer}"]`).checked = true;
   const swipe = layer === "swipe";
   $("swipe-bar").hidden = $("swipe-line").hidden = !swipe;
   map.swipeTo(swipe ? swiped() : null);
   legend(swipe ? "soil_moisture" : layer);
-  return show(shown.date);
 }
 
 function swiped() {
