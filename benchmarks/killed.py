@@ -34,6 +34,7 @@ import numpy as np
 
 from runtime import check, config, job
 from runtime.archive.catalog import Catalog
+from runtime.archive.cube import Cube
 from runtime.config import Config
 from runtime.grid import Grid
 from runtime.synthetic.files import write_imerg, write_lprm
@@ -125,13 +126,15 @@ class Trial:
         return time.monotonic() - began, process.returncode, int(lines[-1].split()[1]) if lines else 0
 
     def look(self, name: str) -> dict[str, Any]:
-        """Return what must be the same: files, snapshots, catalog rows without times."""
+        """Return what must be the same: files, STAC documents, snapshots, the cube, catalog rows without times."""
         archive = self.folder / name / "archive"
-        patterns = ("[0-9]*/*.nc", ".state/*/*", ".superseded/*/*")
+        patterns = ("[0-9]*/*.nc", ".state/*/*", ".superseded/*/*", "stac/**/*.json")
         files = {str(p.relative_to(archive)): p.read_bytes() for g in patterns for p in archive.glob(g)}
         with Catalog.open(self.settings(name).catalog_path, read_only=True) as catalog:
             rows = {str(d): (r.record, r.path, r.sha256, r.size, r.revision) for d, r in catalog.days().items()}
-        return {**files, "catalog": rows}
+        cube = Cube.open(archive)
+        held = {f"cube {name}": cube.read(name, slice(None)).tobytes() for name in cube.names} if cube else {}
+        return {**files, "catalog": rows, **held, "cube marks": cube.marks().tolist() if cube else None}
 
     def point(self, after_s: float | None, at_line: int) -> tuple[str, int]:
         """Kill once, check, heal, compare; return what is wrong, and how many days the killed run had published."""

@@ -16,9 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime import check, digest
-from runtime.archive import cf, cube
+from runtime.archive import cf, cube, views
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import SLAB, Cube, Source
+from runtime.archive.reader import Reader
 from runtime.archive.record import PublishedDay, Record
 from runtime.archive.variables import VARIABLES
 from runtime.config import Metadata
@@ -217,6 +218,49 @@ def test_a_run_keeps_the_cube_and_check_looks_at_it(window_site: Site, runtime: 
     assert f"{window_site.date(4)} is not what its daily file holds" in check.faults(window_site.config(), _whole)[0]
     said = runtime("check", "--rebuild-views", "--config", window_site.file)
     assert (said.exit_code, said.stdout) == (0, f"cube and STAC documents made of {DAYS} days\nthe archive is whole\n")
+
+
+class _Died(BaseException):
+    """What a kill looks like from inside."""
+
+
+def test_a_run_killed_between_daily_files_and_cube(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who reads in between gets the new day, and the next run heals: both agree."""
+    window_site.fill(0, 5)
+
+    def die(*_: Any) -> None:
+        raise _Died
+
+    with monkeypatch.context() as patched:
+        patched.setattr("runtime.archive.views.cube.update", die)
+        with pytest.raises(_Died):
+            window_site.fill(6, 8)
+    opened = Cube.open(window_site.archive)
+    assert opened is not None
+    assert opened.marks().size == 6
+    assert not window_site.day_file(6).exists(), "the update comes before the days, to heal what an earlier run left"
+
+    def after(*arguments: Any) -> int:
+        return die() if window_site.day_file(8).exists() else whole(*arguments)  # type: ignore[func-returns-value]
+
+    whole = cube.update
+    with monkeypatch.context() as patched:
+        patched.setattr("runtime.archive.views.cube.update", after)
+        with pytest.raises(_Died):
+            window_site.fill(6, 8)
+    assert Cube.open(window_site.archive).marks().size == 6  # type: ignore[union-attr]
+    assert check.faults(window_site.config(), _whole) == []
+    series = Reader(window_site.archive).series(45.1, 2.2)
+    assert series.dates[-1] == window_site.date(8)
+    assert float(series.values["soil_moisture"][-1]) == float(
+        cf.values(window_site.day_file(8), "soil_moisture")[19, 48]
+    )
+    window_site.fill(6, 8)
+    with Catalog.open(window_site.config().catalog_path, read_only=True) as catalog:
+        published = views.sources(window_site.archive, catalog)
+    marks = Cube.open(window_site.archive).marks().tolist()  # type: ignore[union-attr]
+    assert marks == [source.mark for source in published.values()]
+    assert check.faults(window_site.config(), _whole) == []
 
 
 def test_without_a_cube(window_site: Site) -> None:

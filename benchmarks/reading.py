@@ -1,0 +1,183 @@
+"""How long a visitor of the page waits: a place's series, the calendar, a day's map, over HTTP on loopback.
+
+Two archives are published through the runtime's own publishing (made-up fields, no network): twenty years of a region
+of 40 x 40 cells, and a year of the whole globe. The reference for a series is reading the cell from the daily files,
+one after the other, with netCDF4.
+
+    python -m benchmarks.reading --json benchmarks/results/reading.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import numpy as np
+from netCDF4 import Dataset
+
+from runtime import config
+from runtime.archive import cf, cube, views
+from runtime.archive.catalog import Catalog
+from runtime.archive.publish import publish, write
+from runtime.archive.record import Figures, Input, PublishedDay, Record
+from runtime.config import Config
+from runtime.fill import Filled, Flag
+from runtime.grid import Grid
+from runtime.progress import track
+from service.metrics import ArchiveCollector
+from service.runs import Runner, Schedule
+from service.serve import _listening
+from service.web import application
+
+REGION = (0.0, 40.0, 10.0, 50.0)
+TIMES = 15
+
+
+def make(folder: Path, grid: Grid, days: int) -> Config:
+    """Publish days up to yesterday in an archive of its own."""
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / "seamless-sm.toml"
+    box = "" if grid.wraps else f"[grid]\nbox = {list(REGION)}\n"
+    file.write_text(f"[archive]\n{box}[service]\nport = 0\n")
+    settings = config.load(file, environment={})
+    archive, last = settings.archive.path, dt.datetime.now(dt.UTC).date() - dt.timedelta(1)
+    dates = [last - dt.timedelta(days - 1 - number) for number in range(days)]
+    rng = np.random.default_rng(1)
+    swing = rng.random(grid.shape, np.float32) * 0.3 + 0.05
+    with Catalog.open(settings.catalog_path) as catalog:
+        for number, date in enumerate(track(dates, "publish")):
+            wet = np.float32(0.05 * np.sin(number / 20)) + rng.normal(0, 0.02, grid.shape).astype(np.float32)
+            soil = np.where(grid.land, (swing + wet).clip(0.01, 0.9), np.float32(np.nan)).astype(np.float32)
+            gap = rng.random(grid.shape) < 0.5
+            flag = np.where(grid.land, np.where(gap, Flag.FILLED_FROM_OTHER_DAYS, Flag.OBSERVED), Flag.NOT_LAND)
+            nothing = np.float32(np.nan)
+            filled = Filled(
+                soil,
+                np.where(gap, nothing, soil).astype(np.float32),
+                flag.astype(np.int8),
+                np.where(grid.land, gap * (1 + number % 4), -1).astype(np.int16),
+                np.where(gap & grid.land, np.float32(0.06), nothing).astype(np.float32),
+            )
+            inputs = {f"T{offset:+d}".replace("+0", ""): Input("file.nc4", "f" * 64) for offset in range(-4, 5)}
+            figures = Figures(int((~gap & grid.land).sum()), int((gap & grid.land).sum()), 0, 0.2, 1.0)
+            made = "consolidated" if number < days - 4 else "provisional"
+            record = Record(date, made, f"{number}", None, "made up", "id", "s", inputs, None, figures)
+            rain = rng.gamma(0.1, 20, grid.shape).astype(np.float32)
+            day = PublishedDay(record, grid, filled, "window", "x", "AMSR2", settings.metadata, rain)
+            written = write(archive, cf, day)
+            publish(archive, catalog, record, written, before=None, reason="new", engine="none", phases={}, inputs={})
+        views.update(settings, catalog, grid, track)
+    return settings
+
+
+def timed(ask: Callable[[], Any], times: int = TIMES) -> dict[str, float]:
+    """Return the median and the longest of several, s."""
+    took = []
+    for _ in range(times):
+        began = time.monotonic()
+        ask()
+        took.append(time.monotonic() - began)
+    return {"median_s": round(statistics.median(took), 4), "most_s": round(max(took), 4)}
+
+
+def by_files(archive: Path, row: int, col: int) -> int:
+    """Read one cell's soil moisture from every daily file; return how many there are."""
+    files = sorted(archive.glob("[0-9]*/*.nc"))
+    for path in files:
+        with Dataset(path) as file:
+            file["soil_moisture"][0, row, col]
+    return len(files)
+
+
+def measure(settings: Config) -> dict[str, Any]:
+    """Ask a service over an archive what its page asks."""
+    grid = settings.make_grid()
+    rng = np.random.default_rng(2)
+    land = np.argwhere(grid.land)
+
+    def place() -> dict[str, float]:
+        row, col = land[rng.integers(len(land))]
+        return {"lat": grid.latitudes[row], "lon": grid.longitudes[col]}
+
+    runner = Runner([])
+    schedule = Schedule(settings, runner, lambda: None)
+    schedule.scheduler.start(paused=True)
+    collector = ArchiveCollector(settings, runner, lambda: dt.datetime.now(dt.UTC).date())
+    with _listening(settings, application(settings, runner, schedule, collector)) as address:
+        client = httpx.Client(base_url=address, timeout=60)
+        days = client.get("/api/archive").json()["days"]
+        newest = dt.date.fromisoformat(days["newest"])
+        asked = iter(range(10_000))
+
+        def get(path: str, **parameters: Any) -> None:
+            client.get(path, params=parameters).raise_for_status()
+
+        def other_day() -> str:
+            return str(newest - dt.timedelta(next(asked) % days["count"]))
+
+        first_series = timed(lambda: get("/api/series", **place()), 1)["most_s"]
+        series = timed(lambda: get("/api/series", **place()))
+        table = timed(lambda: get("/api/series", **place(), format="csv"))
+        calendar = timed(lambda: get("/api/calendar"))
+        status = timed(lambda: get("/api/status"))
+        first_map = timed(lambda: get(f"/api/days/{other_day()}/map/soil_moisture"), 1)["most_s"]
+        maps = timed(lambda: get(f"/api/days/{other_day()}/map/soil_moisture"))
+        same_day = timed(lambda: get(f"/api/days/{newest}/map/soil_moisture"))
+    schedule.scheduler.shutdown()
+    began = time.monotonic()
+    by_files(settings.archive.path, *land[0])
+    reference = time.monotonic() - began
+    folder = settings.archive.path / cube.NAME
+    return {
+        "days": days["count"],
+        "cells": list(grid.shape),
+        "series": {**series, "first_s": first_series, "all variables of all days": True},
+        "series as CSV": table,
+        "calendar": calendar,
+        "status": status,
+        "another day's map": {**maps, "first_s": first_map},
+        "the same day's map again": same_day,
+        "reference: one variable of the cell from the daily files, netCDF4": {"s": round(reference, 2)},
+        "series, times as fast as the reference": round(reference / series["median_s"], 1),
+        "cube_mb": round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6, 1),
+        "files_mb": round(sum(f.stat().st_size for f in settings.archive.path.glob("[0-9]*/*.nc")) / 1e6, 1),
+    }
+
+
+def main() -> None:
+    """Publish, ask, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--years", type=int, default=20, help="of the small archive")
+    parser.add_argument("--globe", type=int, default=365, metavar="DAYS", help="of the globe; 0: leave it out")
+    parser.add_argument("--folder", type=Path, help="where to work; kept, and not made again")
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    arguments = parser.parse_args()
+    globe = Grid.globe()
+    results = {}
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = arguments.folder or Path(temporary)
+        for name, grid, days in (
+            ("twenty years, a region", globe.box(*REGION), arguments.years * 365),
+            ("a year, the globe", globe, arguments.globe),
+        ):
+            if days:
+                there = folder / name.replace(", ", "-").replace(" ", "-")
+                known = (there / "seamless-sm.toml").exists()
+                settings = config.load(there / "seamless-sm.toml", environment={}) if known else make(there, grid, days)
+                results[name] = measure(settings)
+                print(json.dumps({name: results[name]}, indent=1), flush=True)
+    if arguments.json:
+        arguments.json.parent.mkdir(parents=True, exist_ok=True)
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,159 @@
+"""Figures of "How it works", computed by the code they explain on the made-up world; drawn when the site is built."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import matplotlib
+
+matplotlib.use("Agg")
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.figure import Figure
+
+from runtime import bundle as bundles
+from runtime.bundle import Bundle
+from runtime.colours import FILLED, NO_LAND, OBSERVED
+from runtime.demo import START
+from runtime.engines import Engine, Staged
+from runtime.engines.choice import Setup, open_engine
+from runtime.fill import recurrent, window
+from runtime.grid import Floats, Grid
+from runtime.state import State
+from runtime.synthetic.world import World, WorldDay
+
+REGION = (-10.0, 0.0, 40.0, 40.0)
+DAYS = 16
+
+
+def _open(name: str) -> tuple[Bundle, Engine | Staged]:
+    found = bundles.load(bundles.find(name))
+    return found, open_engine(found, Setup(engine="cpu"))
+
+
+def _world() -> tuple[Grid, list[WorldDay]]:
+    grid = Grid.globe().box(*REGION)
+    return grid, list(World(grid, 1).days(START, DAYS))
+
+
+def _panel(axis: plt.Axes, field: Floats, title: str, high: float, colours: str) -> None:
+    axis.set_facecolor(NO_LAND)
+    axis.set_title(title, loc="left", fontsize=9)
+    axis.set_xticks([])
+    axis.set_yticks([])
+    axis.imshow(field, cmap=colours, vmin=0, vmax=high, interpolation="nearest")
+
+
+def mask_update(grid: Grid, days: list[WorldDay]) -> Figure:
+    """What the mask of day T is before the network, and after each stage of it."""
+    found, engine = _open("sgdsm1-amsr2-x")
+    assert isinstance(engine, Staged)
+    middle = 8
+    frames = np.stack([day.observed for day in days[middle - 4 : middle + 5]])
+    frames[:4] = np.nan  # a day whose past is lost: the mask has to come from neighbours and from the days after
+    frames[5:8] = np.nan
+    valid = (~np.isnan(frames)).astype(np.float32).transpose(1, 2, 0)[None]
+    values = np.nan_to_num(frames).transpose(1, 2, 0)[None, ..., None]
+    land = grid.land.astype(np.float32)[None]
+    figure, axes = plt.subplots(1, 4, figsize=(11, 2.6), layout="constrained")
+    masks = [("observed on day T", valid[0, :, :, 4])]
+    layers = 0
+    for part, stage in zip(engine.stages, found.manifest.stages, strict=True):
+        pad = ((0, 0), (stage.halo, stage.halo), (stage.halo, stage.halo))
+        out = part.run(
+            {
+                "x": np.pad(values, (*pad, (0, 0), (0, 0))).astype(np.float32),
+                "valid": np.pad(valid, (*pad, (0, 0))).astype(np.float32),
+                "land": np.pad(land, pad),
+            }
+        )
+        values, valid = out["x_out"], out["valid_out"]
+        layers += stage.halo
+        masks.append((f"after {layers} layers", valid[0, :, :, valid.shape[-1] // 2]))
+    for axis, (title, mask) in zip(axes, masks, strict=True):
+        shown = np.where(grid.land, mask, np.nan)
+        share = float((mask > 0)[grid.land].mean())
+        _panel(axis, shown, f"{title}: {share:.0%} of land", 1.4, "viridis_r")
+    return figure
+
+
+def memory(grid: Grid, days: list[WorldDay]) -> Figure:
+    """What a memory is worth on days without any observation, with rain and without."""
+    found, engine = _open("sgdsm2-amsr2-x")
+    cold = State.cold(found.manifest, grid, len(recurrent.land_tiles(found.manifest, grid)))
+    nothing = np.full(grid.shape, np.nan, np.float32)
+    blind = 9
+    figure, axis = plt.subplots(figsize=(9, 3.2), layout="constrained")
+    for label, colour, marker, with_rain in (
+        ("memory and rain", OBSERVED, "o", True),
+        ("memory, no rain", FILLED, "D", False),
+    ):
+        state, errors = cold, []
+        for number, day in enumerate(days):
+            observed = nothing if number >= blind else day.observed
+            rain = day.rain if with_rain or number < blind else nothing
+            filled, state = recurrent.fill(engine, found.manifest, grid, observed, rain, state)
+            there = np.isfinite(filled.soil_moisture) & np.isnan(day.observed)
+            error = filled.soil_moisture[there] - day.truth[there]
+            errors.append(float(np.sqrt((error**2).mean())))
+        axis.plot(range(DAYS), errors, marker=marker, color=colour, label=label, markersize=4)
+    axis.axvline(blind - 0.5, color="#555555", linestyle=":")
+    axis.text(blind - 0.4, axis.get_ylim()[1], " no observation from here on", va="top", fontsize=9)
+    axis.set_xlabel("day")
+    axis.set_ylabel("RMSE on gaps, m³ m⁻³")
+    axis.legend(frameon=False, loc="upper left")
+    return figure
+
+
+def tiers(grid: Grid, days: list[WorldDay]) -> Figure:
+    """What each day that follows adds to a day: the same day filled when 0 to 4 of them are there."""
+    found, engine = _open("seamless-amsr2-x")
+    middle = 8
+    frames = np.stack([day.observed for day in days[middle - 4 : middle + 5]])
+    rain = np.stack([day.rain for day in days[middle - 4 : middle + 5]])
+    truth = days[middle].truth
+    gaps = grid.land & np.isnan(frames[4])
+    figure, (timeline, error) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", width_ratios=[3, 2])
+    found_errors = []
+    for known in range(5):
+        there, fallen = frames.copy(), rain.copy()
+        there[5 + known :] = np.nan
+        fallen[5 + known :] = np.nan
+        filled = window.fill(engine, found.manifest, grid, there, fallen).soil_moisture
+        here = gaps & np.isfinite(filled)
+        found_errors.append(float(np.sqrt(((filled - truth)[here] ** 2).mean())))
+        for offset in range(-4, 5):
+            colour = "white" if offset > known else OBSERVED if offset == 0 else "#9ccbe6"
+            corner = (offset - 0.45, known - 0.4)
+            timeline.add_patch(plt.Rectangle(corner, 0.9, 0.8, facecolor=colour, edgecolor="#555555"))
+    timeline.set_xlim(-4.7, 4.7)
+    timeline.set_ylim(4.6, -0.6)
+    timeline.set_xticks(range(-4, 5), [f"T{n:+d}" if n else "T" for n in range(-4, 5)])
+    timeline.set_yticks(range(5), ["provisional", "provisional", "provisional", "provisional", "consolidated"])
+    timeline.set_title("soil moisture that is there when the day is filled", loc="left", fontsize=10)
+    error.plot(range(5), found_errors, "o-", color=FILLED)
+    error.set_xlabel("days after T that are there")
+    error.set_xticks(range(5))
+    error.set_ylabel("RMSE on gaps, m³ m⁻³")
+    return figure
+
+
+def draw_all(folder: Path) -> list[Path]:
+    """Draw every figure; return the files."""
+    grid, days = _world()
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, figure in (
+        ("mask-update", mask_update(grid, days)),
+        ("memory", memory(grid, days)),
+        ("tiers", tiers(grid, days)),
+    ):
+        written.append(folder / f"{name}.png")
+        figure.savefig(written[-1], dpi=110)
+        plt.close(figure)
+    return written
+
+
+if __name__ == "__main__":
+    print(*draw_all(Path("build/figures")), sep="\n")

@@ -1,0 +1,113 @@
+"""What the site is given besides its pages when it is built: the references, from the code itself, and the figures."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any
+
+import figures
+import typer.main
+from pydantic import BaseModel
+from typer.cli import get_docs_for_click
+
+from runtime.config import Config
+
+PROGRAMS = (
+    ("runtime", "runtime.cli"),
+    ("python -m service", "service.cli"),
+    ("python -m export", "export.cli"),
+    ("python -m training", "training.cli"),
+)
+
+
+def command_lines() -> str:
+    """Return the reference of every command, from its own help."""
+    parts = ["# Command line", "", "Every command has `--help` with examples.", ""]
+    for name, module in PROGRAMS:
+        command = typer.main.get_command(importlib.import_module(module).app)
+        context = command.make_context(name, [], resilient_parsing=True)
+        parts.append(
+            get_docs_for_click(obj=command, ctx=context, name=name).replace("\n# ", "\n## ").replace("\\*", "*")
+        )
+    text = "\n".join(parts)
+    return "\n".join(f"#{line}" if line.startswith("#") and n > 3 else line for n, line in enumerate(text.splitlines()))
+
+
+def configuration() -> str:
+    """Return the reference of the configuration file, from the models that read it."""
+    from runtime.template import TEMPLATE
+
+    parts = [
+        "# Configuration",
+        "",
+        "One TOML file, `--config FILE` (default `./seamless-sm.toml`). Every key may also come as `--set section.key=value`",
+        "or as `SEAMLESS_SM__SECTION__KEY=value` in the environment; unknown keys are refused. `runtime init` writes:",
+        "",
+        "```toml",
+        TEMPLATE.rstrip(),
+        "```",
+        "",
+    ]
+    parts += _section(Config, "")
+    return "\n".join(parts) + "\n"
+
+
+def _section(model: type[BaseModel], name: str) -> list[str]:
+    lines, below = [], []
+    for field, info in model.model_fields.items():
+        key = info.alias or field
+        nested = _nested(info.annotation)
+        if nested:
+            inner, many = nested
+            path = f"{name}.{key}" if name else key
+            below += _section(inner, f"[{path}]" if many else path)
+            continue
+        kind = _type(info.annotation)
+        default = "" if info.is_required() else f"`{_toml(info.default)}`"
+        lines.append(f"| `{key}` | {kind} | {default} | {' '.join((info.description or '').split())} |")
+    head = [f"## [{name}]", "", "| key | type | default | |", "| --- | --- | --- | --- |"] if lines and name else []
+    return [*head, *lines, "", *below]
+
+
+def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
+    inner = next((a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)), None)
+    for kind, many in ((annotation, False), (inner, True)):
+        if isinstance(kind, type) and issubclass(kind, BaseModel):
+            return kind, many
+    return None
+
+
+def _type(annotation: Any) -> str:
+    if isinstance(annotation, type):
+        return {"str": "text", "float": "number", "int": "whole number"}.get(
+            annotation.__name__, annotation.__name__.lower()
+        )
+    choices = [repr(a) for a in getattr(annotation, "__args__", ()) if isinstance(a, str)]
+    if choices:
+        return ", ".join(f"`{c[1:-1]}`" for c in choices)
+    known = [_type(a) for a in getattr(annotation, "__args__", ()) if a not in (type(None), Ellipsis)]
+    return (
+        " of ".join(["list", *dict.fromkeys(known)]) if getattr(annotation, "__origin__", None) is tuple else known[0]
+    )
+
+
+def _toml(value: Any) -> str:
+    if value is None:
+        return "unset"
+    if isinstance(value, bool):
+        return str(value).lower()
+    return (
+        '"' + str(value) + '"'
+        if isinstance(value, str | Path)
+        else str(list(value) if isinstance(value, tuple) else value)
+    )
+
+
+def write(docs: Path) -> None:
+    """Write everything into the folder of the pages; git ignores it there."""
+    for name, text in (("command-line", command_lines()), ("configuration", configuration())):
+        path = docs / "reference" / f"{name}.md"
+        if not path.exists() or path.read_text() != text:
+            path.write_text(text)
+    figures.draw_all(docs / "figures")
