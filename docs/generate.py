@@ -41,8 +41,10 @@ def configuration() -> str:
     parts = [
         "# Configuration",
         "",
-        "One TOML file, `--config FILE` (default `./seamless-sm.toml`). Every key may also come as `--set section.key=value`",
-        "or as `SEAMLESS_SM__SECTION__KEY=value` in the environment; unknown keys are refused. `runtime init` writes:",
+        "One TOML file, `--config FILE` (default `./seamless-sm.toml`). Every key may also come as",
+        "`--set section.key=value`, or as `SEAMLESS_SM__SECTION__KEY=value` in the environment. Unknown keys are refused.",
+        "",
+        "`runtime init` writes:",
         "",
         "```toml",
         TEMPLATE.rstrip(),
