@@ -36,9 +36,11 @@ export class DayMap {
       bounceAtZoomLimits: false,
     });
     this.map.createPane("left").style.zIndex = 410;
+    this.map.createPane("place").style.zIndex = 450;
+    this.map.getPane("place").style.pointerEvents = "none";
     this.base = new Canvas(bounds).addTo(this.map);
     this.left = new Canvas(bounds, { pane: "left" });
-    this.map.fitBounds(bounds);
+    this.map.fitBounds([[Math.max(south, -60), west], [Math.min(north, 85), east]]); // no soil beyond
     this.luts = Object.fromEntries([...archive.scales.map((s) => [s.name, this.#ramp(s)]), ["flag", this.#flags()]]);
     this.map.on("click", (event) => onPick(event.latlng.lat, event.latlng.lng));
     this.map.on("mousemove", (event) => onHover(event.latlng.lat, event.latlng.lng));
@@ -120,8 +122,8 @@ export class DayMap {
     const half = this.grid.step / 2;
     const box = [[lat - half, lon - half], [lat + half, lon + half]];
     this.marker = L.layerGroup([
-      L.rectangle(box, { color: "#000", weight: 2, fill: false, interactive: false }),
-      L.circleMarker([lat, lon], { radius: 11, color: "#000", weight: 2, fill: false, interactive: false }),
+      L.rectangle(box, { pane: "place", color: "#000", weight: 2, fill: false, interactive: false }),
+      L.circleMarker([lat, lon], { pane: "place", radius: 11, color: "#000", weight: 2, fill: false, interactive: false }),
     ]).addTo(this.map);
   }
 }

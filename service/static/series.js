@@ -6,6 +6,25 @@ import * as days from "./days.js";
 
 const round = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits));
 
+// A line from a sigma below each filled value to a sigma above it.
+function bars(plot, x, filled, sigma, colour) {
+  const { ctx } = plot;
+  ctx.save();
+  ctx.beginPath();
+  ctx.rect(plot.bbox.left, plot.bbox.top, plot.bbox.width, plot.bbox.height);
+  ctx.clip();
+  ctx.beginPath();
+  for (let i = 0; i < x.length; i++) {
+    if (filled[i] === null || sigma[i] == null || x[i] < plot.scales.x.min || x[i] > plot.scales.x.max) continue;
+    const at = plot.valToPos(x[i], "x", true);
+    ctx.moveTo(at, plot.valToPos(filled[i] - sigma[i], "y", true));
+    ctx.lineTo(at, plot.valToPos(filled[i] + sigma[i], "y", true));
+  }
+  [ctx.strokeStyle, ctx.lineWidth] = [colour, 1.5 * devicePixelRatio];
+  ctx.stroke();
+  ctx.restore();
+}
+
 export class PlaceChart {
   constructor(chart, rain, colours) {
     this.boxes = [chart, rain];
@@ -22,7 +41,6 @@ export class PlaceChart {
     const all = v.soil_moisture;
     const sigma = v.soil_moisture_uncertainty;
     const filled = all.map((value, i) => (seen[i] === null ? value : null));
-    const edge = (sign) => filled.map((f, i) => (f === null || sigma?.[i] == null ? null : f + sign * sigma[i]));
     const { observed: blue, filled: orange, rain: sky } = this.colours;
     const points = (label, stroke, fill) => ({
       label, stroke, width: 0, paths: () => null,
@@ -35,22 +53,23 @@ export class PlaceChart {
       [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
     ];
     const axis = { font: "12px system-ui", labelFont: "12px system-ui", stroke: "#1b2430", grid: { stroke: "#e4e8ec" } };
+    const reach = all.flatMap((value, i) => (value === null ? [] : [value - (sigma?.[i] ?? 0), value + (sigma?.[i] ?? 0)]));
+    const [low, high] = [Math.min(...reach, 0.5), Math.max(...reach, 0)];
     const common = { cursor: { sync: { key: "place" } }, scales: { x: { time: true } }, tzDate: (s) => uPlot.tzDate(new Date(s * 1e3), "UTC") };
-    const hidden = { show: false, value: () => "" };
     const upper = new uPlot(
       {
         ...common, width: 300, height: 260,
+        scales: { x: { time: true }, y: { range: [Math.max(0, low - 0.01), high + 0.01] } },
         axes: [{ ...axis, values: time }, { ...axis, label: "soil moisture, m³ m⁻³", size: 56 }],
-        bands: sigma ? [{ series: [4, 5], fill: `${orange}33` }] : [],
+        hooks: { drawSeries: [(plot, n) => n === 1 && sigma && bars(plot, x, filled, sigma, `${orange}88`)] },
         series: [
           { label: "Day", value: "{YYYY}-{MM}-{DD}" },
-          { label: "line", stroke: "#b3bac2", width: 1, points: { show: false }, ...hidden, show: true },
+          { label: "line", stroke: "#b3bac2", width: 1, points: { show: false } },
           points("filled", orange, "#ffffff"),
           points("observed", blue, blue),
-          ...(sigma ? [1, -1].map((n) => ({ label: `uncertainty ${n}`, width: 0, points: { show: false } })) : []),
         ],
       },
-      [x, all, filled, seen, ...(sigma ? [edge(1), edge(-1)] : [])],
+      [x, all, filled, seen],
       this.boxes[0],
     );
     this.plots = [upper];
@@ -71,8 +90,7 @@ export class PlaceChart {
           this.boxes[1],
         ),
       );
-    // Lines that only carry the picture are no entries of the legend.
-    [1, 4, 5].forEach((n) => upper.root.querySelectorAll(".u-series")[n]?.setAttribute("hidden", ""));
+    upper.root.querySelectorAll(".u-series")[1].hidden = true; // the line is no entry of the legend
     this.#size();
     return this.#summary(found, filled);
   }
