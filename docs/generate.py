@@ -42,7 +42,7 @@ def configuration() -> str:
         "# Configuration",
         "",
         "One TOML file, `--config FILE` (default `./seamless-sm.toml`). Every key may also come as",
-        "`--set section.key=value`, or as `SEAMLESS_SM__SECTION__KEY=value` in the environment. Unknown keys are refused.",
+        "`--set section.key=value`, or as `SEAMLESS_SM__SECTION__KEY=value` in the environment; others are refused.",
         "",
         "`runtime init` writes:",
         "",
