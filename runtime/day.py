@@ -5,12 +5,13 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from runtime import bundle as bundles
 from runtime import checks, digest
 from runtime.archive import LAYOUTS, Layout, views
 from runtime.archive.catalog import Catalog, DayRow
+from runtime.archive.cube import SLAB
 from runtime.archive.publish import Written, publish, write
 from runtime.archive.record import Figures, PublishedDay, Record
 from runtime.bundle import Bundle
@@ -228,7 +230,13 @@ class Archivist:
         ArchiveError
             They cannot be written; the daily files are as they were.
         """
-        views.update(self.config, self.catalog, self.grid)
+
+        def track(slabs: Sequence[Any], what: str) -> Sequence[Any]:
+            if len(slabs) > 1:
+                self.say(f"{what}: up to {len(slabs) * SLAB} days are copied from the daily files")
+            return slabs
+
+        views.update(self.config, self.catalog, self.grid, track)
 
     def _publish(
         self,

@@ -14,7 +14,7 @@ from typing import Annotated, Any, Literal
 
 import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request, Response
-from fastapi.responses import FileResponse, StreamingResponse
+from fastapi.responses import FileResponse
 
 from runtime import colours
 from runtime.archive import about
@@ -128,7 +128,7 @@ def router(config: Config) -> APIRouter:
         name = f"soil_moisture_{found.latitude:g}_{found.longitude:g}.csv"
         if format == "csv":
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-            return StreamingResponse(iter(["".join(table(found))]), media_type="text/csv", headers=headers)
+            return Response("".join(table(found)), media_type="text/csv", headers=headers)
         content = {
             "latitude": found.latitude,
             "longitude": found.longitude,

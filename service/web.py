@@ -65,6 +65,7 @@ def application(config: Config, runner: Runner, schedule: Schedule, collector: A
     async def _secure(request: Request, answer: RequestResponseEndpoint) -> Response:
         response = await answer(request)
         response.headers.update(_SECURITY)
+        response.headers.setdefault("Cache-Control", "no-cache")  # the parts of the page belong together
         return response
 
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
@@ -74,7 +75,7 @@ def application(config: Config, runner: Runner, schedule: Schedule, collector: A
     @app.get("/", include_in_schema=False)
     def page() -> FileResponse:
         """The page."""
-        return FileResponse(_STATIC / "index.html", headers={"Cache-Control": "no-cache"})
+        return FileResponse(_STATIC / "index.html")
 
     @app.get("/healthz")
     def health() -> dict[str, str]:

@@ -111,7 +111,14 @@ PAGES = {
         },
     ),
 }
-SLOW = ("README.md", "docs/operating.md", "docs/tutorials/tensorrt.md", "docs/validation.md", "docs/train-your-own.md")
+SLOW = (
+    "README.md",
+    "docs/index.md",
+    "docs/operating.md",
+    "docs/tutorials/tensorrt.md",
+    "docs/validation.md",
+    "docs/train-your-own.md",
+)
 
 
 ALL = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]

@@ -64,6 +64,12 @@ function banner(text) {
 }
 
 let known = null;
+let coming; // the next look
+
+function lookIn(seconds) {
+  clearTimeout(coming);
+  coming = setTimeout(look, seconds * 1000);
+}
 
 async function look() {
   let again = LOOK_S;
@@ -82,7 +88,7 @@ async function look() {
     else banner(`The service cannot say how it is: ${error.message}`);
     $("stage").setAttribute("aria-busy", "false");
   }
-  setTimeout(look, again * 1000);
+  lookIn(again);
 }
 
 async function reload(again) {
@@ -192,6 +198,7 @@ async function show(date) {
 // Nobody answers: say so, and go back to the day and layer that the map still shows.
 function away() {
   banner("The service does not answer. What you see was loaded before; this page tries again by itself.");
+  lookIn(LOOK_AGAIN_S);
   if (!shown.painted) return;
   label(shown.painted.date);
   dress(shown.painted.layer);
