@@ -152,11 +152,7 @@ class Cube:
         ):
             about: dict[str, Any] = {"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis}
             group.create_array(name, data=values, dimension_names=(name,), attributes=about)
-        time: dict[str, Any] = {
-            "standard_name": "time",
-            "long_name": "start of the UTC day",
-            "units": f"days since {EPOCH}",
-        }
+        time: dict[str, Any] = {"standard_name": "time", "long_name": "start of the UTC day", "axis": "T"}
         mark = "first eight bytes of the SHA-256 of the daily file the day was copied from; 0: none"
         for name, dtype, about in (
             ("time", "i4", {**time, "units": f"days since {EPOCH}", "calendar": "standard"}),
@@ -263,8 +259,6 @@ def update(
     """
     if not sources:
         return 0
-    if not sources:
-        return 0
     with writing(archive / NAME):
         cube = Cube._writable(archive, min(sources), grid)
         wanted = {(date - cube.first).days: source for date, source in sources.items()}
@@ -308,19 +302,12 @@ def faults(archive: Path, sources: Mapping[dt.date, Source], track: Track) -> li
         for days in track(slabs, "check cube"):
             for name in cube.names:
                 block = cube.read(name, slice(days[0], days[-1] + 1))
-                wrong |= {
-                    day
-                    for day in days
-                    if numbers[day].path.exists()
-                    and not np.array_equal(
-                        block[day - days[0]], np.broadcast_to(_field(numbers[day], name), block.shape[1:])
-                    )
-                }
+                there = [day for day in days if numbers[day].path.exists()]
+                wrong |= {day for day in there if np.any(block[day - days[0]] != _field(numbers[day], name))}
     except ArchiveError as error:
         return [str(error)]
-    return [
-        f"{archive / NAME}: {cube.first + day * _DAY} is not what its daily file holds; {cure}" for day in sorted(wrong)
-    ]
+    dates = [cube.first + day * _DAY for day in sorted(wrong)]
+    return [f"{archive / NAME}: {date} is not what its daily file holds; {cure}" for date in dates]
 
 
 def _consolidate(folder: Path, attributes: Mapping[str, Any]) -> None:

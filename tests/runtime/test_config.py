@@ -45,6 +45,9 @@ def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     assert settings.archive.path == tmp_path / "a"
     assert settings.state_path == tmp_path / "a" / ".state"
     assert settings.feeds.soil_moisture[0].path == str(tmp_path / "incoming/lprm")
+    folders = config.load(_write(tmp_path, '[paths]\nstate = "s"\ninbox = "i"\nengines = "e"\n'), environment={})
+    assert (folders.state_path, folders.inbox_path) == (tmp_path / "s", tmp_path / "i")
+    assert folders.engine_setup.cache == tmp_path / "e"
 
 
 def test_urls_are_left_alone(tmp_path: Path) -> None:
