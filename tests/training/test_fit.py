@@ -154,9 +154,11 @@ def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, record: Reco
 
 
 def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+    """In a process of its own, as users start it: forked off one with a test run's threads, it has crashed."""
     alone = fit(tmp_path / "alone", recipe_file, record)
-    helped = Run(tmp_path / "helped", recipe.load(str(recipe_file)), [record], workers=2).fit()
-    assert same_weights(alone, helped)
+    command = [sys.executable, "-m", "training", "fit", "--config", str(recipe_file), "--workers", "2"]
+    subprocess.run([*command, "--out", str(tmp_path / "helped")], check=True, capture_output=True)
+    assert same_weights(alone, checkpoint.load(tmp_path / "helped" / LAST))
 
 
 def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, record: Record) -> None:
