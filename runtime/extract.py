@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
@@ -11,6 +11,8 @@ from typing import Any, Literal, get_args
 import numpy as np
 
 from runtime.archive import sgdsm
+from runtime.archive.about import coverage
+from runtime.archive.cube import Track
 from runtime.archive.reader import Reader
 from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, VARIABLES
 from runtime.durable import beside, place, writing
@@ -19,7 +21,6 @@ from runtime.errors import InputsMissing, UsageError
 Format = Literal["netcdf", "zarr", "geotiff", "cog", "sgd-sm"]
 FORMATS: tuple[str, ...] = get_args(Format)
 Box = tuple[float, float, float, float]
-Track = Callable[[Sequence[Any], str], Iterable[Any]]
 
 
 @dataclass(frozen=True)
@@ -119,7 +120,7 @@ def _one_store(part: Part, kind: str, out: Path, names: Sequence[str]) -> None:
 
     days = np.array(part.dates, "datetime64[ns]")
     whole = open_archive(part.reader.archive).sel(time=days).isel(lat=part.rows, lon=part.cols)
-    chosen = whole[[name for name in names if name in whole]]
+    chosen = whole[[name for name in names if name in whole]].assign_attrs(coverage(part.dates[0], part.dates[-1]))
     encoding: dict[str, Any] = {}
     for name in chosen.data_vars:
         kind_of = VARIABLES[str(name)]

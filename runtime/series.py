@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runtime.archive.about import coverage
 from runtime.archive.cf import EPOCH
 from runtime.archive.reader import Reader, Series
 from runtime.archive.variables import VARIABLES
@@ -84,12 +85,7 @@ def _netcdf(path: Path, reader: Reader, series: Series) -> None:
     with Dataset(path, "w", format="NETCDF4") as file:
         file.setncatts(reader.attributes | {"featureType": "timeSeries", "cdm_data_type": "Station"})
         if series.dates:
-            file.setncatts(
-                {
-                    "time_coverage_start": f"{series.dates[0]}T00:00:00Z",
-                    "time_coverage_end": f"{series.dates[-1]}T23:59:59Z",
-                }
-            )
+            file.setncatts(coverage(series.dates[0], series.dates[-1]))
         file.createDimension("time", len(series.dates))
         time = file.createVariable("time", "i4", ("time",))
         time.setncatts({"standard_name": "time", "units": f"days since {EPOCH}", "calendar": "standard", "axis": "T"})

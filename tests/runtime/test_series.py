@@ -45,6 +45,7 @@ def test_netcdf(site: Site, runtime: Runtime, tmp_path: Path) -> None:
     with xarray.open_dataset(out) as place:
         assert place.attrs["featureType"] == "timeSeries"
         assert place.attrs["time_coverage_end"] == "2020-04-09T23:59:59Z"
+        assert place.attrs["time_coverage_duration"] == "P7D"
         assert (float(place.lat), float(place.lon)) == (45.125, 2.125)
         np.testing.assert_allclose(place.soil_moisture, series.values["soil_moisture"], atol=1e-6)
         np.testing.assert_array_equal(place.flag, series.values["flag"])
@@ -108,6 +109,7 @@ def test_one_store(kind: str, site: Site, runtime: Runtime, tmp_path: Path) -> N
     opened = xarray.open_dataset(out) if kind == "netcdf" else xarray.open_zarr(out, consolidated=False)
     with opened as part:
         assert part.attrs["Conventions"] == "CF-1.11, ACDD-1.3"
+        assert part.attrs["time_coverage_duration"] == "P3D"
         for number, day in enumerate((2, 3, 4)):
             for name in ("soil_moisture", "soil_moisture_uncertainty", "precipitation", "flag"):
                 expected = cf.values(site.day_file(day), name)[ROWS, COLS]
