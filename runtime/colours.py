@@ -16,6 +16,9 @@ OBSERVED, FILLED, RAIN = "#0072b2", "#d55e00", "#56b4e9"
 
 NO_VALUE, NO_LAND = "#9a9a9a", "#e6e9ec"
 
+STEPS = 250
+"""Of a scale, from low to high; a map of bytes has the rest of 256 for what is no value."""
+
 DIFFERENCE = "RdBu"
 """Two ends that differ for the colour-blind, white where nothing changed."""
 
@@ -41,10 +44,10 @@ class Scale:
 
     @property
     def colours(self) -> list[str]:
-        """The sequence from low to high in 250 steps, ``#rrggbb``."""
+        """The sequence from low to high in ``STEPS`` steps, ``#rrggbb``."""
         from matplotlib import colormaps
 
-        steps = colormaps[self.colormap](np.linspace(0, 1, 250), bytes=True)
+        steps = colormaps[self.colormap](np.linspace(0, 1, STEPS), bytes=True)
         return [f"#{r:02x}{g:02x}{b:02x}" for r, g, b, _ in steps]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import math
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,7 +40,7 @@ def write(reader: Reader, series: Series, out: Path) -> None:
         raise UsageError(f"{out}: wanted a name that ends in {', '.join(ENDINGS)}")
     with beside(out) as part:
         if kind == ".csv":
-            part.write_text("".join(table(series)))
+            part.write_text(table(series))
         elif kind == ".nc":
             _netcdf(part, reader, series)
         else:
@@ -49,25 +48,18 @@ def write(reader: Reader, series: Series, out: Path) -> None:
     place(out)
 
 
-def table(series: Series) -> Iterator[str]:
-    """Yield a series as CSV lines: a header, then one line a day, empty where there is no value."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+def table(series: Series) -> str:
+    """Return a series as CSV: a header, then one line a day, empty where there is no value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
     names = list(series.values)
     flags = {int(flag): flag.name.lower() for flag in Flag}
-
-    def line(cells: list[str]) -> str:
-        writer.writerow(cells)
-        text = buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        return text
-
     units = [VARIABLES[name].attributes.get("units") for name in names]
-    yield line(["date", *(f"{n} ({u})" if u else n for n, u in zip(names, units, strict=True))])
+    writer.writerow(["date", *(f"{n} ({u})" if u else n for n, u in zip(names, units, strict=True))])
     columns = [series.values[name].tolist() for name in names]
     for date, *row in zip(series.dates, *columns, strict=True):
-        yield line([str(date), *(_cell(name, value, flags) for name, value in zip(names, row, strict=True))])
+        writer.writerow([str(date), *(_cell(name, value, flags) for name, value in zip(names, row, strict=True))])
+    return text.getvalue()
 
 
 def _cell(name: str, value: float, flags: dict[int, str]) -> str:

@@ -26,10 +26,8 @@ from runtime.errors import InputsMissing
 from runtime.fill import Flag
 from runtime.series import table
 
-STEPS = 250
-"""Bytes of a map: 0 to 249 are the scale from low to high."""
 GAP, NOTHING = 254, 255
-"""Land without a value; no land, or nothing known."""
+"""Bytes of a map: land without a value; no land, or nothing known. Below ``colours.STEPS`` they are the scale."""
 
 _RAIN = "precipitation"
 _CACHED_MAPS = 128
@@ -128,7 +126,7 @@ def router(config: Config) -> APIRouter:
         name = f"soil_moisture_{found.latitude:g}_{found.longitude:g}.csv"
         if format == "csv":
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-            return Response("".join(table(found)), media_type="text/csv", headers=headers)
+            return Response(table(found), media_type="text/csv", headers=headers)
         content = {
             "latitude": found.latitude,
             "longitude": found.longitude,
@@ -191,7 +189,7 @@ def _describe(config: Config, reader: Reader | None) -> dict[str, Any]:
         "layers": [name for name in LAYERS if name in there],
         "scales": scales,
         "flags": flags,
-        "steps": STEPS,
+        "steps": colours.STEPS,
         "gap": {"value": GAP, "colour": colours.NO_VALUE},
         "nothing": {"value": NOTHING, "colour": colours.NO_LAND},
         "series": {"observed": colours.OBSERVED, "filled": colours.FILLED, "rain": colours.RAIN},
@@ -206,8 +204,8 @@ def _map(path: Path, layer: str, sha256: str) -> bytes:
         raise HTTPException(404, f"{path.name} has no {layer}")
     if layer == "flag":
         return gzip.compress(fields["flag"].astype(np.uint8).tobytes(), 6)
-    scale, values = colours.SCALES[layer], fields[layer]
-    steps = np.rint((np.nan_to_num(values) - scale.low) / (scale.high - scale.low) * (STEPS - 1)).clip(0, STEPS - 1)
+    scale, values, top = colours.SCALES[layer], fields[layer], colours.STEPS - 1
+    steps = np.rint((np.nan_to_num(values) - scale.low) / (scale.high - scale.low) * top).clip(0, top)
     land = fields["flag"] != Flag.NOT_LAND if "flag" in fields else np.zeros(values.shape, bool)
     shown = np.where(np.isnan(values), np.where(land, GAP, NOTHING), steps).astype(np.uint8)
     return gzip.compress(shown.tobytes(), 6)

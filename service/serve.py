@@ -21,6 +21,7 @@ from service.runs import Run, Runner, Schedule
 from service.web import application
 
 _ASK_AGAIN_S = 5
+_KEEP_ALIVE_S = 75  # longer than clients and proxies keep theirs: whoever closes first decides which request is lost
 
 
 def serve(config: Config, arguments: Sequence[str]) -> None:
@@ -92,7 +93,10 @@ def _listening(config: Config, app: FastAPI) -> Iterator[str]:
         raise ConfigError(
             f"{host} port {port} cannot be listened on ({error.strerror}); set service.host and service.port"
         ) from error
-    server = uvicorn.Server(uvicorn.Config(app, log_level="warning", access_log=False, lifespan="off"))
+    settings = uvicorn.Config(
+        app, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=_KEEP_ALIVE_S
+    )
+    server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, args=([bound],), name="web", daemon=True)
     thread.start()
     try:

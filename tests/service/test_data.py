@@ -21,11 +21,11 @@ import xarray
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
 from runtime.archive.reader import Reader
-from runtime.colours import SCALES
+from runtime.colours import SCALES, STEPS
 from runtime.fill import Flag
 from runtime.grid import Grid
 from runtime.synthetic.world import WorldDay
-from service.data import GAP, NOTHING, STEPS
+from service.data import GAP, NOTHING
 from service.serve import _listening
 from tests.conftest import DAYS, START, MakeSite, Site
 from tests.service.conftest import MISSING, REFUSED, publish_anew, web
@@ -273,13 +273,14 @@ async def _hammer(
 
     limits = httpx.Limits(max_connections=READERS)
     async with httpx.AsyncClient(limits=limits, timeout=60) as client:
-        readers = [asyncio.create_task(reader(client, number)) for number in range(READERS)]
-        for shift in (0.0, 0.05, 0.0):
-            publish_anew(site, day, grid, shift)
-            process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
-            assert await process.wait() == 0
-        done.set()
-        await asyncio.gather(*readers)
+        async with asyncio.TaskGroup() as readers:  # one that fails ends all, here and not in a later test
+            for number in range(READERS):
+                readers.create_task(reader(client, number))
+            for shift in (0.0, 0.05, 0.0):
+                publish_anew(site, day, grid, shift)
+                process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
+                assert await process.wait() == 0
+            done.set()
     return read, wrong
 
 
