@@ -153,7 +153,6 @@ def fill(
             scope = Scope.of(archivist, wanted, config.policy.max_refill_days)
         if decision and wanted.first:
             _decide(archivist, wanted.first, Decision(*decision, ""), listener)
-        archivist.update_views()
         outcome = _work(archivist, scope, listener)
         if archivist.reprocessed and not any(_is_final(archivist, date) for date in span(*archivist.reprocessed)):
             raise InputsMissing(f"IMERG Final is not there for {wanted.first} to {wanted.last}; check the feed")
@@ -170,6 +169,8 @@ def _work(archivist: Archivist, scope: Scope, listener: Listener) -> Outcome:
     outcome = Outcome({day.date: day for day in planner.plan(scope.dates)})
     todo = [day for day in outcome.planned.values() if day.action == Action.FILL]
     listener.on_plan(archivist, todo)
+    if not todo:
+        archivist.update_views()  # an earlier run may have been killed before it did
     for begin in range(0, len(todo), _CHUNK):
         chunk = todo[begin : begin + _CHUNK]
         lacking = _lacking(archivist, chunk)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from runtime import digest
 from runtime.grid import Grid
 
 if TYPE_CHECKING:
@@ -39,7 +41,9 @@ ABSTRACT = (
 )
 _LICENCES = {"CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/"}
 STAC = Path("stac")
-"""The folder of the STAC collection and its items, below the archive's."""
+"""The folder of the STAC collection, below the archive's; beside it a folder a year, with a catalogue and its items."""
+COLLECTION = Path("collection.json")
+"""In that folder."""
 _VERSION = "1.1.0"
 _FILE_EXTENSION = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 
@@ -160,7 +164,7 @@ def item(record: Record, metadata: Metadata, grid: Grid, path: str, sha256: str,
         },
         "links": [
             {"rel": "root", "href": "../collection.json", "type": "application/json"},
-            {"rel": "parent", "href": "../collection.json", "type": "application/json"},
+            {"rel": "parent", "href": "./catalog.json", "type": "application/json"},
             {"rel": "collection", "href": "../collection.json", "type": "application/json"},
         ],
         "assets": {
@@ -176,10 +180,36 @@ def item(record: Record, metadata: Metadata, grid: Grid, path: str, sha256: str,
     }
 
 
-def collection(dates: list[dt.date], metadata: Metadata, grid: Grid, *, cube: bool) -> dict[str, Any]:
-    """Return the STAC collection of an archive: what SGD-SM's catalogue entries say, and a link to each day."""
+def year_catalogue(dates: Sequence[dt.date], metadata: Metadata) -> dict[str, Any]:
+    """Return the STAC catalogue of published days of one year: a link to each."""
+    year = dates[0].year
+    return {
+        "type": "Catalog",
+        "stac_version": _VERSION,
+        "id": f"{metadata.id}_{year}",
+        "title": f"{metadata.title}, {year}",
+        "description": f"The days of {year}.",
+        "links": [
+            {"rel": "root", "href": "../collection.json", "type": "application/json"},
+            {"rel": "parent", "href": "../collection.json", "type": "application/json"},
+            *({"rel": "item", "href": f"./{date:%Y%m%d}.json", "type": "application/geo+json"} for date in dates),
+        ],
+    }
+
+
+def collection(years: Mapping[str, Sequence[dt.date]], metadata: Metadata, grid: Grid, *, cube: bool) -> dict[str, Any]:
+    """Return the STAC collection of an archive: what SGD-SM's catalogue entries say, and a link to each year.
+
+    A link carries the digest of what its year's catalogue lists, so that only a year that changed is written again.
+
+    Parameters
+    ----------
+    years : the published days by year, in order; at least one
+    cube : whether the archive has one
+    """
     west, south, east, north = bounds(grid)
-    span = [f"{dates[0]}T00:00:00Z", f"{dates[-1]}T23:59:59Z"] if dates else [None, None]
+    runs = list(years.values())
+    span = [f"{runs[0][0]}T00:00:00Z", f"{runs[-1][-1]}T23:59:59Z"]
     where = {"providers": [{"name": metadata.institution, "roles": ["producer"]}]} if metadata.institution else {}
     zarr = {
         "cube": {
@@ -210,8 +240,16 @@ def collection(dates: list[dt.date], metadata: Metadata, grid: Grid, *, cube: bo
                 for doi, citation in CITATIONS.items()
             ),
             *(
-                {"rel": "item", "href": f"./{date:%Y}/{date:%Y%m%d}.json", "type": "application/geo+json"}
-                for date in dates
+                {
+                    "rel": "child",
+                    "href": f"./{year}/catalog.json",
+                    "type": "application/json",
+                    "title": year,
+                    "seamless:digest": digest.of_values(
+                        metadata.id, metadata.title, [date.toordinal() for date in dates]
+                    ),
+                }
+                for year, dates in years.items()
             ),
         ],
     }

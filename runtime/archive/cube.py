@@ -11,11 +11,10 @@ import datetime as dt
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import zarr
@@ -42,19 +41,28 @@ _CELLS = 40
 
 _MARKS = "source_file"
 _MARKS_IN_CHUNK = 8192
+_KEPT = 1 << 28
+"""Bytes of daily files that are kept from their first reading; the others are read again, a variable at a time."""
+
 _DAY = dt.timedelta(days=1)
 _CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
 
 Track = Callable[[Sequence[Any], str], Iterable[Any]]
+_Fields = dict[str, NDArray[Any]]
 
 
-@dataclass(frozen=True)
-class Source:
+class Source(NamedTuple):
     """The daily file of a day, as the catalog knows it."""
 
-    path: Path
+    archive: Path
+    relative: str
     sha256: str
     """Empty where no catalog says it."""
+
+    @property
+    def path(self) -> Path:
+        """The file."""
+        return self.archive / self.relative
 
     @property
     def mark(self) -> int:
@@ -193,14 +201,16 @@ class Cube:
             array = self.array(name)
             if array.shape[0] < days:
                 array.resize((days, *array.shape[1:]))
+            sync(self.folder / name / "zarr.json")
+            sync(self.folder / name)
         self.array("time")[:] = np.arange(days, dtype=np.int32) + (self.first - EPOCH).days
-        _consolidate(self.folder, attributes)
         self._flush("time")
+        _consolidate(self.folder, attributes)
 
     def _flush(self, name: str, chunk: int = 0) -> None:
         """Bring a file of an array, and its folder's list of names, to the disk."""
         file = Path(self.folder, name, "c", str(chunk), *["0"] * (self.array(name).ndim - 1))
-        for path in (self.folder / "zarr.json", self.folder / name / "zarr.json", file, file.parent):
+        for path in (file, file.parent):
             if path.exists():  # a chunk without any value has no file
                 sync(path)
 
@@ -220,20 +230,20 @@ class Cube:
             or any(told.attrs.get(key) != _plain(value) for key, value in attributes.items())
         )
 
-    def _copy(self, days: Sequence[int], sources: Sequence[Source | None]) -> None:
-        """Copy daily files of one slab into it; None empties a day."""
+    def _copy(self, days: Sequence[int], sources: Sequence[Source | None], kept: Mapping[int, _Fields]) -> None:
+        """Copy daily files of one slab into it; None empties a day; some have been read before."""
         where = np.asarray(days)
         self._mark(where, np.zeros(where.size, np.uint64))
         begin, end = days[0], days[-1] + 1
         for name in self.names:
-            array = self.array(name)
+            array, empty = self.array(name), VARIABLES[name].empty
             block = (
-                np.full((end - begin, *array.shape[1:]), VARIABLES[name].empty, array.dtype)
+                np.full((end - begin, *array.shape[1:]), empty, array.dtype)
                 if len(days) == end - begin
                 else np.asarray(array[begin:end])
             )
             for day, source in zip(days, sources, strict=True):
-                block[day - begin] = _field(source, name)
+                block[day - begin] = kept[day].get(name, empty) if day in kept else _field(source, name)
             array[begin:end] = block
             self._flush(name, begin // SLAB)
         self._mark(where, np.array([0 if source is None else source.mark for source in sources], np.uint64))
@@ -261,21 +271,26 @@ def update(
         return 0
     with writing(archive / NAME):
         cube = Cube._writable(archive, min(sources), grid)
-        wanted = {(date - cube.first).days: source for date, source in sources.items()}
-        marks = cube.marks()
-        stale = {
-            day: names
-            for day, source in wanted.items()
-            if (day >= marks.size or int(marks[day]) != source.mark) and (names := _names(source, grid))
-        }
-        gone = [int(day) for day in np.flatnonzero(marks) if int(day) not in wanted]
-        length = max([marks.size, *(day + 1 for day in stale)])
+        first = cube.first
+        wanted = {(date - first).days: source for date, source in sources.items()}
+        marks = dict(enumerate(cube.marks().tolist()))
+        stale: dict[int, Collection[str]] = {}
+        kept: dict[int, _Fields] = {}
+        room = _KEPT
+        for day, source in wanted.items():
+            if marks.get(day) != source.mark and (fields := _published(source, grid)):
+                stale[day] = fields.keys()
+                room -= sum(field.nbytes for field in fields.values())
+                if room >= 0:
+                    kept[day] = fields
+        gone = [day for day, mark in marks.items() if mark and day not in wanted]
+        length = max([len(marks), *(day + 1 for day in stale)])
         lacking = set().union(*stale.values()) - set(cube.names)
-        if length > marks.size or lacking or cube._is_behind(attributes):
+        if length > len(marks) or lacking or cube._is_behind(attributes):
             cube._shape(length, [name for name in VARIABLES if name in lacking], attributes)
         slabs = [list(days) for _, days in itertools.groupby(sorted([*stale, *gone]), lambda day: day // SLAB)]
         for days in track(slabs, "cube"):
-            cube._copy(days, [wanted.get(day) for day in days])
+            cube._copy(days, [wanted.get(day) for day in days], kept)
     return len(stale)
 
 
@@ -324,16 +339,16 @@ def _consolidate(folder: Path, attributes: Mapping[str, Any]) -> None:
     place(folder / "zarr.json")
 
 
-def _names(source: Source, grid: Grid) -> frozenset[str]:
+def _published(source: Source, grid: Grid) -> _Fields:
     """Return the variables of a daily file; none if it is not the file that was published, or on another grid."""
     try:
         if digest.of_file(source.path) != source.sha256:
-            return frozenset()
+            return {}
         with LOCK:
             fields = layout_of(source.path).read(source.path)
     except FileNotFoundError:
-        return frozenset()
-    return frozenset(fields) if all(field.shape == grid.shape for field in fields.values()) else frozenset()
+        return {}
+    return fields if all(field.shape == grid.shape for field in fields.values()) else {}
 
 
 def _field(source: Source | None, name: str) -> NDArray[Any] | int:

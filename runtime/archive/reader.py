@@ -219,7 +219,10 @@ def _days(archive: Path) -> dict[dt.date, Source]:
         with Catalog.open(archive / CATALOG, read_only=True) as catalog:
             return sources(archive, catalog)
     files = {m[0]: path for path in archive.glob("[0-9][0-9][0-9][0-9]/*.nc") if (m := _DATE.search(path.stem))}
-    return {dt.datetime.strptime(stamp, "%Y%m%d").date(): Source(files[stamp], "") for stamp in sorted(files)}
+    return {
+        dt.datetime.strptime(stamp, "%Y%m%d").date(): Source(archive, str(files[stamp].relative_to(archive)), "")
+        for stamp in sorted(files)
+    }
 
 
 def fields_of(path: Path, names: Collection[str]) -> dict[str, Floats]:

@@ -199,7 +199,7 @@ def test_published_files_stac_and_cube_can_be_read_from_afar(varied: Site) -> No
         assert day.content == varied.day_file(5).read_bytes()
         assert httpx.get(f"{address}/api/days/{varied.date(5)}/file").content == day.content
         collection = pystac.Collection.from_file(f"{address}/archive/stac/collection.json")
-        item = next(iter(collection.get_items()))
+        item = next(iter(collection.get_items(recursive=True)))
         assert httpx.get(item.assets["data"].get_absolute_href() or "").content.startswith(b"\x89HDF")
         part = httpx.get(f"{address}/archive/cube.zarr/zarr.json", headers={"Range": "bytes=0-9"})
         assert (part.status_code, len(part.content)) == (206, 10)

@@ -73,7 +73,7 @@ def test_stac_is_valid_and_leads_to_the_files(window_site: Site) -> None:
     window_site.fill(4, 6, *WHO)
     collection = pystac.Collection.from_file(window_site.archive / about.STAC / "collection.json")
     assert collection.validate()
-    items = list(collection.get_items())
+    items = list(collection.get_items(recursive=True))
     assert [item.id for item in items] == ["test-sm_20200405", "test-sm_20200406", "test-sm_20200407"]
     for number, item in enumerate(items, 4):
         plain = item.clone()
@@ -94,6 +94,24 @@ def test_stac_is_valid_and_leads_to_the_files(window_site: Site) -> None:
     assert zarr.resolve() == window_site.archive / cube.NAME
     (first, last) = collection.extent.temporal.intervals[0]
     assert (str(first)[:10], str(last)[:10]) == ("2020-04-05", "2020-04-07")
+
+
+def test_a_year_is_listed_again_when_its_days_change_or_its_list_is_lost(window_site: Site) -> None:
+    window_site.fill(4, 5)
+    year = window_site.archive / about.STAC / "2020" / "catalog.json"
+
+    def listed() -> list[str]:
+        return [link["href"] for link in json.loads(year.read_text())["links"] if link["rel"] == "item"]
+
+    assert listed() == ["./20200405.json", "./20200406.json"]
+    window_site.fill(6, 6)
+    assert len(listed()) == 3
+    before = year.stat().st_ino
+    window_site.fill(6, 6)
+    assert year.stat().st_ino == before, "nothing changed, nothing is written"
+    year.unlink()
+    window_site.fill(6, 6)
+    assert len(listed()) == 3
 
 
 def _sha256(path: Path) -> str:
