@@ -28,7 +28,7 @@ from typing import Any
 import numpy as np
 
 from runtime import bundle as bundles
-from runtime import config, job
+from runtime import check, config, job
 from runtime.archive.catalog import Catalog
 from runtime.config import Config
 from runtime.grid import Floats, Grid
@@ -192,9 +192,12 @@ class Simulation:
         assert outcome.exit_code in (0, 3), outcome.message
 
     def differences(self) -> list[str]:
-        """Return what differs between the two archives: files, snapshots, catalog rows without times."""
-        found = []
-        for what in ("[0-9]*/*.nc", ".state/*/*"):
+        """Return what differs between the two archives: files, snapshots, STAC, catalog rows without times.
+
+        And what of the one that grew is not whole, its cube among it.
+        """
+        found = check.faults(config.load(self.folder / "arrived.toml", environment={}), lambda items, _: items)
+        for what in ("[0-9]*/*.nc", ".state/*/*", "stac/**/*.json"):
             arrived, ordered = (_hashes(self.folder / name, what) for name in ("arrived", "ordered"))
             found += sorted(f"{name}" for name in arrived | ordered if arrived.get(name) != ordered.get(name))
         rows = []

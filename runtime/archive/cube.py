@@ -25,7 +25,7 @@ from runtime import digest
 from runtime.archive import layout_of
 from runtime.archive.cf import EPOCH
 from runtime.archive.variables import VARIABLES
-from runtime.durable import PART, beside, place, sync, writing
+from runtime.durable import beside, place, sync, writing
 from runtime.errors import ArchiveError
 from runtime.grid import Grid
 from runtime.netcdf import LOCK
@@ -75,6 +75,7 @@ class Cube:
 
     def __init__(self, folder: Path, group: zarr.Group) -> None:
         self.folder, self.group = folder, group
+        self._arrays: dict[str, zarr.Array[Any]] = {}
 
     @classmethod
     def open(cls, archive: Path) -> Cube | None:
@@ -124,9 +125,11 @@ class Cube:
 
     def array(self, name: str) -> zarr.Array[Any]:
         """Return an array as Zarr has it, packed."""
-        array = self.group[name]
-        assert isinstance(array, zarr.Array)
-        return array
+        if name not in self._arrays:
+            array = self.group[name]
+            assert isinstance(array, zarr.Array)
+            self._arrays[name] = array
+        return self._arrays[name]
 
     # Writing
 
@@ -142,8 +145,6 @@ class Cube:
         except Exception:
             fits = False
         if fits:
-            for left in (*folder.rglob("*.partial"), *folder.glob(f"*{PART}")):
-                left.unlink()
             return cube
         cls._create(fresh, first, grid)
         remove(archive)
@@ -201,18 +202,13 @@ class Cube:
             array = self.array(name)
             if array.shape[0] < days:
                 array.resize((days, *array.shape[1:]))
-            sync(self.folder / name / "zarr.json")
-            sync(self.folder / name)
+            _settle(self.folder / name / "zarr.json")
         self.array("time")[:] = np.arange(days, dtype=np.int32) + (self.first - EPOCH).days
         self._flush("time")
         _consolidate(self.folder, attributes)
 
     def _flush(self, name: str, chunk: int = 0) -> None:
-        """Bring a file of an array, and its folder's list of names, to the disk."""
-        file = Path(self.folder, name, "c", str(chunk), *["0"] * (self.array(name).ndim - 1))
-        for path in (file, file.parent):
-            if path.exists():  # a chunk without any value has no file
-                sync(path)
+        _settle(Path(self.folder, name, "c", str(chunk), *["0"] * (self.array(name).ndim - 1)))
 
     def _mark(self, days: NDArray[np.int64], marks: NDArray[np.uint64]) -> None:
         self.array(_MARKS).set_coordinate_selection(days, marks)
@@ -337,6 +333,15 @@ def _consolidate(folder: Path, attributes: Mapping[str, Any]) -> None:
     with beside(folder / "zarr.json") as part:
         part.write_text(json.dumps(root, indent=1))
     place(folder / "zarr.json")
+
+
+def _settle(file: Path) -> None:
+    """Bring a file that Zarr wrote, and its folder's list of names, to the disk; tidy up after one that was killed."""
+    for left in file.parent.glob("*.partial"):
+        left.unlink()
+    for path in (file, file.parent):
+        if path.exists():  # a chunk without any value has no file
+            sync(path)
 
 
 def _published(source: Source, grid: Grid) -> _Fields:

@@ -90,6 +90,19 @@ def test_a_day_is_replaced_appended_and_taken_away(tmp_path: Path) -> None:
     _agrees(tmp_path, sources)
 
 
+def test_what_a_killed_write_left_is_tidied_up_by_the_next(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1)])
+    _update(tmp_path, sources)
+    folder = tmp_path / cube.NAME
+    left = [folder / "soil_moisture" / "c" / "0" / "0" / "0.5f.partial", folder / "source_file" / "zarr.5f.partial"]
+    for path in left:
+        path.write_text("half")
+    sources |= dict([_put(tmp_path, 1, 0.2)])
+    _update(tmp_path, sources)
+    assert list(folder.rglob("*.partial")) == []
+    _agrees(tmp_path, sources)
+
+
 def test_an_earlier_day_moves_the_beginning(tmp_path: Path) -> None:
     sources = dict([_put(tmp_path, 5, 0.1)])
     _update(tmp_path, sources)
