@@ -284,6 +284,7 @@ def test_settings_and_extras_that_are_shown_are_valid(page: str, tmp_path: Path)
         config.load(tmp_path / "shown.toml", environment={})
 
 
+@pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
     shutil.copytree(ROOT / "docs", docs, ignore=shutil.ignore_patterns("figures", "jupyter_execute", "__pycache__"))
