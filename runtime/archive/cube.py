@@ -11,7 +11,7 @@ import datetime as dt
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -226,23 +226,40 @@ class Cube:
             or any(told.attrs.get(key) != _plain(value) for key, value in attributes.items())
         )
 
-    def _copy(self, days: Sequence[int], sources: Sequence[Source | None], kept: Mapping[int, _Fields]) -> None:
-        """Copy daily files of one slab into it; None empties a day; some have been read before."""
-        where = np.asarray(days)
+    def _copy(self, days: Mapping[int, Source | None], grid: Grid) -> int:
+        """Copy daily files of one slab into it and empty the days without one; return how many were copied."""
+        kept: dict[int, _Fields] = {}
+        names: set[str] = set()
+        room, sources = _KEPT, dict(days)
+        for day, source in days.items():
+            if source is not None and (fields := _published(source, grid)):
+                names |= fields.keys()
+                room -= sum(field.nbytes for field in fields.values())
+                if room >= 0:
+                    kept[day] = fields
+            elif source is not None:
+                del sources[day]
+        if not sources:
+            return 0
+        if lacking := names - set(self.names):
+            self._shape(0, [name for name in VARIABLES if name in lacking], {})
+        where = np.array([*sources])
         self._mark(where, np.zeros(where.size, np.uint64))
-        begin, end = days[0], days[-1] + 1
+        begin, end = int(where[0]), int(where[-1]) + 1
         for name in self.names:
             array, empty = self.array(name), VARIABLES[name].empty
             block = (
                 np.full((end - begin, *array.shape[1:]), empty, array.dtype)
-                if len(days) == end - begin
+                if where.size == end - begin
                 else np.asarray(array[begin:end])
             )
-            for day, source in zip(days, sources, strict=True):
+            for day, source in sources.items():
                 block[day - begin] = kept[day].get(name, empty) if day in kept else _field(source, name)
             array[begin:end] = block
             self._flush(name, begin // SLAB)
-        self._mark(where, np.array([0 if source is None else source.mark for source in sources], np.uint64))
+        marks = [0 if source is None else source.mark for source in sources.values()]
+        self._mark(where, np.array(marks, np.uint64))
+        return sum(source is not None for source in sources.values())
 
 
 def update(
@@ -256,7 +273,7 @@ def update(
     ----------
     sources : the published days
     attributes : the cube's global attributes
-    track : shows progress over the days
+    track : shows progress over the slabs that change
 
     Raises
     ------
@@ -267,27 +284,16 @@ def update(
         return 0
     with writing(archive / NAME):
         cube = Cube._writable(archive, min(sources), grid)
-        first = cube.first
+        first, marks = cube.first, cube.marks().tolist()
         wanted = {(date - first).days: source for date, source in sources.items()}
-        marks = dict(enumerate(cube.marks().tolist()))
-        stale: dict[int, Collection[str]] = {}
-        kept: dict[int, _Fields] = {}
-        room = _KEPT
-        for day, source in wanted.items():
-            if marks.get(day) != source.mark and (fields := _published(source, grid)):
-                stale[day] = fields.keys()
-                room -= sum(field.nbytes for field in fields.values())
-                if room >= 0:
-                    kept[day] = fields
-        gone = [day for day, mark in marks.items() if mark and day not in wanted]
-        length = max([len(marks), *(day + 1 for day in stale)])
-        lacking = set().union(*stale.values()) - set(cube.names)
-        if length > len(marks) or lacking or cube._is_behind(attributes):
-            cube._shape(length, [name for name in VARIABLES if name in lacking], attributes)
+        length = max(len(marks), max(wanted) + 1)
+        known = dict(enumerate(marks))
+        stale = [day for day, source in wanted.items() if known.get(day) != source.mark]
+        gone = [day for day, mark in known.items() if mark and day not in wanted]
+        if length > len(marks) or cube._is_behind(attributes):
+            cube._shape(length, (), attributes)
         slabs = [list(days) for _, days in itertools.groupby(sorted([*stale, *gone]), lambda day: day // SLAB)]
-        for days in track(slabs, "cube"):
-            cube._copy(days, [wanted.get(day) for day in days], kept)
-    return len(stale)
+        return sum(cube._copy({day: wanted.get(day) for day in days}, grid) for days in track(slabs, "cube"))
 
 
 def remove(archive: Path) -> None:
