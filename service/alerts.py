@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import threading
 import urllib.request
 
 from runtime.archive.catalog import Catalog
@@ -31,12 +32,16 @@ class Alerts:
 
     def __init__(self, config: Config) -> None:
         self._config = config
+        self._looking = threading.Lock()  # both the end of a run and the clock look
         self.exit_code: int | None = None
         """Of the last run; None before the first."""
 
     def look(self) -> None:
         """Look, and tell; a service without a webhook prints."""
-        now = dt.datetime.now(dt.UTC)
+        with self._looking:
+            self._look(dt.datetime.now(dt.UTC))
+
+    def _look(self, now: dt.datetime) -> None:
         try:
             with Catalog.open(self._config.catalog_path) as catalog:
                 wrong, known = self._wrong(catalog, now.date()), catalog.incidents()

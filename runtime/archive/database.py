@@ -75,14 +75,14 @@ class Database:
             else:
                 path.parent.mkdir(parents=True, exist_ok=True)
                 db = sqlite3.connect(path, timeout=30, isolation_level=None)
-            version = db.execute("PRAGMA user_version").fetchone()[0]
-            if version > SCHEMA_VERSION:
+            found = cls(db, read_only)
+            if (version := found.version()) > SCHEMA_VERSION:
                 raise ArchiveError(
                     f"{path}: has schema version {version}, this version reads {SCHEMA_VERSION}; "
                     "update this software, or `runtime check --rebuild-catalog`"
                 )
-            for number in range(version, SCHEMA_VERSION):
-                db.executescript(f"BEGIN; {_MIGRATIONS[number]} PRAGMA user_version = {number + 1}; COMMIT;")
+            if version < SCHEMA_VERSION:
+                found.migrate()
             if read_only:
                 db.execute("PRAGMA query_only = ON")
         except (sqlite3.Error, OSError) as error:
@@ -90,7 +90,19 @@ class Database:
                 f"{path}: the catalog cannot be opened ({error}); check permissions and free disk space, "
                 "or `runtime check --rebuild-catalog`"
             ) from error
-        return cls(db, read_only)
+        return found
+
+    def version(self) -> int:
+        """Return the schema's version; 0 of an empty file."""
+        return int(self._db.execute("PRAGMA user_version").fetchone()[0])
+
+    def migrate(self) -> None:
+        """Bring the schema up to date; of two who find it old, the second finds it done."""
+        with self.transaction() as db:
+            for migration in _MIGRATIONS[self.version() :]:
+                for statement in migration.split(";"):
+                    db.execute(statement)
+            db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
 
     def close(self) -> None:
         """Close the connection."""

@@ -12,6 +12,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -26,6 +27,7 @@ from runtime.config import Config
 from runtime.grid import Grid
 from runtime.synthetic.files import write_imerg, write_lprm
 from runtime.synthetic.world import World, WorldDay
+from service.alerts import Alerts
 from tests.conftest import BOX
 from tests.earthdata import TOKEN, Server, serve
 
@@ -231,12 +233,17 @@ def quiet(live: Live) -> str:
 
 
 class _Hook(HTTPServer):
-    """Takes alerts; refuses the first one."""
+    """Takes alerts, each after a while; refuses the first one."""
 
     def __init__(self) -> None:
         self.got: list[dict[str, Any]] = []
         self.refuse = 1
+        self.takes_s = 0.0
         super().__init__(("127.0.0.1", 0), _HookHandler)
+
+    @property
+    def setting(self) -> str:
+        return f'service.webhook="http://127.0.0.1:{self.server_address[1]}/"'
 
 
 class _HookHandler(BaseHTTPRequestHandler):
@@ -248,6 +255,7 @@ class _HookHandler(BaseHTTPRequestHandler):
     def do_POST(self) -> None:
         body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
         self.server.refuse -= 1
+        time.sleep(self.server.takes_s)
         self.send_response(500 if self.server.refuse >= 0 else 204)
         self.end_headers()
         if self.server.refuse < 0:
@@ -271,8 +279,7 @@ def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) 
     sound = path.read_bytes()
     path.write_bytes(sound[:3000])
     live.server.checksums = False
-    settings = [f'service.webhook="http://127.0.0.1:{hook.server_address[1]}/"']
-    first = live.start(*settings)
+    first = live.start(hook.setting)
     live.address(first)
     until(lambda: hook.got)
     kind = f"refused {live.days[3].date}"
@@ -281,7 +288,7 @@ def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) 
     first.send_signal(signal.SIGTERM)
     first.wait(30)
     os.utime(path)
-    url = live.address(live.start(*settings))
+    url = live.address(live.start(hook.setting))
     until(lambda: httpx.get(f"{url}/api/status").json()["last_run"])
     time.sleep(2.5)
     assert len(hook.got) == 1, "told once"
@@ -294,13 +301,23 @@ def test_a_failed_run_is_told_and_makes_it_unready(live: Live, hook: _Hook, monk
     monkeypatch.setenv("EARTHDATA_TOKEN", "expired")
     hook.refuse = 0
     live.appear(0, 2)
-    url = live.address(live.start(f'service.webhook="http://127.0.0.1:{hook.server_address[1]}/"'))
+    url = live.address(live.start(hook.setting))
     until(lambda: hook.got)
     until(lambda: len(hook.got) == 2)
     assert {(a["kind"], a["event"]) for a in hook.got} == {("run failed", "opened"), ("lag", "opened")}
     ready = httpx.get(f"{url}/readyz")
     assert (ready.status_code, httpx.get(f"{url}/healthz").status_code) == (503, 200)
     assert "exit code 2" in ready.json()["detail"]
+
+
+def test_two_who_look_at_once_tell_once(live: Live, hook: _Hook) -> None:
+    """The end of a run and the clock look in threads of their own."""
+    hook.refuse, hook.takes_s = 0, 0.5
+    alerts = Alerts(config.load(live.file, [hook.setting], {}))
+    alerts.exit_code = 2
+    with ThreadPoolExecutor(2) as both:
+        list(both.map(lambda _: alerts.look(), range(2)))
+    assert sorted(a["kind"] for a in hook.got) == ["lag", "run failed"]
 
 
 def test_a_port_that_is_taken_is_named(live: Live, quiet: str) -> None:

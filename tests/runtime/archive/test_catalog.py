@@ -3,7 +3,11 @@
 import datetime as dt
 import json
 import sqlite3
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+
+import pytest
 
 from runtime.archive import database
 from runtime.archive.catalog import Catalog
@@ -54,3 +58,18 @@ def test_what_is_missing_is_counted_without_reading_it_all(tmp_path: Path) -> No
         assert catalog.span() is None
         assert catalog.missing(DAY, DAY + dt.timedelta(1)) == [DAY, DAY + dt.timedelta(1)]
         assert catalog.missing(DAY, DAY - dt.timedelta(1)) == []
+
+
+@pytest.mark.parametrize("read_only", [False, True])
+def test_all_who_make_a_catalog_at_once_find_one(tmp_path: Path, read_only: bool) -> None:
+    """A first run makes it while the service looks: whoever comes second finds it done."""
+
+    def come(number: int) -> int:
+        start.wait()
+        with Catalog.open(path, read_only=read_only and number > 0) as catalog:
+            return catalog.db.version()
+
+    for turn in range(10):
+        path, start = tmp_path / f"{turn}.sqlite", threading.Barrier(6)
+        with ThreadPoolExecutor(6) as all_of_them:
+            assert set(all_of_them.map(come, range(6))) == {database.SCHEMA_VERSION}
