@@ -72,7 +72,9 @@ def test_the_sgd_sm_layout_names_only_the_convention_it_follows(window_site: Sit
 def test_stac_is_valid_and_leads_to_the_files(window_site: Site) -> None:
     window_site.fill(4, 6, *WHO)
     collection = pystac.Collection.from_file(window_site.archive / about.STAC / "collection.json")
+    (year,) = collection.get_children()
     assert collection.validate()
+    assert year.validate()
     items = list(collection.get_items(recursive=True))
     assert [item.id for item in items] == ["test-sm_20200405", "test-sm_20200406", "test-sm_20200407"]
     for number, item in enumerate(items, 4):
