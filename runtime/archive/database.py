@@ -40,7 +40,7 @@ CREATE TABLE problem (date TEXT PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT
 CREATE TABLE incident (kind TEXT PRIMARY KEY, message TEXT NOT NULL, since TEXT NOT NULL);
 """,
 )
-"""Each brings a catalog from the schema version of its position to the next."""
+"""Each brings a catalog from the schema version of its position to the next; a semicolon only ends a statement."""
 
 CATALOG = Path(".catalog", "catalog.sqlite")
 """The file, below the archive's folder."""
@@ -82,7 +82,7 @@ class Database:
                     "update this software, or `runtime check --rebuild-catalog`"
                 )
             if version < SCHEMA_VERSION:
-                found.migrate()
+                found._migrate()
             if read_only:
                 db.execute("PRAGMA query_only = ON")
         except (sqlite3.Error, OSError) as error:
@@ -96,7 +96,7 @@ class Database:
         """Return the schema's version; 0 of an empty file."""
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
-    def migrate(self) -> None:
+    def _migrate(self) -> None:
         """Bring the schema up to date; of two who find it old, the second finds it done."""
         with self.transaction() as db:
             for migration in _MIGRATIONS[self.version() :]:

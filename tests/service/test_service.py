@@ -302,7 +302,6 @@ def test_a_failed_run_is_told_and_makes_it_unready(live: Live, hook: _Hook, monk
     hook.refuse = 0
     live.appear(0, 2)
     url = live.address(live.start(hook.setting))
-    until(lambda: hook.got)
     until(lambda: len(hook.got) == 2)
     assert {(a["kind"], a["event"]) for a in hook.got} == {("run failed", "opened"), ("lag", "opened")}
     ready = httpx.get(f"{url}/readyz")
