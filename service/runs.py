@@ -89,7 +89,7 @@ class Schedule:
     """A run at start, one every day, and more of them inside the daily window until the newest day is complete."""
 
     def __init__(self, config: Config, runner: Runner, watch: Callable[[], None]) -> None:
-        self._config, self._runner = config, runner
+        self._config, self._runner, self._was_busy = config, runner, False
         settings = config.service
         logging.getLogger("apscheduler").setLevel(logging.ERROR)  # a poll that is due while a run works is no fault
         self.scheduler = BackgroundScheduler(
@@ -117,15 +117,10 @@ class Schedule:
         return job.next_run_time if job else None
 
     def _daily(self) -> None:
-        if self._runner.run() == ArchiveBusy.exit_code:
-            self._retry()
-
-    def _retry(self) -> None:
-        later = _now() + dt.timedelta(minutes=self._config.service.poll_minutes)
-        self.scheduler.add_job(self._daily, "date", run_date=later, id="retry", replace_existing=True, **JOB_OPTIONS)
+        self._was_busy = self._runner.run() == ArchiveBusy.exit_code
 
     def _poll(self) -> None:
-        if is_due(self._config, _now()):
+        if self._was_busy or is_due(self._config, _now()):
             self._daily()
 
 

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+import select
 import signal
 import socket
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 
 import uvicorn
@@ -19,6 +20,8 @@ from service.alerts import Alerts
 from service.metrics import ArchiveCollector
 from service.runs import Run, Runner, Schedule
 from service.web import application
+
+_Wait = Callable[[float | None], bool]
 
 _ASK_AGAIN_S = 5
 _KEEP_ALIVE_S = 75  # longer than clients and proxies keep theirs: whoever closes first decides which request is lost
@@ -36,18 +39,34 @@ def serve(config: Config, arguments: Sequence[str]) -> None:
     ConfigError
         The address cannot be listened on.
     """
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    with ExitStack() as held:
-        if _alone(config, held, stop):
-            _keep(config, arguments, stop)
+    with _signals() as stopped, ExitStack() as held:
+        if _alone(config, held, stopped):
+            _keep(config, arguments, stopped)
 
 
-def _alone(config: Config, held: ExitStack, stop: threading.Event) -> bool:
+@contextmanager
+def _signals() -> Iterator[_Wait]:
+    """Yield a function that waits for SIGTERM or SIGINT, and returns whether one has come.
+
+    The kernel may give a signal to any thread, but Python's handlers run in the main one, when it wakes up: if it waits
+    for what a handler does, maybe never. Whichever thread takes the signal writes to the wake-up socket.
+    """
+    told, tell = socket.socketpair()
+    tell.setblocking(False)
+    with told, tell:
+        before = signal.set_wakeup_fd(tell.fileno())
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: None)
+        try:
+            yield lambda seconds: bool(select.select([told], [], [], seconds)[0])
+        finally:
+            signal.set_wakeup_fd(before)
+
+
+def _alone(config: Config, held: ExitStack, stopped: _Wait) -> bool:
     """Wait until no other service keeps the archive; return False if told to stop before."""
     told = False
-    while not stop.is_set():
+    while True:
         try:
             held.enter_context(lock(config.catalog_path.with_name("service"), "serves"))
             return True
@@ -55,11 +74,11 @@ def _alone(config: Config, held: ExitStack, stop: threading.Event) -> bool:
             if not told:
                 print(f"{busy}; waiting", flush=True)
             told = True
-            stop.wait(_ASK_AGAIN_S)
-    return False
+            if stopped(_ASK_AGAIN_S):
+                return False
 
 
-def _keep(config: Config, arguments: Sequence[str], stop: threading.Event) -> None:
+def _keep(config: Config, arguments: Sequence[str], stopped: _Wait) -> None:
     alerts = Alerts(config)
 
     def ended(run: Run) -> None:
@@ -77,7 +96,7 @@ def _keep(config: Config, arguments: Sequence[str], stop: threading.Event) -> No
             f"listening on {address}; filling now, then every day at {config.service.run_at} UTC; stop with SIGTERM",
             flush=True,
         )
-        stop.wait()
+        stopped(None)
         runner.stop()
         schedule.scheduler.shutdown()
 

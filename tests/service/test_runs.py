@@ -23,13 +23,15 @@ def _young(site: Site) -> list[str]:
 class _Counted(Runner):
     """Counts what it is asked to run, and runs nothing."""
 
-    def __init__(self, exit_codes: tuple[int, ...] = ()) -> None:
+    def __init__(self, exit_codes: tuple[int, ...] = (), takes_s: float = 0) -> None:
         super().__init__([])
+        self.takes_s = takes_s
         self.ran, self.codes, self.happened = 0, list(exit_codes), threading.Event()
 
     def run(self, days: object = ()) -> int:
         self.ran += 1
         self.happened.set()
+        time.sleep(self.takes_s)
         return self.codes.pop(0) if self.codes else 0
 
 
@@ -81,6 +83,18 @@ def test_an_archive_that_is_held_is_tried_again() -> None:
         assert runner.ran == 2
     finally:
         schedule.scheduler.shutdown()
+
+
+def test_it_stops_while_a_run_finds_the_archive_held() -> None:
+    """A job that asks the scheduler for something while the scheduler waits for the job would wait for ever."""
+    runner = _Counted(exit_codes=(7,), takes_s=0.5)
+    schedule = Schedule(Config(), runner, lambda: None)
+    schedule.scheduler.start()
+    assert runner.happened.wait(10)
+    stopping = threading.Thread(target=schedule.scheduler.shutdown, daemon=True)
+    stopping.start()
+    stopping.join(10)
+    assert not stopping.is_alive()
 
 
 def test_polling_ends_when_the_newest_day_is_complete(make_site: MakeSite) -> None:

@@ -176,6 +176,16 @@ def test_sigterm_ends_it_cleanly(live: Live) -> None:
     assert live.whole()
 
 
+def test_a_signal_that_another_thread_takes_ends_it_too(live: Live) -> None:
+    """As happens when it arrives while a run is being started."""
+    process = live.start()
+    live.address(process)
+    main, *others = sorted(int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir())
+    assert main == process.pid
+    os.kill(others[0], signal.SIGTERM)
+    assert process.wait(30) == 0
+
+
 def test_a_second_service_says_who_holds_the_archive_and_waits(live: Live) -> None:
     live.appear(0, 2)
     first = live.start()
