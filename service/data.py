@@ -7,6 +7,7 @@ import gzip
 import json
 import re
 import threading
+import time
 from collections.abc import Iterable
 from functools import lru_cache
 from pathlib import Path
@@ -31,6 +32,7 @@ GAP, NOTHING = 254, 255
 
 _RAIN = "precipitation"
 _CACHED_MAPS = 128
+_TICK_NS = 50_000_000  # within a tick of its clock, a file can change twice and show one time of change
 _PUBLIC = re.compile(r"(\d{4}/[\w.-]+\.nc|stac/(\d{4}/)?[\w.-]+\.json|cube\.zarr/[\w./-]+)", re.ASCII)
 _NO_CACHE = {"Cache-Control": "no-cache"}
 
@@ -57,9 +59,10 @@ class Shelf:
             stat = self._config.catalog_path.stat()
         except FileNotFoundError:
             raise InputsMissing(f"{self._config.archive.path}: no day is published there yet") from None
-        seen = stat.st_mtime_ns, stat.st_size
+        is_settled = time.time_ns() - stat.st_mtime_ns > _TICK_NS
+        seen = (stat.st_mtime_ns, stat.st_size) if is_settled else None
         with self._lock:
-            if self._reader is None or seen != self._seen:
+            if self._reader is None or seen is None or seen != self._seen:
                 self._reader, self._seen = Reader(self._config.archive.path), seen
             return self._reader
 

@@ -103,14 +103,14 @@ def application(config: Config, runner: Runner, schedule: Schedule, collector: A
         """The state of the service and of the archive in one glance."""
         with _open(config) as catalog:
             span, incidents, days = catalog.span(), catalog.incidents(), catalog.count()
-        today = dt.datetime.now(dt.UTC).date()
+        today, current = dt.datetime.now(dt.UTC).date(), runner.current
         return {
             "archive": str(config.archive.path),
             "first": span and span[0],
             "newest": span and span[1],
             "days": days,
             "lag_days": span and (today - span[1]).days,
-            "running_since": runner.current and runner.current.started,
+            "running_since": current and current.started,
             "last_run": _run(runner.last),
             "next_run": schedule.next_run(),
             "incidents": [{"kind": k, "message": m, "since": since} for k, (m, since) in incidents.items()],

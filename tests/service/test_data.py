@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import os
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,7 +27,7 @@ from runtime.colours import SCALES, STEPS
 from runtime.fill import Flag
 from runtime.grid import Grid
 from runtime.synthetic.world import WorldDay
-from service.data import GAP, NOTHING
+from service.data import GAP, NOTHING, Shelf
 from service.serve import _listening
 from tests.conftest import DAYS, START, MakeSite, Site
 from tests.service.conftest import MISSING, REFUSED, publish_anew, web
@@ -211,6 +213,15 @@ def test_answers_are_for_this_page_alone(client: httpx.Client) -> None:
     assert page.headers["x-content-type-options"] == "nosniff"
     assert "http://" not in page.text.replace("http://www.w3.org", "")
     assert "https://" not in page.text
+
+
+def test_a_catalog_that_may_still_change_unseen_is_read_again(varied: Site) -> None:
+    shelf, catalog = Shelf(varied.config()), varied.config().catalog_path
+    long_ago, now = time.time_ns() - 10**10, time.time_ns() + 10**10
+    os.utime(catalog, ns=(long_ago, long_ago))
+    assert shelf.reader() is shelf.reader()
+    os.utime(catalog, ns=(now, now))
+    assert shelf.reader() is not shelf.reader()
 
 
 def test_an_archive_without_days(nothing: httpx.Client) -> None:
