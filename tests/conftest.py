@@ -159,6 +159,7 @@ def make_site(tmp_path: Path, fortnight: Path) -> MakeSite:
         (folder / "seamless-sm.toml").write_text(
             f'[archive]\nstart = {START}\n[grid]\nbox = {list(BOX)}\n[model]\nbundle = "{bundle}"\nengine = "cpu"\n'
             '[[feeds.soil_moisture]]\nband = "x"\n[feeds.precipitation]\nkind = "folder"\n'
+            "[service]\nport = 0\n"
         )
         site = Site(folder, fortnight, bundle)
         if arrived:

@@ -328,7 +328,7 @@ def test_on_a_phone(visit: Open) -> None:
 
 def test_an_archive_without_days(visit: Open, make_site: MakeSite) -> None:
     site = make_site(arrived=False)
-    with web(site) as app, _listening(site.config("service.port=0"), app) as address:
+    with web(site) as app, _listening(site.config(), app) as address:
         page = visit(address).goes_to()
         page.page.wait_for_selector("#empty:not([hidden])")
         assert "runtime fill --date today" in page.text("#empty")

@@ -91,6 +91,7 @@ def test_it_stops_while_a_run_finds_the_archive_held() -> None:
     schedule = Schedule(Config(), runner, lambda: None)
     schedule.scheduler.start()
     assert runner.happened.wait(10)
+    assert schedule.scheduler.get_jobs(), "waits until the job that has begun is off the list"
     stopping = threading.Thread(target=schedule.scheduler.shutdown, daemon=True)
     stopping.start()
     stopping.join(10)
