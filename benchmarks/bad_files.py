@@ -31,12 +31,13 @@ from typing import Any
 import numpy as np
 from netCDF4 import Dataset
 
-from runtime import config, job
-from runtime.archive.record import Record
+from runtime.archive.record import DayRecord
+from runtime.common.grid import Grid
+from runtime.config import load_config
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.world import World
 from runtime.errors import SeamlessError
-from runtime.grid import Grid
-from runtime.synthetic.files import write_imerg, write_lprm
-from runtime.synthetic.world import World
+from runtime.pipeline.run import DateRange, RunEvents, fill_archive
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
 LAST = dt.date(2015, 4, 1)
@@ -150,11 +151,11 @@ class Watched:
 
 def work(folder: Path) -> None:
     """Be the process: run the job whenever a line comes."""
-    settings = config.load(folder / "seamless-sm.toml", environment={})
+    settings = load_config(folder / "seamless-sm.toml", environment={})
     for _ in sys.stdin:
         answer: dict[str, Any] = {}
         try:
-            outcome = job.fill(settings, job.Range(LAST, LAST), dt.date(2015, 6, 1), job.Listener())
+            outcome = fill_archive(settings, DateRange(LAST, LAST), dt.date(2015, 6, 1), RunEvents())
             answer = {"code": outcome.exit_code, "message": outcome.message}
         except SeamlessError as error:
             answer = {"code": error.exit_code, "message": str(error)}
@@ -179,7 +180,7 @@ def _state(archive: Path) -> str:
 
 def _fields(archive: Path) -> list[str | None]:
     """Return the digests of what the newest published day was made from."""
-    record = Record.from_file(archive / f"{LAST:%Y}" / f"seamless_sm_{LAST:%Y%m%d}.nc")
+    record = DayRecord.from_file(archive / f"{LAST:%Y}" / f"seamless_sm_{LAST:%Y%m%d}.nc")
     return [item and item.field for item in record.inputs.values()]
 
 
@@ -200,8 +201,8 @@ def trials(folder: Path, count: int, data: Path | None, seed: int = 1) -> dict[s
         '[model]\nbundle = "sgdsm2-amsr2-x"\n[[feeds.soil_moisture]]\nband = "x"\n'
         '[feeds.precipitation]\nkind = "folder"\n[policy]\ninbox_gib = 0\n'
     )
-    settings = config.load(folder / "seamless-sm.toml", environment={})
-    job.fill(settings, job.Range(LAST - dt.timedelta(DAYS - 1), LAST), dt.date(2015, 6, 1), job.Listener())
+    settings = load_config(folder / "seamless-sm.toml", environment={})
+    fill_archive(settings, DateRange(LAST - dt.timedelta(DAYS - 1), LAST), dt.date(2015, 6, 1), RunEvents())
     pristine = folder / "pristine"
     shutil.copytree(folder / "archive", pristine)
     before, counts, faults, most = _state(pristine), Counter[str](), [], 0

@@ -14,8 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.days import read_window
-from runtime.grid import Bools, Grid
-from runtime.tiles import Tiling, grown
+from runtime.common.grid import Bools, Grid
+from runtime.fill.tiling import Tiling, dilate
 
 LAYERS, WINDOW = 11, 9
 FRAMES = [min(WINDOW, 2 * (LAYERS - layer) + 1) for layer in range(1, LAYERS + 1)]
@@ -27,7 +27,7 @@ def by_stages(grid: Grid, gaps: Bools, together: int, tile: tuple[int, int]) -> 
     total = 0
     for first in range(0, LAYERS, together):
         last = min(first + together, LAYERS)
-        need = grid.land & grown(gaps, LAYERS - last, grid.wraps)
+        need = grid.land & dilate(gaps, LAYERS - last, grid.wraps)
         tiles = len(Tiling(grid, tile, 0).cover(need))
         for layer in range(max(first, 1), min(last, LAYERS - 1)):
             around = 2 * (last - 1 - layer)

@@ -23,19 +23,22 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.days import read_window
-from runtime import bundle as bundles
-from runtime import config, job
 from runtime.archive.catalog import Catalog
-from runtime.day import Archivist
-from runtime.engines import choice
+from runtime.bundle import find_bundle, load_bundle, shipped_bundles
+from runtime.common.grid import Floats, Grid
+from runtime.common.vocabulary import Precision
+from runtime.config import load_config
+from runtime.demo.files import write_imerg
+from runtime.demo.gaps import strips
+from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import ConfigError
-from runtime.fill import recurrent, window
-from runtime.grid import Floats, Grid
-from runtime.plan import PlannedDay
-from runtime.products import imerg
-from runtime.state import State
-from runtime.synthetic.files import write_imerg
-from runtime.synthetic.gaps import strips
+from runtime.fill.recurrent import fill_recurrent, land_tiles
+from runtime.fill.state import State
+from runtime.fill.window import fill_window
+from runtime.inputs.products.imerg import read_precipitation, regrid
+from runtime.pipeline.day import Archivist
+from runtime.pipeline.plan import PlannedDay
+from runtime.pipeline.run import DateRange, RunEvents, fill_archive
 from training.evaluate.hidden import TODAY, WINDOW, dct_pls
 
 REFERENCE = "DCT-PLS (pytesmo)"
@@ -43,7 +46,7 @@ SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Of the land, missing."""
 
 
-def filler(name: str, precision: choice.Precision, grid: Grid, frames: Floats) -> Callable[[], object]:
+def filler(name: str, precision: Precision, grid: Grid, frames: Floats) -> Callable[[], object]:
     """Return a function that fills the day once with a shipped bundle, its engine open.
 
     Raises
@@ -51,19 +54,19 @@ def filler(name: str, precision: choice.Precision, grid: Grid, frames: Floats) -
     ConfigError
         No engine here offers the bundle in this precision.
     """
-    bundle = bundles.load(bundles.find(name))
-    engine, manifest = choice.open_engine(bundle, choice.Setup(precision=precision)), bundle.manifest
+    bundle = load_bundle(find_bundle(name))
+    engine, manifest = open_engine(bundle, EngineSettings(precision=precision)), bundle.manifest
     if manifest.kind == "window":
-        return lambda: window.fill(engine, manifest, grid, frames)
-    state = State.cold(manifest, grid, len(recurrent.land_tiles(manifest, grid)))
-    return lambda: recurrent.fill(engine, manifest, grid, frames[TODAY], np.full_like(frames[0], np.nan), state)
+        return lambda: fill_window(engine, manifest, grid, frames)
+    state = State.cold(manifest, grid, len(land_tiles(manifest, grid)))
+    return lambda: fill_recurrent(engine, manifest, grid, frames[TODAY], np.full_like(frames[0], np.nan), state)
 
 
 def fillers(grid: Grid, frames: Floats) -> dict[str, Callable[[], object]]:
     """Return every way to fill the day."""
     found: dict[str, Callable[[], object]] = {}
-    precisions: tuple[choice.Precision, ...] = ("fp32", "bf16")
-    for name in bundles.shipped():
+    precisions: tuple[Precision, ...] = ("fp32", "bf16")
+    for name in shipped_bundles():
         for precision in precisions:
             try:
                 found[f"{name}, {precision}"] = filler(name, precision, grid, frames)
@@ -101,7 +104,7 @@ def by_gaps(grid: Grid, frames: Floats, rounds: int) -> list[dict[str, float]]:
     return rows
 
 
-class _Clock(job.Listener):
+class _Clock(RunEvents):
     """Notes when the plan stood."""
 
     def __init__(self) -> None:
@@ -120,10 +123,10 @@ def phases(data: Path, date: dt.date, frames: Floats, grid: Grid) -> dict[str, f
             write_imerg(scratch / "imerg", date + dt.timedelta(offset), rain, grid)
         sample = next((scratch / "imerg").glob(f"*{date:%Y%m%d}*"))
         started = time.perf_counter()
-        imerg.read(sample, date, grid)
+        read_precipitation(sample, date, grid)
         rain_s, fine = time.perf_counter() - started, np.repeat(np.repeat(rain, 3, 0), 3, 1)[:1800, :3600]
         started = time.perf_counter()
-        imerg.regrid(fine, np.linspace(-90, 90, 1801), np.linspace(-180, 180, 3601), grid)
+        regrid(fine, np.linspace(-90, 90, 1801), np.linspace(-180, 180, 3601), grid)
         regrid_s = time.perf_counter() - started
         overrides = {
             "archive.path": scratch / "archive",
@@ -133,9 +136,9 @@ def phases(data: Path, date: dt.date, frames: Floats, grid: Grid) -> dict[str, f
             "feeds.precipitation.kind": "folder",
             "feeds.precipitation.path": scratch / "imerg",
         }
-        settings = config.load(None, [f"{key}={value}" for key, value in overrides.items()], environment={})
+        settings = load_config(None, [f"{key}={value}" for key, value in overrides.items()], environment={})
         clock, started = _Clock(), time.perf_counter()
-        job.fill(settings, job.Range(date, date), date, clock)
+        fill_archive(settings, DateRange(date, date), date, clock)
         with Catalog.open(settings.catalog_path, read_only=True) as catalog:
             (revision,) = catalog.revisions()
     return {

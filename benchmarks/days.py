@@ -7,15 +7,15 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime.feeds import Wanted
-from runtime.feeds.folder import FolderFeed
-from runtime.grid import Floats, Grid
-from runtime.products import lprm
+from runtime.common.grid import Floats, Grid
+from runtime.inputs.feeds.base import GranuleFilter
+from runtime.inputs.feeds.folder import FolderFeed
+from runtime.inputs.products.lprm import read
 from training.evaluate.hidden import WINDOW
 
 
 def read_window(folder: Path, date: dt.date, grid: Grid) -> Floats:
     """Return days T-4 to T+4, (9, rows, cols) in m3 m-3, NaN for a gap."""
-    files = FolderFeed(str(folder), Wanted("lprm-amsr2", "descending")).granules()
+    files = FolderFeed(str(folder), GranuleFilter("lprm-amsr2", "descending")).granules()
     dates = [date + dt.timedelta(offset) for offset in WINDOW]
-    return np.stack([lprm.read(Path(files[day][0].location), day, grid, "x") for day in dates])
+    return np.stack([read(Path(files[day][0].location), day, grid, "x") for day in dates])

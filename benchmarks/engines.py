@@ -29,14 +29,15 @@ from torch.nn import functional as F
 
 from benchmarks.days import read_window
 from export.precision import add_int8, unproven
-from runtime import bundle as bundles
-from runtime.bundle import Bundle
-from runtime.engines import Engine, Staged, choice
+from runtime.bundle import Bundle, load_bundle
+from runtime.common.grid import Bools, Floats, Grid
+from runtime.engines.base import Engine, Staged
+from runtime.engines.select import ENGINES, EngineSettings, open_engine
 from runtime.errors import SeamlessError
-from runtime.fill import staged, window
-from runtime.grid import Bools, Floats, Grid
-from runtime.tiles import Tiling, batches
-from training import checkpoint as checkpoints
+from runtime.fill.staged import TILE, cells_needed
+from runtime.fill.tiling import Tiling, batches
+from runtime.fill.window import predict_window
+from training.checkpoint import load_checkpoint
 from training.models import STPCNN
 
 REFERENCE = "PyTorch eager, 40 x 40 land tiles"
@@ -135,26 +136,26 @@ def engines(bundle: Bundle, grid: Grid, frames: Floats) -> Iterator[Contender]:
     """Yield every engine of the runtime that is there, in each precision it has."""
     manifest = bundle.manifest
     with tempfile.TemporaryDirectory() as cache:
-        for name in choice.NAMES:
+        for name in ENGINES:
             for precision in ("fp32", "bf16", "fp16", "int8"):
                 try:
-                    engine = choice.open_engine(bundle, choice.Setup(name, precision, Path(cache)))
+                    engine = open_engine(bundle, EngineSettings(name, precision, Path(cache)))
                 except SeamlessError as error:  # a benchmark goes on without what is not there
                     print(f"not measured: {name} {precision}: {str(error)[:150]}")
                     continue
 
                 def compute(engine: Engine | Staged = engine) -> Floats:
-                    return window.predict(engine, manifest, grid, frames).filled
+                    return predict_window(engine, manifest, grid, frames).filled
 
                 yield Contender(f"runtime, {engine.name}", compute)
 
 
 def products(network: STPCNN, bundle: Bundle, grid: Grid, gaps: Bools) -> float:
     """Return the multiply-adds of a day stage by stage, in units of 1e9; taps on frames that are not there left out."""
-    stages, (height, width) = bundle.manifest.stages, staged.TILE
+    stages, (height, width) = bundle.manifest.stages, TILE
     total, index, frames = 0.0, 0, network.config.window
-    for stage, need in zip(stages, staged.needed(grid, gaps, stages), strict=True):
-        tiles = len(Tiling(grid, staged.TILE, stage.halo).cover(need))
+    for stage, need in zip(stages, cells_needed(grid, gaps, stages), strict=True):
+        tiles = len(Tiling(grid, TILE, stage.halo).cover(need))
         for around in reversed(range(stage.halo)):
             layer = network.layers[index]
             padding = layer.padding[0]
@@ -201,9 +202,9 @@ def paper_bundle(scratch: Path, preset: str, grid: Grid, frames: Floats) -> tupl
         ("export", "onnx", "--checkpoint", str(checkpoint), "--out", str(folder)),
     ):
         subprocess.run([sys.executable, "-m", *command], check=True, stdout=subprocess.DEVNULL)
-    network = checkpoints.load(checkpoint).model.eval()
+    network = load_checkpoint(checkpoint).model.eval()
     assert isinstance(network, STPCNN)
-    bundle = bundles.load(folder)
+    bundle = load_bundle(folder)
     add_int8(bundle, folder, frames, np.full_like(frames, np.nan), grid)
     return network, unproven(bundle, "bf16", "fp16", "int8")
 

@@ -16,11 +16,11 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime import bundle as bundles
-from runtime.grid import Grid
-from training.evaluate.hidden import TODAY, WINDOW, Filler, gaps
+from runtime.bundle import find_bundle, load_bundle
+from runtime.common.grid import Grid
+from training.evaluate.hidden import TODAY, WINDOW, BundleFiller, gaps
 from training.evaluate.scores import Score
-from training.samples import Record
+from training.samples import TrainingArchive
 
 SEED = 300
 """A world no bundle was trained on."""
@@ -36,9 +36,9 @@ def main() -> None:
     arguments = parser.parse_args()
     grid = Grid.globe()
     with tempfile.TemporaryDirectory() as scratch:
-        real = Record.of_granules(Path(scratch, "real"), arguments.data, grid)
-        world = Record.of_world(Path(scratch, "world"), grid, seed=SEED, first=real.first, days=len(WINDOW))
-        filler = Filler("bundle", bundles.load(bundles.find(arguments.bundle)), real)
+        real = TrainingArchive.of_granules(Path(scratch, "real"), arguments.data, grid)
+        world = TrainingArchive.of_world(Path(scratch, "world"), grid, seed=SEED, first=real.first, days=len(WINDOW))
+        filler = BundleFiller("bundle", load_bundle(find_bundle(arguments.bundle)), real)
         print("tier | rain | RMSE | bias | n")
         for tier in ("consolidated", "provisional"):
             made = gaps(real, getattr(arguments, tier), tier, "strips", seed=0)

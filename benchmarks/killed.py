@@ -32,13 +32,14 @@ from typing import Any
 
 import numpy as np
 
-from runtime import check, config, job
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import Cube
-from runtime.config import Config
-from runtime.grid import Grid
-from runtime.synthetic.files import write_imerg, write_lprm
-from runtime.synthetic.world import World
+from runtime.archive.verify import archive_faults
+from runtime.common.grid import Grid
+from runtime.config import Config, load_config
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.world import World
+from runtime.pipeline.run import DateRange, RunEvents, fill_archive
 from tests.earthdata import TOKEN, Server, serve
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
@@ -57,7 +58,7 @@ class Trial:
 
     def settings(self, name: str) -> Config:
         """Return an archive's configuration."""
-        return config.load(self._file(name), environment={})
+        return load_config(self._file(name), environment={})
 
     def _file(self, name: str) -> Path:
         return self.folder / name / "seamless-sm.toml"
@@ -91,8 +92,8 @@ class Trial:
         shutil.copytree(self.folder / "start", self.folder / name)
 
     def _fill(self, name: str) -> None:
-        wanted = job.Range(FIRST, FIRST + dt.timedelta(BEFORE - 1 if name == "start" else DAYS - 1))
-        outcome = job.fill(self.settings(name), wanted, dt.date(2020, 6, 1), job.Listener())
+        wanted = DateRange(FIRST, FIRST + dt.timedelta(BEFORE - 1 if name == "start" else DAYS - 1))
+        outcome = fill_archive(self.settings(name), wanted, dt.date(2020, 6, 1), RunEvents())
         assert outcome.exit_code == 0, outcome.message
 
     def run(self, after_s: float | None = None, at_line: int = 0) -> tuple[float, int, int]:
@@ -142,7 +143,7 @@ class Trial:
         if code not in (0, -signal.SIGKILL):
             return f"the run ended with {code}", 0
         settings = self.settings("killed")
-        found = check.faults(settings, lambda items, _: items)
+        found = archive_faults(settings, lambda items, _: items)
         with Catalog.open(settings.catalog_path, read_only=True) as catalog:
             published = len(catalog.days())
         if found:
@@ -150,7 +151,7 @@ class Trial:
         self._fill("killed")
         healed, wanted = self.look("killed"), self.look("undisturbed")
         different = sorted(name for name in healed.keys() | wanted if healed.get(name) != wanted.get(name))
-        found = check.faults(settings, lambda items, _: items)
+        found = archive_faults(settings, lambda items, _: items)
         return (f"differs: {different[0]}" if different else found[0] if found else ""), published
 
 

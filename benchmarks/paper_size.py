@@ -22,9 +22,9 @@ from pathlib import Path
 from netCDF4 import Dataset
 
 from runtime.archive.catalog import Catalog
-from runtime.grid import Grid
-from runtime.synthetic.files import write_lprm
-from runtime.synthetic.world import World
+from runtime.common.grid import Grid
+from runtime.demo.files import write_lprm
+from runtime.demo.world import World
 
 LIMIT_GIB = 2.0
 """Memory a fill may take beyond the model's own size."""

@@ -23,17 +23,19 @@ import httpx
 import numpy as np
 from netCDF4 import Dataset
 
-from runtime import config
-from runtime.archive import cf, cube, views
+from runtime.archive import cf
 from runtime.archive.catalog import Catalog
-from runtime.archive.publish import publish, write
-from runtime.archive.record import Figures, Input, PublishedDay, Record
-from runtime.config import Config
-from runtime.fill import Filled, Flag
-from runtime.grid import Grid
-from runtime.progress import track
+from runtime.archive.cube import CUBE, update_cube
+from runtime.archive.derived import day_files, update_derived
+from runtime.archive.publish import publish_day, write_day
+from runtime.archive.record import DayRecord, PublishedDay, RecordedInput
+from runtime.cli.progress import track
+from runtime.common.grid import Grid
+from runtime.config import Config, load_config
+from runtime.fill.result import Filled, Flag
+from runtime.fill.statistics import DayStatistics
 from service.metrics import ArchiveCollector
-from service.runs import Runner, Schedule
+from service.runs import FillSchedule, Runner
 from service.serve import _listening
 from service.web import application
 
@@ -47,7 +49,7 @@ def make(folder: Path, grid: Grid, days: int) -> Config:
     file = folder / "seamless-sm.toml"
     box = "" if grid.wraps else f"[grid]\nbox = {list(REGION)}\n"
     file.write_text(f"[archive]\n{box}[service]\nport = 0\n")
-    settings = config.load(file, environment={})
+    settings = load_config(file, environment={})
     archive, last = settings.archive.path, dt.datetime.now(dt.UTC).date() - dt.timedelta(1)
     dates = [last - dt.timedelta(days - 1 - number) for number in range(days)]
     rng = np.random.default_rng(1)
@@ -66,15 +68,17 @@ def make(folder: Path, grid: Grid, days: int) -> Config:
                 np.where(grid.land, gap * (1 + number % 4), -1).astype(np.int16),
                 np.where(gap & grid.land, np.float32(0.06), nothing).astype(np.float32),
             )
-            inputs = {f"T{offset:+d}".replace("+0", ""): Input("file.nc4", "f" * 64) for offset in range(-4, 5)}
-            figures = Figures(int((~gap & grid.land).sum()), int((gap & grid.land).sum()), 0, 0.2, 1.0)
+            inputs = {f"T{offset:+d}".replace("+0", ""): RecordedInput("file.nc4", "f" * 64) for offset in range(-4, 5)}
+            figures = DayStatistics(int((~gap & grid.land).sum()), int((gap & grid.land).sum()), 0, 0.2, 1.0)
             made = "consolidated" if number < days - 4 else "provisional"
-            record = Record(date, made, f"{number}", None, "made up", "id", "s", inputs, None, figures)
+            record = DayRecord(date, made, f"{number}", None, "made up", "id", "s", inputs, None, figures)
             rain = rng.gamma(0.1, 20, grid.shape).astype(np.float32)
             day = PublishedDay(record, grid, filled, "window", "x", "AMSR2", settings.metadata, rain)
-            written = write(archive, cf, day)
-            publish(archive, catalog, record, written, before=None, reason="new", engine="none", phases={}, inputs={})
-        views.update(settings, catalog, grid, track)
+            written = write_day(archive, cf, day)
+            publish_day(
+                archive, catalog, record, written, before=None, reason="new", engine="none", phases={}, inputs={}
+            )
+        update_derived(settings, catalog, grid, track)
     return settings
 
 
@@ -100,10 +104,10 @@ def by_files(archive: Path, row: int, col: int) -> int:
 def append(settings: Config) -> float:
     """Return how long the newest day takes on its way into the cube, s; it is taken out before."""
     with Catalog.open(settings.catalog_path, read_only=True) as catalog:
-        grid, published = settings.make_grid(), views.sources(settings.archive.path, catalog)
+        grid, published = settings.make_grid(), day_files(settings.archive.path, catalog)
     for days in ({date: source for date, source in published.items() if date != max(published)}, published):
         began = time.monotonic()
-        cube.update(settings.archive.path, days, grid, {}, track)
+        update_cube(settings.archive.path, days, grid, {}, track)
         took = time.monotonic() - began
     return took
 
@@ -119,7 +123,7 @@ def measure(settings: Config) -> dict[str, Any]:
         return {"lat": grid.latitudes[row], "lon": grid.longitudes[col]}
 
     runner = Runner([])
-    schedule = Schedule(settings, runner, lambda: None)
+    schedule = FillSchedule(settings, runner, lambda: None)
     schedule.scheduler.start(paused=True)
     collector = ArchiveCollector(settings, runner, lambda: dt.datetime.now(dt.UTC).date())
     with _listening(settings, application(settings, runner, schedule, collector)) as address:
@@ -146,7 +150,7 @@ def measure(settings: Config) -> dict[str, Any]:
     began = time.monotonic()
     by_files(settings.archive.path, *land[0])
     reference = time.monotonic() - began
-    folder = settings.archive.path / cube.NAME
+    folder = settings.archive.path / CUBE
     return {
         "days": days["count"],
         "cells": list(grid.shape),
@@ -183,7 +187,7 @@ def main() -> None:
             if days:
                 there = folder / name.replace(", ", "-").replace(" ", "-")
                 known = (there / "seamless-sm.toml").exists()
-                settings = config.load(there / "seamless-sm.toml", environment={}) if known else make(there, grid, days)
+                settings = load_config(there / "seamless-sm.toml", environment={}) if known else make(there, grid, days)
                 results[name] = measure(settings)
                 print(json.dumps({name: results[name]}, indent=1), flush=True)
     if arguments.json:

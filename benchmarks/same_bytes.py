@@ -75,9 +75,9 @@ def cases(work: Path, data: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
 
 
 def _write_feeds(folder: Path, start: dt.date) -> None:
+    from runtime.common.grid import Grid
     from runtime.demo.files import write_imerg, write_lprm
     from runtime.demo.world import World
-    from runtime.common.grid import Grid
 
     grid = Grid.globe().box(*BOX)
     for day in World(grid, seed=7).days(start, 16):

@@ -27,15 +27,16 @@ from typing import Any
 
 import numpy as np
 
-from runtime import bundle as bundles
-from runtime import check, config, job
 from runtime.archive.catalog import Catalog
-from runtime.config import Config
-from runtime.grid import Floats, Grid
-from runtime.products import PRODUCTS
-from runtime.synthetic.files import write_imerg, write_lprm
-from runtime.synthetic.gaps import strips
-from runtime.synthetic.world import World, WorldDay
+from runtime.archive.verify import archive_faults
+from runtime.bundle import find_bundle
+from runtime.common.grid import Floats, Grid
+from runtime.common.sensors import PRODUCTS
+from runtime.config import Config, load_config
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.gaps import strips
+from runtime.demo.world import World, WorldDay
+from runtime.pipeline.run import DateRange, RunEvents, fill_archive
 
 BOX = (0.0, 40.0, 10.0, 50.0)
 SENSORS = ("lprm-amsre", "lprm-windsat", "lprm-amsr2")
@@ -69,7 +70,7 @@ class Simulation:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rng = np.random.default_rng(self.seed)
         self.grid = Grid.globe().box(*BOX)
-        copied = Path(shutil.copytree(bundles.find(self.bundle), self.folder / "bundle"))
+        copied = Path(shutil.copytree(find_bundle(self.bundle), self.folder / "bundle"))
         manifest = json.loads((copied / "bundle.json").read_text())
         (copied / "bundle.json").write_text(json.dumps(manifest | {"products": list(SENSORS)}))
         self.calendar = self._calendar()
@@ -154,7 +155,7 @@ class Simulation:
             f'[model]\nbundle = "bundle"\n{feeds}'
             f'[feeds.precipitation]\nkind = "folder"\npath = "{incoming / "imerg"}"\n'
         )
-        return config.load(file, overrides, environment={})
+        return load_config(file, overrides, environment={})
 
     def feed_as_it_arrives(self, say: Any = print) -> None:
         """Run the job every day on what is there by then; then once more, when the last late file has come."""
@@ -171,7 +172,9 @@ class Simulation:
                 self.put(incoming, days[(event.date - self.first).days], event)
             finals = [event.date for event in due if event.kind == "final"]
             if finals:
-                outcome = job.fill(settings, job.Range(min(finals), max(finals)), today, job.Listener(), reprocess=True)
+                outcome = fill_archive(
+                    settings, DateRange(min(finals), max(finals)), today, RunEvents(), reprocess=True
+                )
                 assert outcome.exit_code in (0, 3), outcome.message
             self._run(settings, today)
             if number % 365 == 364:
@@ -182,13 +185,13 @@ class Simulation:
         self._run(settings, self.last)
 
     def _run(self, settings: Config, today: dt.date) -> None:
-        outcome = job.fill(settings, job.Range(), today, job.Listener())
+        outcome = fill_archive(settings, DateRange(), today, RunEvents())
         assert outcome.exit_code in (0, 3), outcome.message
 
     def fill_in_order(self) -> None:
         """Fill the finished record in one go."""
         settings = self.config("ordered", self.folder / "incoming", 'feeds.precipitation.runs=["final","late","early"]')
-        outcome = job.fill(settings, job.Range(), self.last, job.Listener())
+        outcome = fill_archive(settings, DateRange(), self.last, RunEvents())
         assert outcome.exit_code in (0, 3), outcome.message
 
     def differences(self) -> list[str]:
@@ -196,7 +199,7 @@ class Simulation:
 
         And what of the one that grew is not whole, its cube among it.
         """
-        found = check.faults(config.load(self.folder / "arrived.toml", environment={}), lambda items, _: items)
+        found = archive_faults(load_config(self.folder / "arrived.toml", environment={}), lambda items, _: items)
         for what in ("[0-9]*/*.nc", ".state/*/*", "stac/**/*.json"):
             arrived, ordered = (_hashes(self.folder / name, what) for name in ("arrived", "ordered"))
             found += sorted(f"{name}" for name in arrived | ordered if arrived.get(name) != ordered.get(name))
@@ -235,9 +238,9 @@ def append_cost(folders: dict[str, Path], last: dt.date, days: int = 30) -> dict
             incoming = folder / "incoming"
             write_lprm(incoming / SENSORS[-1] / f"{day.date:%Y}", replace(day, observed=seen.astype(np.float32)), grid)
             write_imerg(incoming / "imerg" / f"{day.date:%Y}", day.date, day.rain, grid)
-            settings = config.load(folder / "arrived.toml", environment={})
+            settings = load_config(folder / "arrived.toml", environment={})
             began = time.perf_counter()
-            outcome = job.fill(settings, job.Range(), day.date, job.Listener())
+            outcome = fill_archive(settings, DateRange(), day.date, RunEvents())
             took[name].append(time.perf_counter() - began)
             assert day.date in outcome.filled, outcome.message
     return {name: round(statistics.median(seconds[5:]), 4) for name, seconds in took.items()}

@@ -12,24 +12,24 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from runtime import bundle as bundles
-from runtime.bundle import Bundle
-from runtime.colours import FILLED, NO_LAND, OBSERVED
-from runtime.demo import START
-from runtime.engines import Engine, Staged
-from runtime.engines.choice import Setup, open_engine
-from runtime.fill import recurrent, window
-from runtime.grid import Floats, Grid
-from runtime.state import State
-from runtime.synthetic.world import World, WorldDay
+from runtime.bundle import Bundle, find_bundle, load_bundle
+from runtime.common.grid import Floats, Grid
+from runtime.demo.run import START
+from runtime.demo.world import World, WorldDay
+from runtime.engines.base import Engine, Staged
+from runtime.engines.select import EngineSettings, open_engine
+from runtime.fill.recurrent import fill_recurrent, land_tiles
+from runtime.fill.state import State
+from runtime.fill.window import fill_window
+from runtime.output.colours import FILLED, NO_LAND, OBSERVED
 
 REGION = (-10.0, 0.0, 40.0, 40.0)
 DAYS = 16
 
 
 def _open(name: str) -> tuple[Bundle, Engine | Staged]:
-    found = bundles.load(bundles.find(name))
-    return found, open_engine(found, Setup(engine="cpu"))
+    found = load_bundle(find_bundle(name))
+    return found, open_engine(found, EngineSettings(engine="cpu"))
 
 
 def _world() -> tuple[Grid, list[WorldDay]]:
@@ -81,7 +81,7 @@ def mask_update(grid: Grid, days: list[WorldDay]) -> Figure:
 def memory(grid: Grid, days: list[WorldDay]) -> Figure:
     """What a memory is worth on days without any observation, with rain and without."""
     found, engine = _open("sgdsm2-amsr2-x")
-    cold = State.cold(found.manifest, grid, len(recurrent.land_tiles(found.manifest, grid)))
+    cold = State.cold(found.manifest, grid, len(land_tiles(found.manifest, grid)))
     nothing = np.full(grid.shape, np.nan, np.float32)
     blind = 9
     figure, axis = plt.subplots(figsize=(9, 3.2), layout="constrained")
@@ -93,7 +93,7 @@ def memory(grid: Grid, days: list[WorldDay]) -> Figure:
         for number, day in enumerate(days):
             observed = nothing if number >= blind else day.observed
             rain = day.rain if with_rain or number < blind else nothing
-            filled, state = recurrent.fill(engine, found.manifest, grid, observed, rain, state)
+            filled, state = fill_recurrent(engine, found.manifest, grid, observed, rain, state)
             there = np.isfinite(filled.soil_moisture) & np.isnan(day.observed)
             error = filled.soil_moisture[there] - day.truth[there]
             errors.append(float(np.sqrt((error**2).mean())))
@@ -120,7 +120,7 @@ def tiers(grid: Grid, days: list[WorldDay]) -> Figure:
         there, fallen = frames.copy(), rain.copy()
         there[5 + known :] = np.nan
         fallen[5 + known :] = np.nan
-        filled = window.fill(engine, found.manifest, grid, there, fallen).soil_moisture
+        filled = fill_window(engine, found.manifest, grid, there, fallen).soil_moisture
         here = gaps & np.isfinite(filled)
         found_errors.append(float(np.sqrt(((filled - truth)[here] ** 2).mean())))
         for offset in range(-4, 5):

@@ -36,7 +36,7 @@ def command_lines() -> str:
 
 def configuration() -> str:
     """Return the reference of the configuration file, from the models that read it."""
-    from runtime.template import TEMPLATE
+    from runtime.config.template import TEMPLATE
 
     parts = [
         "# Configuration",

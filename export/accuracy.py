@@ -14,7 +14,7 @@ class _Read(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class Figures(_Read):
+class ScoreLine(_Read):
     """Scores of one filler, m3 m-3 but R and n."""
 
     r: float | None
@@ -32,7 +32,7 @@ class Line(_Read):
     gaps: str
     split: str
     filler: str
-    score: Figures
+    score: ScoreLine
 
 
 class Judged(_Read):
@@ -56,7 +56,7 @@ class Accuracy(_Read):
     calibration: dict[str, dict[str, list[float]]]
 
 
-def read(path: Path, name: str) -> Accuracy:
+def read_accuracy(path: Path, name: str) -> Accuracy:
     """Read an evaluation that judged the bundle of a name.
 
     Raises

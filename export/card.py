@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterator
 
 from export.accuracy import Accuracy
-from export.parity import Report
+from export.parity import ParityReport
 from runtime.bundle import Manifest
 from training.presets import Preset
 
@@ -53,7 +53,7 @@ _WHAT = {
 }
 
 
-def render(manifest: Manifest, preset: Preset, report: Report, accuracy: Accuracy | None = None) -> str:
+def render(manifest: Manifest, preset: Preset, report: ParityReport, accuracy: Accuracy | None = None) -> str:
     """Return the card's Markdown."""
     record = dict(manifest.training)
     limits = record.pop("limits", "")

@@ -11,6 +11,7 @@ from typing import Annotated
 
 import typer
 
+from runtime.bundle import find_bundle, load_bundle
 from runtime.errors import SeamlessError, UsageError
 
 app = typer.Typer(name="export", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
@@ -46,18 +47,18 @@ def onnx(
     overwrite: Annotated[bool, typer.Option(help="Replace an existing bundle.")] = False,
 ) -> None:
     """Export to ONNX, check it against PyTorch, and write the bundle only if both agree."""
-    from export import accuracy
+    from export.accuracy import read_accuracy
     from export.onnx import export_bundle
-    from training import checkpoint as checkpoints
+    from training.checkpoint import load_checkpoint
 
     with _failing():
         bundle, checked = export_bundle(
-            checkpoints.load(checkpoint),
+            load_checkpoint(checkpoint),
             out,
             version=version,
             products=tuple(product or ["lprm-amsr2"]),
             bands=tuple(band or ["x"]),
-            accuracy=accuracy.read(report, out.name) if report else None,
+            accuracy=read_accuracy(report, out.name) if report else None,
             overwrite=overwrite,
         )
     print(f"wrote {out}: {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}")
@@ -89,15 +90,15 @@ def tensorrt(
     An engine is checked against ONNX Runtime where it can run; elsewhere that is done by the first run on its GPU.
     """
     from export import tensorrt as building
-    from runtime import bundle as bundles
+    from runtime.bundle import find_bundle, load_bundle
     from runtime.engines.tensorrt.library import FLAVOURS
 
     with _failing():
         if flavour not in FLAVOURS or precision not in ("fp32", "fp16", "bf16"):
             raise UsageError(f"--flavour is {' or '.join(FLAVOURS)}, --precision is fp32, fp16 or bf16")
-        loaded = bundles.load(bundles.find(bundle))
-        for target in building.targets(flavour, capability or []):
-            folder, record = building.make(loaded, flavour, precision, target, cache)
+        loaded = load_bundle(find_bundle(bundle))
+        for target in building.build_targets(flavour, capability or []):
+            folder, record = building.make_engine(loaded, flavour, precision, target, cache)
             if as_json:
                 print(record.model_dump_json())
                 continue
@@ -131,9 +132,10 @@ def precision(
 ) -> None:
     """Offer a trained bundle in a lower precision, if real days show that it keeps its accuracy."""
     from export import precision as offering
-    from runtime import bundle as bundles
-    from runtime.engines.choice import Precision
-    from runtime.grid import Grid
+
+    pass
+    from runtime.common.grid import Grid
+    from runtime.common.vocabulary import Precision
     from training.cli import parse_days
     from training.recipe import Data
 
@@ -145,7 +147,7 @@ def precision(
         source = Data(granules=data, rain=rain or data, product=product, orbit=orbit, band=band)  # type: ignore[arg-type]
         with tempfile.TemporaryDirectory() as scratch:
             record = source.open(Path(scratch), Grid.globe())
-            loaded = bundles.load(bundles.find(bundle))
+            loaded = load_bundle(find_bundle(bundle))
             made, moved = offering.offer(
                 loaded,
                 chosen,

@@ -17,7 +17,7 @@ EMBEDDED_LIMIT = 3 * 2**29
 """Bytes of weights that stay inside the graph; a protobuf holds 2 GiB at most."""
 
 
-def write(
+def trace_graph(
     module: nn.Module,
     inputs: dict[str, Tensor],
     outputs: tuple[str, ...],

@@ -11,11 +11,11 @@ import torch
 
 from export import card, parity
 from export.accuracy import Accuracy
-from export.graph import write
+from export.graph import trace_graph
 from export.signature import STATE, example_inputs, output_names
-from export.stages import check as check_stages
-from export.stages import write_stages
-from runtime import bundle, digest
+from export.stages import check_stages, write_stages
+from runtime.bundle import CARD, GRAPH, MANIFEST, Bundle, Manifest, Stage, StateTensor, load_bundle
+from runtime.common import digest
 from runtime.errors import BundleError
 from training.checkpoint import Checkpoint
 from training.models import LSTMCNN, STPCNN, Model, Seamless, stride
@@ -38,7 +38,7 @@ def write_graph(model: Model, path: Path) -> None:
         shapes[name] = {0: batch}
         if not isinstance(model, LSTMCNN):
             shapes[name] |= {value.ndim - 2: height, value.ndim - 1: width}
-    write(model, inputs, output_names(model), tuple(shapes[name] for name in inputs), path)
+    trace_graph(model, inputs, output_names(model), tuple(shapes[name] for name in inputs), path)
 
 
 def export_bundle(
@@ -51,7 +51,7 @@ def export_bundle(
     bands: tuple[str, ...] = ("x",),
     accuracy: Accuracy | None = None,
     overwrite: bool = False,
-) -> tuple[bundle.Bundle, parity.Report]:
+) -> tuple[Bundle, parity.ParityReport]:
     """Export a checkpoint and write its bundle, only if ONNX Runtime computes what PyTorch does.
 
     Parameters
@@ -83,21 +83,21 @@ def export_bundle(
     with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
         folder = Path(scratch) / "bundle"
         folder.mkdir()
-        write_graph(model, folder / bundle.GRAPH)
-        report = parity.check(model, folder / bundle.GRAPH)
-        stages: tuple[bundle.Stage, ...] = ()
+        write_graph(model, folder / GRAPH)
+        report = parity.check_parity(model, folder / GRAPH)
+        stages: tuple[Stage, ...] = ()
         if isinstance(model, STPCNN):
             stages = write_stages(model, folder)
             check_stages(stages, folder, model.config.halo, model.config.window)
-        state: tuple[bundle.StateTensor, ...] = ()
+        state: tuple[StateTensor, ...] = ()
         if isinstance(model, LSTMCNN):
             memory = model.config.memory
             state = tuple(
-                bundle.StateTensor(name=tensor, shape=shape)
+                StateTensor(name=tensor, shape=shape)
                 for tensor, shape in zip(STATE, ((memory,), (memory,), (1,)), strict=True)
             )
         half = 0 if isinstance(model, LSTMCNN) else model.config.window // 2
-        manifest = bundle.Manifest(
+        manifest = Manifest(
             name=name or out.name,
             version=version,
             kind="recurrent" if isinstance(model, LSTMCNN) else "window",
@@ -116,11 +116,11 @@ def export_bundle(
             errors=judged.errors if judged else None,
             training=checkpoint.record,
         )
-        (folder / bundle.CARD).write_text(card.render(manifest, preset, report, accuracy))
+        (folder / CARD).write_text(card.render(manifest, preset, report, accuracy))
         files = {f.name: digest.of_file(f) for f in sorted(folder.iterdir())}
         manifest = manifest.model_copy(update={"files": files})
-        (folder / bundle.MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
+        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
         if out.exists():
             shutil.rmtree(out)
         folder.replace(out)
-    return bundle.load(out), report
+    return load_bundle(out), report

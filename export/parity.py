@@ -20,7 +20,7 @@ TOLERANCE = 1e-5
 
 
 @dataclass(frozen=True)
-class Report:
+class ParityReport:
     """What the gate measured."""
 
     spread: float
@@ -30,7 +30,7 @@ class Report:
     cases: int
 
 
-def cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
+def parity_cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
     """Yield named random inputs: ragged masks, all observed, nothing observed, no land, other batch and tile sizes."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -46,7 +46,7 @@ def cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]
             yield "no land", base | {"land": torch.zeros_like(base["land"])}
 
 
-def check(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Report:
+def check_parity(model: Model, graph: Path, tolerance: float = TOLERANCE) -> ParityReport:
     """Compare PyTorch and ONNX Runtime on the CPU.
 
     PyTorch computes in float64, so that the difference is the graph's own rounding and not the sum of two. Each output
@@ -66,7 +66,7 @@ def check(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Report:
     expected: dict[str, list[np.ndarray]] = {name: [] for name in names}
     actual: dict[str, list[np.ndarray]] = {name: [] for name in names}
     count = 0
-    for _, inputs in cases(model):
+    for _, inputs in parity_cases(model):
         with torch.inference_mode():
             reference = exact(*(value.double() for value in inputs.values()))
         result = engine.run({name: value.numpy() for name, value in inputs.items()})
@@ -90,4 +90,4 @@ def check(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Report:
                 f"spread (limit {tolerance:.0e})"
             )
         worst = max(worst, difference)
-    return Report(spread=spreads["filled"], worst=worst, cases=count)
+    return ParityReport(spread=spreads["filled"], worst=worst, cases=count)

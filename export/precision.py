@@ -20,17 +20,18 @@ from numpy.typing import NDArray
 from export.card import with_precisions
 from export.lower import lower
 from export.quantise import quantise
-from runtime import bundle as bundles
-from runtime import digest
-from runtime.bundle import CARD, GRAPH, MANIFEST, Bundle, Moved
-from runtime.day import Say
-from runtime.engines import Arrays, Engine, HostMemory, Staged, choice
+from runtime.bundle import CARD, GRAPH, MANIFEST, Bundle, PrecisionImpact, in_precision, load_bundle
+from runtime.common import digest
+from runtime.common.grid import Floats, Grid
+from runtime.common.vocabulary import Precision
+from runtime.engines.base import Arrays, Engine, HostMemory, Staged
 from runtime.engines.ort import OrtEngine
+from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import BundleError
-from runtime.fill import window
-from runtime.grid import Floats, Grid
-from training.evaluate.hidden import Filler, gaps
-from training.samples import Record
+from runtime.fill.window import predict_window
+from runtime.pipeline.day import Say
+from training.evaluate.hidden import BundleFiller, gaps
+from training.samples import TrainingArchive
 
 MOST_MOVED = 0.002
 """m3 m-3, RMSE between both filled fields."""
@@ -41,11 +42,11 @@ MOST_RISEN = 1.01
 def judge(
     bundle: Bundle,
     candidate: Engine | Staged,
-    record: Record,
+    record: TrainingArchive,
     days: Mapping[str, Sequence[dt.date]],
     say: Say = lambda line: None,
     seed: int = 0,
-) -> Moved:
+) -> PrecisionImpact:
     """Fill days with hidden observations in fp32 and with a candidate, and compare.
 
     Parameters
@@ -53,8 +54,8 @@ def judge(
     candidate : the bundle's network in the precision to judge
     days : by tier, ``consolidated`` or ``provisional``
     """
-    exact = Filler("fp32", bundle, record, choice.Setup("cpu"))
-    other = Filler("candidate", bundle, record, engine=candidate)
+    exact = BundleFiller("fp32", bundle, record, EngineSettings("cpu"))
+    other = BundleFiller("candidate", bundle, record, engine=candidate)
     moved, cells, errors, hidden = 0.0, 0, np.zeros(2), 0
     for tier, dates in days.items():
         for date in dates:
@@ -69,7 +70,7 @@ def judge(
             say(f"{date} {tier}: {int(filled.sum())} filled cells, {int(known.sum())} hidden observations")
     if not hidden:
         raise BundleError("no hidden observation was filled; give days that the files have")
-    return Moved(
+    return PrecisionImpact(
         rmse=float(np.sqrt(moved / cells)),
         held_out=float(np.sqrt(errors[1] / errors[0])),
         cells=cells,
@@ -79,14 +80,14 @@ def judge(
 
 def offer(
     bundle: Bundle,
-    precision: choice.Precision,
-    record: Record,
+    precision: Precision,
+    record: TrainingArchive,
     days: Mapping[str, Sequence[dt.date]],
     out: Path,
     *,
     overwrite: bool = False,
     say: Say = lambda line: None,
-) -> tuple[Bundle, Moved]:
+) -> tuple[Bundle, PrecisionImpact]:
     """Write a copy of a bundle that is offered in a precision, if its accuracy allows it.
 
     bf16 and int8 are judged as OpenVINO computes them on this CPU, fp16 as ONNX Runtime does, which rounds what goes
@@ -120,7 +121,7 @@ def offer(
             made = gaps(record, next(iter(dates[0] for dates in days.values() if dates)), "consolidated", "strips", 1)
             add_int8(bundle, folder, made.frames, made.rain, record.grid)
         else:
-            lower(bundle.graph, folder / bundles.in_precision(GRAPH, precision), precision)
+            lower(bundle.graph, folder / in_precision(GRAPH, precision), precision)
         moved = judge(bundle, _candidate(Bundle(folder, manifest), precision), record, days, say)
         if not (moved.rmse < MOST_MOVED and moved.held_out < MOST_RISEN):
             raise BundleError(
@@ -137,19 +138,19 @@ def offer(
         if out.exists():
             shutil.rmtree(out)
         folder.replace(out)
-    return bundles.load(out), moved
+    return load_bundle(out), moved
 
 
-def _candidate(bundle: Bundle, precision: choice.Precision) -> Engine | Staged:
+def _candidate(bundle: Bundle, precision: Precision) -> Engine | Staged:
     """Return the network in a precision, as far as this machine can run it."""
     if precision == "fp16":
-        return OrtEngine(bundle.path / bundles.in_precision(GRAPH, precision))
-    return choice.open_engine(unproven(bundle, precision), choice.Setup("openvino", precision))
+        return OrtEngine(bundle.path / in_precision(GRAPH, precision))
+    return open_engine(unproven(bundle, precision), EngineSettings("openvino", precision))
 
 
-def unproven(bundle: Bundle, *precisions: choice.Precision) -> Bundle:
+def unproven(bundle: Bundle, *precisions: Precision) -> Bundle:
     """Return a bundle that claims precisions nobody has judged, to judge or to time it."""
-    claims = {precision: Moved(rmse=0.0, held_out=1.0, cells=0, hidden=0) for precision in precisions}
+    claims = {precision: PrecisionImpact(rmse=0.0, held_out=1.0, cells=0, hidden=0) for precision in precisions}
     return Bundle(bundle.path, bundle.manifest.model_copy(update={"precisions": claims}))
 
 
@@ -187,9 +188,9 @@ def add_int8(bundle: Bundle, folder: Path, frames: Floats, rain: Floats, grid: G
     files = [stage.file for stage in manifest.stages] or [GRAPH]
     every, core = (23, None) if manifest.stages else (6, 96 // manifest.stride * manifest.stride)
     recorders = [_Recording(OrtEngine(bundle.path / file), every, 10) for file in files]
-    window.predict(Staged(recorders) if manifest.stages else recorders[0], manifest, grid, frames, rain, core=core)
+    predict_window(Staged(recorders) if manifest.stages else recorders[0], manifest, grid, frames, rain, core=core)
     changed = sum(
-        quantise(bundle.path / file, folder / bundles.in_precision(file, "int8"), recorder.kept)
+        quantise(bundle.path / file, folder / in_precision(file, "int8"), recorder.kept)
         for file, recorder in zip(files, recorders, strict=True)
     )
     if not changed:

@@ -12,7 +12,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from export.graph import write
+from export.graph import trace_graph
 from export.parity import TOLERANCE
 from runtime.bundle import GRAPH, Stage
 from runtime.engines.ort import OrtEngine
@@ -68,7 +68,7 @@ def write_stages(network: STPCNN, folder: Path) -> tuple[Stage, ...]:
         }
         shapes: tuple[dict[int, object], ...] = tuple(dict(axes) for _ in inputs)
         stage = _Stage(network, first, last)
-        write(stage, inputs, ("x_out", "valid_out"), shapes, folder / file)
+        trace_graph(stage, inputs, ("x_out", "valid_out"), shapes, folder / file)
         with torch.inference_mode():
             out, _ = stage(*inputs.values())
         frames, maps = out.shape[3:]
@@ -76,7 +76,7 @@ def write_stages(network: STPCNN, folder: Path) -> tuple[Stage, ...]:
     return tuple(stages)
 
 
-def check(stages: tuple[Stage, ...], folder: Path, halo: int, window: int) -> None:
+def check_stages(stages: tuple[Stage, ...], folder: Path, halo: int, window: int) -> None:
     """Compare the stages, one after the other, with the whole graph beside them.
 
     Raises

@@ -7,19 +7,23 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.lower import lower
-from runtime import bundle as bundles
-from runtime.bundle import Bundle
+from runtime.bundle import GRAPH, Bundle, in_precision
 from runtime.engines import gpu
-from runtime.engines.tensorrt import library
-from runtime.engines.tensorrt.accept import accept
-from runtime.engines.tensorrt.build import build, capabilities, key_of
-from runtime.engines.tensorrt.library import Flavour
+from runtime.engines.tensorrt.accept import accept_engine
+from runtime.engines.tensorrt.build import build_engine, capabilities, key_of
+from runtime.engines.tensorrt.library import (
+    Flavour,
+    load_cuda,
+    load_tensorrt,
+    local_target,
+    tensorrt_unavailable_reason,
+)
 from runtime.engines.tensorrt.run import TensorRtEngine
-from runtime.engines.tensorrt.store import Record, Store
+from runtime.engines.tensorrt.store import EngineRecord, EngineStore
 from runtime.errors import ConfigError
 
 
-def targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
+def build_targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
     """Return what to build for: the capabilities asked for, or this machine's GPU.
 
     Raises
@@ -27,9 +31,9 @@ def targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
     ConfigError
         The flavour is missing, there is no GPU and nothing was asked for, or the flavour cannot build for it.
     """
-    trt = library.load(flavour)
-    device = gpu.find()
-    here = None if isinstance(device, str) else library.target(flavour, device)
+    trt = load_tensorrt(flavour)
+    device = gpu.find_gpu()
+    here = None if isinstance(device, str) else local_target(flavour, device)
     if flavour == "tensorrt":
         if wanted:
             raise ConfigError("TensorRT proper builds for the GPU it runs on; leave --capability out")
@@ -41,7 +45,9 @@ def targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
     return list(wanted) or [here or ""]
 
 
-def make(bundle: Bundle, flavour: Flavour, precision: str, target: str, cache: Path) -> tuple[Path, Record]:
+def make_engine(
+    bundle: Bundle, flavour: Flavour, precision: str, target: str, cache: Path
+) -> tuple[Path, EngineRecord]:
     """Build an engine, check it if this machine can run it, and keep it; return its folder and record.
 
     Raises
@@ -53,17 +59,21 @@ def make(bundle: Bundle, flavour: Flavour, precision: str, target: str, cache: P
     EngineRefused
         The engine runs here and does not compute what ONNX Runtime does.
     """
-    store, key = Store(cache), key_of(bundle, flavour, target, precision)
+    store, key = EngineStore(cache), key_of(bundle, flavour, target, precision)
     with tempfile.TemporaryDirectory() as scratch:
         graph = bundle.graph
         if precision != "fp32":
-            graph = Path(scratch) / bundles.in_precision(bundles.GRAPH, precision)
+            graph = Path(scratch) / in_precision(GRAPH, precision)
             lower(bundle.graph, graph, precision)
-        plan, record = build(graph, key, store.timings(key))
-    device = gpu.find()
-    if not isinstance(device, str) and library.target(flavour, device) == target and library.obstacle() is None:
+        plan, record = build_engine(graph, key, store.timings(key))
+    device = gpu.find_gpu()
+    if (
+        not isinstance(device, str)
+        and local_target(flavour, device) == target
+        and tensorrt_unavailable_reason() is None
+    ):
         state = tuple(tensor.name for tensor in bundle.manifest.state)
-        engine = TensorRtEngine(library.load(flavour), library.load_cuda(), plan, record, state)
-        record = record.model_copy(update={"parity": accept(engine, bundle, precision)})
+        engine = TensorRtEngine(load_tensorrt(flavour), load_cuda(), plan, record, state)
+        record = record.model_copy(update={"parity": accept_engine(engine, bundle, precision)})
         engine.close()
     return store.write(plan, record), record

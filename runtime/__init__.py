@@ -6,7 +6,8 @@ In a notebook: `fill_day` and `open_archive`.
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from runtime.api import fill_day, open_archive
+    from runtime.api import fill_day
+    from runtime.archive.dataset import open_archive
 
 __version__ = "0.1.0"
 __all__ = ["__version__", "fill_day", "open_archive"]

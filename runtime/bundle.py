@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
-from runtime import digest
+from runtime.common import digest
+from runtime.common.grid import Floats
 from runtime.errors import BundleError
-from runtime.grid import Floats
 
 MANIFEST = "bundle.json"
 GRAPH = "model.onnx"
@@ -26,11 +26,11 @@ def in_precision(file: str, precision: str) -> str:
     return file if precision == "fp32" else file.replace(".onnx", f".{precision}.onnx")
 
 
-class _Strict(BaseModel):
+class _ManifestModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class StateTensor(_Strict):
+class StateTensor(_ManifestModel):
     """A tensor the recurrent kind carries from day to day; the graph's output is ``{name}_out``."""
 
     name: str
@@ -38,7 +38,7 @@ class StateTensor(_Strict):
     """Shape of one tile's state, without the batch axis; float32, 0 at the start of a chain."""
 
 
-class Stage(_Strict):
+class Stage(_ManifestModel):
     """A group of a window network's layers as a graph of its own; see `runtime.fill.staged`."""
 
     file: str
@@ -50,7 +50,7 @@ class Stage(_Strict):
     """Feature maps in its output; 1 for the last."""
 
 
-class Moved(_Strict):
+class PrecisionImpact(_ManifestModel):
     """What a precision does to the filled field, on real days."""
 
     rmse: float
@@ -63,7 +63,7 @@ class Moved(_Strict):
     """Hidden observations."""
 
 
-class ErrorTable(_Strict):
+class ErrorTable(_ManifestModel):
     """Held-out error by how old the last observation is and by latitude."""
 
     days: tuple[int, ...]
@@ -97,7 +97,7 @@ class ErrorTable(_Strict):
         return np.asarray(np.array(self.rmse, np.float32)[age, band[:, None]])
 
 
-class Manifest(_Strict):
+class Manifest(_ManifestModel):
     """The contents of ``bundle.json``."""
 
     schema_version: Literal[1] = 1
@@ -128,7 +128,7 @@ class Manifest(_Strict):
     """The same network in groups of layers, for engines on a CPU; empty where it has none."""
     state: tuple[StateTensor, ...] = ()
     spin_up_days: int = 0
-    precisions: dict[str, Moved] = {}
+    precisions: dict[str, PrecisionImpact] = {}
     """Precisions below fp32 it is offered in, and what they cost; see `export.precision`."""
     training: dict[str, Any] = {}
     """How the weights were made and what they reached."""
@@ -186,7 +186,7 @@ class Bundle:
         return digest.of_values(computing, weights)
 
 
-def shipped() -> list[str]:
+def shipped_bundles() -> list[str]:
     """Return the names of the bundles that come with the package."""
     return sorted(p.name for p in _shipped_folder().iterdir() if (p / MANIFEST).is_file())
 
@@ -195,7 +195,7 @@ def _shipped_folder() -> Path:
     return Path(str(resources.files("runtime") / "bundles"))
 
 
-def find(name: str, relative_to: Path = Path()) -> Path:
+def find_bundle(name: str, relative_to: Path = Path()) -> Path:
     """Return the folder of a bundle given as a shipped name or a path.
 
     Raises
@@ -208,11 +208,11 @@ def find(name: str, relative_to: Path = Path()) -> Path:
             return folder
     raise BundleError(
         f"no model bundle {name!r}: neither a folder with a {MANIFEST} nor one of the shipped bundles "
-        f"({', '.join(shipped()) or 'none'}); set model.bundle"
+        f"({', '.join(shipped_bundles()) or 'none'}); set model.bundle"
     )
 
 
-def load(path: Path) -> Bundle:
+def load_bundle(path: Path) -> Bundle:
     """Read a bundle and check every file against its hash.
 
     Raises

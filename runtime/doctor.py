@@ -10,11 +10,11 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime import bundle as bundles
+from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
-from runtime.engines import choice
+from runtime.engines.select import ENGINES, choose_engine, unavailable_reason
 from runtime.errors import SeamlessError
-from runtime.source import open_feed
+from runtime.inputs.listing import open_feed
 
 
 @dataclass(frozen=True)
@@ -36,13 +36,13 @@ def examine(config: Config) -> list[Finding]:
 def _engines(config: Config) -> list[Finding]:
     """Say of each engine whether it is there, or what it lacks; and what the configuration comes to."""
     findings = []
-    for name in choice.NAMES:
-        missing = choice.obstacle(name)
+    for name in ENGINES:
+        missing = unavailable_reason(name)
         findings.append(Finding(f"engine {name}", missing is None, False, missing or "available"))
 
     def chosen() -> str:
         setup = config.engine_setup
-        found = choice.choose(bundles.load(bundles.find(config.model.bundle)), setup)
+        found = choose_engine(load_bundle(find_bundle(config.model.bundle)), setup)
         return f"{found.engine}, {setup.precision} ({found.why})"
 
     return [*findings, _try("engine chosen", True, chosen)]
@@ -50,11 +50,11 @@ def _engines(config: Config) -> list[Finding]:
 
 def _bundles(config: Config) -> list[Finding]:
     findings = []
-    for name in sorted({*bundles.shipped(), config.model.bundle}):
+    for name in sorted({*shipped_bundles(), config.model.bundle}):
         needed = name == config.model.bundle
 
         def look(name: str = name) -> str:
-            bundle = bundles.load(bundles.find(name))
+            bundle = load_bundle(find_bundle(name))
             return f"whole, {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}" + (
                 ", chosen" if name == config.model.bundle else ""
             )

@@ -13,9 +13,9 @@ from pathlib import Path
 import time_machine
 from playwright.sync_api import sync_playwright
 
-from runtime import config
+from runtime.config import load_config
 from service.metrics import ArchiveCollector
-from service.runs import Run, Runner, Schedule
+from service.runs import FillRun, FillSchedule, Runner
 from service.serve import _listening
 from service.web import application
 
@@ -25,12 +25,12 @@ ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "-
 
 def main(file: str, fragment: str, today: str) -> None:
     """Serve the archive as on a day, and take the picture."""
-    settings = config.load(Path(file), ["service.port=0"], environment={})
+    settings = load_config(Path(file), ["service.port=0"], environment={})
     noon = dt.datetime.fromisoformat(today).replace(hour=17, tzinfo=dt.UTC)
     with time_machine.travel(noon), sync_playwright() as control:
         runner = Runner([])
-        runner.last = Run(noon - dt.timedelta(minutes=82), noon - dt.timedelta(minutes=81), 0)
-        schedule = Schedule(settings, runner, lambda: None)
+        runner.last = FillRun(noon - dt.timedelta(minutes=82), noon - dt.timedelta(minutes=81), 0)
+        schedule = FillSchedule(settings, runner, lambda: None)
         schedule.scheduler.start(paused=True)
         app = application(settings, runner, schedule, ArchiveCollector(settings, runner, noon.date))
         browser = control.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))

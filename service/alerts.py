@@ -9,13 +9,7 @@ import urllib.request
 
 from runtime.archive.catalog import Catalog
 from runtime.config import Config
-from runtime.errors import (
-    ArchiveBusy,
-    InputRefused,
-    InputsMissing,
-    ResultRefused,
-    SeamlessError,
-)
+from runtime.errors import ArchiveBusy, InputRefused, InputsMissing, ResultRefused, SeamlessError
 
 EXPECTED = (0, InputsMissing.exit_code, InputRefused.exit_code, ResultRefused.exit_code, ArchiveBusy.exit_code)
 """Exit codes of a run that did what it could; the days it left say why."""

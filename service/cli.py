@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runtime import config as configuration
+from runtime.config import load_config
 from runtime.errors import SeamlessError
 
 app = typer.Typer(name="service", add_completion=False, pretty_exceptions_enable=False)
@@ -24,7 +24,7 @@ def service(
 
     arguments = ["--config", str(config)] if config else []
     try:
-        settings = configuration.load(config, overrides or [])
+        settings = load_config(config, overrides or [])
         serve(settings, arguments + [part for item in overrides or [] for part in ("--set", item)])
     except SeamlessError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -17,15 +17,15 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Query, Request, Response
 from fastapi.responses import FileResponse
 
-from runtime import colours
-from runtime.archive import about
+from runtime.archive.acdd import CITATIONS
 from runtime.archive.catalog import Catalog, DayRow, Problem
 from runtime.archive.reader import Reader, fields_of
 from runtime.archive.variables import VARIABLES
 from runtime.config import Config
 from runtime.errors import InputsMissing
-from runtime.fill import Flag
-from runtime.series import table
+from runtime.fill.result import Flag
+from runtime.output import colours
+from runtime.output.series import series_table
 
 GAP, NOTHING = 254, 255
 """Bytes of a map: land without a value; no land, or nothing known. Below ``colours.STEPS`` they are the scale."""
@@ -39,7 +39,7 @@ _NO_CACHE = {"Cache-Control": "no-cache"}
 LAYERS = (*colours.SCALES, "flag")
 
 
-class Shelf:
+class ReaderCache:
     """The archive's reader, opened again when the catalog has changed."""
 
     def __init__(self, config: Config) -> None:
@@ -70,7 +70,7 @@ class Shelf:
 def router(config: Config) -> APIRouter:
     """Return the routes."""
     routes = APIRouter()
-    shelf = Shelf(config)
+    shelf = ReaderCache(config)
 
     @routes.get("/api/archive")
     def archive() -> dict[str, Any]:
@@ -129,12 +129,12 @@ def router(config: Config) -> APIRouter:
         name = f"soil_moisture_{found.latitude:g}_{found.longitude:g}.csv"
         if format == "csv":
             headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-            return Response(table(found), media_type="text/csv", headers=headers)
+            return Response(series_table(found), media_type="text/csv", headers=headers)
         content = {
             "latitude": found.latitude,
             "longitude": found.longitude,
             "dates": [str(date) for date in found.dates],
-            "values": {name: _plain(name, values.tolist()) for name, values in found.values.items()},
+            "values": {name: _rounded(name, values.tolist()) for name, values in found.values.items()},
         }
         return _Json(content)
 
@@ -159,7 +159,7 @@ class _Json(Response):
         return json.dumps(content, allow_nan=False, separators=(",", ":")).encode()
 
 
-def _plain(name: str, values: Iterable[float]) -> list[float | None]:
+def _rounded(name: str, values: Iterable[float]) -> list[float | None]:
     digits = 4 if VARIABLES[name].attributes.get("units") == "m3 m-3" else 2
     return [None if value != value else round(value, digits) for value in values]
 
@@ -186,7 +186,7 @@ def _describe(config: Config, reader: Reader | None) -> dict[str, Any]:
     return {
         "title": config.metadata.title,
         "licence": config.metadata.licence,
-        "citations": [{"doi": doi, "text": text} for doi, text in about.CITATIONS.items()],
+        "citations": [{"doi": doi, "text": text} for doi, text in CITATIONS.items()],
         "days": reader and {"first": str(min(reader.days)), "newest": str(max(reader.days)), "count": len(reader.days)},
         "grid": grid,
         "layers": [name for name in LAYERS if name in there],

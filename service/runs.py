@@ -15,9 +15,10 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from runtime.archive.catalog import Catalog
+from runtime.common.clock import now
 from runtime.config import Config, Policy
 from runtime.errors import ArchiveBusy, SeamlessError
-from runtime.plan import RUNS
+from runtime.pipeline.plan import RUNS
 
 MISFIRE_GRACE_S = 12 * 3600
 """APScheduler's own default is 1 s: a job that starts late would be dropped without a word."""
@@ -29,7 +30,7 @@ JOB_OPTIONS = {"misfire_grace_time": MISFIRE_GRACE_S, "coalesce": True, "max_ins
 
 
 @dataclass(frozen=True)
-class Run:
+class FillRun:
     """One run of the runtime."""
 
     started: dt.datetime
@@ -48,13 +49,13 @@ class Runner:
         Told each run that has ended.
     """
 
-    def __init__(self, arguments: Sequence[str], on_end: Callable[[Run], None] = lambda run: None) -> None:
+    def __init__(self, arguments: Sequence[str], on_end: Callable[[FillRun], None] = lambda run: None) -> None:
         self._arguments, self._on_end = list(arguments), on_end
         self._child: subprocess.Popen[bytes] | None = None
         self._turn, self._lock = threading.Lock(), threading.Lock()
         self._stopped = False
-        self.current: Run | None = None
-        self.last: Run | None = None
+        self.current: FillRun | None = None
+        self.last: FillRun | None = None
 
     def run(self, days: Sequence[str] = ("--date", "today")) -> int | None:
         """Fill once, say how it ended, and return its exit code; None if the service is stopping."""
@@ -64,10 +65,10 @@ class Runner:
                     return None
                 command = [sys.executable, "-m", "runtime", "fill", *days, *self._arguments]
                 self._child = subprocess.Popen(command, stdin=subprocess.DEVNULL)
-                self.current = Run(_now())
+                self.current = FillRun(now())
             code = self._child.wait()
-            self.last, self.current = Run(self.current.started, _now(), code), None
-            print(f"{_now():%Y-%m-%d %H:%M:%S} UTC fill ended with exit code {code}", flush=True)
+            self.last, self.current = FillRun(self.current.started, now(), code), None
+            print(f"{now():%Y-%m-%d %H:%M:%S} UTC fill ended with exit code {code}", flush=True)
             if not self._stopped:
                 self._on_end(self.last)
             return code
@@ -85,7 +86,7 @@ class Runner:
                 child.kill()
 
 
-class Schedule:
+class FillSchedule:
     """A run at start, one every day, and more of them inside the daily window until the newest day is complete."""
 
     def __init__(self, config: Config, runner: Runner, watch: Callable[[], None]) -> None:
@@ -120,7 +121,7 @@ class Schedule:
         self._was_busy = self._runner.run() == ArchiveBusy.exit_code
 
     def _poll(self) -> None:
-        if self._was_busy or is_due(self._config, _now()):
+        if self._was_busy or is_due(self._config, now()):
             self._daily()
 
 
@@ -155,7 +156,3 @@ def is_complete(catalog: Catalog, policy: Policy, opened: dt.datetime) -> bool:
         and RUNS.index(rain.run or "early") >= RUNS.index(policy.consolidated_precipitation)
     )
     return dt.datetime.fromisoformat(first) >= opened and newest.record.inputs["T"] is not None and enough
-
-
-def _now() -> dt.datetime:
-    return dt.datetime.now(dt.UTC)

@@ -13,12 +13,12 @@ from contextlib import ExitStack, contextmanager
 import uvicorn
 from fastapi import FastAPI
 
-from runtime.archive.publish import lock
+from runtime.archive.lock import hold_archive
 from runtime.config import Config
 from runtime.errors import ArchiveBusy, ConfigError
 from service.alerts import Alerts
 from service.metrics import ArchiveCollector
-from service.runs import Run, Runner, Schedule
+from service.runs import FillRun, FillSchedule, Runner
 from service.web import application
 
 _Wait = Callable[[float | None], bool]
@@ -68,7 +68,7 @@ def _alone(config: Config, held: ExitStack, stopped: _Wait) -> bool:
     told = False
     while True:
         try:
-            held.enter_context(lock(config.catalog_path.with_name("service"), "serves"))
+            held.enter_context(hold_archive(config.catalog_path.with_name("service"), "serves"))
             return True
         except ArchiveBusy as busy:
             if not told:
@@ -81,14 +81,14 @@ def _alone(config: Config, held: ExitStack, stopped: _Wait) -> bool:
 def _keep(config: Config, arguments: Sequence[str], stopped: _Wait) -> None:
     alerts = Alerts(config)
 
-    def ended(run: Run) -> None:
+    def ended(run: FillRun) -> None:
         if run.exit_code is not None:
             collector.count_run(run.exit_code)
         alerts.exit_code = run.exit_code
         alerts.look()
 
     runner = Runner(arguments, ended)
-    schedule = Schedule(config, runner, alerts.look)
+    schedule = FillSchedule(config, runner, alerts.look)
     collector = ArchiveCollector(config, runner, lambda: dt.datetime.now(dt.UTC).date())
     with _listening(config, application(config, runner, schedule, collector)) as address:
         schedule.scheduler.start()

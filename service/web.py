@@ -22,7 +22,7 @@ from runtime.errors import InputsMissing, SeamlessError, UsageError
 from service import data
 from service.alerts import EXPECTED
 from service.metrics import ArchiveCollector
-from service.runs import Run, Runner, Schedule
+from service.runs import FillRun, FillSchedule, Runner
 
 _STATIC = Path(__file__).parent / "static"
 _SECURITY = {
@@ -50,7 +50,7 @@ class RunRequest(BaseModel):
         return ["--from", str(self.first), "--to", str(self.last or self.first)]
 
 
-def application(config: Config, runner: Runner, schedule: Schedule, collector: ArchiveCollector) -> FastAPI:
+def application(config: Config, runner: Runner, schedule: FillSchedule, collector: ArchiveCollector) -> FastAPI:
     """Return the web application."""
     app = FastAPI(title="seamless-sm", docs_url=None, redoc_url=None)
     registry = CollectorRegistry(auto_describe=False)
@@ -111,7 +111,7 @@ def application(config: Config, runner: Runner, schedule: Schedule, collector: A
             "days": days,
             "lag_days": span and (today - span[1]).days,
             "running_since": current and current.started,
-            "last_run": _run(runner.last),
+            "last_run": _run_state(runner.last),
             "next_run": schedule.next_run(),
             "incidents": [{"kind": k, "message": m, "since": since} for k, (m, since) in incidents.items()],
         }
@@ -131,7 +131,7 @@ def application(config: Config, runner: Runner, schedule: Schedule, collector: A
         with _open(config) as catalog:
             rows, problems = catalog.days(begin, end), catalog.problems()
         wanted = sorted(rows.keys() | {day for day in problems if begin <= day <= end})
-        return [_day(day, rows.get(day), problems.get(day)) for day in wanted]
+        return [_day_state(day, rows.get(day), problems.get(day)) for day in wanted]
 
     @app.get("/api/days/{date}")
     def day(date: dt.date) -> dict[str, Any]:
@@ -141,7 +141,7 @@ def application(config: Config, runner: Runner, schedule: Schedule, collector: A
             revisions = catalog.revisions(date=date)
         if row is None and problem is None:
             raise HTTPException(404, f"{date} is not in the archive, and nothing is known of it")
-        return _day(date, row, problem) | {
+        return _day_state(date, row, problem) | {
             "inputs": row and {role: item and vars(item) for role, item in row.record.inputs.items()},
             "model": row and row.record.model,
             "fingerprint": row and row.record.fingerprint,
@@ -174,11 +174,11 @@ def _open(config: Config) -> Catalog:
     return Catalog.open(config.catalog_path, read_only=True)
 
 
-def _run(run: Run | None) -> dict[str, Any] | None:
+def _run_state(run: FillRun | None) -> dict[str, Any] | None:
     return vars(run) if run else None
 
 
-def _day(date: dt.date, row: DayRow | None, problem: Problem | None) -> dict[str, Any]:
+def _day_state(date: dt.date, row: DayRow | None, problem: Problem | None) -> dict[str, Any]:
     state = row.record.tier if row else problem.kind if problem else "missing"
     return {
         "date": date,

@@ -14,13 +14,13 @@ import pytest
 from click.testing import Result
 from typer.testing import CliRunner
 
-from runtime import config, job
 from runtime.archive.catalog import Catalog
 from runtime.cli import app
-from runtime.config import Config
-from runtime.grid import Grid
-from runtime.synthetic.files import write_imerg, write_lprm
-from runtime.synthetic.world import World, WorldDay
+from runtime.common.grid import Grid
+from runtime.config import Config, load_config
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.world import World, WorldDay
+from runtime.pipeline.run import DateRange, Outcome, RunEvents, fill_archive
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
 START = dt.date(2020, 4, 1)
@@ -72,7 +72,7 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory, grid: Grid, world_days: 
     return folder
 
 
-class _Said(job.Listener):
+class _Said(RunEvents):
     """Keeps what was said."""
 
     def __init__(self) -> None:
@@ -115,15 +115,15 @@ class Site:
                     (self.folder / "incoming" / kind / file.name).write_bytes(file.read_bytes())
 
     def config(self, *overrides: str) -> Config:
-        return config.load(self.file, overrides, environment={})
+        return load_config(self.file, overrides, environment={})
 
-    def fill(self, first: int | None = None, last: int | None = None, *overrides: str) -> job.Outcome:
+    def fill(self, first: int | None = None, last: int | None = None, *overrides: str) -> Outcome:
         wanted = (
-            job.Range() if first is None else job.Range(self.date(first), self.date(first if last is None else last))
+            DateRange() if first is None else DateRange(self.date(first), self.date(first if last is None else last))
         )
         listener = _Said()
         self.said = listener.lines
-        return job.fill(self.config(*overrides), wanted, self.today, listener)
+        return fill_archive(self.config(*overrides), wanted, self.today, listener)
 
     def reasons(self) -> dict[str, str]:
         """Why each revision was made, by date and revision."""

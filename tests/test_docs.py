@@ -24,11 +24,11 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from runtime import config
 from runtime.cli import app as runtime_app
-from runtime.grid import Grid
-from runtime.synthetic.files import write_imerg, write_lprm
-from runtime.synthetic.world import World
+from runtime.common.grid import Grid
+from runtime.config import load_config
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.world import World
 from tests.conftest import BOX, tool
 from tests.earthdata import TOKEN, serve
 
@@ -151,7 +151,7 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path, grid: Grid, monkeypat
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
     if not stage.globe:
-        monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
+        monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
     for day in World(grid, 7).days(dt.date.fromisoformat(stage.first), stage.days):
         for lprm, imerg in (("server", "server"),) if stage.remote else stage.folders:
             write_lprm(tmp_path / lprm, day, grid)
@@ -281,7 +281,7 @@ def test_settings_and_extras_that_are_shown_are_valid(page: str, tmp_path: Path)
             tomllib.loads(block)
             continue
         (tmp_path / "shown.toml").write_text(block)
-        config.load(tmp_path / "shown.toml", environment={})
+        load_config(tmp_path / "shown.toml", environment={})
 
 
 @pytest.mark.slow

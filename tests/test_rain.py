@@ -5,12 +5,14 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from runtime import bundle as bundles
-from runtime.engines import choice
-from runtime.fill import Filled, Flag, recurrent, window
-from runtime.grid import Floats, Grid
-from runtime.state import State
-from runtime.synthetic.world import World, WorldDay
+from runtime.bundle import find_bundle, load_bundle
+from runtime.common.grid import Floats, Grid
+from runtime.demo.world import World, WorldDay
+from runtime.engines.select import EngineSettings, open_engine
+from runtime.fill.recurrent import fill_recurrent, land_tiles
+from runtime.fill.result import Filled, Flag
+from runtime.fill.state import State
+from runtime.fill.window import fill_window
 from tests.conftest import START
 
 DAYS = 16
@@ -28,15 +30,15 @@ def world(globe: Grid) -> tuple[Grid, list[WorldDay]]:
 
 
 def _filled(name: str, grid: Grid, days: Sequence[WorldDay], with_rain: bool) -> list[Filled]:
-    bundle = bundles.load(bundles.find(name))
-    engine, manifest = choice.open_engine(bundle, choice.Setup("cpu")), bundle.manifest
+    bundle = load_bundle(find_bundle(name))
+    engine, manifest = open_engine(bundle, EngineSettings("cpu")), bundle.manifest
     nothing = np.full(grid.shape, np.nan, np.float32)
     rain = [day.rain if with_rain else nothing for day in days]
     if manifest.kind == "recurrent":
-        state = State.cold(manifest, grid, len(recurrent.land_tiles(manifest, grid)))
+        state = State.cold(manifest, grid, len(land_tiles(manifest, grid)))
         made = []
         for day, fallen in zip(days, rain, strict=True):
-            filled, state = recurrent.fill(engine, manifest, grid, day.observed, fallen, state)
+            filled, state = fill_recurrent(engine, manifest, grid, day.observed, fallen, state)
             made.append(filled)
         return made[FIRST:]
 
@@ -45,7 +47,7 @@ def _filled(name: str, grid: Grid, days: Sequence[WorldDay], with_rain: bool) ->
         return np.stack([fields[number + k] if k <= 0 else nothing for k in manifest.window])
 
     observed = [day.observed for day in days]
-    return [window.fill(engine, manifest, grid, frames(observed, n), frames(rain, n)) for n in range(FIRST, len(days))]
+    return [fill_window(engine, manifest, grid, frames(observed, n), frames(rain, n)) for n in range(FIRST, len(days))]
 
 
 @pytest.mark.parametrize("name", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])

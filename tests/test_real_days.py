@@ -8,8 +8,8 @@ import pytest
 import xarray
 from netCDF4 import Dataset
 
-from runtime.grid import Grid
-from runtime.products import lprm
+from runtime.common.grid import Grid
+from runtime.inputs.products.lprm import read
 from tests.conftest import Runtime
 
 DAY = dt.date(2015, 4, 12)
@@ -25,7 +25,7 @@ def _config(tmp_path: Path, data: Path, bundle: str) -> Path:
 
 def _input(data: Path, date: dt.date, grid: Grid) -> np.ndarray:
     (path,) = (data / "lprm_april2015_x").glob(f"*_{date:%Y%m%d}*")
-    return lprm.read(path, date, grid, "x")
+    return read(path, date, grid, "x")
 
 
 @pytest.fixture

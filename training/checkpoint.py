@@ -10,7 +10,7 @@ from typing import Any
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from training.models import Model, build
+from training.models import Model, build_network
 from training.presets import Preset
 
 
@@ -23,7 +23,7 @@ class Checkpoint:
     record: dict[str, Any] = field(default_factory=dict)
 
 
-def save(path: Path, checkpoint: Checkpoint) -> None:
+def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint beside its final name and rename it into place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(path.name + ".part")
@@ -33,7 +33,7 @@ def save(path: Path, checkpoint: Checkpoint) -> None:
     partial.replace(path)
 
 
-def load(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path) -> Checkpoint:
     """Read a checkpoint; the network comes back in evaluation mode.
 
     Raises
@@ -45,7 +45,7 @@ def load(path: Path) -> Checkpoint:
         with safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             preset = Preset.from_dict(json.loads(metadata["preset"]))
-            model = build(preset.model)
+            model = build_network(preset.model)
             model.load_state_dict({name: file.get_tensor(name) for name in file.keys()})  # noqa: SIM118
     except (OSError, SafetensorError, KeyError, RuntimeError, json.JSONDecodeError) as error:
         raise ValueError(f"{path} is not a checkpoint of this package: {error}") from error

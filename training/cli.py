@@ -16,11 +16,12 @@ from typing import Annotated, ParamSpec
 import typer
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
+from runtime.common.grid import Grid
 from runtime.errors import SeamlessError
-from runtime.grid import Grid
-from training.fit import Listener
+from training.checkpoint import load_checkpoint
+from training.fit import TrainingEvents
 from training.recipe import Data
-from training.samples.record import META
+from training.samples.archive import META
 
 P = ParamSpec("P")
 app = typer.Typer(
@@ -55,8 +56,8 @@ def world(
     """Write days of the synthetic world, on the globe, as training input."""
     from rich.progress import track
 
-    from runtime.synthetic.files import write_imerg, write_lprm
-    from runtime.synthetic.world import World
+    from runtime.demo.files import write_imerg, write_lprm
+    from runtime.demo.world import World
 
     grid = Grid.globe()
     for day in track(World(grid, seed).days(dt.date.fromisoformat(start), days), total=days, description="days"):
@@ -75,12 +76,13 @@ def random(
     """Write a checkpoint with random weights, to measure speed with."""
     import torch
 
-    from training import checkpoint, presets
-    from training.models import build
+    from training.checkpoint import Checkpoint, save_checkpoint
+    from training.models import build_network
+    from training.presets import load_preset
 
     torch.manual_seed(seed)
-    chosen = presets.load(preset)
-    checkpoint.save(out, checkpoint.Checkpoint(build(chosen.model), chosen))
+    chosen = load_preset(preset)
+    save_checkpoint(out, Checkpoint(build_network(chosen.model), chosen))
     print(f"wrote {out}")
 
 
@@ -96,14 +98,16 @@ def record(
     box: Annotated[str | None, typer.Option(help="west,south,east,north in degrees.  [default: the globe]")] = None,
 ) -> None:
     """Pack years of granules into memory-mapped arrays that training streams from disk."""
-    from training.samples import Record
+    from training.samples import TrainingArchive
 
     grid = Grid.globe()
     if box:
         west, south, east, north = (float(edge) for edge in box.split(","))
         grid = grid.box(west, south, east, north)
     with _days_bar() as bar:
-        made = Record.of_granules(out, granules, grid, rain=rain, product=product, orbit=orbit, band=band, progress=bar)
+        made = TrainingArchive.of_granules(
+            out, granules, grid, rain=rain, product=product, orbit=orbit, band=band, progress=bar
+        )
     print(f"wrote {out}: {made.source}{', with rain' if made.has_rain else ''}")
 
 
@@ -129,10 +133,10 @@ def fit(
     dry_run: Annotated[bool, typer.Option(help="Open the data and say what would be done.")] = False,
 ) -> None:
     """Train a network as a recipe says; the result is `last.safetensors` in the run's folder."""
-    from training import checkpoint, recipe
-    from training.fit import LAST, Run
+    from training.fit import LAST, TrainingRun
+    from training.recipe import load_recipe
 
-    chosen = recipe.load(config, override or (), data_root)
+    chosen = load_recipe(config, override or (), data_root)
     if not chosen.data:
         raise ValueError(f"{config} names no data; add [[data]], or --set 'data.0.granules=FOLDER'")
     first = os.environ.get("RANK", "0") == "0"
@@ -142,7 +146,7 @@ def fit(
     with _days_bar() as bar:
         opened = [source.open(records, Grid.globe(), bar) for source in chosen.data]
     listener = _Bars() if first else None
-    run = Run(out, chosen, opened, workers=workers, listener=listener)
+    run = TrainingRun(out, chosen, opened, workers=workers, listener=listener)
     if first:
         for source in opened:
             print(f"data: {source.source}")
@@ -153,7 +157,7 @@ def fit(
     if dry_run:
         return
     with listener or nullcontext():
-        run.fit(checkpoint.load(start) if start else None)
+        run.fit(load_checkpoint(start) if start else None)
     if first:
         print(f"wrote {out / LAST}")
 
@@ -182,7 +186,7 @@ def evaluate(
     seed: Annotated[int, typer.Option(help="Which gaps.")] = 0,
 ) -> None:
     """Judge exported bundles on hidden observations, time series, in-situ stations and seams; write one report."""
-    from training.evaluate.run import Settings, evaluate
+    from training.evaluate.run import Settings, evaluate_bundles
 
     settings = Settings(
         bundles=tuple(bundle),
@@ -198,7 +202,7 @@ def evaluate(
         engine=engine,  # type: ignore[arg-type]
         seed=seed,
     )
-    evaluate(settings, out, say=lambda line: print(line, flush=True))
+    evaluate_bundles(settings, out, say=lambda line: print(line, flush=True))
     print(f"wrote {out / 'report.md'}")
 
 
@@ -232,7 +236,7 @@ def _days_bar() -> Iterator[Callable[[int, int], None]]:
         yield show
 
 
-class _Bars(Listener):
+class _Bars(TrainingEvents):
     """A bar with the smoothed loss and the time left; without a terminal, a line now and then."""
 
     def __init__(self) -> None:

@@ -19,21 +19,20 @@ from safetensors.torch import save_file
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
-from runtime import digest
-from training import checkpoint
-from training.checkpoint import Checkpoint
-from training.log import Log
+from runtime.common import digest
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.log import ScalarLog
 from training.losses import Objective, alone
-from training.models import build
-from training.recipe import Recipe, Schedule
-from training.samples import Batch, Record, Samples
+from training.models import build_network
+from training.recipe import Recipe, TrainingSchedule
+from training.samples import Batch, Samples, TrainingArchive
 
 RESUME, BEST, LAST = "resume.safetensors", "best.safetensors", "last.safetensors"
 _VALIDATION = 256
 """Samples that are looked at to validate."""
 
 
-class Listener:
+class TrainingEvents:
     """Told how training goes; the base class keeps silent."""
 
     def on_start(self, step: int, steps: int) -> None:
@@ -47,7 +46,7 @@ class Listener:
 
 
 @dataclass
-class Progress:
+class TrainingProgress:
     """Where a run stands."""
 
     step: int = 0
@@ -72,7 +71,7 @@ def tensors(batch: Batch) -> list[Tensor]:
     return [torch.from_numpy(getattr(batch, f.name)) for f in fields(batch)]
 
 
-def rate(schedule: Schedule, step: int, steps: int, epoch: int) -> float:
+def rate(schedule: TrainingSchedule, step: int, steps: int, epoch: int) -> float:
     """Return the learning rate of a step, counted from 0; `epoch` is the steps of one pass over the samples."""
     if schedule.halve_every:
         return schedule.learning_rate * 0.5 ** (step // (schedule.halve_every * epoch))
@@ -97,7 +96,7 @@ def make_fabric(precision: str = "32-true") -> Fabric:
     return fabric
 
 
-class Run:
+class TrainingRun:
     """One training run in its folder.
 
     Parameters
@@ -116,10 +115,16 @@ class Run:
     """
 
     def __init__(
-        self, folder: Path, recipe: Recipe, records: list[Record], *, workers: int = 0, listener: Listener | None = None
+        self,
+        folder: Path,
+        recipe: Recipe,
+        records: list[TrainingArchive],
+        *,
+        workers: int = 0,
+        listener: TrainingEvents | None = None,
     ) -> None:
         self.folder, self.recipe, self.records, self.workers = folder, recipe, records, workers
-        self.listener = listener or Listener()
+        self.listener = listener or TrainingEvents()
         said = recipe.model_dump(mode="json", exclude={"limits": True, "data": {"__all__": _PLACES}})
         self.identity = digest.of_values(said, [record.source for record in records])
         schedule = recipe.schedule
@@ -127,7 +132,7 @@ class Run:
         self.validation = recipe.validation_samples(records) if schedule.validate_every else None
         self.epoch = max(1, len(self.samples) // schedule.batch)
         self.steps = schedule.steps or (schedule.epochs or 1) * self.epoch
-        self.progress = Progress()
+        self.progress = TrainingProgress()
         self.fabric = make_fabric(schedule.precision)
         if schedule.batch % self.fabric.world_size:
             raise ValueError(
@@ -144,7 +149,9 @@ class Run:
         """
         schedule, fabric = self.recipe.schedule, self.fabric
         torch.manual_seed(schedule.seed)
-        network = copy.deepcopy(start.model).train().requires_grad_() if start else build(self.recipe.preset.model)
+        network = (
+            copy.deepcopy(start.model).train().requires_grad_() if start else build_network(self.recipe.preset.model)
+        )
         average = copy.deepcopy(network).eval().requires_grad_(False)
         objective: Any = Objective(
             network, schedule.eta, schedule.sigma_weight, schedule.truncate, share=self._share if self._many else alone
@@ -156,7 +163,7 @@ class Run:
         average.to(fabric.device)
         self._restore(network, average, optimiser)  # on the device already: the optimiser's moments follow its weights
         self.listener.on_start(self.progress.step, self.steps)
-        with Log(self.folder, self.progress.step, fabric.is_global_zero) as log:
+        with ScalarLog(self.folder, self.progress.step, fabric.is_global_zero) as log:
             for inputs in self._batches():
                 if self._stops():
                     break
@@ -168,7 +175,9 @@ class Run:
                 fabric.backward(loss)
                 fabric.clip_gradients(objective, optimiser, max_norm=schedule.clip)
                 optimiser.step()
-                _follow(average, network, min(schedule.average, (step + 1) / (step + 20)) if schedule.average else 0.0)
+                _update_average(
+                    average, network, min(schedule.average, (step + 1) / (step + 20)) if schedule.average else 0.0
+                )
                 self.progress.step = step + 1
                 value = float(self._share(loss))
                 log.write(step + 1, "loss", value)
@@ -181,9 +190,9 @@ class Run:
         self._keep(network, average, optimiser)
         result = Checkpoint(average.cpu().eval(), self.recipe.preset, self.record())
         if self.validation and schedule.patience and (self.folder / BEST).exists():
-            result = checkpoint.load(self.folder / BEST)
+            result = load_checkpoint(self.folder / BEST)
         if fabric.is_global_zero:
-            checkpoint.save(self.folder / LAST, result)
+            save_checkpoint(self.folder / LAST, result)
         fabric.barrier()
         return result
 
@@ -225,7 +234,7 @@ class Run:
             data, batch_size=None, sampler=steps, num_workers=self.workers, prefetch_factor=4 if self.workers else None
         )
 
-    def _validate(self, samples: Samples, average: torch.nn.Module, log: Log) -> None:
+    def _validate(self, samples: Samples, average: torch.nn.Module, log: ScalarLog) -> None:
         """Look at the validation days; every process looks at all of them, and so all agree when to stop."""
         schedule = self.recipe.schedule
         objective = Objective(average, schedule.eta, schedule.sigma_weight)  # type: ignore[arg-type]
@@ -242,7 +251,7 @@ class Run:
         self.listener.on_validation(self.progress.step, loss, better)
         if better and self.fabric.is_global_zero:
             kept = Checkpoint(copy.deepcopy(average).cpu(), self.recipe.preset, self.record())  # type: ignore[arg-type]
-            checkpoint.save(self.folder / BEST, kept)
+            save_checkpoint(self.folder / BEST, kept)
 
     def _keep(self, network: torch.nn.Module, average: torch.nn.Module, optimiser: torch.optim.Optimizer) -> None:
         """Save everything that the next step depends on, whole or not at all."""
@@ -287,7 +296,7 @@ class Run:
             moments.setdefault(int(index), {})[key] = value
         optimiser.load_state_dict({**optimiser.state_dict(), "state": moments})
         self.fabric.strategy.precision.load_state_dict(json.loads(meta["scaler"]))
-        self.progress = Progress(**json.loads(meta["progress"]))
+        self.progress = TrainingProgress(**json.loads(meta["progress"]))
 
 
 _PLACES = {"granules", "rain", "record"}
@@ -295,7 +304,7 @@ _PLACES = {"granules", "rain", "record"}
 
 
 @torch.no_grad()
-def _follow(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
+def _update_average(average: torch.nn.Module, network: torch.nn.Module, decay: float) -> None:
     """Move the running mean of the weights a step towards the network's; decay 0 copies them."""
     for mean, value in zip(average.parameters(), network.parameters(), strict=True):
         mean.lerp_(value, 1 - decay)

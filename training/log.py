@@ -8,13 +8,13 @@ from pathlib import Path
 NAME = "log.csv"
 
 
-class Log:
+class ScalarLog:
     """Losses by step, as CSV and for TensorBoard; a run that goes on drops what came after the step it goes on from."""
 
     def __init__(self, folder: Path, step: int, active: bool) -> None:
         self._folder, self._step, self._active = folder, step, active
 
-    def __enter__(self) -> Log:
+    def __enter__(self) -> ScalarLog:
         if self._active:
             from torch.utils.tensorboard import SummaryWriter
 

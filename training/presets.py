@@ -53,13 +53,13 @@ class Preset:
             raise ValueError(f"preset of kind {kind}: {error}") from None
 
 
-def names() -> list[str]:
+def preset_names() -> list[str]:
     """Return the names of the packaged presets."""
     folder = resources.files("training") / "presets"
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def load(name: str) -> Preset:
+def load_preset(name: str) -> Preset:
     """Read a packaged preset by name, or any preset by path.
 
     Raises
@@ -69,5 +69,5 @@ def load(name: str) -> Preset:
     """
     path = Path(name) if name.endswith(".toml") else Path(str(resources.files("training") / "presets" / f"{name}.toml"))
     if not path.is_file():
-        raise ValueError(f"no preset {name!r}; packaged presets: {', '.join(names())}, or give a .toml file")
+        raise ValueError(f"no preset {name!r}; packaged presets: {', '.join(preset_names())}, or give a .toml file")
     return Preset.from_dict(tomllib.loads(path.read_text()))

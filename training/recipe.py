@@ -15,22 +15,22 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from runtime import digest
+from runtime.common import digest
+from runtime.common.events import Progress
+from runtime.common.grid import Grid
+from runtime.common.sensors import PRODUCTS
 from runtime.config import explain, put
 from runtime.errors import ConfigError
-from runtime.grid import Grid
-from runtime.products import PRODUCTS
-from training import presets
 from training.models import LSTMCNNConfig, SeamlessConfig
-from training.presets import Preset
-from training.samples import Choices, Geometry, Record, Samples, Source
-from training.samples.record import META, Progress
+from training.presets import Preset, preset_names
+from training.samples import Choices, Geometry, Samples, SampleSource, TrainingArchive
+from training.samples.archive import META
 
 Days = tuple[dt.date, dt.date]
 """First and last day, both included."""
 
 
-class _Section(BaseModel):
+class _RecipeSection(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
 
 
@@ -45,7 +45,7 @@ class SampleSection(Choices):
     """Days of a sample of the recurrent kind."""
 
 
-class Schedule(_Section):
+class TrainingSchedule(_RecipeSection):
     """``[schedule]``: how long and how hard to train."""
 
     steps: int | None = Field(default=None, ge=1)
@@ -78,13 +78,13 @@ class Schedule(_Section):
     seed: int = 0
 
     @model_validator(mode="after")
-    def _has_a_length(self) -> Schedule:
+    def _has_a_length(self) -> TrainingSchedule:
         if (self.steps is None) == (self.epochs is None):
             raise ValueError("give steps or epochs, one of them")
         return self
 
 
-class Data(_Section):
+class Data(_RecipeSection):
     """``[[data]]``: days to train on: granules, a record made before, or the synthetic world."""
 
     granules: Path | None = None
@@ -130,7 +130,7 @@ class Data(_Section):
         origin = self.model_dump(mode="json", include=made_from)
         return cache / digest.of_values(origin, grid.digest, files)[:16]
 
-    def open(self, cache: Path, grid: Grid, progress: Progress | None = None) -> Record:
+    def open(self, cache: Path, grid: Grid, progress: Progress | None = None) -> TrainingArchive:
         """Return the record, made below `cache` if it is not there yet.
 
         Raises
@@ -140,9 +140,9 @@ class Data(_Section):
         """
         folder = self.folder(cache, grid)
         if self.record is not None or (folder / META).exists():
-            return Record.open(folder)
+            return TrainingArchive.open(folder)
         if self.granules is not None:
-            return Record.of_granules(
+            return TrainingArchive.of_granules(
                 folder,
                 self.granules,
                 grid,
@@ -152,7 +152,7 @@ class Data(_Section):
                 band=self.band,
                 progress=progress,
             )
-        return Record.of_world(
+        return TrainingArchive.of_world(
             folder,
             grid,
             seed=self.world or 0,
@@ -168,7 +168,7 @@ def _listing(folder: Path) -> list[tuple[str, int, int]]:
     return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]
 
 
-class Recipe(_Section):
+class Recipe(_RecipeSection):
     """A whole run."""
 
     model: dict[str, Any]
@@ -176,7 +176,7 @@ class Recipe(_Section):
     bundle: dict[str, Any]
     """What the runtime must know; see `training.presets.Preset`."""
     samples: SampleSection = SampleSection()
-    schedule: Schedule
+    schedule: TrainingSchedule
     data: tuple[Data, ...] = ()
     limits: str = ""
     """What the result must not be used for beyond what every card says; stands in the model card."""
@@ -194,29 +194,31 @@ class Recipe(_Section):
         context = samples.context if isinstance(config, SeamlessConfig) else config.halo
         return Geometry(samples.patch, context, config.window, config.window // 2)
 
-    def training_samples(self, records: Sequence[Record]) -> Samples:
+    def training_samples(self, records: Sequence[TrainingArchive]) -> Samples:
         """Return the samples to train on."""
-        sources = [_source(r, d, d.targets) for r, d in zip(records, self.data, strict=True)]
+        sources = [_sample_source(r, d, d.targets) for r, d in zip(records, self.data, strict=True)]
         return Samples(sources, self.geometry(), self.samples, self.schedule.seed)
 
-    def validation_samples(self, records: Sequence[Record]) -> Samples | None:
+    def validation_samples(self, records: Sequence[TrainingArchive]) -> Samples | None:
         """Return the samples to validate on, None where no source names days for it."""
-        sources = [_source(r, d, d.validate_days) for r, d in zip(records, self.data, strict=True) if d.validate_days]
+        sources = [
+            _sample_source(r, d, d.validate_days) for r, d in zip(records, self.data, strict=True) if d.validate_days
+        ]
         return Samples(sources, self.geometry(), self.samples, self.schedule.seed + 1) if sources else None
 
 
-def _source(record: Record, data: Data, days: Days | None) -> Source:
+def _sample_source(record: TrainingArchive, data: Data, days: Days | None) -> SampleSource:
     first, last = days or (None, None)
-    return Source(record, first, last, data.weight)
+    return SampleSource(record, first, last, data.weight)
 
 
-def names() -> list[str]:
+def recipe_names() -> list[str]:
     """Return the names of the packaged recipes."""
     folder = resources.files("training") / "recipes"
     return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
 
 
-def load(name: str, overrides: Sequence[str] = (), data_root: Path = Path()) -> Recipe:
+def load_recipe(name: str, overrides: Sequence[str] = (), data_root: Path = Path()) -> Recipe:
     """Read a packaged recipe or preset by name, or any recipe by path.
 
     Parameters
@@ -231,10 +233,10 @@ def load(name: str, overrides: Sequence[str] = (), data_root: Path = Path()) -> 
     ConfigError
         There is no such recipe, it does not parse, or a key or value is not valid.
     """
-    values = _read(name)
+    values = _read_recipe(name)
     base = values.pop("preset", None)
     if base is not None:
-        values = _merged(_read(str(base)), values)
+        values = _merged(_read_recipe(str(base)), values)
     for override in overrides:
         key, equals, text = override.partition("=")
         if not equals:
@@ -255,7 +257,7 @@ def load(name: str, overrides: Sequence[str] = (), data_root: Path = Path()) -> 
     return recipe
 
 
-def _read(name: str) -> dict[str, Any]:
+def _read_recipe(name: str) -> dict[str, Any]:
     folder = Path(str(resources.files("training")))
     candidates = (
         [Path(name)]
@@ -269,7 +271,7 @@ def _read(name: str) -> dict[str, Any]:
             except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
                 raise ConfigError(f"{path}: is not valid TOML: {error}") from error
     raise ConfigError(
-        f"no recipe {name!r}; packaged recipes: {', '.join(names())}; presets: {', '.join(presets.names())}; "
+        f"no recipe {name!r}; packaged recipes: {', '.join(recipe_names())}; presets: {', '.join(preset_names())}; "
         "or give a .toml file"
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from runtime.archive.database import Database, insert
-from runtime.archive.record import Decision, Record
+from runtime.archive.record import DayRecord, Decision
 
 _EVER = (dt.date.min, dt.date.max)
 
@@ -19,7 +19,7 @@ _EVER = (dt.date.min, dt.date.max)
 class DayRow:
     """A published day as the catalog knows it."""
 
-    record: Record
+    record: DayRecord
     path: str
     """Relative to the archive's folder."""
     sha256: str
@@ -62,7 +62,7 @@ class Intent:
 
 
 @dataclass(frozen=True)
-class Arrived:
+class GranuleRecord:
     """A version of a file that has been read: where it came from, and its field or why it was refused."""
 
     key: str
@@ -125,7 +125,7 @@ class Catalog:
             "SELECT record, path, sha256, size, mtime_ns, revision FROM day WHERE date BETWEEN ? AND ? ORDER BY date",
             (first.isoformat(), last.isoformat()),
         )
-        days = (DayRow(Record.from_attributes(json.loads(record)), *rest) for record, *rest in rows)
+        days = (DayRow(DayRecord.from_attributes(json.loads(record)), *rest) for record, *rest in rows)
         return {row.record.date: row for row in days}
 
     def files(self) -> list[tuple[dt.date, str, str]]:
@@ -168,7 +168,7 @@ class Catalog:
             db.execute("DELETE FROM day")
             db.execute("DELETE FROM journal")
             for row in rows:
-                insert(db, "day", _day(row))
+                insert(db, "day", _day_values(row))
                 if row.record.decision:
                     decided = vars(row.record.decision) | {"date": row.record.date.isoformat(), "made_at": ""}
                     insert(db, "decision", decided)
@@ -203,7 +203,7 @@ class Catalog:
         found = []
         for (entry,) in self.db.rows("SELECT entry FROM journal ORDER BY date"):
             values = json.loads(entry)
-            row = values["row"] | {"record": Record.from_attributes(values["row"]["record"])}
+            row = values["row"] | {"record": DayRecord.from_attributes(values["row"]["record"])}
             revision = (
                 {"phases": {}, "inputs": {}}
                 | values["revision"]
@@ -217,7 +217,7 @@ class Catalog:
         date = intent.row.record.date.isoformat()
         with self.db.transaction() as db:
             if published:
-                insert(db, "day", _day(intent.row))
+                insert(db, "day", _day_values(intent.row))
                 revision = vars(intent.revision) | {
                     "date": date,
                     "phases": json.dumps(intent.revision.phases),
@@ -229,11 +229,11 @@ class Catalog:
 
     # What has arrived
 
-    def arrived(self, product: str, first: dt.date, last: dt.date) -> list[Arrived]:
+    def arrived(self, product: str, first: dt.date, last: dt.date) -> list[GranuleRecord]:
         """Return every version of every file of a product that was read, by day, the newest last."""
-        names = ", ".join(field.name for field in fields(Arrived))
+        names = ", ".join(field.name for field in fields(GranuleRecord))
         return [
-            Arrived(*row)
+            GranuleRecord(*row)
             for row in self.db.rows(
                 f"SELECT {names} FROM arrival WHERE product = ? AND date BETWEEN ? AND ? "
                 "ORDER BY date, arrived_at, rowid",
@@ -241,7 +241,7 @@ class Catalog:
             )
         ]
 
-    def remember(self, arrived: Arrived) -> None:
+    def remember(self, arrived: GranuleRecord) -> None:
         """Keep what reading a file gave; a read-only catalog forgets it."""
         if not self.db.read_only:
             self.db.put("arrival", vars(arrived))
@@ -309,6 +309,6 @@ class Catalog:
             db.execute("DELETE FROM incident WHERE kind = ?", (kind,))
 
 
-def _day(row: DayRow) -> dict[str, Any]:
+def _day_values(row: DayRow) -> dict[str, Any]:
     date, record = row.record.date.isoformat(), json.dumps(row.record.to_attributes())
     return vars(row) | {"date": date, "record": record}

@@ -11,10 +11,10 @@ import numpy as np
 from netCDF4 import Dataset
 from numpy.typing import NDArray
 
-from runtime.archive import about
+from runtime.archive.acdd import day_attributes
 from runtime.archive.record import PublishedDay
 from runtime.archive.variables import VARIABLES, Variable
-from runtime.grid import Floats
+from runtime.common.grid import Floats
 
 EPOCH = dt.date(2000, 1, 1)
 _ANCILLARY = ("flag", "soil_moisture_uncertainty", "days_since_observation")
@@ -35,7 +35,7 @@ def write(path: Path, day: PublishedDay) -> None:
     """Write one day. Decoded values are within half of `STEP` of the fields."""
     grid = day.grid
     with Dataset(path, "w", format="NETCDF4") as file:
-        file.setncatts(about.of_day(day))
+        file.setncatts(day_attributes(day))
         file.createDimension("time", None)
         file.createDimension("nv", 2)
         start = (day.record.date - EPOCH).days

@@ -11,7 +11,7 @@ import datetime as dt
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,16 +21,17 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from runtime import digest
-from runtime.archive import layout_of
 from runtime.archive.cf import EPOCH
+from runtime.archive.layout import layout_of
 from runtime.archive.variables import VARIABLES
-from runtime.durable import beside, place, sync, writing
+from runtime.common import digest
+from runtime.common.atomic import move_into_place, part_file, sync_to_disk, write_guard
+from runtime.common.events import Track
+from runtime.common.grid import Grid
+from runtime.common.netcdf import LOCK
 from runtime.errors import ArchiveError
-from runtime.grid import Grid
-from runtime.netcdf import LOCK
 
-NAME = "cube.zarr"
+CUBE = "cube.zarr"
 """The cube's folder, below the archive's."""
 
 SLAB = 128
@@ -47,11 +48,10 @@ _KEPT = 1 << 28
 _DAY = dt.timedelta(days=1)
 _CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
 
-Track = Callable[[Sequence[Any], str], Iterable[Any]]
 _Fields = dict[str, NDArray[Any]]
 
 
-class Source(NamedTuple):
+class DayFile(NamedTuple):
     """The daily file of a day, as the catalog knows it."""
 
     archive: Path
@@ -86,7 +86,7 @@ class Cube:
         ArchiveError
             It is damaged.
         """
-        folder = archive / NAME
+        folder = archive / CUBE
         if not folder.exists():
             return None
         try:
@@ -136,8 +136,8 @@ class Cube:
     @classmethod
     def _writable(cls, archive: Path, first: dt.date, grid: Grid) -> Cube:
         """Open an archive's cube, made anew if it has none that fits."""
-        folder, fresh = archive / NAME, archive / f".{NAME}.new"
-        for name in (fresh, archive / f".{NAME}.old"):
+        folder, fresh = archive / CUBE, archive / f".{CUBE}.new"
+        for name in (fresh, archive / f".{CUBE}.old"):
             shutil.rmtree(name, ignore_errors=True)
         try:
             cube = cls(folder, zarr.open_group(folder, mode="r+", use_consolidated=False))
@@ -147,9 +147,9 @@ class Cube:
         if fits:
             return cube
         cls._create(fresh, first, grid)
-        remove(archive)
+        remove_cube(archive)
         fresh.rename(folder)
-        sync(archive)
+        sync_to_disk(archive)
         return cls(folder, zarr.open_group(folder, mode="r+", use_consolidated=False))
 
     @staticmethod
@@ -196,7 +196,7 @@ class Cube:
                     fill_value=kind.empty,
                     compressors=_CODEC,
                     dimension_names=("time", "lat", "lon"),
-                    attributes={key: _plain(value) for key, value in (kind.attributes | known).items()},
+                    attributes={key: _plain_attribute(value) for key, value in (kind.attributes | known).items()},
                 )
         for name in ("time", _MARKS, *self.names):
             array = self.array(name)
@@ -223,16 +223,16 @@ class Cube:
         return (
             lengths.keys() != there
             or {self.array(name).shape[0] for name in there} != set(lengths.values())
-            or any(told.attrs.get(key) != _plain(value) for key, value in attributes.items())
+            or any(told.attrs.get(key) != _plain_attribute(value) for key, value in attributes.items())
         )
 
-    def _copy(self, days: Mapping[int, Source | None], grid: Grid) -> int:
+    def _copy(self, days: Mapping[int, DayFile | None], grid: Grid) -> int:
         """Copy daily files of one slab into it and empty the days without one; return how many were copied."""
         kept: dict[int, _Fields] = {}
         names: set[str] = set()
         room, sources = _KEPT, dict(days)
         for day, source in days.items():
-            if source is not None and (fields := _published(source, grid)):
+            if source is not None and (fields := _published_fields(source, grid)):
                 names |= fields.keys()
                 room -= sum(field.nbytes for field in fields.values())
                 if room >= 0:
@@ -262,8 +262,8 @@ class Cube:
         return sum(source is not None for source in sources.values())
 
 
-def update(
-    archive: Path, sources: Mapping[dt.date, Source], grid: Grid, attributes: Mapping[str, Any], track: Track
+def update_cube(
+    archive: Path, sources: Mapping[dt.date, DayFile], grid: Grid, attributes: Mapping[str, Any], track: Track
 ) -> int:
     """Bring an archive's cube up to date with its daily files; return how many days were copied.
 
@@ -282,7 +282,7 @@ def update(
     """
     if not sources:
         return 0
-    with writing(archive / NAME):
+    with write_guard(archive / CUBE):
         cube = Cube._writable(archive, min(sources), grid)
         first, marks = cube.first, cube.marks().tolist()
         wanted = {(date - first).days: source for date, source in sources.items()}
@@ -296,15 +296,15 @@ def update(
         return sum(cube._copy({day: wanted.get(day) for day in days}, grid) for days in track(slabs, "cube"))
 
 
-def remove(archive: Path) -> None:
+def remove_cube(archive: Path) -> None:
     """Delete an archive's cube."""
-    folder, old = archive / NAME, archive / f".{NAME}.old"
+    folder, old = archive / CUBE, archive / f".{CUBE}.old"
     if folder.exists():
         folder.rename(old)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def faults(archive: Path, sources: Mapping[dt.date, Source], track: Track) -> list[str]:
+def cube_faults(archive: Path, sources: Mapping[dt.date, DayFile], track: Track) -> list[str]:
     """Return in which days the cube is not what the daily files are, one line each; unfinished days are no fault."""
     cure = "`runtime check --rebuild-views` makes it again"
     try:
@@ -324,7 +324,7 @@ def faults(archive: Path, sources: Mapping[dt.date, Source], track: Track) -> li
     except ArchiveError as error:
         return [str(error)]
     dates = [cube.first + day * _DAY for day in sorted(wrong)]
-    return [f"{archive / NAME}: {date} is not what its daily file holds; {cure}" for date in dates]
+    return [f"{archive / CUBE}: {date} is not what its daily file holds; {cure}" for date in dates]
 
 
 def _consolidate(folder: Path, attributes: Mapping[str, Any]) -> None:
@@ -334,11 +334,11 @@ def _consolidate(folder: Path, attributes: Mapping[str, Any]) -> None:
     """
     root = json.loads((folder / "zarr.json").read_text())
     arrays = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/zarr.json"))}
-    root["attributes"] |= {key: _plain(value) for key, value in attributes.items()}
+    root["attributes"] |= {key: _plain_attribute(value) for key, value in attributes.items()}
     root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
-    with beside(folder / "zarr.json") as part:
+    with part_file(folder / "zarr.json") as part:
         part.write_text(json.dumps(root, indent=1))
-    place(folder / "zarr.json")
+    move_into_place(folder / "zarr.json")
 
 
 def _settle(file: Path) -> None:
@@ -347,10 +347,10 @@ def _settle(file: Path) -> None:
         left.unlink()
     for path in (file, file.parent):
         if path.exists():  # a chunk without any value has no file
-            sync(path)
+            sync_to_disk(path)
 
 
-def _published(source: Source, grid: Grid) -> _Fields:
+def _published_fields(source: DayFile, grid: Grid) -> _Fields:
     """Return the variables of a daily file; none if it is not the file that was published, or on another grid."""
     try:
         if digest.of_file(source.path) != source.sha256:
@@ -362,7 +362,7 @@ def _published(source: Source, grid: Grid) -> _Fields:
     return fields if all(field.shape == grid.shape for field in fields.values()) else {}
 
 
-def _field(source: Source | None, name: str) -> NDArray[Any] | int:
+def _field(source: DayFile | None, name: str) -> NDArray[Any] | int:
     """Return a variable of a daily file, or what stands for a day or a variable that is not there."""
     if source is None:
         return VARIABLES[name].empty
@@ -370,7 +370,7 @@ def _field(source: Source | None, name: str) -> NDArray[Any] | int:
         return layout_of(source.path).read(source.path, (name,)).get(name, VARIABLES[name].empty)
 
 
-def _plain(value: Any) -> Any:
+def _plain_attribute(value: Any) -> Any:
     """Return an attribute as JSON has it."""
     return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
 

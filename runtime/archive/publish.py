@@ -4,73 +4,23 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import os
-import socket
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
-
-from runtime import digest
-from runtime.archive import Layout, about
 from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
-from runtime.archive.record import PublishedDay, Record
-from runtime.durable import PART, beside, place, writing
-from runtime.errors import ArchiveBusy, ArchiveError
-from runtime.netcdf import LOCK
-
-
-@contextmanager
-def lock(path: Path, doing: str = "is writing to") -> Iterator[bool]:
-    """Hold the archive, for writing or to serve it; yield whether the last holder was killed.
-
-    The kernel lets go of it when the holder dies.
-
-    Parameters
-    ----------
-    path : the lock's file, two folders below the archive's
-    doing : what a holder does with the archive
-
-    Raises
-    ------
-    ArchiveBusy
-        Another run holds it; the message names the process.
-    ArchiveError
-        The archive's folder cannot be written.
-    """
-    holder = path.with_suffix(".holder")
-    with writing(path.parent):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(path, timeout=0)
-        try:
-            held.acquire()
-        except Timeout:
-            who = holder.read_text().strip() if holder.exists() else "another process"
-            raise ArchiveBusy(
-                f"{path.parent.parent}: {who} {doing} this archive; wait for it to end, or stop it"
-            ) from None
-        killed = holder.exists()
-        try:
-            holder.write_text(f"process {os.getpid()} on {socket.gethostname()} (since {_now()})\n")
-        except OSError:
-            held.release()
-            raise
-    try:
-        yield killed
-    finally:
-        holder.unlink(missing_ok=True)
-        held.release()
-
-
-def _now() -> str:
-    return dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
+from runtime.archive.layout import Layout
+from runtime.archive.record import DayRecord, PublishedDay
+from runtime.archive.stac import STAC, encode_document, item_path, stac_item
+from runtime.common import digest
+from runtime.common.atomic import PART, move_into_place, part_file, write_guard
+from runtime.common.clock import now_text
+from runtime.common.netcdf import LOCK
+from runtime.errors import ArchiveError
 
 
 @dataclass(frozen=True)
-class Written:
+class WrittenDay:
     """A day's file beside its place."""
 
     path: str
@@ -81,7 +31,7 @@ class Written:
     seconds: float
 
 
-def write(archive: Path, layout: Layout, day: PublishedDay) -> Written:
+def write_day(archive: Path, layout: Layout, day: PublishedDay) -> WrittenDay:
     """Write a day's file and its STAC item beside their places, for `publish`; may run beside everything else.
 
     Raises
@@ -91,24 +41,24 @@ def write(archive: Path, layout: Layout, day: PublishedDay) -> Written:
     """
     began = time.monotonic()
     relative = layout.relative_path(day.record.date)
-    with beside(archive / relative) as part, LOCK:
+    with part_file(archive / relative) as part, LOCK:
         layout.write(part, day)
     stat, sha256 = part.stat(), digest.of_file(part)
     try:
-        with beside(archive / about.item_path(day.record.date)) as item:
-            told = about.item(day.record, day.metadata, day.grid, str(relative), sha256, stat.st_size)
-            item.write_bytes(about.encoded(told))
+        with part_file(archive / item_path(day.record.date)) as item:
+            told = stac_item(day.record, day.metadata, day.grid, str(relative), sha256, stat.st_size)
+            item.write_bytes(encode_document(told))
     except ArchiveError:
         part.unlink()
         raise
-    return Written(str(relative), sha256, stat.st_size, stat.st_mtime_ns, time.monotonic() - began)
+    return WrittenDay(str(relative), sha256, stat.st_size, stat.st_mtime_ns, time.monotonic() - began)
 
 
-def publish(
+def publish_day(
     archive: Path,
     catalog: Catalog,
-    record: Record,
-    written: Written,
+    record: DayRecord,
+    written: WrittenDay,
     *,
     before: DayRow | None,
     reason: str,
@@ -140,7 +90,7 @@ def publish(
     revision = Revision(
         record.date,
         row.revision,
-        _now(),
+        now_text(),
         reason,
         record.tier,
         engine,
@@ -162,10 +112,10 @@ def publish(
     try:
         catalog.intend(intent)
     except ArchiveError:
-        for name in (Path(written.path), about.item_path(record.date)):
+        for name in (Path(written.path), item_path(record.date)):
             _part_of(archive / name).unlink(missing_ok=True)
         raise
-    _put(archive, intent, archive / before.path if before else None)
+    _move_files(archive, intent, archive / before.path if before else None)
     catalog.settle(intent, published=True)
     if before and before.path != row.path:  # the layout was changed
         (archive / before.path).unlink(missing_ok=True)
@@ -176,16 +126,16 @@ def _part_of(final: Path) -> Path:
     return final.with_name(final.name + PART)
 
 
-def _put(archive: Path, intent: Intent, old: Path | None) -> None:
+def _move_files(archive: Path, intent: Intent, old: Path | None) -> None:
     """Move the new file and its item to their places; what it replaces is linked to where that is kept, if wanted."""
     if intent.supersedes and old and old.exists():
         kept = archive / intent.supersedes
-        with writing(kept):
+        with write_guard(kept):
             kept.parent.mkdir(parents=True, exist_ok=True)
             kept.unlink(missing_ok=True)
             kept.hardlink_to(old)
-    place(archive / intent.row.path)
-    place(archive / about.item_path(intent.row.record.date))
+    move_into_place(archive / intent.row.path)
+    move_into_place(archive / item_path(intent.row.record.date))
 
 
 def recover(archive: Path, catalog: Catalog, *, killed: bool = True) -> list[str]:
@@ -201,18 +151,18 @@ def recover(archive: Path, catalog: Catalog, *, killed: bool = True) -> list[str
         part = _part_of(final)
         if part.exists() and digest.of_file(part) == intent.row.sha256:
             row = catalog.days(intent.row.record.date, intent.row.record.date).get(intent.row.record.date)
-            _put(archive, intent, archive / row.path if row else None)
-        item = archive / about.item_path(intent.row.record.date)
+            _move_files(archive, intent, archive / row.path if row else None)
+        item = archive / item_path(intent.row.record.date)
         whole = final.exists() and digest.of_file(final) == intent.row.sha256
         if whole and _part_of(item).exists():
-            place(item)
+            move_into_place(item)
         catalog.settle(intent, published=whole)
         done.append(
             f"{intent.row.record.date}: a run was killed while publishing it; {'finished' if whole else 'undone'}"
         )
-    parts = (archive.glob(f"{folder}[0-9][0-9][0-9][0-9]/*{PART}") for folder in ("", f"{about.STAC}/"))
+    parts = (archive.glob(f"{folder}[0-9][0-9][0-9][0-9]/*{PART}") for folder in ("", f"{STAC}/"))
     for part in itertools.chain(*parts) if killed else ():
-        with writing(part):
+        with write_guard(part):
             part.unlink()
     return done
 
@@ -225,6 +175,6 @@ def row_of_file(archive: Path, path: Path, revisions: dict[dt.date, int]) -> Day
     ArchiveError
         The file carries no readable record.
     """
-    record, stat = Record.from_file(path), path.stat()
+    record, stat = DayRecord.from_file(path), path.stat()
     name, sha256 = str(path.relative_to(archive)), digest.of_file(path)
     return DayRow(record, name, sha256, stat.st_size, stat.st_mtime_ns, revisions.get(record.date, 1))

@@ -17,16 +17,16 @@ import numpy as np
 from netCDF4 import Dataset
 from numpy.typing import NDArray
 
-from runtime.archive import layout_of
-from runtime.archive.about import SHARED, coverage
+from runtime.archive.acdd import SHARED, time_coverage
 from runtime.archive.catalog import Catalog
-from runtime.archive.cube import SLAB, Cube, Source
+from runtime.archive.cube import SLAB, Cube, DayFile
 from runtime.archive.database import CATALOG
+from runtime.archive.derived import day_files
+from runtime.archive.layout import layout_of
 from runtime.archive.variables import VARIABLES
-from runtime.archive.views import sources
+from runtime.common.grid import Floats
+from runtime.common.netcdf import LOCK
 from runtime.errors import ArchiveError, InputsMissing, UsageError
-from runtime.grid import Floats
-from runtime.netcdf import LOCK
 
 T = TypeVar("T")
 
@@ -63,7 +63,7 @@ class Reader:
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
-        self.days = _days(archive)
+        self.days = _published_days(archive)
         if not self.days:
             raise InputsMissing(f"{archive}: no day is published there; `runtime fill` makes them")
 
@@ -81,7 +81,7 @@ class Reader:
         with LOCK, Dataset(newest) as file:
             told = {name: file.getncattr(name) for name in SHARED if name in file.ncattrs()}
         history = {"history": "taken from the archive's daily files, which say what each was made from"}
-        return told | history | coverage(min(self.days), max(self.days))
+        return told | history | time_coverage(min(self.days), max(self.days))
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -127,7 +127,7 @@ class Reader:
         source = self.days.get(date)
         if source is None:
             raise InputsMissing(f"{date} is not in {self.archive}; `runtime fill --date {date}` makes it")
-        return _stored(source.path, names)
+        return _stored_fields(source.path, names)
 
     def fields(self, date: dt.date, names: Collection[str] = tuple(VARIABLES)) -> dict[str, Floats]:
         """Return variables of a day in their units, NaN where there is no value; see `day`."""
@@ -213,24 +213,24 @@ class Reader:
         return {}, {}
 
 
-def _days(archive: Path) -> dict[dt.date, Source]:
+def _published_days(archive: Path) -> dict[dt.date, DayFile]:
     """Return the published days: from the catalog, or in a copy without one from the files' names."""
     if (archive / CATALOG).exists():
         with Catalog.open(archive / CATALOG, read_only=True) as catalog:
-            return sources(archive, catalog)
+            return day_files(archive, catalog)
     files = {m[0]: path for path in archive.glob("[0-9][0-9][0-9][0-9]/*.nc") if (m := _DATE.search(path.stem))}
     return {
-        dt.datetime.strptime(stamp, "%Y%m%d").date(): Source(archive, str(files[stamp].relative_to(archive)), "")
+        dt.datetime.strptime(stamp, "%Y%m%d").date(): DayFile(archive, str(files[stamp].relative_to(archive)), "")
         for stamp in sorted(files)
     }
 
 
 def fields_of(path: Path, names: Collection[str]) -> dict[str, Floats]:
     """Return variables of a published file in their units; see `Reader.fields`."""
-    return _unpacked(_stored(path, names))
+    return _unpacked(_stored_fields(path, names))
 
 
-def _stored(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
+def _stored_fields(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
     with LOCK:
         return _whole(path, lambda: layout_of(path).read(path, names))
 

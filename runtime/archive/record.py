@@ -10,17 +10,18 @@ from typing import TYPE_CHECKING, Any
 
 from netCDF4 import Dataset
 
+from runtime.common.grid import Floats, Grid
+from runtime.common.netcdf import LOCK
 from runtime.errors import ArchiveError
-from runtime.fill import Filled
-from runtime.grid import Floats, Grid
-from runtime.netcdf import LOCK
+from runtime.fill.result import Filled
+from runtime.fill.statistics import DayStatistics
 
 if TYPE_CHECKING:
     from runtime.config import Metadata
 
 
 @dataclass(frozen=True)
-class Input:
+class RecordedInput:
     """One input of a day. Its sha256 is the catalog's business: other bytes with the same field change nothing."""
 
     name: str
@@ -41,28 +42,7 @@ class Decision:
 
 
 @dataclass(frozen=True)
-class Figures:
-    """A day in numbers."""
-
-    observed: int
-    """Land cells with an observation."""
-    filled: int
-    not_reached: int
-    land_mean: float | None
-    """Mean soil moisture of the land cells that have a value, m3 m-3."""
-    seam: float | None
-    """Mean step between filled neighbours across tile edges over that inside tiles; 1: edges do not show."""
-    seam_step: float | None = None
-    """The difference of the two, m3 m-3."""
-
-    @property
-    def land(self) -> int:
-        """Land cells."""
-        return self.observed + self.filled + self.not_reached
-
-
-@dataclass(frozen=True)
-class Record:
+class DayRecord:
     """What a day was made from. Nothing in it depends on when or how often the day was made."""
 
     date: dt.date
@@ -75,10 +55,10 @@ class Record:
     model_id: str
     settings: str
     """Digest of the settings that change values."""
-    inputs: dict[str, Input | None]
+    inputs: dict[str, RecordedInput | None]
     """By role (``T-4`` .. ``T+4``, ``precipitation``, ``precipitation T+1``); None where there was none."""
     decision: Decision | None = None
-    figures: Figures | None = None
+    figures: DayStatistics | None = None
     """None until the day is filled."""
 
     def to_attributes(self) -> dict[str, str]:
@@ -98,7 +78,7 @@ class Record:
         }
 
     @classmethod
-    def from_file(cls, path: Path) -> Record:
+    def from_file(cls, path: Path) -> DayRecord:
         """Read the record a published file carries.
 
         Raises
@@ -115,7 +95,7 @@ class Record:
             ) from error
 
     @classmethod
-    def from_attributes(cls, values: dict[str, Any]) -> Record:
+    def from_attributes(cls, values: dict[str, Any]) -> DayRecord:
         """Read a record from attributes as `to_attributes` gives them."""
         inputs = json.loads(values["inputs"])
         decision, figures = values.get("operator_decision"), values.get("figures")
@@ -127,9 +107,9 @@ class Record:
             model=values["model"],
             model_id=values["model_id"],
             settings=values["settings_digest"],
-            inputs={role: None if item is None else Input(**item) for role, item in inputs.items()},
+            inputs={role: None if item is None else RecordedInput(**item) for role, item in inputs.items()},
             decision=Decision(**json.loads(decision)) if decision else None,
-            figures=Figures(**json.loads(figures)) if figures else None,
+            figures=DayStatistics(**json.loads(figures)) if figures else None,
         )
 
 
@@ -137,7 +117,7 @@ class Record:
 class PublishedDay:
     """Everything a layout writes."""
 
-    record: Record
+    record: DayRecord
     grid: Grid
     filled: Filled
     kind: str

@@ -15,10 +15,10 @@ import numpy as np
 from netCDF4 import Dataset
 from numpy.typing import NDArray
 
-from runtime.archive import about
+from runtime.archive.acdd import day_attributes
 from runtime.archive.record import PublishedDay
 from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, STEP
-from runtime.grid import Floats
+from runtime.common.grid import Floats
 
 FILL = -32767
 _NAMES = {SOIL_MOISTURE.name: "reconstructed_sm_c1", OBSERVED.name: "original_sm_c1"}
@@ -32,7 +32,7 @@ def relative_path(date: dt.date) -> Path:
 
 def write(path: Path, day: PublishedDay) -> None:
     """Write one day, rounded to whole percent."""
-    attributes = {**about.of_day(day), "Conventions": "ACDD-1.3", "band": day.band}
+    attributes = {**day_attributes(day), "Conventions": "ACDD-1.3", "band": day.band}
     grid, filled = day.grid, day.filled
     write_fields(
         path,

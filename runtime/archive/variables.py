@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.fill import NEVER, Flag
-from runtime.grid import Floats
+from runtime.common.grid import Floats
+from runtime.fill.result import NEVER, Flag
 
 STEP = 1e-4
 """m3 m-3 per packed unit of soil moisture."""

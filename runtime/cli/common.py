@@ -15,7 +15,7 @@ from runtime.errors import SeamlessError, UsageError
 
 if TYPE_CHECKING:
     from runtime.config import Config
-    from runtime.job import Range
+    from runtime.pipeline.run import DateRange
 
 P = ParamSpec("P")
 
@@ -64,9 +64,9 @@ def command(**options: Any) -> Callable[[Callable[P, None]], Callable[P, None]]:
 
 def load_config(file: Path | None, overrides: list[str] | None) -> Config:
     """Read the configuration."""
-    from runtime import config
+    from runtime.config import load_config
 
-    return config.load(file, overrides or [])
+    return load_config(file, overrides or [])
 
 
 def today() -> dt.date:
@@ -84,9 +84,9 @@ def parse_date(text: str, option: str) -> dt.date:
         raise UsageError(f"{option} {text}: wanted YYYY-MM-DD or today") from None
 
 
-def parse_range(date: str | None, first: str | None, last: str | None) -> Range:
+def parse_range(date: str | None, first: str | None, last: str | None) -> DateRange:
     """Read ``--date``, or ``--from`` and ``--to``; none of them, or today, is: whatever is due."""
-    from runtime.job import Range
+    from runtime.pipeline.run import DateRange
 
     if date and (first or last):
         raise UsageError("--date and --from/--to exclude each other")
@@ -96,8 +96,8 @@ def parse_range(date: str | None, first: str | None, last: str | None) -> Range:
         start, end = parse_date(first, "--from"), parse_date(last, "--to") if last else today()
         if end < start:
             raise UsageError(f"--from {start} is after --to {end}")
-        return Range(start, end)
+        return DateRange(start, end)
     if date is None or date == "today":
-        return Range()
+        return DateRange()
     day = parse_date(date, "--date")
-    return Range(day, day)
+    return DateRange(day, day)

@@ -70,15 +70,15 @@ def check(
     as_json: Json = False,
 ) -> None:
     """Check every published file and snapshot against the catalog, and cube and STAC items against the files."""
-    from runtime import check as checking
-    from runtime.progress import track
+    from runtime.archive import verify
+    from runtime.cli.progress import track
 
     settings = load_config(config, overrides)
     if rebuild:
-        print(f"rebuilt from {checking.rebuild_catalog(settings, track)} files")
+        print(f"rebuilt from {verify.rebuild_catalog(settings, track)} files")
     if rebuild_views:
-        print(f"cube and STAC documents made of {checking.rebuild_views(settings, track)} days")
-    faults = checking.faults(settings, track)
+        print(f"cube and STAC documents made of {verify.rebuild_views(settings, track)} days")
+    faults = verify.archive_faults(settings, track)
     if as_json:
         print(json.dumps(faults, indent=1))
     else:
@@ -122,11 +122,11 @@ def show(
     overrides: Overrides = None,
 ) -> None:
     """Draw a day: observed, filled, and the difference from the day before."""
-    from runtime import show as showing
+    from runtime.output.map_figure import draw_map
 
     settings, day = load_config(config, overrides), parse_date(date, "--date")
     path = out or Path(f"soil_moisture_{day:%Y%m%d}.png")
-    showing.draw(settings, day, path)
+    draw_map(settings, day, path)
     print(f"wrote {path}")
 
 
@@ -146,17 +146,17 @@ def series(
     overrides: Overrides = None,
 ) -> None:
     """Show the days of a place: observed and filled values told apart, with rain, uncertainty and flags in files."""
-    from runtime import series as places
     from runtime.archive.reader import Reader
+    from runtime.output.series import place_name, plot_on_terminal, write_series
 
     settings = load_config(config, overrides)
     reader = Reader(settings.archive.path)
     found = reader.series(lat, lon, *_days(first, last))
     if out:
-        places.write(reader, found, out)
-        print(f"wrote {out}: {places.place_name(found)}, {len(found.dates)} days")
+        write_series(reader, found, out)
+        print(f"wrote {out}: {place_name(found)}, {len(found.dates)} days")
     else:
-        print(places.on_terminal(found, min(shutil.get_terminal_size().columns, 140)))
+        print(plot_on_terminal(found, min(shutil.get_terminal_size().columns, 140)))
 
 
 def _days(first: str | None, last: str | None) -> tuple[dt.date | None, dt.date | None]:
@@ -190,22 +190,22 @@ def export(
     """Write a range of days and a box in another format."""
     from typing import cast
 
-    from runtime import extract
     from runtime.archive.reader import Reader
     from runtime.archive.variables import VARIABLES
-    from runtime.progress import track
+    from runtime.cli.progress import track
+    from runtime.output.subset import FORMATS, Format, Subset, subset_files, write_subset
 
-    if kind not in extract.FORMATS:
-        raise UsageError(f"--format {kind}: wanted one of {', '.join(extract.FORMATS)}")
-    chosen = cast(extract.Format, kind)
-    part = extract.Part.of(Reader(load_config(config, overrides).archive.path), *_days(first, last), box)
+    if kind not in FORMATS:
+        raise UsageError(f"--format {kind}: wanted one of {', '.join(FORMATS)}")
+    chosen = cast(Format, kind)
+    part = Subset.of(Reader(load_config(config, overrides).archive.path), *_days(first, last), box)
     names = variable or (list(VARIABLES) if kind in ("netcdf", "zarr") else ["soil_moisture", "flag"])
     if dry_run:
-        wanted = extract.files(part, chosen, out, names)
+        wanted = subset_files(part, chosen, out, names)
         print("\n".join(str(path) for path in wanted))
         print(f"{len(part.dates)} days, {len(wanted)} files")
         return
-    written = extract.write(part, chosen, out, names, track)
+    written = write_subset(part, chosen, out, names, track)
     print(f"wrote {len(part.dates)} days: {written[0] if len(written) == 1 else f'{len(written)} files in {out}'}")
 
 
@@ -220,7 +220,7 @@ def inbox(
 ) -> None:
     """List what arrived, when and from where, its sha256, which version counts, and why a file was refused."""
     from runtime.archive.catalog import Catalog
-    from runtime.products import PRODUCTS
+    from runtime.common.sensors import PRODUCTS
 
     wanted = parse_range(None, first, last)
     begin, end = wanted.first or dt.date.min, wanted.last or dt.date.max

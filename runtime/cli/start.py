@@ -15,7 +15,7 @@ from runtime.errors import UsageError
 @command(epilog="Example: `runtime init my-archive.toml`, edit the feeds' paths, then `runtime fill --date today`.")
 def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("seamless-sm.toml")) -> None:
     """Write a commented configuration file."""
-    from runtime.template import TEMPLATE
+    from runtime.config.template import TEMPLATE
 
     if path.exists():
         raise UsageError(f"{path} exists; choose another name or delete it")
@@ -33,17 +33,17 @@ def demo(
     seed: Annotated[int, typer.Option(help="Seed of the made-up world.")] = 1,
 ) -> None:
     """Make a world, hide some of it, fill it, and compare with simple fillers. No account, no data, no GPU."""
-    from runtime import demo as demonstration
+    from runtime.demo.run import run_demo
 
-    demonstration.run(folder, days, seed)
+    run_demo(folder, days, seed)
 
 
 @command(epilog="Example: `runtime doctor --config my-archive.toml`")
 def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: Json = False) -> None:
     """Check engines, bundle, feeds, disk and credentials on this machine."""
-    from runtime import doctor as examination
+    from runtime.doctor import examine
 
-    findings = examination.examine(load_config(config, overrides))
+    findings = examine(load_config(config, overrides))
     if as_json:
         print(json.dumps([vars(f) for f in findings], indent=1))
     else:

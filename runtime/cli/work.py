@@ -11,17 +11,18 @@ import typer
 from runtime.cli import common
 from runtime.cli.common import ConfigFile, From, Json, Offline, Overrides, To, command, load_config, parse_range
 from runtime.errors import UsageError
+from runtime.pipeline.run import fetch_inputs, fill_archive
 
 if TYPE_CHECKING:
     from runtime.config import Config
-    from runtime.job import Outcome, Range
-    from runtime.plan import PlannedDay
+    from runtime.pipeline.plan import PlannedDay
+    from runtime.pipeline.run import DateRange, Outcome
 
 Because = Annotated[str, typer.Option(metavar="TEXT", help="Why; it is written into the published file.")]
 
 
 def _print_plan(days: list[PlannedDay], as_json: bool, show_all: bool) -> None:
-    from runtime.plan import Action
+    from runtime.pipeline.plan import Action
 
     rows = [d for d in days if show_all or d.action != Action.CURRENT]
     if as_json:
@@ -50,7 +51,7 @@ def plan(
 
 def _plan(
     settings: Config,
-    wanted: Range,
+    wanted: DateRange,
     as_json: bool,
     show_all: bool,
     max_refill_days: int | None = None,
@@ -58,15 +59,15 @@ def _plan(
     offline: bool = False,
 ) -> None:
     from runtime.archive.catalog import Catalog
-    from runtime.day import Archivist
-    from runtime.job import Scope
-    from runtime.progress import reporter
+    from runtime.cli.progress import reporter
+    from runtime.pipeline.day import Archivist
+    from runtime.pipeline.run import DaySelection
 
     with Catalog.open(settings.catalog_path, read_only=True) as catalog:
         with reporter(quiet=True) as report:
             archivist = Archivist.open(settings, catalog, common.today(), offline=offline)
             archivist.inbox.shelf.on_read = report.on_read
-            scope = Scope.of(archivist, wanted, max_refill_days)
+            scope = DaySelection.of(archivist, wanted, max_refill_days)
             planned = archivist.planner(scope.redo_from).plan(scope.dates)
         _print_plan(planned, as_json, show_all)
         for problem in archivist.inbox.unreachable():
@@ -108,12 +109,12 @@ def fill(
     if dry_run:
         _plan(settings, wanted, as_json, False, settings.policy.max_refill_days, offline=offline)
         return
-    from runtime import job
-    from runtime.progress import reporter
+    from runtime.cli.progress import reporter
+    from runtime.pipeline.run import fill_archive
 
     decision = ("accept" if accept else "reject", because.strip()) if decided else None
     with reporter(quiet=as_json) as report:
-        outcome = job.fill(settings, wanted, common.today(), report, offline=offline, decision=decision)
+        outcome = fill_archive(settings, wanted, common.today(), report, offline=offline, decision=decision)
     _end(outcome, as_json)
 
 
@@ -142,14 +143,14 @@ def reprocess(
     as_json: Json = False,
 ) -> None:
     """Take IMERG Final for a range, and re-do every published day that reads it (recurrent kind: all that follow)."""
-    from runtime import job
-    from runtime.progress import reporter
+    pass
+    from runtime.cli.progress import reporter
 
     settings, wanted = load_config(config, overrides), parse_range(None, first, last)
     if settings.feeds.precipitation.kind == "none":
         raise UsageError("there is no precipitation feed to take IMERG Final from; set feeds.precipitation")
     with reporter(quiet=as_json) as report:
-        outcome = job.fill(settings, wanted, common.today(), report, offline=offline, reprocess=True)
+        outcome = fill_archive(settings, wanted, common.today(), report, offline=offline, reprocess=True)
     _end(outcome, as_json)
 
 
@@ -166,13 +167,13 @@ def fetch(
     as_json: Json = False,
 ) -> None:
     """Fetch inputs without filling. What is here already stays; a killed run goes on where it was."""
-    from runtime import job
+    pass
+    from runtime.cli.progress import reporter
     from runtime.errors import InputRefused, InputsMissing
-    from runtime.progress import reporter
 
     wanted = parse_range(date, first, last)
     with reporter(quiet=as_json) as report:
-        done = job.fetch(load_config(config, overrides), wanted, common.today(), report, dry_run=dry_run)
+        done = fetch_inputs(load_config(config, overrides), wanted, common.today(), report, dry_run=dry_run)
     if as_json:
         files = [{"date": str(g.date), "name": g.name, "from": g.location} for g in done.files]
         print(json.dumps({"files": files, "failed": done.failed, "refused": done.refused}, indent=1))

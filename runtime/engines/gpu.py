@@ -17,7 +17,7 @@ class Gpu:
     """Compute capability, major and minor."""
 
 
-def find(library: str = "libcuda.so.1") -> Gpu | str:
+def find_gpu(library: str = "libcuda.so.1") -> Gpu | str:
     """Return the first GPU, or what is missing."""
     try:
         cuda = ctypes.CDLL(library)

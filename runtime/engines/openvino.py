@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engines import Arrays, HostMemory
+from runtime.engines.base import Arrays, HostMemory
 from runtime.errors import BundleError, ConfigError
 
 
-def _import() -> Any:
+def _import_openvino() -> Any:
     try:
         import openvino
     except ImportError as error:
@@ -20,10 +20,10 @@ def _import() -> Any:
     return openvino
 
 
-def obstacle() -> str | None:
+def openvino_unavailable_reason() -> str | None:
     """Return what keeps OpenVINO from running on this machine, None if nothing does."""
     try:
-        devices = _import().Core().available_devices
+        devices = _import_openvino().Core().available_devices
     except ConfigError as error:
         return str(error)
     return None if "CPU" in devices else "OpenVINO finds no CPU it can use"
@@ -31,7 +31,7 @@ def obstacle() -> str | None:
 
 def has_bfloat16() -> bool:
     """Return whether this CPU multiplies bfloat16 itself; elsewhere it would be slower than float32."""
-    return "BF16" in _import().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+    return "BF16" in _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
 class OpenVinoEngine:
@@ -57,7 +57,7 @@ class OpenVinoEngine:
     """
 
     def __init__(self, graph: Path, precision: str = "fp32", carried: tuple[str, ...] = ()) -> None:
-        ov = _import()
+        ov = _import_openvino()
         if precision == "bf16" and not has_bfloat16():
             raise ConfigError('model.precision = "bf16": this CPU has no bfloat16; set model.precision = "fp32"')
         self._ov = ov

@@ -9,7 +9,8 @@ from typing import Any, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engines import Arrays, HostMemory, gpu
+from runtime.engines import gpu
+from runtime.engines.base import Arrays, HostMemory
 from runtime.errors import BundleError, ConfigError
 
 Device = Literal["cpu", "cuda", "tensorrt"]
@@ -23,7 +24,7 @@ _TENSORRT = "libnvinfer.so.10"
 """What onnxruntime-gpu's TensorRT provider links; a TensorRT 11 package does not have it."""
 
 
-def _import() -> Any:
+def _import_onnxruntime() -> Any:
     try:
         import onnxruntime
     except ImportError as error:
@@ -33,15 +34,15 @@ def _import() -> Any:
     return onnxruntime
 
 
-def obstacle(device: Device) -> str | None:
+def ort_unavailable_reason(device: Device) -> str | None:
     """Return what keeps a provider from running on this machine, None if nothing is known to."""
     try:
-        offered = _import().get_available_providers()
+        offered = _import_onnxruntime().get_available_providers()
     except ConfigError as error:
         return str(error)
     if device == "cpu":
         return None
-    found = gpu.find()
+    found = gpu.find_gpu()
     if isinstance(found, str):
         return found
     if PROVIDERS[device] not in offered:
@@ -87,8 +88,8 @@ class OrtEngine:
         cache: Path | None = None,
         precision: str = "fp32",
     ) -> None:
-        ort = _import()
-        missing = obstacle(device)
+        ort = _import_onnxruntime()
+        missing = ort_unavailable_reason(device)
         if missing:
             raise ConfigError(f'model.engine = "{device}": {missing}; or set model.engine = "cpu"')
         options = ort.SessionOptions()

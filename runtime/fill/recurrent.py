@@ -5,12 +5,13 @@ from __future__ import annotations
 import numpy as np
 
 from runtime.bundle import Manifest
-from runtime.engines import Engine, Staged
+from runtime.common.events import Progress
+from runtime.common.grid import Floats, Grid
+from runtime.engines.base import Engine, Staged
 from runtime.errors import BundleError
-from runtime.fill import NEVER, Filled, Progress, compose
-from runtime.grid import Floats, Grid
-from runtime.state import State
-from runtime.tiles import Tile, Tiling, batches
+from runtime.fill.result import NEVER, Filled, compose
+from runtime.fill.state import State
+from runtime.fill.tiling import Tile, Tiling, batches
 
 _LONGEST = np.iinfo(np.int16).max
 
@@ -20,7 +21,7 @@ def land_tiles(manifest: Manifest, grid: Grid) -> list[Tile]:
     return Tiling.of(grid, manifest.tile_core, manifest.halo).tiles(grid.land)
 
 
-def fill(
+def fill_recurrent(
     engine: Engine | Staged,
     manifest: Manifest,
     grid: Grid,

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle import Stage
-from runtime.engines import Engine
-from runtime.fill import Progress
-from runtime.grid import Bools, Floats, Grid
-from runtime.tiles import Tile, Tiling, batches, grown
+from runtime.common.events import Progress
+from runtime.common.grid import Bools, Floats, Grid
+from runtime.engines.base import Engine
+from runtime.fill.tiling import Tile, Tiling, batches, dilate
 
 TILE = (8, 16)
 """Rows and columns of cells that a stage computes at once: small enough to follow coasts and swaths."""
@@ -61,13 +61,13 @@ class _Computed:
     valid: Floats
 
 
-def needed(grid: Grid, gaps: Bools, stages: Sequence[Stage]) -> list[Bools]:
+def cells_needed(grid: Grid, gaps: Bools, stages: Sequence[Stage]) -> list[Bools]:
     """Return, for each stage, the cells whose output can reach a gap: land within the halo of all later stages."""
     reach = [sum(stage.halo for stage in stages[number + 1 :]) for number in range(len(stages))]
-    return [grid.land & grown(gaps, cells, grid.wraps) for cells in reach]
+    return [grid.land & dilate(gaps, cells, grid.wraps) for cells in reach]
 
 
-def predict(
+def predict_staged(
     engines: Sequence[Engine],
     stages: Sequence[Stage],
     grid: Grid,
@@ -86,7 +86,7 @@ def predict(
     gaps : (rows, cols), the cells to fill; land
     tile : rows and columns per tile; the result does not depend on it
     """
-    needs = needed(grid, gaps, stages)
+    needs = cells_needed(grid, gaps, stages)
     covers = [Tiling(grid, tile, stage.halo).cover(need) for stage, need in zip(stages, needs, strict=True)]
     total, done = sum(len(cover) for cover in covers), 0
     land = grid.land.astype(np.float32)
@@ -103,7 +103,7 @@ def predict(
             size = max(stage.frames * stage.maps for stage in between)
             sheet = _Sheet(needs[0], max(stage.frames for stage in between), size, engine.carried)
         tiling = Tiling(grid, tile, stage.halo)
-        for count in _run(engine, tiling, tiling.pad(land, 0.0), source, shape, sheet, cover):
+        for count in _run_stage(engine, tiling, tiling.pad(land, 0.0), source, shape, sheet, cover):
             done += count
             if progress:
                 progress(done, total)
@@ -113,7 +113,7 @@ def predict(
     return filled, reached
 
 
-def _run(
+def _run_stage(
     engine: Engine,
     tiling: Tiling,
     land: Floats,

@@ -8,10 +8,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle import Manifest
-from runtime.engines import Engine, Staged
-from runtime.fill import NEVER, Filled, Progress, compose, staged
-from runtime.grid import Floats, Grid
-from runtime.tiles import Tiling, batches, leanest
+from runtime.common.events import Progress
+from runtime.common.grid import Floats, Grid
+from runtime.engines.base import Engine, Staged
+from runtime.fill.result import NEVER, Filled, compose
+from runtime.fill.staged import predict_staged
+from runtime.fill.tiling import Tiling, batches, cheapest_core
 
 _MASK = {"sm": "mask", "precip": "precip_mask"}
 
@@ -26,7 +28,7 @@ class Prediction(NamedTuple):
     """m3 m-3; None where the bundle has none."""
 
 
-def predict(
+def predict_window(
     engine: Engine | Staged,
     manifest: Manifest,
     grid: Grid,
@@ -46,8 +48,8 @@ def predict(
     """
     gaps = grid.land & np.isnan(frames[manifest.window.index(0)])
     if isinstance(engine, Staged):
-        return Prediction(*staged.predict(engine.stages, manifest.stages, grid, frames, gaps, progress=progress), None)
-    core = core or leanest(grid, gaps, manifest.tile_core, manifest.halo, manifest.stride)
+        return Prediction(*predict_staged(engine.stages, manifest.stages, grid, frames, gaps, progress=progress), None)
+    core = core or cheapest_core(grid, gaps, manifest.tile_core, manifest.halo, manifest.stride)
     tiling = Tiling.of(grid, core, manifest.halo, manifest.stride)
     tiles = tiling.cover(gaps, manifest.stride)
     inputs = {"sm": frames}
@@ -86,7 +88,7 @@ def days_since_observation(frames: Floats, window: tuple[int, ...]) -> NDArray[n
     return since
 
 
-def fill(
+def fill_window(
     engine: Engine | Staged,
     manifest: Manifest,
     grid: Grid,
@@ -95,7 +97,7 @@ def fill(
     progress: Progress | None = None,
 ) -> Filled:
     """Fill day T from its window; `frames` and `rain` as in `predict`."""
-    predicted = predict(engine, manifest, grid, frames, rain, progress=progress)
+    predicted = predict_window(engine, manifest, grid, frames, rain, progress=progress)
     today = manifest.window.index(0)
     seen = np.asarray((~np.isnan(np.delete(frames, today, axis=0))).any(0))
     since = days_since_observation(frames, manifest.window)

@@ -13,12 +13,11 @@ from export import graph as graph_export
 from export import onnx as exporting
 from export import parity
 from export.cli import app
-from runtime import bundle
+from runtime.bundle import Bundle, load_bundle
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
-from training import checkpoint
-from training.checkpoint import Checkpoint
-from training.models import LSTMCNNConfig, SeamlessConfig, STPCNNConfig, build
+from training.checkpoint import Checkpoint, save_checkpoint
+from training.models import LSTMCNNConfig, SeamlessConfig, STPCNNConfig, build_network
 from training.presets import Preset
 
 SEAMLESS = Preset(SeamlessConfig(maps=4), tile_core=16, batch=1)
@@ -28,31 +27,31 @@ RECURRENT = Preset(LSTMCNNConfig(tile=8, layers=2, maps=4, fc_maps=2, memory=12)
 
 def _random(preset: Preset, seed: int = 0) -> Checkpoint:
     torch.manual_seed(seed)
-    return Checkpoint(build(preset.model), preset)
+    return Checkpoint(build_network(preset.model), preset)
 
 
 @pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bundle.Bundle]:
+def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     folder = tmp_path_factory.mktemp("bundles")
     presets = {"window": WINDOW, "recurrent": RECURRENT, "seamless": SEAMLESS}
     return {kind: exporting.export_bundle(_random(p), folder / kind)[0] for kind, p in presets.items()}
 
 
-def test_manifest_of_the_window_kind(exported: dict[str, bundle.Bundle]) -> None:
+def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
     manifest = exported["window"].manifest
     assert (manifest.kind, manifest.window, manifest.halo, manifest.state) == ("window", (-2, -1, 0, 1, 2), 3, ())
     assert set(manifest.files) == {"model.onnx", "MODEL_CARD.md", "stage-01.onnx", "stage-02.onnx"}
     assert [(s.halo, s.frames, s.maps) for s in manifest.stages] == [(2, 3, 4), (1, 1, 1)]
 
 
-def test_manifest_of_the_recurrent_kind(exported: dict[str, bundle.Bundle]) -> None:
+def test_manifest_of_the_recurrent_kind(exported: dict[str, Bundle]) -> None:
     manifest = exported["recurrent"].manifest
     assert (manifest.kind, manifest.window, manifest.halo) == ("recurrent", (0,), 0)
     assert [(t.name, t.shape) for t in manifest.state] == [("h", (12,)), ("c", (12,)), ("seen", (1,))]
     assert manifest.spin_up_days == 7
 
 
-def test_manifest_of_our_own_network(exported: dict[str, bundle.Bundle]) -> None:
+def test_manifest_of_our_own_network(exported: dict[str, Bundle]) -> None:
     manifest = exported["seamless"].manifest
     assert (manifest.kind, manifest.halo, manifest.stride) == ("window", 32, 4)
     assert manifest.takes_rain
@@ -60,7 +59,7 @@ def test_manifest_of_our_own_network(exported: dict[str, bundle.Bundle]) -> None
     assert manifest.window == (-4, -3, -2, -1, 0, 1, 2, 3, 4)
 
 
-def test_graph_is_valid_and_dynamic(exported: dict[str, bundle.Bundle]) -> None:
+def test_graph_is_valid_and_dynamic(exported: dict[str, Bundle]) -> None:
     graph = onnx.load(exported["window"].graph)
     onnx.checker.check_model(graph, full_check=True)
     shapes = {i.name: [d.dim_param or d.dim_value for d in i.type.tensor_type.shape.dim] for i in graph.graph.input}
@@ -79,7 +78,7 @@ def test_graph_is_valid_and_dynamic(exported: dict[str, bundle.Bundle]) -> None:
         assert np.isfinite(out["filled"]).all()
 
 
-def test_the_card_says_that_random_weights_are_random(exported: dict[str, bundle.Bundle]) -> None:
+def test_the_card_says_that_random_weights_are_random(exported: dict[str, Bundle]) -> None:
     card = (exported["window"].path / "MODEL_CARD.md").read_text()
     assert "the weights are random" in card
     assert "T-2, T-1, T, T+1, T+2" in card
@@ -99,41 +98,41 @@ def test_a_dead_network_passes_no_gate(tmp_path: Path) -> None:
 def test_another_graph_passes_no_gate(preset: Preset, tmp_path: Path) -> None:
     exporting.write_graph(_random(preset, seed=1).model, tmp_path / "other.onnx")
     with pytest.raises(BundleError, match="no bundle written: output '.*' of the graph differs from PyTorch"):
-        parity.check(_random(preset, seed=2).model, tmp_path / "other.onnx")
+        parity.check_parity(_random(preset, seed=2).model, tmp_path / "other.onnx")
 
 
 def test_a_small_change_of_one_weight_is_found(tmp_path: Path) -> None:
     original = _random(WINDOW)
     exporting.write_graph(original.model, tmp_path / "g.onnx")
-    parity.check(original.model, tmp_path / "g.onnx")
+    parity.check_parity(original.model, tmp_path / "g.onnx")
     with torch.no_grad():
         next(original.model.parameters()).view(-1)[0] += 2e-3
     with pytest.raises(BundleError, match="differs from PyTorch"):
-        parity.check(original.model, tmp_path / "g.onnx")
+        parity.check_parity(original.model, tmp_path / "g.onnx")
 
 
 def test_parity_covers_the_cases_it_names() -> None:
-    names = [name for name, _ in parity.cases(_random(WINDOW).model)]
+    names = [name for name, _ in parity.parity_cases(_random(WINDOW).model)]
     assert set(names) == {"half observed, NaN in the holes", "all observed", "nothing observed", "no land"}
-    cases = dict(parity.cases(_random(WINDOW).model))
+    cases = dict(parity.parity_cases(_random(WINDOW).model))
     assert np.isnan(cases["nothing observed"]["sm"].numpy()).all()
     assert np.isnan(cases["half observed, NaN in the holes"]["sm"].numpy()).any()
 
 
-def test_an_existing_bundle_is_kept_unless_told(exported: dict[str, bundle.Bundle]) -> None:
+def test_an_existing_bundle_is_kept_unless_told(exported: dict[str, Bundle]) -> None:
     path = exported["window"].path
     before = exported["window"].model_id
     with pytest.raises(BundleError, match="exists"):
         exporting.export_bundle(_random(WINDOW, seed=5), path)
-    assert bundle.load(path).model_id == before
+    assert load_bundle(path).model_id == before
 
 
 def test_the_command_line(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "c.safetensors", _random(WINDOW))
+    save_checkpoint(tmp_path / "c.safetensors", _random(WINDOW))
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "out" / "mine")]
     result = CliRunner().invoke(app, [*arguments, "--band", "c1", "--band", "x"])
     assert result.exit_code == 0, result.output
-    loaded = bundle.load(tmp_path / "out" / "mine")
+    loaded = load_bundle(tmp_path / "out" / "mine")
     assert (loaded.manifest.name, loaded.manifest.bands) == ("mine", ("c1", "x"))
     assert CliRunner().invoke(app, arguments).exit_code == 2
     bad = CliRunner().invoke(app, ["onnx", "--checkpoint", str(tmp_path / "none"), "--out", str(tmp_path / "x")])
@@ -149,7 +148,7 @@ def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.M
     raw[10] ^= 1
     (made.path / "model.onnx.data").write_bytes(raw)
     with pytest.raises(BundleError, match=r"model.onnx.data does not have the hash"):
-        bundle.load(made.path)
+        load_bundle(made.path)
 
 
 def _report(path: Path, name: str, ratio: float | None) -> Path:
@@ -169,26 +168,26 @@ def _report(path: Path, name: str, ratio: float | None) -> Path:
 
 
 def test_an_evaluation_goes_into_card_manifest_and_sigma(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "c.safetensors", _random(SEAMLESS))
+    save_checkpoint(tmp_path / "c.safetensors", _random(SEAMLESS))
     common = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out"]
     report = _report(tmp_path / "report.json", "mine", 1.25)
     result = CliRunner().invoke(app, [*common, str(tmp_path / "mine"), "--report", str(report)])
     assert result.exit_code == 0, result.output
     assert CliRunner().invoke(app, [*common, str(tmp_path / "plain")]).exit_code == 0
-    mine, plain = (bundle.load(tmp_path / name) for name in ("mine", "plain"))
+    mine, plain = (load_bundle(tmp_path / name) for name in ("mine", "plain"))
     assert mine.manifest.errors is not None
     assert mine.manifest.errors.rmse == ((0.07,), (0.09,))
     card = (mine.path / "MODEL_CARD.md").read_text()
     for expected in ("0.0871", "129337", "aaaaaaaaaaaa", "0.0909 all land", "multiplied by 1.250", "DCT-PLS"):
         assert expected in card
-    inputs = {name: v.numpy() for name, v in dict(parity.cases(_random(SEAMLESS).model))["all observed"].items()}
+    inputs = {name: v.numpy() for name, v in dict(parity.parity_cases(_random(SEAMLESS).model))["all observed"].items()}
     one, other = (OrtEngine(b.graph).run(inputs) for b in (mine, plain))
     np.testing.assert_array_equal(one["filled"], other["filled"])
     np.testing.assert_allclose(one["sigma"], 1.25 * other["sigma"], rtol=1e-5)
 
 
 def test_a_report_of_another_bundle_is_refused(tmp_path: Path) -> None:
-    checkpoint.save(tmp_path / "c.safetensors", _random(WINDOW))
+    save_checkpoint(tmp_path / "c.safetensors", _random(WINDOW))
     report = _report(tmp_path / "report.json", "other", None)
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "mine")]
     refused = CliRunner().invoke(app, [*arguments, "--report", str(report)])

@@ -14,34 +14,33 @@ import torch
 from export import precision
 from export.onnx import export_bundle
 from export.precision import add_int8, judge, offer, unproven
-from runtime import bundle as bundles
-from runtime.bundle import CARD, Bundle
-from runtime.engines import choice
+from runtime.bundle import CARD, Bundle, find_bundle, load_bundle
+from runtime.common.grid import Floats, Grid
 from runtime.engines.openvino import has_bfloat16
+from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import BundleError, ConfigError
-from runtime.fill import window
-from runtime.grid import Floats, Grid
+from runtime.fill.window import predict_window
 from training.checkpoint import Checkpoint
-from training.models import Seamless, SeamlessConfig, build
+from training.models import Seamless, SeamlessConfig, build_network
 from training.presets import Preset
-from training.samples import Record
+from training.samples import TrainingArchive
 
 FIRST = dt.date(2020, 4, 1)
 DAYS = {"consolidated": [dt.date(2020, 4, 7)], "provisional": [dt.date(2020, 4, 8)]}
 
 
 @pytest.fixture(scope="module")
-def record(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> Record:
-    return Record.of_world(tmp_path_factory.mktemp("record"), grid, seed=7, first=FIRST, days=14)
+def record(grid: Grid, tmp_path_factory: pytest.TempPathFactory) -> TrainingArchive:
+    return TrainingArchive.of_world(tmp_path_factory.mktemp("record"), grid, seed=7, first=FIRST, days=14)
 
 
 @pytest.fixture(scope="module")
 def seamless() -> Bundle:
-    return bundles.load(bundles.find("seamless-amsr2-x"))
+    return load_bundle(find_bundle("seamless-amsr2-x"))
 
 
 def test_an_offered_precision_is_in_the_bundle_and_on_its_card(
-    seamless: Bundle, record: Record, tmp_path: Path
+    seamless: Bundle, record: TrainingArchive, tmp_path: Path
 ) -> None:
     made, moved = offer(seamless, "fp16", record, DAYS, tmp_path / "made")
     assert 0 < moved.rmse < 1e-4
@@ -56,7 +55,7 @@ def test_an_offered_precision_is_in_the_bundle_and_on_its_card(
 
 
 def test_a_precision_that_costs_too_much_is_not_offered(
-    seamless: Bundle, record: Record, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    seamless: Bundle, record: TrainingArchive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Both limits: the field that moves, and the error that rises."""
     for name, limit, said in (("MOST_MOVED", 1e-9, "moves by"), ("MOST_RISEN", 0.5, "of what it was")):
@@ -67,12 +66,12 @@ def test_a_precision_that_costs_too_much_is_not_offered(
         assert list(tmp_path.iterdir()) == []
 
 
-def test_a_worse_network_is_seen(seamless: Bundle, record: Record) -> None:
+def test_a_worse_network_is_seen(seamless: Bundle, record: TrainingArchive) -> None:
     """The judge measures what is there: a network that is off by a known amount moves the field by it."""
 
     class Off:
         def __init__(self) -> None:
-            self._real = choice.open_engine(seamless, choice.Setup("cpu"))
+            self._real = open_engine(seamless, EngineSettings("cpu"))
             self.name, self.carried = "off", np.dtype(np.float32)
 
         def run(self, inputs: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
@@ -84,16 +83,18 @@ def test_a_worse_network_is_seen(seamless: Bundle, record: Record) -> None:
     assert moved.held_out > 1.0005
 
 
-def test_random_weights_and_memories_are_not_judged(small_random: Bundle, record: Record, tmp_path: Path) -> None:
+def test_random_weights_and_memories_are_not_judged(
+    small_random: Bundle, record: TrainingArchive, tmp_path: Path
+) -> None:
     with pytest.raises(BundleError, match="has random weights"):
         offer(small_random, "fp16", record, DAYS, tmp_path / "no")
     with pytest.raises(BundleError, match="no day to judge"):
         offer(small_random, "int8", record, {"consolidated": []}, tmp_path / "no")
-    recurrent = bundles.load(bundles.find("sgdsm2-amsr2-x"))
+    recurrent = load_bundle(find_bundle("sgdsm2-amsr2-x"))
     for lower in ("bf16", "int8"):
         with pytest.raises(BundleError, match="carries a memory"):
             offer(recurrent, lower, record, DAYS, tmp_path / "no")
-    compact = bundles.load(bundles.find("sgdsm1-amsr2-x"))
+    compact = load_bundle(find_bundle("sgdsm1-amsr2-x"))
     with pytest.raises(BundleError, match="no convolution is wide enough"):
         offer(compact, "int8", record, DAYS, tmp_path / "no")
 
@@ -107,23 +108,23 @@ def small_random(seamless: Bundle) -> Bundle:
 def wide(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random network whose coarse half, from 64 maps on, matters."""
     torch.manual_seed(5)
-    model = build(SeamlessConfig(maps=32))
+    model = build_network(SeamlessConfig(maps=32))
     assert isinstance(model, Seamless)
     torch.nn.init.normal_(model.head.weight, std=0.3)
     folder = tmp_path_factory.mktemp("bundle") / "wide"
     return export_bundle(Checkpoint(model, Preset(model.config, tile_core=96, batch=1)), folder)[0]
 
 
-def _filled(bundle: Bundle, setup: choice.Setup, record: Record) -> Floats:
+def _filled(bundle: Bundle, setup: EngineSettings, record: TrainingArchive) -> Floats:
     frames, rain = _window(record)
-    return window.predict(choice.open_engine(bundle, setup), bundle.manifest, record.grid, frames, rain).filled
+    return predict_window(open_engine(bundle, setup), bundle.manifest, record.grid, frames, rain).filled
 
 
-def _window(record: Record) -> tuple[Floats, Floats]:
+def _window(record: TrainingArchive) -> tuple[Floats, Floats]:
     return record.soil_moisture(2, 9), record.rain(2, 9)
 
 
-def test_int8_multiplies_int8_where_it_is_wide(wide: Bundle, record: Record, tmp_path: Path) -> None:
+def test_int8_multiplies_int8_where_it_is_wide(wide: Bundle, record: TrainingArchive, tmp_path: Path) -> None:
     frames, rain = _window(record)
     shutil.copytree(wide.path, tmp_path / "int8")
     add_int8(wide, tmp_path / "int8", frames, rain, record.grid)
@@ -132,18 +133,18 @@ def test_int8_multiplies_int8_where_it_is_wide(wide: Bundle, record: Record, tmp
     assert len(rounded) >= 4
     assert all(min(tensor.dims[:2]) >= 64 for tensor in rounded)
     claimed = unproven(Bundle(tmp_path / "int8", wide.manifest), "int8")
-    exact = _filled(wide, choice.Setup("cpu"), record)
+    exact = _filled(wide, EngineSettings("cpu"), record)
     spread = exact[exact != 0].std()
     for engine in ("cpu", "openvino"):
-        low = _filled(claimed, choice.Setup(engine, "int8"), record)  # type: ignore[arg-type]
+        low = _filled(claimed, EngineSettings(engine, "int8"), record)  # type: ignore[arg-type]
         assert 1e-4 * spread < np.abs(low - exact).max() < spread
 
 
-def test_bf16_on_this_cpu(seamless: Bundle, record: Record) -> None:
+def test_bf16_on_this_cpu(seamless: Bundle, record: TrainingArchive) -> None:
     if not has_bfloat16():
         with pytest.raises(ConfigError, match="this CPU has no bfloat16"):
-            choice.open_engine(seamless, choice.Setup("openvino", "bf16"))
+            open_engine(seamless, EngineSettings("openvino", "bf16"))
         return
-    low, exact = (_filled(seamless, choice.Setup("openvino", kind), record) for kind in ("bf16", "fp32"))  # type: ignore[arg-type]
+    low, exact = (_filled(seamless, EngineSettings("openvino", kind), record) for kind in ("bf16", "fp32"))  # type: ignore[arg-type]
     np.testing.assert_array_equal(low == 0, exact == 0)
     assert 1e-6 < np.abs(low - exact).max() < 0.02

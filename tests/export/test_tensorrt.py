@@ -15,19 +15,18 @@ from export.cli import app
 from export.graph import OPSET
 from export.lower import lower
 from export.onnx import write_graph
-from export.tensorrt import make
-from runtime import bundle as bundles
-from runtime import digest
-from runtime.bundle import GRAPH, MANIFEST, Bundle, Manifest, StateTensor
+from export.tensorrt import make_engine
+from runtime.bundle import GRAPH, MANIFEST, Bundle, Manifest, StateTensor, find_bundle, load_bundle, shipped_bundles
+from runtime.common import digest
 from runtime.engines.ort import OrtEngine
-from runtime.engines.tensorrt.store import Record
-from training import presets
-from training.models import LSTMCNN, build
+from runtime.engines.tensorrt.store import EngineRecord
+from training.models import LSTMCNN, build_network
+from training.presets import load_preset
 
 pytest.importorskip("tensorrt_rtx")
 
 
-def _check(record: Record, bundle: Bundle, precision: str) -> None:
+def _check(record: EngineRecord, bundle: Bundle, precision: str) -> None:
     """All nodes taken, the multiplications in the precision, the rest in float32."""
     graph = onnx.load(bundle.graph, load_external_data=False)
     assert record.nodes >= len(graph.graph.node), "every node of the graph, and casts"
@@ -45,10 +44,10 @@ def _check(record: Record, bundle: Bundle, precision: str) -> None:
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("name", ["sgdsm1-amsr2-x", "sgdsm2-amsr2-x"])
 def test_compact_networks_build_for_two_capabilities(name: str, precision: str, tmp_path: Path) -> None:
-    bundle = bundles.load(bundles.find(name))
+    bundle = load_bundle(find_bundle(name))
     before = {path: path.read_bytes() for path in bundle.path.iterdir()}
     for target in ("sm86", "sm89"):
-        folder, record = make(bundle, "tensorrt-rtx", precision, target, tmp_path)
+        folder, record = make_engine(bundle, "tensorrt-rtx", precision, target, tmp_path)
         assert record.key.target == target
         assert digest.of_file(folder / "engine.plan") == record.plan_sha256
         _check(record, bundle, precision)
@@ -57,9 +56,9 @@ def test_compact_networks_build_for_two_capabilities(name: str, precision: str, 
 
 def _paper(preset_name: str, folder: Path) -> Bundle:
     """A bundle of a published size with random weights; no parity, which takes minutes."""
-    preset = presets.load(preset_name)
+    preset = load_preset(preset_name)
     torch.manual_seed(0)
-    model = build(preset.model).eval()
+    model = build_network(preset.model).eval()
     folder.mkdir()
     write_graph(model, folder / GRAPH)
     recurrent = isinstance(model, LSTMCNN)
@@ -79,7 +78,7 @@ def _paper(preset_name: str, folder: Path) -> Bundle:
         files={file.name: digest.of_file(file) for file in folder.iterdir()},
     )
     (folder / MANIFEST).write_text(manifest.model_dump_json())
-    return bundles.load(folder)
+    return load_bundle(folder)
 
 
 @pytest.mark.slow
@@ -88,16 +87,16 @@ def test_published_sizes_build_for_two_capabilities(preset: str, tmp_path: Path)
     bundle = _paper(preset, tmp_path / preset)
     for precision in ("fp32", "fp16"):
         for target in ("sm86", "sm89"):
-            folder, record = make(bundle, "tensorrt-rtx", precision, target, tmp_path / "engines")
+            folder, record = make_engine(bundle, "tensorrt-rtx", precision, target, tmp_path / "engines")
             _check(record, bundle, precision)
             print(f"{folder.name}: {record.plan_bytes / 2**20:.0f} MiB, {len(record.layers)} layers")
             (folder / "engine.plan").unlink()
 
 
-@pytest.mark.parametrize("name", bundles.shipped())
+@pytest.mark.parametrize("name", shipped_bundles())
 def test_a_lowered_graph_is_the_same_network(name: str, tmp_path: Path) -> None:
     """ONNX Runtime runs the fp16 graph on the CPU: same cells reached, values off by what eleven bits lose."""
-    bundle = bundles.load(bundles.find(name))
+    bundle = load_bundle(find_bundle(name))
     changed = lower(bundle.graph, tmp_path / "low.onnx", "fp16")
     assert changed >= 6
     graph = onnx.load(tmp_path / "low.onnx")
@@ -105,10 +104,10 @@ def test_a_lowered_graph_is_the_same_network(name: str, tmp_path: Path) -> None:
     assert graph.opset_import[0].version == OPSET
     types = {i.type.tensor_type.elem_type for i in (*graph.graph.input, *graph.graph.output)}
     assert types == {TensorProto.FLOAT}, "inputs, outputs and state stay float32"
-    from runtime.engines.tensorrt.accept import cases
+    from runtime.engines.tensorrt.accept import acceptance_cases
 
     exact, low = OrtEngine(bundle.graph), OrtEngine(tmp_path / "low.onnx")
-    for inputs in list(cases(bundle.manifest))[:2]:
+    for inputs in list(acceptance_cases(bundle.manifest))[:2]:
         want, got = exact.run(inputs), low.run(inputs)
         np.testing.assert_array_equal(want["reached"], got["reached"])
         difference = np.abs(want["filled"] - got["filled"])[want["reached"] > 0]
@@ -123,7 +122,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.stdout.count("nodes taken") == 2
     assert done.stdout.count("not run yet: this machine has no such GPU") == 2
     shown = run(app, [*options, "--capability", "sm86", "--json"])
-    assert Record.model_validate_json(shown.stdout).key.target == "sm86"
+    assert EngineRecord.model_validate_json(shown.stdout).key.target == "sm86"
     for wrong, said in (
         (["--capability", "sm12"], "does not build for sm12; it does for sm75"),
         (["--precision", "fp8"], "--precision is fp32, fp16 or bf16"),

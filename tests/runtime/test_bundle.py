@@ -4,26 +4,27 @@ from pathlib import Path
 
 import pytest
 
-from runtime import bundle, config
+from runtime.bundle import CARD, Bundle, Manifest, find_bundle, load_bundle, shipped_bundles
+from runtime.config import Model
 from runtime.errors import BundleError
 
 
 @pytest.fixture
 def copy(tmp_path: Path) -> Path:
-    return Path(shutil.copytree(bundle.find("sgdsm1-amsr2-x"), tmp_path / "copy"))
+    return Path(shutil.copytree(find_bundle("sgdsm1-amsr2-x"), tmp_path / "copy"))
 
 
 def test_shipped_bundles_load_and_are_small() -> None:
-    names = bundle.shipped()
+    names = shipped_bundles()
     assert {"seamless-amsr2-x", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x"} <= set(names)
-    assert config.Model().bundle == "seamless-amsr2-x"
+    assert Model().bundle == "seamless-amsr2-x"
     total = 0
     for name in names:
-        loaded = bundle.load(bundle.find(name))
+        loaded = load_bundle(find_bundle(name))
         assert loaded.manifest.name == name
         assert loaded.manifest.training, f"{name} has no training record"
         assert loaded.manifest.errors, f"{name} has no error table"
-        card = (loaded.path / bundle.CARD).read_text()
+        card = (loaded.path / CARD).read_text()
         assert "DCT-PLS" in card
         assert "one April" in card
         total += sum(f.stat().st_size for f in loaded.path.iterdir())
@@ -36,33 +37,33 @@ def test_one_flipped_byte_is_found(name: str, copy: Path) -> None:
     raw[len(raw) // 2] ^= 1
     (copy / name).write_bytes(raw)
     with pytest.raises(BundleError, match=f"{name} does not have the hash.*copy the bundle again"):
-        bundle.load(copy)
+        load_bundle(copy)
 
 
 def test_a_missing_file_is_found(copy: Path) -> None:
     (copy / "model.onnx").unlink()
     with pytest.raises(BundleError, match=r"model.onnx is missing"):
-        bundle.load(copy)
+        load_bundle(copy)
 
 
 @pytest.mark.parametrize("text", ["{}", "not json", '{"schema_version": 99}'])
 def test_a_bad_manifest_is_found(text: str, copy: Path) -> None:
     (copy / "bundle.json").write_text(text)
     with pytest.raises(BundleError, match=r"bundle.json cannot be read"):
-        bundle.load(copy)
+        load_bundle(copy)
 
 
 def test_an_unknown_name_lists_what_there_is() -> None:
     with pytest.raises(BundleError, match=r"no model bundle 'sgdsm9'.*sgdsm1-amsr2-x"):
-        bundle.find("sgdsm9")
+        find_bundle("sgdsm9")
 
 
 def test_only_what_changes_values_changes_the_model_id(copy: Path) -> None:
-    before = bundle.load(copy)
+    before = load_bundle(copy)
 
     def edited(**changes: object) -> str:
         manifest = json.loads((copy / "bundle.json").read_text()) | changes
-        return bundle.Bundle(copy, bundle.Manifest.model_validate(manifest)).model_id
+        return Bundle(copy, Manifest.model_validate(manifest)).model_id
 
     assert edited(version="99", name="other", training={"rmse": 0.1}) == before.model_id
     assert edited(halo=before.manifest.halo + 1) != before.model_id
@@ -82,4 +83,4 @@ def test_a_manifest_that_contradicts_itself_is_found(changes: dict[str, object],
     manifest = json.loads((copy / "bundle.json").read_text()) | changes
     (copy / "bundle.json").write_text(json.dumps(manifest))
     with pytest.raises(BundleError, match=said):
-        bundle.load(copy)
+        load_bundle(copy)

@@ -4,10 +4,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from runtime import checks
+from runtime.common.grid import Grid
 from runtime.errors import ResultRefused
-from runtime.fill import Filled, Flag, compose
-from runtime.grid import Grid
+from runtime.fill.result import Filled, Flag, compose
+from runtime.fill.statistics import seam_ratio
+from runtime.pipeline.gates import check_sound
 
 DAY = dt.date(2020, 4, 1)
 GRID = Grid(90, -180, np.ones((8, 8), bool), 22.5)
@@ -23,7 +24,7 @@ def _filled(predicted: np.ndarray) -> Filled:
 
 
 def test_a_sound_day_passes() -> None:
-    checks.sound(_filled(np.full(GRID.shape, 0.2)), DAY)
+    check_sound(_filled(np.full(GRID.shape, 0.2)), DAY)
 
 
 def test_values_are_cut_to_what_soil_can_hold() -> None:
@@ -37,7 +38,7 @@ def test_nan_from_the_network_is_refused() -> None:
     predicted = np.full(GRID.shape, 0.2)
     predicted[3, 3] = np.nan
     with pytest.raises(ResultRefused, match="1 cells have no value that should have one"):
-        checks.sound(_filled(predicted), DAY)
+        check_sound(_filled(predicted), DAY)
 
 
 def test_a_changed_observation_is_refused() -> None:
@@ -45,7 +46,7 @@ def test_a_changed_observation_is_refused() -> None:
     changed = filled.soil_moisture.copy()
     changed[0, 0] = 0.31
     with pytest.raises(ResultRefused, match="observed cells were changed"):
-        checks.sound(replace(filled, soil_moisture=changed), DAY)
+        check_sound(replace(filled, soil_moisture=changed), DAY)
 
 
 def test_seams_are_measured_between_filled_cells_only() -> None:
@@ -54,8 +55,8 @@ def test_seams_are_measured_between_filled_cells_only() -> None:
     flag = np.full((40, 40), Flag.FILLED_FROM_NEIGHBOURS, np.int8)
     since = np.zeros((40, 40), np.int16)
     even = Filled(smooth, smooth * np.nan, flag, since)
-    assert checks.seam(even, (10, 10)) == pytest.approx(1, abs=0.2)
+    assert seam_ratio(even, (10, 10)) == pytest.approx(1, abs=0.2)
     steps = smooth + 0.1 * (np.indices((40, 40)) // 10).sum(0) % 0.2
-    assert checks.seam(replace(even, soil_moisture=steps.astype(np.float32)), (10, 10)) > 5
+    assert seam_ratio(replace(even, soil_moisture=steps.astype(np.float32)), (10, 10)) > 5
     observed = replace(even, soil_moisture=steps.astype(np.float32), flag=np.zeros((40, 40), np.int8))
-    assert np.isnan(checks.seam(observed, (10, 10)))
+    assert np.isnan(seam_ratio(observed, (10, 10)))

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 from netCDF4 import Dataset
 
-from runtime import bundle
-from runtime.archive.publish import lock
+from runtime.archive.lock import hold_archive
+from runtime.bundle import find_bundle
 from tests.conftest import DAYS, Runtime, Site
 
 COMMANDS = ["init", "plan", "fill", "fetch", "reprocess", "status", "check", "changes", "inbox", "show", "demo"]
@@ -165,7 +165,7 @@ def test_rain_without_any_estimate_is_a_warning(recurrent_site: Site, runtime: R
 
 
 def test_a_flipped_byte_in_the_bundle(window_site: Site, tmp_path: Path, runtime: Runtime) -> None:
-    copy = Path(shutil.copytree(bundle.find("seamless-amsr2-x"), tmp_path / "copy"))
+    copy = Path(shutil.copytree(find_bundle("seamless-amsr2-x"), tmp_path / "copy"))
     raw = bytearray((copy / "model.onnx").read_bytes())
     raw[len(raw) // 3] ^= 4
     (copy / "model.onnx").write_bytes(raw)
@@ -192,7 +192,7 @@ def test_a_flipped_byte_in_a_snapshot(recurrent_site: Site, runtime: Runtime) ->
 
 
 def test_two_runs_at_once(window_site: Site, runtime: Runtime) -> None:
-    with lock(window_site.config().catalog_path.with_name("lock")):
+    with hold_archive(window_site.config().catalog_path.with_name("lock")):
         result = runtime("fill", "--date", "2020-04-03", "--config", window_site.file)
     assert result.exit_code == 7
     assert f"process {os.getpid()}" in result.stderr
@@ -279,7 +279,7 @@ def test_an_unwritable_archive(window_site: Site) -> None:
     else:
         for folder in window_site.archive.rglob("*"):
             folder.chmod(0o555 if folder.is_dir() else 0o444)
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(bundle.__file__).parents[1])
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
     assert done.returncode == 1, done.stderr
     assert "cannot be written (Permission denied); check permissions and free disk space" in done.stderr
     assert done.stderr.count("\n") == 1

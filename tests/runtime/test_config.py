@@ -2,9 +2,9 @@ from pathlib import Path
 
 import pytest
 
-from runtime import config
+from runtime.config import load_config
+from runtime.config.template import TEMPLATE
 from runtime.errors import ConfigError
-from runtime.template import TEMPLATE
 
 
 def _write(tmp_path: Path, text: str) -> Path:
@@ -14,7 +14,7 @@ def _write(tmp_path: Path, text: str) -> Path:
 
 
 def test_the_template_is_the_defaults(tmp_path: Path) -> None:
-    written, none = config.load(_write(tmp_path, TEMPLATE), environment={}), config.load(environment={})
+    written, none = load_config(_write(tmp_path, TEMPLATE), environment={}), load_config(environment={})
     assert written.model == none.model
     for section in ("policy", "service", "earthdata"):
         assert getattr(written, section) == getattr(none, section)
@@ -29,35 +29,35 @@ def test_the_template_is_the_defaults(tmp_path: Path) -> None:
 def test_set_wins_over_environment_wins_over_file(tmp_path: Path) -> None:
     file = _write(tmp_path, "[policy]\nmax_lag_days = 1\nmax_outage_days = 1\nmax_refill_days = 1\n")
     environment = {"SEAMLESS_SM__POLICY__MAX_LAG_DAYS": "2", "SEAMLESS_SM__POLICY__MAX_OUTAGE_DAYS": "2"}
-    policy = config.load(file, ["policy.max_lag_days=3"], environment).policy
+    policy = load_config(file, ["policy.max_lag_days=3"], environment).policy
     assert (policy.max_lag_days, policy.max_outage_days, policy.max_refill_days) == (3, 2, 1)
 
 
 def test_a_token_is_text_and_is_not_shown(tmp_path: Path) -> None:
-    service = config.load(_write(tmp_path, ""), [], {"SEAMLESS_SM__SERVICE__TOKEN": "0042"}).service
+    service = load_config(_write(tmp_path, ""), [], {"SEAMLESS_SM__SERVICE__TOKEN": "0042"}).service
     assert service.token
     assert service.token.get_secret_value() == "0042"
     assert "0042" not in repr(service)
 
 
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
-    settings = config.load(_write(tmp_path, '[archive]\npath = "a"\n'), environment={})
+    settings = load_config(_write(tmp_path, '[archive]\npath = "a"\n'), environment={})
     assert settings.archive.path == tmp_path / "a"
     assert settings.state_path == tmp_path / "a" / ".state"
     assert settings.feeds.soil_moisture[0].path == str(tmp_path / "incoming/lprm")
-    folders = config.load(_write(tmp_path, '[paths]\nstate = "s"\ninbox = "i"\nengines = "e"\n'), environment={})
+    folders = load_config(_write(tmp_path, '[paths]\nstate = "s"\ninbox = "i"\nengines = "e"\n'), environment={})
     assert (folders.state_path, folders.inbox_path) == (tmp_path / "s", tmp_path / "i")
     assert folders.engine_setup.cache == tmp_path / "e"
 
 
 def test_urls_are_left_alone(tmp_path: Path) -> None:
-    settings = config.load(None, ["feeds.soil_moisture.0.path=s3://bucket/lprm"], {})
+    settings = load_config(None, ["feeds.soil_moisture.0.path=s3://bucket/lprm"], {})
     assert settings.feeds.soil_moisture[0].path == "s3://bucket/lprm"
 
 
 def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
     text = '[[feeds.soil_moisture]]\nproduct = "lprm-amsre"\nto = 2011-10-04\n[[feeds.soil_moisture]]\nband = "c1"\n'
-    settings = config.load(_write(tmp_path, text), ["feeds.soil_moisture.1.from=2012-07-03"], {})
+    settings = load_config(_write(tmp_path, text), ["feeds.soil_moisture.1.from=2012-07-03"], {})
     assert str(settings.feeds.soil_moisture[1].first) == "2012-07-03"
     assert str(settings.feeds.soil_moisture[0].last) == "2011-10-04"
 
@@ -85,7 +85,7 @@ def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
 )
 def test_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=message) as caught:
-        config.load(_write(tmp_path, text), environment={})
+        load_config(_write(tmp_path, text), environment={})
     assert "c.toml" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -100,14 +100,14 @@ def test_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None:
 )
 def test_bad_overrides_are_named(override: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        config.load(None, [override], {})
+        load_config(None, [override], {})
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere.toml: cannot be read.*runtime init"):
-        config.load(tmp_path / "nowhere.toml", environment={})
+        load_config(tmp_path / "nowhere.toml", environment={})
 
 
 def test_a_misspelt_environment_key_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown key policy.max_lag"):
-        config.load(None, [], {"SEAMLESS_SM__POLICY__MAX_LAG": "2"})
+        load_config(None, [], {"SEAMLESS_SM__POLICY__MAX_LAG": "2"})

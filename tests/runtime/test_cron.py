@@ -6,9 +6,9 @@ import subprocess
 import sys
 from pathlib import Path
 
-from runtime.grid import Grid
-from runtime.synthetic.files import write_imerg, write_lprm
-from runtime.synthetic.world import World
+from runtime.common.grid import Grid
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.world import World
 from tests.conftest import BOX
 
 LINE = "{runtime} fill --date today --config {config} >> {log} 2>&1"

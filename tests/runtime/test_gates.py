@@ -5,10 +5,10 @@ import pytest
 import xarray
 from netCDF4 import Dataset
 
-from runtime import check
-from runtime.archive.record import Record
+from runtime.archive.record import DayRecord
+from runtime.archive.verify import archive_faults, rebuild_catalog
 from runtime.errors import UsageError
-from runtime.plan import Action
+from runtime.pipeline.plan import Action
 from tests.conftest import DAYS, MakeSite, Runtime, Site
 
 
@@ -29,7 +29,9 @@ def test_a_file_with_hardly_any_coverage_is_refused(window_site: Site) -> None:
     assert outcome.planned[window_site.date(12)].action == Action.REFUSED
     assert "% is usual of the 30 days before; `runtime fill --accept 2020-04-13 --because ...`" in outcome.message
     assert not window_site.day_file(12).exists()
-    assert "T-1" in [role for role, item in Record.from_file(window_site.day_file(13)).inputs.items() if item is None]
+    assert "T-1" in [
+        role for role, item in DayRecord.from_file(window_site.day_file(13)).inputs.items() if item is None
+    ]
 
 
 def test_yesterdays_field_under_todays_name_is_refused(window_site: Site) -> None:
@@ -47,7 +49,7 @@ def test_yesterdays_rain_is_a_warning(recurrent_site: Site) -> None:
         new["precipitation"][:] = old["precipitation"][:]
     assert recurrent_site.fill().exit_code == 0
     assert any("holds the field of 2020-04-05" in line for line in recurrent_site.said)
-    assert Record.from_file(recurrent_site.day_file(5)).inputs["precipitation"] is None
+    assert DayRecord.from_file(recurrent_site.day_file(5)).inputs["precipitation"] is None
 
 
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
@@ -57,18 +59,18 @@ def test_an_operator_accepts_and_the_file_says_so(bundle: str, make_site: MakeSi
     site.fill()
     done = runtime("fill", "--accept", "2020-04-13", "--because", "a manoeuvre", "--config", site.file)
     assert done.exit_code == 0, done.output
-    decision = Record.from_file(site.day_file(12)).decision
+    decision = DayRecord.from_file(site.day_file(12)).decision
     assert decision
     assert (decision.verdict, decision.because) == ("accept", "a manoeuvre")
     with xarray.open_dataset(site.day_file(12)) as day:
         assert int(np.isfinite(day.soil_moisture_observed).sum()) == 40
         assert "a manoeuvre" in day.attrs["operator_decision"]
     site.fill()
-    assert Record.from_file(site.day_file(13)).inputs.get("T-1") or bundle.startswith("sgdsm2")
+    assert DayRecord.from_file(site.day_file(13)).inputs.get("T-1") or bundle.startswith("sgdsm2")
     before = site.published()
     assert site.fill().filled == []
     site.config().catalog_path.unlink()
-    check.rebuild_catalog(site.config(), lambda items, _: items)
+    rebuild_catalog(site.config(), lambda items, _: items)
     assert site.fill().filled == [], "the decision is read back from the file"
     assert site.published() == before
 
@@ -139,7 +141,7 @@ def test_a_jump_of_the_land_mean_is_refused_and_kept_aside(window_site: Site, ru
     with xarray.open_dataset(aside) as day:
         assert float(day.soil_moisture.mean()) > 0.5
     assert not window_site.day_file(10).exists()
-    assert check.faults(window_site.config(), lambda items, _: items) == []
+    assert archive_faults(window_site.config(), lambda items, _: items) == []
     done = runtime("fill", "--accept", "2020-04-11", "--because", "a flood", "--config", window_site.file)
     assert done.exit_code == 0, done.output
     assert window_site.day_file(10).exists()
@@ -170,7 +172,7 @@ def test_superseded_files_are_kept_when_asked_for(window_site: Site) -> None:
     kept = window_site.archive / ".superseded" / "2020" / "seamless_sm_20200406.r1.nc"
     assert kept.read_bytes() == first
     assert window_site.day_file(5).read_bytes() != first
-    assert check.faults(window_site.config(), lambda items, _: items) == []
+    assert archive_faults(window_site.config(), lambda items, _: items) == []
 
 
 def test_problems_are_on_record_until_they_are_over(window_site: Site, runtime: Runtime) -> None:

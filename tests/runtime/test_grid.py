@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 from netCDF4 import Dataset
 
+from runtime.common.grid import Grid
 from runtime.errors import ConfigError
-from runtime.grid import Grid
 
 
 def test_globe_is_north_first_west_first_and_wraps(globe: Grid) -> None:

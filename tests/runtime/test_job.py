@@ -11,11 +11,12 @@ import pytest
 import xarray
 from netCDF4 import Dataset
 
-from runtime import check, digest
 from runtime.archive.catalog import Catalog
-from runtime.archive.record import Record
+from runtime.archive.record import DayRecord
+from runtime.archive.verify import archive_faults, rebuild_catalog
+from runtime.common import digest
 from runtime.errors import ArchiveError, StateChainBroken
-from runtime.fill import Flag
+from runtime.fill.result import Flag
 from tests.conftest import DAYS, MakeSite, Site
 
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
@@ -27,7 +28,7 @@ def _every_byte(site: Site) -> dict[str, bytes]:
 
 
 def _whole(site: Site) -> bool:
-    return check.faults(site.config(), lambda items, _: items) == []
+    return archive_faults(site.config(), lambda items, _: items) == []
 
 
 @BOTH
@@ -162,7 +163,7 @@ def test_a_lost_catalog_is_read_back_from_the_files(recurrent_site: Site) -> Non
     recurrent_site.fill()
     before = recurrent_site.published()
     recurrent_site.config().catalog_path.unlink()
-    assert check.rebuild_catalog(recurrent_site.config(), lambda items, _: items) == DAYS
+    assert rebuild_catalog(recurrent_site.config(), lambda items, _: items) == DAYS
     assert _whole(recurrent_site)
     assert recurrent_site.fill().filled == []
     assert recurrent_site.published() == before
@@ -181,7 +182,7 @@ def test_a_damaged_catalog_can_be_rebuilt(damage: Callable[..., None], window_si
     if window_site.config().catalog_path.exists():
         with pytest.raises(ArchiveError, match="runtime check --rebuild-catalog"):
             window_site.fill(0, 2)
-    assert check.rebuild_catalog(window_site.config(), lambda items, _: items) == 3
+    assert rebuild_catalog(window_site.config(), lambda items, _: items) == 3
     assert window_site.fill(0, 2).filled == []
 
 
@@ -215,7 +216,7 @@ def test_the_published_sgd_sm_reader_works_unchanged(window_site: Site) -> None:
 
 def test_the_files_say_what_they_were_made_from(recurrent_site: Site) -> None:
     recurrent_site.fill(3, 3)
-    record = Record.from_file(recurrent_site.day_file(3))
+    record = DayRecord.from_file(recurrent_site.day_file(3))
     soil, rain = record.inputs["T"], record.inputs["precipitation"]
     assert soil
     assert rain
@@ -333,13 +334,13 @@ def test_files_are_read_and_written_while_the_engine_computes(
 
     One after the other would wait for ever.
     """
-    from runtime import day as days
     from runtime.engines.ort import OrtEngine
-    from runtime.inbox import Inbox
+    from runtime.inputs.inbox import Inbox
+    from runtime.pipeline import day as days
 
     begun, computing, ahead = threading.Semaphore(0), threading.Semaphore(0), threading.Semaphore(0)
     order: list[str] = []
-    real_write, real_read, real_run = days.write, Inbox.read_ahead, OrtEngine.run
+    real_write, real_read, real_run = days.write_day, Inbox.read_ahead, OrtEngine.run
 
     def write(*arguments: Any) -> Any:
         order.append("write")
@@ -362,7 +363,7 @@ def test_files_are_read_and_written_while_the_engine_computes(
         return real_run(self, inputs)
 
     with monkeypatch.context() as patch:
-        patch.setattr(days, "write", write)
+        patch.setattr(days, "write_day", write)
         patch.setattr(Inbox, "read_ahead", read_ahead)
         patch.setattr(OrtEngine, "run", run)
         window_site.fill(4, 6)

@@ -6,8 +6,8 @@ import xarray
 from netCDF4 import Dataset
 
 from runtime.archive.catalog import Catalog
-from runtime.archive.record import Record
-from runtime.plan import Action
+from runtime.archive.record import DayRecord
+from runtime.pipeline.plan import Action
 from tests.conftest import DAYS, MakeSite, Runtime, Site
 
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
@@ -17,7 +17,7 @@ def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite)
     site = make_site(arrived=False)
     site.bring(0, 6)
     site.fill(0, 6)
-    assert Record.from_file(site.day_file(5)).tier == "provisional"
+    assert DayRecord.from_file(site.day_file(5)).tier == "provisional"
     site.bring(7, 7)
     outcome = site.fill()
     assert site.date(0) not in outcome.filled
@@ -25,15 +25,15 @@ def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite)
     assert site.reasons()["2020-04-06 2"] == "T+2 arrived, precipitation T+2 arrived"
     site.bring(8, 9)
     site.fill()
-    assert Record.from_file(site.day_file(5)).tier == "consolidated"
+    assert DayRecord.from_file(site.day_file(5)).tier == "consolidated"
 
 
 def test_a_better_rain_run_re_does_the_day_and_all_after_it(recurrent_site: Site) -> None:
     late = recurrent_site.imerg(8)
     early = late.rename(late.with_name(late.name.replace("3B-DAY-L", "3B-DAY-E")))
     recurrent_site.fill()
-    assert Record.from_file(recurrent_site.day_file(8)).tier == "provisional"
-    assert Record.from_file(recurrent_site.day_file(7)).tier == "consolidated"
+    assert DayRecord.from_file(recurrent_site.day_file(8)).tier == "provisional"
+    assert DayRecord.from_file(recurrent_site.day_file(7)).tier == "consolidated"
     content = early.read_bytes()
     late.write_bytes(content)
     assert recurrent_site.fill().filled == [recurrent_site.date(8)], "same field: only the tier changes"
@@ -136,12 +136,12 @@ def test_rain_of_the_window_counts_for_the_window_kind(make_site: MakeSite) -> N
 
 
 def _missing(site: Site, day: int) -> list[str]:
-    return [role for role, item in Record.from_file(site.day_file(day)).inputs.items() if item is None]
+    return [role for role, item in DayRecord.from_file(site.day_file(day)).inputs.items() if item is None]
 
 
 def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site) -> None:
     window_site.fill(0, 13, "feeds.precipitation.kind=none")
-    assert Record.from_file(window_site.day_file(5)).tier == "consolidated"
+    assert DayRecord.from_file(window_site.day_file(5)).tier == "consolidated"
     with xarray.open_dataset(window_site.day_file(5)) as day:
         assert int(day.input_status[0]) == 2, "precipitation_absent"
     with_rain = window_site.fill()
@@ -162,10 +162,10 @@ def test_final_enters_by_reprocess_and_stays(bundle: str, make_site: MakeSite, r
     done = runtime("reprocess", "--from", "2020-04-06", "--to", "2020-04-06", "--config", site.file)
     assert done.exit_code == 0, done.output
     assert "IMERG final replaced late" in done.stdout
-    rain = Record.from_file(site.day_file(5)).inputs["precipitation"]
+    rain = DayRecord.from_file(site.day_file(5)).inputs["precipitation"]
     assert rain
     assert rain.run == "final"
-    assert Record.from_file(site.day_file(5)).tier == "consolidated"
+    assert DayRecord.from_file(site.day_file(5)).tier == "consolidated"
     with Catalog.open(site.config().catalog_path, read_only=True) as catalog:
         redone = {r.date for r in catalog.revisions() if r.revision == 2}
     window = [site.date(n) for n in range(1, 10)] if bundle.startswith("seamless") else None

@@ -2,8 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime import show
 from runtime.errors import InputsMissing
+from runtime.output.map_figure import draw_map
 from tests.conftest import Site
 
 
@@ -14,7 +14,7 @@ def test_a_day_is_drawn_from_either_layout(layout: str, window_site: Site, tmp_p
     sizes = []
     for day in (5, 6):
         out = tmp_path / "new folder" / f"{day}.png"
-        show.draw(settings, window_site.date(day), out)
+        draw_map(settings, window_site.date(day), out)
         assert out.read_bytes().startswith(b"\x89PNG")
         sizes.append(int.from_bytes(out.read_bytes()[20:24], "big"))
     assert sizes[1] > sizes[0] * 1.2, "the second day has a third panel: the difference"
@@ -23,4 +23,4 @@ def test_a_day_is_drawn_from_either_layout(layout: str, window_site: Site, tmp_p
 def test_a_day_that_is_not_there_is_named(window_site: Site, tmp_path: Path) -> None:
     window_site.fill(5, 5)
     with pytest.raises(InputsMissing, match="2020-04-03 is not in .*runtime fill --date 2020-04-03"):
-        show.draw(window_site.config(), window_site.date(2), tmp_path / "x.png")
+        draw_map(window_site.config(), window_site.date(2), tmp_path / "x.png")

@@ -6,22 +6,22 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import bundle
+from runtime.bundle import Manifest, find_bundle, load_bundle
+from runtime.common.grid import Grid
 from runtime.errors import StateChainBroken
-from runtime.grid import Grid
-from runtime.state import State, StateStore
+from runtime.fill.state import State, StateStore
 
 DAY = dt.date(2020, 4, 1)
 FINGERPRINT = "ab" * 32
 
 
 @pytest.fixture(scope="module")
-def manifest() -> bundle.Manifest:
-    return bundle.load(bundle.find("sgdsm2-amsr2-x")).manifest
+def manifest() -> Manifest:
+    return load_bundle(find_bundle("sgdsm2-amsr2-x")).manifest
 
 
 @pytest.fixture(scope="module")
-def state(manifest: bundle.Manifest, grid: Grid) -> State:
+def state(manifest: Manifest, grid: Grid) -> State:
     rng = np.random.default_rng(1)
     cold = State.cold(manifest, grid, 4)
     tensors = {k: rng.standard_normal(v.shape).astype(np.float32) for k, v in cold.tensors.items()}
@@ -33,7 +33,7 @@ def store(tmp_path: Path) -> StateStore:
     return StateStore(tmp_path, "m" * 64)
 
 
-def test_what_is_saved_comes_back(store: StateStore, state: State, manifest: bundle.Manifest, grid: Grid) -> None:
+def test_what_is_saved_comes_back(store: StateStore, state: State, manifest: Manifest, grid: Grid) -> None:
     store.save(DAY, FINGERPRINT, state)
     loaded = store.load(DAY, FINGERPRINT, manifest, grid, 4)
     np.testing.assert_array_equal(loaded.days_since_observation, state.days_since_observation)
@@ -50,9 +50,7 @@ def test_the_same_state_is_the_same_bytes(tmp_path: Path, state: State) -> None:
     assert files[0] == files[1]
 
 
-def test_a_snapshot_is_never_overwritten(
-    store: StateStore, state: State, manifest: bundle.Manifest, grid: Grid
-) -> None:
+def test_a_snapshot_is_never_overwritten(store: StateStore, state: State, manifest: Manifest, grid: Grid) -> None:
     store.save(DAY, FINGERPRINT, state)
     before = store.path(DAY, FINGERPRINT).stat().st_mtime_ns
     store.save(DAY, FINGERPRINT, State.cold(manifest, grid, 4))
@@ -67,7 +65,7 @@ def test_any_flipped_bit_is_found(
     in_header: bool,
     tmp_path_factory: pytest.TempPathFactory,
     state: State,
-    manifest: bundle.Manifest,
+    manifest: Manifest,
     grid: Grid,
 ) -> None:
     store = StateStore(tmp_path_factory.mktemp("s"), "m")
@@ -81,7 +79,7 @@ def test_any_flipped_bit_is_found(
 
 
 def test_a_snapshot_of_another_day_model_or_grid_is_refused(
-    store: StateStore, state: State, manifest: bundle.Manifest, grid: Grid
+    store: StateStore, state: State, manifest: Manifest, grid: Grid
 ) -> None:
     store.save(DAY, FINGERPRINT, state)
     path = store.path(DAY, FINGERPRINT)
@@ -97,7 +95,7 @@ def test_a_snapshot_of_another_day_model_or_grid_is_refused(
 
 
 def test_pruning_keeps_130_days_and_the_first_of_each_month(
-    store: StateStore, state: State, manifest: bundle.Manifest
+    store: StateStore, state: State, manifest: Manifest
 ) -> None:
     small = State({}, np.zeros((1, 1), np.int16))
     days = [DAY + dt.timedelta(n) for n in range(200)]

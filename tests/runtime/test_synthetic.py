@@ -3,8 +3,8 @@ import itertools
 
 import numpy as np
 
-from runtime.grid import Grid
-from runtime.synthetic.world import World, swath
+from runtime.common.grid import Grid
+from runtime.demo.world import World, swath
 
 START = dt.date(2020, 4, 1)
 

@@ -2,8 +2,8 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.grid import Grid
-from runtime.tiles import Tiling, batches, grown, leanest
+from runtime.common.grid import Grid
+from runtime.fill.tiling import Tiling, batches, cheapest_core, dilate
 
 SHAPES = st.tuples(st.integers(3, 40), st.integers(3, 40))
 
@@ -85,14 +85,14 @@ def test_grown_is_everything_within_reach(shape: tuple[int, int], by: int, wraps
         rows = [r for r in range(row - by, row + by + 1) if 0 <= r < shape[0]]
         cols = [c % shape[1] if wraps else c for c in range(col - by, col + by + 1)]
         expected[np.ix_(rows, [c for c in cols if 0 <= c < shape[1]])] = True
-    np.testing.assert_array_equal(grown(cells, by, wraps), expected)
+    np.testing.assert_array_equal(dilate(cells, by, wraps), expected)
 
 
 def test_the_leanest_core_follows_the_gaps() -> None:
     grid = Grid(90, -180, np.ones((96, 192), bool), 360 / 192)
     everywhere, strip, spot = (np.zeros(grid.shape, bool) for _ in range(3))
     everywhere[:], strip[:, 40:44], spot[50, 60] = True, True, True
-    assert leanest(grid, everywhere, 48, 4) == (48, 48)
-    assert leanest(grid, strip, 48, 4) == (48, 12)
-    assert leanest(grid, spot, 48, 4, stride=4) == (12, 12)
-    assert leanest(grid, np.zeros(grid.shape, bool), 48, 4) == (48, 48)
+    assert cheapest_core(grid, everywhere, 48, 4) == (48, 48)
+    assert cheapest_core(grid, strip, 48, 4) == (48, 12)
+    assert cheapest_core(grid, spot, 48, 4, stride=4) == (12, 12)
+    assert cheapest_core(grid, np.zeros(grid.shape, bool), 48, 4) == (48, 48)

@@ -11,12 +11,12 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
-from runtime.grid import Grid
-from runtime.netcdf import LOCK
-from runtime.synthetic.files import write_lprm
-from runtime.synthetic.world import WorldDay
+from runtime.common.grid import Grid
+from runtime.common.netcdf import LOCK
+from runtime.demo.files import write_lprm
+from runtime.demo.world import WorldDay
 from service.metrics import ArchiveCollector
-from service.runs import Runner, Schedule
+from service.runs import FillSchedule, Runner
 from service.web import application
 from tests.conftest import BOX, START, Site
 
@@ -46,7 +46,7 @@ def web(site: Site) -> Iterator[FastAPI]:
     """Yield the application over a site; nothing is filled."""
     config = site.config()
     runner = Runner([])
-    schedule = Schedule(config, runner, lambda: None)
+    schedule = FillSchedule(config, runner, lambda: None)
     schedule.scheduler.start(paused=True)
     try:
         yield application(config, runner, schedule, ArchiveCollector(config, runner, lambda: site.today))

@@ -23,11 +23,11 @@ import xarray
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
 from runtime.archive.reader import Reader
-from runtime.colours import SCALES, STEPS
-from runtime.fill import Flag
-from runtime.grid import Grid
-from runtime.synthetic.world import WorldDay
-from service.data import GAP, NOTHING, Shelf
+from runtime.common.grid import Grid
+from runtime.demo.world import WorldDay
+from runtime.fill.result import Flag
+from runtime.output.colours import SCALES, STEPS
+from service.data import GAP, NOTHING, ReaderCache
 from service.serve import _listening
 from tests.conftest import DAYS, START, MakeSite, Site
 from tests.service.conftest import MISSING, REFUSED, publish_anew, web
@@ -216,7 +216,7 @@ def test_answers_are_for_this_page_alone(client: httpx.Client) -> None:
 
 
 def test_a_catalog_that_may_still_change_unseen_is_read_again(varied: Site) -> None:
-    shelf, catalog = Shelf(varied.config()), varied.config().catalog_path
+    shelf, catalog = ReaderCache(varied.config()), varied.config().catalog_path
     long_ago, now = time.time_ns() - 10**10, time.time_ns() + 10**10
     os.utime(catalog, ns=(long_ago, long_ago))
     assert shelf.reader() is shelf.reader()

@@ -9,9 +9,9 @@ import time_machine
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
-from runtime.archive.publish import lock
+from runtime.archive.lock import hold_archive
 from runtime.config import Config, Service
-from service.runs import MISFIRE_GRACE_S, Runner, Schedule, is_due
+from service.runs import MISFIRE_GRACE_S, FillSchedule, Runner, is_due
 from tests.conftest import DAYS, MakeSite, Site
 
 
@@ -36,7 +36,7 @@ class _Counted(Runner):
 
 
 def test_jobs_are_not_dropped_and_do_not_overlap() -> None:
-    schedule = Schedule(Config(service=Service(run_at="03:07")), _Counted(), lambda: None)
+    schedule = FillSchedule(Config(service=Service(run_at="03:07")), _Counted(), lambda: None)
     schedule.scheduler.start(paused=True)
     try:
         jobs = {job.id: job for job in schedule.scheduler.get_jobs()}
@@ -57,7 +57,7 @@ def test_a_clock_that_jumps_over_the_minute_does_not_lose_the_run() -> None:
     runner = _Counted()
     config = Config(service=Service(run_at="15:30", poll_until="15:30", poll_minutes=0.02))
     with time_machine.travel(dt.datetime(2026, 3, 1, 15, 20, tzinfo=dt.UTC), tick=True) as clock:
-        schedule = Schedule(config, runner, lambda: None)
+        schedule = FillSchedule(config, runner, lambda: None)
         schedule.scheduler.start()
         try:
             assert runner.happened.wait(5), "catch-up at start"
@@ -74,7 +74,7 @@ def test_a_clock_that_jumps_over_the_minute_does_not_lose_the_run() -> None:
 def test_an_archive_that_is_held_is_tried_again() -> None:
     runner = _Counted(exit_codes=(7, 0))
     config = Config(service=Service(run_at="00:00", poll_until="00:00", poll_minutes=0.02))
-    schedule = Schedule(config, runner, lambda: None)
+    schedule = FillSchedule(config, runner, lambda: None)
     schedule.scheduler.start()
     try:
         deadline = time.monotonic() + 10
@@ -88,7 +88,7 @@ def test_an_archive_that_is_held_is_tried_again() -> None:
 def test_it_stops_while_a_run_finds_the_archive_held() -> None:
     """A job that asks the scheduler for something while the scheduler waits for the job would wait for ever."""
     runner = _Counted(exit_codes=(7,), takes_s=0.5)
-    schedule = Schedule(Config(), runner, lambda: None)
+    schedule = FillSchedule(Config(), runner, lambda: None)
     schedule.scheduler.start()
     assert runner.happened.wait(10)
     assert schedule.scheduler.get_jobs(), "waits until the job that has begun is off the list"
@@ -127,5 +127,5 @@ def test_a_run_fills_and_reports_its_exit_code(window_site: Site) -> None:
 
 @pytest.mark.parametrize(("days", "code"), [(("--date", "2020-04-99"), 2), (("--date", "2020-04-03"), 7)])
 def test_a_failing_run_is_reported_not_fatal(days: tuple[str, ...], code: int, window_site: Site) -> None:
-    with lock(window_site.config().catalog_path.with_name("lock")):
+    with hold_archive(window_site.config().catalog_path.with_name("lock")):
         assert Runner(_young(window_site)).run(days) == code

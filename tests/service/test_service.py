@@ -22,11 +22,11 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtime import check, config
-from runtime.config import Config
-from runtime.grid import Grid
-from runtime.synthetic.files import write_imerg, write_lprm
-from runtime.synthetic.world import World, WorldDay
+from runtime.archive.verify import archive_faults
+from runtime.common.grid import Grid
+from runtime.config import Config, load_config
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.world import World, WorldDay
 from service.alerts import Alerts
 from tests.conftest import BOX
 from tests.earthdata import TOKEN, Server, serve
@@ -54,7 +54,7 @@ class Live:
         return self.folder / "archive"
 
     def config(self) -> Config:
-        return config.load(self.file, environment={})
+        return load_config(self.file, environment={})
 
     def appear(self, first: int, last: int, run: str = "late") -> None:
         for day in self.days[first : last + 1]:
@@ -83,7 +83,7 @@ class Live:
         return self.says(process, r"listening on (http://\S+);")[1]
 
     def whole(self) -> bool:
-        return check.faults(self.config(), lambda items, _: items) == []
+        return archive_faults(self.config(), lambda items, _: items) == []
 
 
 def until(what: Callable[[], Any], seconds: float = 60) -> Any:
@@ -322,7 +322,7 @@ def test_a_failed_run_is_told_and_makes_it_unready(live: Live, hook: _Hook, monk
 def test_two_who_look_at_once_tell_once(live: Live, hook: _Hook) -> None:
     """The end of a run and the clock look in threads of their own."""
     hook.refuse, hook.takes_s = 0, 0.5
-    alerts = Alerts(config.load(live.file, [hook.setting], {}))
+    alerts = Alerts(load_config(live.file, [hook.setting], {}))
     alerts.exit_code = 2
     with ThreadPoolExecutor(2) as both:
         list(both.map(lambda _: alerts.look(), range(2)))

@@ -4,19 +4,19 @@ from pathlib import Path
 
 import pytest
 
-from runtime.grid import Grid
+from runtime.common.grid import Grid
 from tests.conftest import DAYS, START
-from training.samples import Record
+from training.samples import TrainingArchive
 
 
 @pytest.fixture(scope="session")
-def record(tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> Record:
+def record(tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> TrainingArchive:
     """The fortnight of the tests' world, packed."""
-    return Record.of_world(tmp_path_factory.mktemp("record") / "r", grid, seed=7, first=START, days=DAYS)
+    return TrainingArchive.of_world(tmp_path_factory.mktemp("record") / "r", grid, seed=7, first=START, days=DAYS)
 
 
 @pytest.fixture
-def recipe_file(tmp_path: Path, record: Record) -> Path:
+def recipe_file(tmp_path: Path, record: TrainingArchive) -> Path:
     """A recipe for a network that trains in seconds, on the fortnight."""
     file = tmp_path / "tiny.toml"
     file.write_text(

@@ -9,15 +9,17 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from runtime import bundle as bundles
-from runtime.grid import Grid
+from runtime.bundle import shipped_bundles
+from runtime.common.grid import Grid
 from tests.conftest import START
 from training.cli import app
-from training.evaluate import hidden, insitu, report
-from training.evaluate.run import Settings, evaluate
+from training.evaluate.hidden import KINDS, TIERS, TODAY, _complete, dct_pls, gaps
+from training.evaluate.insitu import Station, compare, stations
+from training.evaluate.report import CSV, JSON, MARKDOWN, calibration, error_table, sigma_ratio
+from training.evaluate.run import Settings, evaluate_bundles
 from training.evaluate.scores import Cells, Score, nugget, strata, thirds
 from training.evaluate.series import Published
-from training.samples import Record
+from training.samples import TrainingArchive
 
 DATE = START + dt.timedelta(6)
 
@@ -63,16 +65,16 @@ def test_classes_divide_the_cells() -> None:
 
 def test_calibration_and_its_correction() -> None:
     cells = _cells(20_000)
-    shares = report.calibration(cells, "net")
+    shares = calibration(cells, "net")
     assert shares["all"][0] == pytest.approx(0.683, abs=0.015)
     assert all(share == pytest.approx(0.683, abs=0.025) for share in shares["sigma"])
     too_small = Cells(cells.truth, cells.columns, cells.fillers, {"net": cells.sigma["net"] / 2})
-    assert report.sigma_ratio([too_small], "net") == pytest.approx(2, rel=0.03)
+    assert sigma_ratio([too_small], "net") == pytest.approx(2, rel=0.03)
 
 
 def test_the_error_table_holds_the_rmse_of_each_class() -> None:
     cells = _cells(20_000)
-    table = report.error_table([cells], "net")
+    table = error_table([cells], "net")
     chosen = (cells.columns["age"] == 2) & (cells.columns["latitude"] >= 0) & (cells.columns["latitude"] < 30)
     expected = np.sqrt(((cells.fillers["net"] - cells.truth)[chosen] ** 2).mean())
     assert table.rmse[1][2] == pytest.approx(expected, abs=1e-4)
@@ -88,27 +90,27 @@ def test_the_nugget_is_the_noise() -> None:
     assert nugget(noisy, np.ones((60, 60), bool)) == pytest.approx(0.08, rel=0.03)
 
 
-@pytest.mark.parametrize("kind", hidden.KINDS)
-@pytest.mark.parametrize("tier", hidden.TIERS)
-def test_fillers_see_nothing_of_what_they_are_judged_on(kind: str, tier: str, record: Record) -> None:
-    made = hidden.gaps(record, DATE, tier, kind, seed=0)
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("tier", TIERS)
+def test_fillers_see_nothing_of_what_they_are_judged_on(kind: str, tier: str, record: TrainingArchive) -> None:
+    made = gaps(record, DATE, tier, kind, seed=0)
     judged = np.isfinite(made.truth)
     assert judged.any()
-    assert np.isnan(made.frames[hidden.TODAY][judged]).all()
+    assert np.isnan(made.frames[TODAY][judged]).all()
     original = record.soil_moisture(record.index(DATE), 1)[0]
     np.testing.assert_array_equal(made.truth[judged], original[judged])
-    assert np.isnan(made.frames[hidden.TODAY + 1 :]).all() == (tier == "provisional")
-    evidence = made.frames[: hidden.TODAY] if tier == "provisional" else made.frames
+    assert np.isnan(made.frames[TODAY + 1 :]).all() == (tier == "provisional")
+    evidence = made.frames[:TODAY] if tier == "provisional" else made.frames
     assert np.isfinite(evidence[:, judged]).any(0).all()
-    again = hidden.gaps(record, DATE, "consolidated", kind, seed=0)
-    np.testing.assert_array_equal(np.isnan(again.frames[hidden.TODAY]), np.isnan(made.frames[hidden.TODAY]))
+    again = gaps(record, DATE, "consolidated", kind, seed=0)
+    np.testing.assert_array_equal(np.isnan(again.frames[TODAY]), np.isnan(made.frames[TODAY]))
 
 
 def test_complete_patches_are_complete() -> None:
     seen = np.zeros((100, 100), bool)
     seen[10:55, 20:65] = True
     seen[70:100, 0:60] = True
-    inside = hidden._complete(seen)
+    inside = _complete(seen)
     assert inside[10:55, 20:65].all()
     assert not inside[70:].any()
 
@@ -118,14 +120,14 @@ def test_dct_pls_fills_a_smooth_field() -> None:
     field = (0.3 + 0.1 * np.sin(rows / 6) * np.cos(cols / 8)).astype(np.float32)
     frames = np.repeat(field[None], 9, 0)
     frames[np.random.default_rng(0).random(frames.shape) < 0.4] = np.nan
-    filled = hidden.dct_pls(frames, np.ones((30, 40), bool))
+    filled = dct_pls(frames, np.ones((30, 40), bool))
     assert np.abs(filled - field).max() < 0.02
 
 
-def _station(hours: list[float], values: list[float], longitude: float = 0.0) -> insitu.Station:
+def _station(hours: list[float], values: list[float], longitude: float = 0.0) -> Station:
     midnight = np.datetime64("2020-04-01", "s")
     times = np.array([midnight + np.timedelta64(int(h * 3600), "s") for h in hours])
-    return insitu.Station("NET", "S", 45.0, longitude, (0.0, 0.05), times, np.array(values, np.float32))
+    return Station("NET", "S", 45.0, longitude, (0.0, 0.05), times, np.array(values, np.float32))
 
 
 def test_the_two_readings_nearest_to_the_overpass_are_averaged() -> None:
@@ -148,18 +150,18 @@ def test_a_station_meets_its_cell_at_local_overpass_time(grid: Grid) -> None:
     observed = fields.copy()
     observed[1, row, col] = 0.3
     made_from = Published(grid, dates, observed, seamless)
-    made = insitu.compare(station, made_from, "AMSR2", "descending")
+    made = compare(station, made_from, "AMSR2", "descending")
     assert made is not None
     np.testing.assert_allclose(made.in_situ, [0.025, 0.065, 0.105], atol=1e-6)
     assert (made.original.n, made.filled.n, made.all_days.n) == (1, 2, 3)
     assert made.original.bias == pytest.approx(0.3 - 0.065)
     elsewhere = _station(hours, [0.1] * 12, longitude=170.0)
-    assert insitu.compare(elsewhere, made_from, "AMSR2", "descending") is None
+    assert compare(elsewhere, made_from, "AMSR2", "descending") is None
 
 
 def test_genuine_station_files_of_both_formats_are_read_and_bad_ones_named(data: Path) -> None:
     said: list[str] = []
-    found = list(insitu.stations(data / "ismn", said.append))
+    found = list(stations(data / "ismn", said.append))
     names = sorted(f"{s.network} {s.name}" for s in found)
     assert names == ["COSMOS ARM-1", "COSMOS ARM-1", "COSMOS Barrow-ARM", "COSMOS Barrow-ARM", "REMEDHUS ElTomillar"]
     (tomillar,) = (s for s in found if s.name == "ElTomillar")
@@ -179,7 +181,7 @@ def test_a_file_whose_lines_end_in_carriage_returns_only_is_read(data: Path, tmp
     assert b"\r" in raw
     assert b"\n" not in raw
     (tmp_path / genuine.name).write_bytes(raw.replace(b"C03", b"G  "))
-    (station,) = insitu.stations(tmp_path)
+    (station,) = stations(tmp_path)
     assert station.network == "MAQU"
     assert len(station.values) > 1_000
 
@@ -200,15 +202,15 @@ def _settings(fortnight: Path, *names: str) -> Settings:
 def test_a_report_from_files_to_markdown(
     fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
-    names = bundles.shipped()
-    found = evaluate(_settings(fortnight, *names), tmp_path / "out", grid)
-    text = (tmp_path / "out" / report.MARKDOWN).read_text()
+    monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
+    names = shipped_bundles()
+    found = evaluate_bundles(_settings(fortnight, *names), tmp_path / "out", grid)
+    text = (tmp_path / "out" / MARKDOWN).read_text()
     for expected in (*names, "DCT-PLS", "mean of nine days", "last value", "strips, provisional", "Seams", "nugget"):
         assert expected in text
-    values = json.loads((tmp_path / "out" / report.JSON).read_text())
+    values = json.loads((tmp_path / "out" / JSON).read_text())
     assert set(values["bundles"]) == set(names)
-    rows = list(csv.DictReader((tmp_path / "out" / report.CSV).read_text().splitlines()))
+    rows = list(csv.DictReader((tmp_path / "out" / CSV).read_text().splitlines()))
     by_hand = found.cells["consolidated", "strips"].common()
     (line,) = (
         r
@@ -226,8 +228,8 @@ def test_a_report_from_files_to_markdown(
 def test_the_command_line_says_what_is_missing(
     fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
-    name = bundles.shipped()[0]
+    monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
+    name = shipped_bundles()[0]
     common = ["evaluate", "--bundle", name, "--data", str(fortnight), "--out", str(tmp_path / "out")]
     for extra, said in (
         ([], "no day to judge"),

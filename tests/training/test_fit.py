@@ -13,21 +13,23 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from runtime.grid import Grid
-from training import checkpoint, recipe
-from training.checkpoint import Checkpoint
+from runtime.common.grid import Grid
+from training.checkpoint import Checkpoint, load_checkpoint
 from training.cli import app
-from training.fit import LAST, RESUME, Listener, Run
+from training.fit import LAST, RESUME, TrainingEvents, TrainingRun
 from training.log import NAME
-from training.samples import Record
+from training.recipe import load_recipe
+from training.samples import TrainingArchive
 
 WINDOW = ['model={kind="stpcnn", layers=4, maps=6}', "samples.patch=24"]
 RECURRENT = ['model={kind="lstmcnn", tile=20, layers=2, maps=6, fc_maps=1, memory=24}', "samples.sequence=5"]
 SEAMLESS: list[str] = []
 
 
-def fit(folder: Path, file: Path, record: Record, *overrides: str, listener: Listener | None = None) -> Checkpoint:
-    return Run(folder, recipe.load(str(file), overrides), [record], listener=listener).fit()
+def fit(
+    folder: Path, file: Path, record: TrainingArchive, *overrides: str, listener: TrainingEvents | None = None
+) -> Checkpoint:
+    return TrainingRun(folder, load_recipe(str(file), overrides), [record], listener=listener).fit()
 
 
 def logged(folder: Path, what: str = "loss") -> dict[int, float]:
@@ -41,24 +43,24 @@ def same_weights(one: Checkpoint, other: Checkpoint) -> bool:
 
 
 @pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
-def test_fitting_learns(kind: list[str], tmp_path: Path, recipe_file: Path, record: Record) -> None:
+def test_fitting_learns(kind: list[str], tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
     trained = fit(tmp_path / "run", recipe_file, record, *kind, "schedule.steps=60", "schedule.eta=0.1")
     losses = list(logged(tmp_path / "run").values())
     assert len(losses) == 60
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
     assert trained.record["steps"] == 60
     assert trained.record["data"][0]["source"] == record.source
-    assert same_weights(checkpoint.load(tmp_path / "run" / LAST), trained)
+    assert same_weights(load_checkpoint(tmp_path / "run" / LAST), trained)
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
 @pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
 def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(
-    kind: list[str], tmp_path: Path, recipe_file: Path, record: Record
+    kind: list[str], tmp_path: Path, recipe_file: Path, record: TrainingArchive
 ) -> None:
     whole = fit(tmp_path / "whole", recipe_file, record, *kind)
 
-    class Stops(Listener):
+    class Stops(TrainingEvents):
         def on_step(self, step: int, loss: float) -> None:
             if step == 8:
                 raise KeyboardInterrupt
@@ -98,7 +100,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_and_resumed_ends_with_the_same_w
     assert not (tmp_path / "cut" / LAST).exists()
     said = subprocess.run(command("cut"), check=True, capture_output=True, text=True).stdout
     assert "going on from step" in said
-    assert same_weights(checkpoint.load(tmp_path / "whole" / LAST), checkpoint.load(tmp_path / "cut" / LAST))
+    assert same_weights(load_checkpoint(tmp_path / "whole" / LAST), load_checkpoint(tmp_path / "cut" / LAST))
 
 
 def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(tmp_path: Path, recipe_file: Path) -> None:
@@ -115,10 +117,10 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(tmp_pat
     np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=2e-4)
 
 
-def test_training_stops_early_and_keeps_the_best(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+def test_training_stops_early_and_keeps_the_best(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
     looks: list[tuple[int, float, bool]] = []
 
-    class Looks(Listener):
+    class Looks(TrainingEvents):
         def on_validation(self, step: int, loss: float, best: bool) -> None:
             looks.append((step, loss, best))
 
@@ -139,13 +141,13 @@ def test_training_stops_early_and_keeps_the_best(tmp_path: Path, recipe_file: Pa
     assert logged(tmp_path / "run", "validation") == {step: loss for step, loss, _ in looks}
 
 
-def test_a_folder_with_another_run_is_refused(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+def test_a_folder_with_another_run_is_refused(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
     fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
     with pytest.raises(ValueError, match="holds a run of another recipe"):
         fit(tmp_path / "run", recipe_file, record, "schedule.steps=4")
 
 
-def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
     fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
     raw = (tmp_path / "run" / RESUME).read_bytes()
     (tmp_path / "run" / RESUME).write_bytes(raw[: len(raw) // 2])
@@ -153,18 +155,18 @@ def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, record: Reco
         fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
 
 
-def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
     """In a process of its own, as users start it: forked off one with a test run's threads, it has crashed."""
     alone = fit(tmp_path / "alone", recipe_file, record)
     command = [sys.executable, "-m", "training", "fit", "--config", str(recipe_file), "--workers", "2"]
     subprocess.run([*command, "--out", str(tmp_path / "helped")], check=True, capture_output=True)
-    assert same_weights(alone, checkpoint.load(tmp_path / "helped" / LAST))
+    assert same_weights(alone, load_checkpoint(tmp_path / "helped" / LAST))
 
 
-def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, record: Record) -> None:
+def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
     first = fit(tmp_path / "first", recipe_file, record)
-    loaded = recipe.load(str(recipe_file), ["schedule.steps=1", "schedule.learning_rate=1e-9"])
-    second = Run(tmp_path / "second", loaded, [record]).fit(first)
+    loaded = load_recipe(str(recipe_file), ["schedule.steps=1", "schedule.learning_rate=1e-9"])
+    second = TrainingRun(tmp_path / "second", loaded, [record]).fit(first)
     for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
 
@@ -172,7 +174,7 @@ def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, record:
 def test_the_command_line_from_files_to_checkpoint(
     fortnight: Path, tmp_path: Path, grid: Grid, recipe_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
+    monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
     recipe_file.write_text(recipe_file.read_text().split("[[data]]")[0] + '[[data]]\ngranules = "."\n')
     common = [
         "fit",
@@ -189,7 +191,7 @@ def test_the_command_line_from_files_to_checkpoint(
     assert not (tmp_path / "dry").exists()
     result = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "run")])
     assert result.exit_code == 0, result.output
-    assert "14 days 2020-04-01..2020-04-14" in checkpoint.load(tmp_path / "run" / LAST).record["data"][0]["source"]
+    assert "14 days 2020-04-01..2020-04-14" in load_checkpoint(tmp_path / "run" / LAST).record["data"][0]["source"]
     missing = CliRunner().invoke(app, [*common, "--data-root", str(tmp_path), "--out", str(tmp_path / "x")])
     assert missing.exit_code == 2
     assert "holds no lprm-amsr2 file" in missing.stderr
@@ -203,16 +205,16 @@ def test_the_command_line_makes_records(
 ) -> None:
     out = tmp_path / "record"
     arguments = ["record", "--granules", str(fortnight), "--out", str(out), "--box", "-10,40,10,50"]
-    monkeypatch.setattr("runtime.grid.Grid.globe", lambda: grid)
+    monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
     result = CliRunner().invoke(app, arguments)
     assert result.exit_code == 0, result.output
-    assert Record.open(out).grid.shape == (40, 80)
+    assert TrainingArchive.open(out).grid.shape == (40, 80)
     assert "with rain" in result.stdout
 
 
 def test_the_command_line_makes_days_that_read(tmp_path: Path, globe: Grid) -> None:
     result = CliRunner().invoke(app, ["world", "--out", str(tmp_path / "days"), "--days", "1"])
     assert result.exit_code == 0, result.output
-    made = Record.of_granules(tmp_path / "record", tmp_path / "days", globe)
+    made = TrainingArchive.of_granules(tmp_path / "record", tmp_path / "days", globe)
     assert made.observed(0).sum() > 50_000
     assert np.isfinite(made.rain(0, 1)).all()

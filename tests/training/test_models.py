@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from training import checkpoint, presets
-from training.models import LSTMCNN, STPCNN, LSTMCNNConfig, STPCNNConfig, build
+from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.models import LSTMCNN, STPCNN, LSTMCNNConfig, STPCNNConfig, build_network
 from training.models.partial import PartialConv
-from training.presets import Preset
+from training.presets import Preset, load_preset, preset_names
 
 
 def _by_hand(layer: PartialConv, x: np.ndarray, mask: np.ndarray, land: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -138,19 +138,19 @@ def test_nothing_is_reached_before_the_first_observation() -> None:
     assert (reached[1] == 1).all()
 
 
-@pytest.mark.parametrize("name", presets.names())
+@pytest.mark.parametrize("name", preset_names())
 def test_presets_round_trip(name: str) -> None:
-    preset = presets.load(name)
+    preset = load_preset(name)
     assert Preset.from_dict(preset.to_dict()) == preset
 
 
 def test_published_sizes() -> None:
-    stpcnn, lstmcnn = presets.load("stpcnn-paper").model, presets.load("lstmcnn-paper").model
+    stpcnn, lstmcnn = load_preset("stpcnn-paper").model, load_preset("lstmcnn-paper").model
     assert stpcnn == STPCNNConfig(window=9, layers=11, maps=90)
     assert lstmcnn == LSTMCNNConfig(tile=40, layers=4, maps=64, memory=2048)
     with torch.device("meta"):
-        weights = sum(p.numel() for p in build(stpcnn).parameters())
-        memory = sum(p.numel() for p in build(lstmcnn).parameters())
+        weights = sum(p.numel() for p in build_network(stpcnn).parameters())
+        memory = sum(p.numel() for p in build_network(lstmcnn).parameters())
     assert weights == 27 * 90 + 90 + 9 * (27 * 90 * 90 + 90) + 27 * 90 + 1
     assert 1.7e9 < 4 * memory < 2**31, "near the protobuf limit, in bytes"
 
@@ -166,13 +166,13 @@ def test_bad_presets_are_named(values: dict[str, object]) -> None:
 def test_checkpoints_come_back(tmp_path_factory: pytest.TempPathFactory) -> None:
     path = tmp_path_factory.mktemp("c") / "deep" / "c.safetensors"
     preset = Preset(STPCNNConfig(window=3, layers=2, maps=4), tile_core=8, batch=1)
-    model = build(preset.model)
-    checkpoint.save(path, checkpoint.Checkpoint(model, preset, {"loss": 0.5}))
-    loaded = checkpoint.load(path)
+    model = build_network(preset.model)
+    save_checkpoint(path, Checkpoint(model, preset, {"loss": 0.5}))
+    loaded = load_checkpoint(path)
     assert loaded.preset == preset
     assert loaded.record == {"loss": 0.5}
     for name, value in model.state_dict().items():
         assert torch.equal(loaded.model.state_dict()[name], value)
     path.write_bytes(path.read_bytes()[:100])
     with pytest.raises(ValueError, match="is not a checkpoint"):
-        checkpoint.load(path)
+        load_checkpoint(path)

@@ -5,19 +5,19 @@ from pathlib import Path
 import pytest
 
 from runtime.errors import ConfigError
-from training import recipe
 from training.fit import rate
+from training.recipe import load_recipe, recipe_names
 
 
-@pytest.mark.parametrize("name", ["stpcnn-paper", "lstmcnn-paper", *recipe.names()])
+@pytest.mark.parametrize("name", ["stpcnn-paper", "lstmcnn-paper", *recipe_names()])
 def test_every_packaged_recipe_and_preset_reads(name: str) -> None:
-    chosen = recipe.load(name)
+    chosen = load_recipe(name)
     assert chosen.geometry().patch >= 40
-    assert bool(chosen.data) == (name in recipe.names())
+    assert bool(chosen.data) == (name in recipe_names())
 
 
 def test_the_published_schedules() -> None:
-    window, recurrent = recipe.load("stpcnn-paper").schedule, recipe.load("lstmcnn-paper").schedule
+    window, recurrent = load_recipe("stpcnn-paper").schedule, load_recipe("lstmcnn-paper").schedule
     assert (window.batch, window.epochs, window.learning_rate, window.halve_every) == (128, 300, 1e-3, 30)
     assert (recurrent.batch, recurrent.epochs, recurrent.learning_rate, recurrent.halve_every) == (128, 500, 5e-3, 100)
     assert (window.weight_decay, window.eta) == (0, 0.1)
@@ -26,7 +26,7 @@ def test_the_published_schedules() -> None:
 
 
 def test_without_halving_the_rate_warms_up_and_falls() -> None:
-    schedule = recipe.load("seamless").schedule
+    schedule = load_recipe("seamless").schedule
     rates = [rate(schedule, step, 1000, 10) for step in range(1000)]
     assert rates[0] < rates[20] < rates[49] == max(rates) == pytest.approx(schedule.learning_rate)
     assert rates[-1] < 0.02 * schedule.learning_rate
@@ -35,7 +35,7 @@ def test_without_halving_the_rate_warms_up_and_falls() -> None:
 def test_a_recipe_wins_over_its_preset_and_the_command_line_over_both(tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text('preset = "seamless"\n[schedule]\nsteps = 7\n[[data]]\ngranules = "lprm"\n')
-    chosen = recipe.load(str(file), ["schedule.batch=2", "data.0.targets=[2015-04-01,2015-04-03]"], Path("/data"))
+    chosen = load_recipe(str(file), ["schedule.batch=2", "data.0.targets=[2015-04-01,2015-04-03]"], Path("/data"))
     assert (chosen.schedule.steps, chosen.schedule.batch) == (7, 2)
     assert chosen.model["maps"] == 32
     assert chosen.data[0].granules == Path("/data/lprm")
@@ -57,15 +57,15 @@ def test_what_is_wrong_is_said(text: str, said: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f'preset = "seamless"\n{text}\n')
     with pytest.raises(ConfigError, match="mine.toml") as refusal:
-        recipe.load(str(file))
+        load_recipe(str(file))
     assert said in str(refusal.value)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
     with pytest.raises(ConfigError, match=r"seamless-amsr2-x.*stpcnn-paper"):
-        recipe.load("nothing")
+        load_recipe("nothing")
 
 
 def test_data_may_come_from_the_command_line() -> None:
-    chosen = recipe.load("seamless", ['data=[{record="records/mine"}]'])
+    chosen = load_recipe("seamless", ['data=[{record="records/mine"}]'])
     assert [source.record for source in chosen.data] == [Path("records/mine")]

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.grid import Grid
-from runtime.synthetic.gaps import strips
-from runtime.synthetic.world import WorldDay
+from runtime.common.grid import Grid
+from runtime.demo.gaps import strips
+from runtime.demo.world import WorldDay
 from tests.conftest import DAYS, START
-from training.samples import Choices, Geometry, Record, Samples, Source
+from training.samples import Choices, Geometry, Samples, SampleSource, TrainingArchive
 from training.samples.draw import wetted
 
 WINDOW = Geometry(patch=24, context=4, days=9, label=4)
@@ -22,9 +22,11 @@ def test_a_record_of_files_holds_what_the_files_hold(
     fortnight: Path, tmp_path: Path, grid: Grid, world_days: list[WorldDay]
 ) -> None:
     heard: list[tuple[int, int]] = []
-    made = Record.of_granules(tmp_path / "r", fortnight, grid, progress=lambda done, of: heard.append((done, of)))
+    made = TrainingArchive.of_granules(
+        tmp_path / "r", fortnight, grid, progress=lambda done, of: heard.append((done, of))
+    )
     assert heard[-1] == (DAYS, DAYS)
-    for opened in (made, Record.open(tmp_path / "r")):
+    for opened in (made, TrainingArchive.open(tmp_path / "r")):
         expected = np.stack([day.observed for day in world_days])
         np.testing.assert_allclose(opened.soil_moisture(0, DAYS), expected, atol=1e-6)
         np.testing.assert_array_equal(opened.observed(3), ~np.isnan(expected[3]))
@@ -33,7 +35,7 @@ def test_a_record_of_files_holds_what_the_files_hold(
     assert made.has_rain
 
 
-def test_days_outside_a_record_are_gaps(record: Record) -> None:
+def test_days_outside_a_record_are_gaps(record: TrainingArchive) -> None:
     frames = record.soil_moisture(-2, 5, row=3, col=4, size=10)
     assert np.isnan(frames[:2]).all()
     np.testing.assert_array_equal(frames[2:], record.soil_moisture(0, 3)[:, 3:13, 4:14])
@@ -42,14 +44,14 @@ def test_days_outside_a_record_are_gaps(record: Record) -> None:
 
 def test_a_folder_without_a_record_or_files_says_what_to_do(tmp_path: Path, grid: Grid) -> None:
     with pytest.raises(ValueError, match="python -m training record"):
-        Record.open(tmp_path)
+        TrainingArchive.open(tmp_path)
     with pytest.raises(ValueError, match="holds no lprm-amsr2 file"):
-        Record.of_granules(tmp_path / "r", tmp_path, grid)
+        TrainingArchive.of_granules(tmp_path / "r", tmp_path, grid)
 
 
 @pytest.mark.parametrize("geometry", [WINDOW, SEQUENCE])
-def test_what_is_hidden_is_not_shown(geometry: Geometry, record: Record) -> None:
-    batch = Samples([Source(record)], geometry, Choices(), seed=0).batch(0, 24)
+def test_what_is_hidden_is_not_shown(geometry: Geometry, record: TrainingArchive) -> None:
+    batch = Samples([SampleSource(record)], geometry, Choices(), seed=0).batch(0, 24)
     for name, value in vars(batch).items():
         assert value.dtype == np.float32
         assert np.isfinite(value).all(), name
@@ -64,36 +66,38 @@ def test_what_is_hidden_is_not_shown(geometry: Geometry, record: Record) -> None
     assert ((batch.rain == 0) | (batch.rain_mask == 1)).all()
 
 
-def test_a_sample_depends_on_its_number_and_the_seed_alone(record: Record) -> None:
-    one, again = (Samples([Source(record)], WINDOW, Choices(), seed=4) for _ in range(2))
+def test_a_sample_depends_on_its_number_and_the_seed_alone(record: TrainingArchive) -> None:
+    one, again = (Samples([SampleSource(record)], WINDOW, Choices(), seed=4) for _ in range(2))
     again.batch(0, 7)
     for number in (0, 5, 1000):
         for x, y in zip(one.sample(number), again.sample(number), strict=True):
             np.testing.assert_array_equal(x, y)
-    other = Samples([Source(record)], WINDOW, Choices(), seed=5)
+    other = Samples([SampleSource(record)], WINDOW, Choices(), seed=5)
     assert not np.array_equal(one.sample(0)[0], other.sample(0)[0])
 
 
-def test_labels_come_from_the_days_that_may_carry_them(record: Record) -> None:
+def test_labels_come_from_the_days_that_may_carry_them(record: TrainingArchive) -> None:
     first, last = START + dt.timedelta(5), START + dt.timedelta(6)
-    samples = Samples([Source(record, first, last)], WINDOW, Choices(), seed=0)
+    samples = Samples([SampleSource(record, first, last)], WINDOW, Choices(), seed=0)
     assert {int(row[0]) + 4 for row in samples._places[0]} == {5, 6}
     for sequence in (SEQUENCE, Geometry(24, 0, 3, None)):
-        places = Samples([Source(record, first, START + dt.timedelta(12))], sequence, Choices(), seed=0)._places[0]
+        places = Samples([SampleSource(record, first, START + dt.timedelta(12))], sequence, Choices(), seed=0)._places[
+            0
+        ]
         assert places[:, 0].min() == 5
         assert places[:, 0].max() == 12 - sequence.days + 1
 
 
-def test_only_complete_land_patches_as_published(record: Record) -> None:
-    complete = Samples([Source(record)], Geometry(12, 0, 9, 4), Choices(min_observed=1.0), seed=0)
+def test_only_complete_land_patches_as_published(record: TrainingArchive) -> None:
+    complete = Samples([SampleSource(record)], Geometry(12, 0, 9, 4), Choices(min_observed=1.0), seed=0)
     assert (complete.batch(0, 20).labelled == 1).all()
     with pytest.raises(ValueError, match=r"lower samples\.min_observed"):
-        Samples([Source(record)], Geometry(40, 0, 9, 4), Choices(min_observed=1.0), seed=0)
+        Samples([SampleSource(record)], Geometry(40, 0, 9, 4), Choices(min_observed=1.0), seed=0)
 
 
-def test_the_future_and_the_rain_are_dropped_as_often_as_asked(record: Record) -> None:
+def test_the_future_and_the_rain_are_dropped_as_often_as_asked(record: TrainingArchive) -> None:
     choices = Choices(drop_future=0.5, drop_rain=0.25, drop_days=1.0)
-    batch = Samples([Source(record, START + dt.timedelta(4), START + dt.timedelta(8))], WINDOW, choices, 1).batch(
+    batch = Samples([SampleSource(record, START + dt.timedelta(4), START + dt.timedelta(8))], WINDOW, choices, 1).batch(
         0, 200
     )
     nothing = batch.mask.sum((2, 3)) == 0
@@ -103,9 +107,9 @@ def test_the_future_and_the_rain_are_dropped_as_often_as_asked(record: Record) -
     assert nothing[:, :4].any(1).mean() > 0.2
 
 
-def test_sources_are_drawn_by_their_weight(record: Record) -> None:
-    late = Source(record, START + dt.timedelta(9), None, weight=3)
-    early = Source(record, None, START + dt.timedelta(3), weight=1)
+def test_sources_are_drawn_by_their_weight(record: TrainingArchive) -> None:
+    late = SampleSource(record, START + dt.timedelta(9), None, weight=3)
+    early = SampleSource(record, None, START + dt.timedelta(3), weight=1)
     samples = Samples([early, late], WINDOW, Choices(drop_future=0), seed=0)
     batch = samples.batch(0, 200)
     no_past = (batch.mask[:, 0].sum((1, 2)) == 0).mean()
@@ -136,11 +140,11 @@ def test_a_storm_wets_the_soil_it_falls_on_and_dries_off() -> None:
     assert wetted(sm + 0.75, rain * 100)[3].max() <= 0.99
 
 
-def test_real_days_get_storms_and_the_rain_that_brought_them(record: Record, tmp_path: Path) -> None:
+def test_real_days_get_storms_and_the_rain_that_brought_them(record: TrainingArchive, tmp_path: Path) -> None:
     shutil.copytree(record.folder, tmp_path / "dry")
     (tmp_path / "dry" / "rain.npy").unlink()
-    dry = Source(Record.open(tmp_path / "dry"), weight=1)
-    rainy = Source(record, weight=1e-9)
+    dry = SampleSource(TrainingArchive.open(tmp_path / "dry"), weight=1)
+    rainy = SampleSource(record, weight=1e-9)
     plain = Samples([dry, rainy], WINDOW, Choices(), seed=2).batch(0, 60)
     assert plain.rain_mask.max() == 0
     stormy = Samples([dry, rainy], WINDOW, Choices(storms=0.5, drop_rain=1.0), seed=2).batch(0, 60)

@@ -9,7 +9,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.figure import Figure
 
-from runtime.grid import Floats
+from runtime.common.grid import Floats
 from training.evaluate.hidden import SQUARES
 from training.evaluate.scores import Cells
 from training.evaluate.series import Published, cells_to_follow
@@ -18,7 +18,7 @@ from training.losses import ONE_SIGMA
 _NUMBER_OF_CLASSES = 12
 
 
-def draw(
+def draw_figures(
     folder: Path,
     cells: dict[tuple[str, str], Cells],
     with_sigma: Sequence[str],

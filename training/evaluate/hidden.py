@@ -10,18 +10,20 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import ndimage
 
-from runtime import checks
-from runtime.baselines import simple_fillers
 from runtime.bundle import Bundle
-from runtime.day import Say
-from runtime.engines import Engine, Staged, choice
-from runtime.fill import Filled, recurrent, window
-from runtime.fill.window import days_since_observation
-from runtime.grid import Bools, Floats, Grid
-from runtime.state import State
-from runtime.synthetic.gaps import strips
+from runtime.common.grid import Bools, Floats, Grid
+from runtime.demo.baselines import simple_fillers
+from runtime.demo.gaps import strips
+from runtime.engines.base import Engine, Staged
+from runtime.engines.select import EngineSettings, open_engine
+from runtime.fill.recurrent import fill_recurrent, land_tiles
+from runtime.fill.result import Filled
+from runtime.fill.state import State
+from runtime.fill.statistics import seam_ratio
+from runtime.fill.window import days_since_observation, fill_window
+from runtime.pipeline.day import Say
 from training.evaluate.scores import Cells
-from training.samples import Record
+from training.samples import TrainingArchive
 
 WINDOW = tuple(range(-4, 5))
 TODAY = WINDOW.index(0)
@@ -58,7 +60,7 @@ class Gaps:
     """(rows, cols), cells in patches of 40 x 40 that were observed land without a gap."""
 
 
-def hide(kind: str, record: Record, grid: Grid, date: dt.date, seed: int) -> Bools:
+def hide(kind: str, record: TrainingArchive, grid: Grid, date: dt.date, seed: int) -> Bools:
     """Return the cells to hide on a day; the same for every tier and filler."""
     rng = np.random.default_rng([seed, date.toordinal(), KINDS.index(kind)])
     if kind == "strips":
@@ -74,7 +76,7 @@ def hide(kind: str, record: Record, grid: Grid, date: dt.date, seed: int) -> Boo
     return hidden
 
 
-def gaps(record: Record, date: dt.date, tier: str, kind: str, seed: int) -> Gaps:
+def gaps(record: TrainingArchive, date: dt.date, tier: str, kind: str, seed: int) -> Gaps:
     """Return a day of the record with gaps made in it."""
     grid, day = record.grid, record.index(date)
     frames = record.soil_moisture(day + WINDOW[0], len(WINDOW))
@@ -96,19 +98,19 @@ def _complete(observed: Bools) -> Bools:
     return np.asarray(ndimage.binary_opening(observed, np.ones((SQUARE, SQUARE), bool)))
 
 
-class Filler:
+class BundleFiller:
     """A bundle as the runtime runs it; the recurrent kind walks the record's days once, with nothing hidden."""
 
     def __init__(
         self,
         name: str,
         bundle: Bundle,
-        record: Record,
-        setup: choice.Setup | None = None,
+        record: TrainingArchive,
+        setup: EngineSettings | None = None,
         engine: Engine | Staged | None = None,
     ) -> None:
         self.name, self.bundle, self._record = name, bundle, record
-        self._engine = engine or choice.open_engine(bundle, setup)
+        self._engine = engine or open_engine(bundle, setup)
         self._day = 0
         self._state: State | None = None
 
@@ -123,18 +125,18 @@ class Filler:
         rain = made.rain if with_rain else np.full_like(made.rain, np.nan)
         if manifest.kind == "recurrent":
             state = self._before(self._record.index(made.date))
-            return recurrent.fill(self._engine, manifest, grid, made.frames[TODAY], rain[TODAY], state)[0]
+            return fill_recurrent(self._engine, manifest, grid, made.frames[TODAY], rain[TODAY], state)[0]
         chosen = [TODAY + offset for offset in manifest.window]
-        return window.fill(self._engine, manifest, grid, made.frames[chosen], rain[chosen])
+        return fill_window(self._engine, manifest, grid, made.frames[chosen], rain[chosen])
 
     def _before(self, day: int) -> State:
         """Return the state that all days before a day leave."""
         manifest, grid = self.bundle.manifest, self._record.grid
         if self._state is None or day < self._day:
-            self._state, self._day = State.cold(manifest, grid, len(recurrent.land_tiles(manifest, grid))), 0
+            self._state, self._day = State.cold(manifest, grid, len(land_tiles(manifest, grid))), 0
         while self._day < day:
             soil, rain = self._record.soil_moisture(self._day, 1)[0], self._record.rain(self._day, 1)[0]
-            self._state = recurrent.fill(self._engine, manifest, grid, soil, rain, self._state)[1]
+            self._state = fill_recurrent(self._engine, manifest, grid, soil, rain, self._state)[1]
             self._day += 1
         return self._state
 
@@ -160,9 +162,9 @@ def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
     return day
 
 
-def run(
-    fillers: Sequence[Filler],
-    record: Record,
+def fill_hidden(
+    fillers: Sequence[BundleFiller],
+    record: TrainingArchive,
     days: Mapping[str, Sequence[dt.date]],
     kinds: Sequence[str] = KINDS,
     *,
@@ -197,7 +199,7 @@ def run(
                         said[filler.name + WITHOUT_RAIN] = filler.fill(made, with_rain=False)
                     if kind == kinds[0]:
                         core = filler.bundle.manifest.tile_core
-                        seams[filler.name].append(checks.seam(said[filler.name], (core, core)))
+                        seams[filler.name].append(seam_ratio(said[filler.name], (core, core)))
                 others = dict(_references(made, record.grid.land, with_dct_pls and kind == "strips"))
                 parts.setdefault((tier, kind), []).append(_cells(made, record.grid, said, others))
                 say(f"{date} {tier}, {kind}: {int(np.isfinite(made.truth).sum())} hidden cells")

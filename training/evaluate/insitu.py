@@ -18,8 +18,8 @@ import numpy as np
 from ismn.filehandlers import DataFile
 from numpy.typing import NDArray
 
-from runtime.day import Say
-from runtime.grid import Floats
+from runtime.common.grid import Floats
+from runtime.pipeline.day import Say
 from training.evaluate.scores import Score
 from training.evaluate.series import Published, cell
 
@@ -86,7 +86,7 @@ def stations(path: Path, say: Say = lambda line: None) -> Iterator[Station]:
                 yield from stations(Path(scratch), say)
         elif file.suffix in (".stm", ".txt"):
             try:
-                station = _read(file)
+                station = _read_station(file)
             except Exception as error:  # the library raises whatever its parsing meets
                 say(f"{file.name}: left out, not a readable ISMN file ({str(error).splitlines()[0].partition(':')[0]})")
                 continue
@@ -96,7 +96,7 @@ def stations(path: Path, say: Say = lambda line: None) -> Iterator[Station]:
                 say(f"{file.name}: left out, no good surface soil-moisture reading")
 
 
-def _read(file: Path) -> Station | None:
+def _read_station(file: Path) -> Station | None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = DataFile(file.parent, file.name)

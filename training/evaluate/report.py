@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from runtime.bundle import Bundle, ErrorTable
-from runtime.grid import Floats
-from training.evaluate import figures
+from runtime.common.grid import Floats
+from training.evaluate.figures import draw_figures
 from training.evaluate.hidden import TIERS
 from training.evaluate.insitu import Comparison
 from training.evaluate.scores import Cells, Score, strata, thirds
@@ -110,7 +110,7 @@ def sigma_ratio(parts: Sequence[Cells], bundle: str) -> float:
     return float(np.quantile(np.abs(cells.fillers[bundle] - cells.truth) / cells.sigma[bundle], ONE_SIGMA))
 
 
-def write(folder: Path, found: Findings) -> None:
+def write_report(folder: Path, found: Findings) -> None:
     """Write the report."""
     folder.mkdir(parents=True, exist_ok=True)
     table = list(rows(found.cells))
@@ -122,7 +122,7 @@ def write(folder: Path, found: Findings) -> None:
         for tier in TIERS
         if (tier, "strips") in found.cells
     }
-    drawn = list(figures.draw(folder, found.cells, with_sigma, found.published, found.series_rain))
+    drawn = list(draw_figures(folder, found.cells, with_sigma, found.published, found.series_rain))
     with (folder / CSV).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["tier", "gaps", "split", "group", "filler", *Score.__dataclass_fields__])

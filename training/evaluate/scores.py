@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pytesmo import metrics
 
-from runtime.grid import Bools, Floats
+from runtime.common.grid import Bools, Floats
 
 
 @dataclass(frozen=True)

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from runtime import config, job
 from runtime.archive import cf
+from runtime.common.grid import Floats, Grid
+from runtime.config import load_config
 from runtime.errors import SeamlessError
-from runtime.grid import Floats, Grid
+from runtime.pipeline.run import DateRange, RunEvents, fill_archive
 
 _CONFIG = """\
 [archive]
@@ -37,7 +38,7 @@ runs = ["final", "late", "early"]
 
 
 @dataclass(frozen=True)
-class Feed:
+class InputFolders:
     """Where the files are, and which they are."""
 
     granules: Path
@@ -59,8 +60,8 @@ class Published:
     """(days, rows, cols), m3 m-3, observed or filled."""
 
 
-def publish(
-    folder: Path, bundle: Path, feed: Feed, first: dt.date, last: dt.date, grid: Grid, listener: job.Listener
+def publish_series(
+    folder: Path, bundle: Path, feed: InputFolders, first: dt.date, last: dt.date, grid: Grid, listener: RunEvents
 ) -> Published:
     """Run the main job over days into an archive in `folder` and read it back; days that stand are not done again.
 
@@ -83,8 +84,8 @@ def publish(
             band=feed.band,
         )
     )
-    settings = config.load(file, environment={})
-    outcome = job.fill(settings, job.Range(first, last), last + dt.timedelta(60), listener)
+    settings = load_config(file, environment={})
+    outcome = fill_archive(settings, DateRange(first, last), last + dt.timedelta(60), listener)
     if outcome.exit_code:
         raise SeamlessError(outcome.message)
     dates = [first + dt.timedelta(number) for number in range((last - first).days + 1)]

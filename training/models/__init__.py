@@ -23,7 +23,7 @@ Model = STPCNN | LSTMCNN | Seamless
 ModelConfig = STPCNNConfig | LSTMCNNConfig | SeamlessConfig
 
 
-def build(config: ModelConfig) -> Model:
+def build_network(config: ModelConfig) -> Model:
     """Return the network of a configuration, with freshly drawn weights."""
     if isinstance(config, SeamlessConfig):
         return Seamless(config)

@@ -1,6 +1,6 @@
 """Records of days on disk, and samples drawn from them."""
 
-from training.samples.draw import Batch, Choices, Geometry, Samples, Source, collate
-from training.samples.record import Record
+from training.samples.archive import TrainingArchive
+from training.samples.draw import Batch, Choices, Geometry, Samples, SampleSource, collate
 
-__all__ = ["Batch", "Choices", "Geometry", "Record", "Samples", "Source", "collate"]
+__all__ = ["Batch", "Choices", "Geometry", "SampleSource", "Samples", "TrainingArchive", "collate"]

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field
 
-from runtime import digest
-from runtime.grid import Bools, Floats
-from runtime.synthetic.gaps import strips
-from training.samples.record import Record
+from runtime.common import digest
+from runtime.common.grid import Bools, Floats
+from runtime.demo.gaps import strips
+from training.samples.archive import TrainingArchive
 
 HIDDEN = (0.3, 0.7)
 """Share of a patch that is hidden, as published."""
@@ -66,10 +66,10 @@ class Choices(BaseModel):
 
 
 @dataclass(frozen=True)
-class Source:
+class SampleSource:
     """A record, the days of it that may carry labels, and how often it is drawn from."""
 
-    record: Record
+    record: TrainingArchive
     first: dt.date | None = None
     last: dt.date | None = None
     weight: float = 1.0
@@ -102,7 +102,7 @@ class Samples:
         A source has no patch that is observed as asked.
     """
 
-    def __init__(self, sources: Sequence[Source], geometry: Geometry, choices: Choices, seed: int) -> None:
+    def __init__(self, sources: Sequence[SampleSource], geometry: Geometry, choices: Choices, seed: int) -> None:
         self._sources, self._geometry, self._choices, self._seed = list(sources), geometry, choices, seed
         self._places = [_places(source, geometry, choices.min_observed) for source in sources]
         for source, places in zip(sources, self._places, strict=True):
@@ -139,7 +139,9 @@ class Samples:
         """Return `count` samples from number `first` on."""
         return collate([self.sample(number) for number in range(first, first + count)])
 
-    def _draw(self, rng: np.random.Generator, record: Record, first: int, row: int, col: int) -> tuple[Floats, ...]:
+    def _draw(
+        self, rng: np.random.Generator, record: TrainingArchive, first: int, row: int, col: int
+    ) -> tuple[Floats, ...]:
         shape, choices = self._geometry, self._choices
         size, label = shape.patch + 2 * shape.context, shape.label
         sm = record.soil_moisture(first, shape.days, row, col, size)
@@ -174,7 +176,7 @@ class Samples:
 def wetted(sm: Floats, rain: Floats) -> Floats:
     """Return soil moisture as it would be had this rain fallen as well: each storm fills pores, and dries off.
 
-    The bucket of `runtime.synthetic.world`, with one porosity and one drying time for all soils.
+    The bucket of `runtime.demo.world`, with one porosity and one drying time for all soils.
 
     Parameters
     ----------
@@ -198,7 +200,7 @@ def collate(samples: Sequence[tuple[Floats, ...]]) -> Batch:
     return Batch(**{f.name: np.stack(v) for f, v in zip(fields(Batch), zip(*samples, strict=True), strict=True)})
 
 
-def _hide(rng: np.random.Generator, record: Record, row: int, col: int, size: int, real_masks: float) -> Bools:
+def _hide(rng: np.random.Generator, record: TrainingArchive, row: int, col: int, size: int, real_masks: float) -> Bools:
     """Return cells to hide: the gaps another day has here, or swath-like strips where those do not fit."""
     if rng.random() < real_masks:
         gaps = ~record.observed(int(rng.integers(len(record))), row, col, size)
@@ -207,7 +209,7 @@ def _hide(rng: np.random.Generator, record: Record, row: int, col: int, size: in
     return strips(rng, (size, size), HIDDEN, (0.4 * size, 1.4 * size))
 
 
-def _places(source: Source, geometry: Geometry, min_observed: float) -> NDArray[np.int32]:
+def _places(source: SampleSource, geometry: Geometry, min_observed: float) -> NDArray[np.int32]:
     """Return (first day, row, column) of every patch that may be drawn; kept beside the record once it was found."""
     record = source.record
     label = geometry.label

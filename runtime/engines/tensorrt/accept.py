@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.bundle import Bundle, Manifest
-from runtime.engines import Engine
+from runtime.engines.base import Engine
 from runtime.engines.ort import OrtEngine
 from runtime.engines.tensorrt.build import profile
-from runtime.engines.tensorrt.store import Parity
+from runtime.engines.tensorrt.store import EngineParity
 from runtime.errors import EngineRefused
 
 LIMITS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
@@ -20,7 +20,7 @@ LIMITS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
 precision costs in accuracy is judged before a bundle is offered in it (`export.precision`)."""
 
 
-def cases(manifest: Manifest, seed: int = 0) -> Iterator[dict[str, NDArray[np.float32]]]:
+def acceptance_cases(manifest: Manifest, seed: int = 0) -> Iterator[dict[str, NDArray[np.float32]]]:
     """Yield random inputs of the smallest and the usual shapes: half of the cells observed, all, and none."""
     rng = np.random.default_rng(seed)
     for place in (0, 1):
@@ -38,7 +38,7 @@ def cases(manifest: Manifest, seed: int = 0) -> Iterator[dict[str, NDArray[np.fl
             yield {name: np.asarray(values, np.float32) for name, values in inputs.items()}
 
 
-def accept(engine: Engine, bundle: Bundle, precision: str) -> Parity:
+def accept_engine(engine: Engine, bundle: Bundle, precision: str) -> EngineParity:
     """Compare an engine with ONNX Runtime on the CPU, which runs the bundle's float32 graph.
 
     Raises
@@ -49,7 +49,7 @@ def accept(engine: Engine, bundle: Bundle, precision: str) -> Parity:
     reference = OrtEngine(bundle.graph)
     pairs: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {}
     count = 0
-    for inputs in cases(bundle.manifest):
+    for inputs in acceptance_cases(bundle.manifest):
         wanted, got = reference.run(inputs), engine.run(inputs)
         for name, values in wanted.items():
             pairs.setdefault(name, []).append((values.ravel(), got[name].ravel().copy()))
@@ -68,4 +68,4 @@ def accept(engine: Engine, bundle: Bundle, precision: str) -> Parity:
                 f"(limit {LIMITS[precision]:.0e}); do not use this engine"
             )
         worst = max(worst, difference)
-    return Parity(worst=worst, cases=count)
+    return EngineParity(worst=worst, cases=count)

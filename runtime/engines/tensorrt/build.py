@@ -5,12 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runtime import digest
 from runtime.bundle import Bundle, Manifest
-from runtime.durable import writing
+from runtime.common import digest
+from runtime.common.atomic import write_guard
 from runtime.engines.tensorrt import library
-from runtime.engines.tensorrt.library import Flavour
-from runtime.engines.tensorrt.store import Key, Record, Shape
+from runtime.engines.tensorrt.library import Flavour, tensorrt_logger
+from runtime.engines.tensorrt.store import EngineKey, EngineRecord, Shape
 from runtime.errors import BundleError, ConfigError
 
 OPTIMISATION = 3
@@ -30,7 +30,7 @@ def profile(manifest: Manifest) -> dict[str, tuple[Shape, Shape, Shape]]:
     return {name: (shape[0], shape[1], shape[2]) for name, shape in shapes.items()}
 
 
-def key_of(bundle: Bundle, flavour: Flavour, target: str, precision: str) -> Key:
+def key_of(bundle: Bundle, flavour: Flavour, target: str, precision: str) -> EngineKey:
     """Return the key of a bundle's engine with the TensorRT that is installed.
 
     Raises
@@ -38,11 +38,11 @@ def key_of(bundle: Bundle, flavour: Flavour, target: str, precision: str) -> Key
     ConfigError
         The flavour is not installed.
     """
-    return Key(
+    return EngineKey(
         bundle=bundle.manifest.name,
         model_id=bundle.model_id,
         flavour=flavour,
-        version=str(library.load(flavour).__version__),
+        version=str(library.load_tensorrt(flavour).__version__),
         target=target,
         profile=profile(bundle.manifest),
         precision=precision,
@@ -55,7 +55,7 @@ def capabilities(trt: Any) -> list[str]:
     return [name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
 
 
-def build(graph: Path, key: Key, timings: Path | None = None) -> tuple[bytes, Record]:
+def build_engine(graph: Path, key: EngineKey, timings: Path | None = None) -> tuple[bytes, EngineRecord]:
     """Parse a graph, build an engine of it, and write down what became of every layer.
 
     Parameters
@@ -74,12 +74,12 @@ def build(graph: Path, key: Key, timings: Path | None = None) -> tuple[bytes, Re
     BundleError
         TensorRT does not take the graph.
     """
-    trt = library.load(key.flavour)
-    logger = library.logger(trt)
+    trt = library.load_tensorrt(key.flavour)
+    logger = tensorrt_logger(trt)
     builder = trt.Builder(logger)
     if builder is None:
         raise ConfigError(f"{key.flavour} {key.version} cannot build on this machine; `runtime doctor` says why")
-    nodes = _taken(trt, builder, graph)
+    nodes = _nodes_taken(trt, builder, graph)
     network = builder.create_network(_creation_flags(trt))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(graph)):
@@ -91,7 +91,7 @@ def build(graph: Path, key: Key, timings: Path | None = None) -> tuple[bytes, Re
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if key.flavour == "tensorrt-rtx":
         _aim(trt, config, key.target)
-    config.add_optimization_profile(_profile(builder, network, key))
+    config.add_optimization_profile(_optimization_profile(builder, network, key))
     cache = config.create_timing_cache(timings.read_bytes() if timings and timings.is_file() else b"")
     config.set_timing_cache(cache, True)
     if not builder.is_network_supported(network, config):
@@ -101,11 +101,11 @@ def build(graph: Path, key: Key, timings: Path | None = None) -> tuple[bytes, Re
         said = logger.said[-1] if logger.said else "no reason given"
         raise BundleError(f"{graph}: {key.flavour} {key.version} built no engine for {key.target}: {said}")
     if timings:
-        with writing(timings):
+        with write_guard(timings):
             timings.parent.mkdir(parents=True, exist_ok=True)
             timings.write_bytes(bytes(config.get_timing_cache().serialize()))
     data = bytes(plan)
-    record = Record(
+    record = EngineRecord(
         key=key,
         plan_sha256=digest.of_bytes(data),
         plan_bytes=len(data),
@@ -131,7 +131,7 @@ def _aim(trt: Any, config: Any, target: str) -> None:
     config.set_compute_capability(trt.ComputeCapability.__members__[target.upper()], 0)
 
 
-def _profile(builder: Any, network: Any, key: Key) -> Any:
+def _optimization_profile(builder: Any, network: Any, key: EngineKey) -> Any:
     made = builder.create_optimization_profile()
     names = {network.get_input(number).name for number in range(network.num_inputs)}
     if names != key.profile.keys():
@@ -141,9 +141,9 @@ def _profile(builder: Any, network: Any, key: Key) -> Any:
     return made
 
 
-def _taken(trt: Any, builder: Any, graph: Path) -> int:
+def _nodes_taken(trt: Any, builder: Any, graph: Path) -> int:
     """Return how many nodes the graph has, all of which TensorRT takes."""
-    network, logger = builder.create_network(_creation_flags(trt)), library.logger(trt)
+    network, logger = builder.create_network(_creation_flags(trt)), tensorrt_logger(trt)
     parser = trt.OnnxParser(network, logger)  # keeps no reference of its own to either
     whole = parser.supports_model_v2(graph.read_bytes(), str(graph))
     parts = [(parser.is_subgraph_supported(n), parser.get_subgraph_nodes(n)) for n in range(parser.num_subgraphs)]

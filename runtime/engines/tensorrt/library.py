@@ -6,6 +6,7 @@ import importlib
 from typing import Any, Literal, get_args
 
 from runtime.engines import gpu
+from runtime.engines.gpu import Gpu
 from runtime.errors import ConfigError
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
@@ -14,7 +15,7 @@ Flavour = Literal["tensorrt", "tensorrt-rtx"]
 FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
 
 
-def load(flavour: Flavour) -> Any:
+def load_tensorrt(flavour: Flavour) -> Any:
     """Import a flavour.
 
     Raises
@@ -28,13 +29,13 @@ def load(flavour: Flavour) -> Any:
         raise ConfigError(f"{flavour} cannot be imported ({error}); pip install 'seamless-sm[{flavour}]'") from error
 
 
-def logger(trt: Any) -> Any:
+def tensorrt_logger(trt: Any) -> Any:
     """Return a logger that keeps TensorRT's errors, in `said`, for a message of ours.
 
     Building without a GPU reports errors of the driver that do no harm.
     """
 
-    class Log(trt.ILogger):  # type: ignore[misc]
+    class TensorRtLogger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
             self.said: list[str] = []
@@ -43,7 +44,7 @@ def logger(trt: Any) -> Any:
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
                 self.said.append(message)
 
-    return Log()
+    return TensorRtLogger()
 
 
 def load_cuda() -> Any:
@@ -65,16 +66,16 @@ def installed() -> list[Flavour]:
     found = []
     for flavour in FLAVOURS:
         try:
-            load(flavour)
+            load_tensorrt(flavour)
         except ConfigError:
             continue
         found.append(flavour)
     return found
 
 
-def obstacle() -> str | None:
+def tensorrt_unavailable_reason() -> str | None:
     """Return what keeps TensorRT from running on this machine, None if nothing is known to."""
-    found = gpu.find()
+    found = gpu.find_gpu()
     if isinstance(found, str):
         return found
     if not installed():
@@ -86,7 +87,7 @@ def obstacle() -> str | None:
     return None
 
 
-def target(flavour: Flavour, device: gpu.Gpu) -> str:
+def local_target(flavour: Flavour, device: Gpu) -> str:
     """Return what an engine for this GPU is built for: its compute capability, and for TensorRT proper its model."""
     capability = f"sm{device.capability[0]}{device.capability[1]}"
     return capability if flavour == "tensorrt-rtx" else f"{capability} {device.name}"

@@ -10,10 +10,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engines import Arrays
-from runtime.engines.tensorrt import library
+from runtime.engines.base import Arrays
 from runtime.engines.tensorrt.cuda import Cuda
-from runtime.engines.tensorrt.store import Record, Shape
+from runtime.engines.tensorrt.library import tensorrt_logger
+from runtime.engines.tensorrt.store import EngineRecord, Shape
 from runtime.errors import EngineFailed
 
 
@@ -48,14 +48,14 @@ class TensorRtEngine:
         TensorRT does not load the engine, or CUDA fails.
     """
 
-    def __init__(self, trt: Any, cuda: Any, plan: bytes, record: Record, state: tuple[str, ...] = ()) -> None:
+    def __init__(self, trt: Any, cuda: Any, plan: bytes, record: EngineRecord, state: tuple[str, ...] = ()) -> None:
         self.carried = np.dtype(np.float32)
         key = record.key
         self.name = f"{key.flavour} {key.version} {key.target} {key.precision}"
         self.state = state
         self.device = Cuda(cuda)
         self.close = weakref.finalize(self, self.device.release)
-        self._log = library.logger(trt)
+        self._log = tensorrt_logger(trt)
         self._runtime = trt.Runtime(self._log)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:

@@ -12,8 +12,8 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runtime import digest
-from runtime.durable import writing
+from runtime.common import digest
+from runtime.common.atomic import write_guard
 from runtime.engines.tensorrt.library import Flavour
 from runtime.errors import EngineRefused
 
@@ -22,11 +22,11 @@ PLAN, RECORD = "engine.plan", "record.json"
 Shape = tuple[int, ...]
 
 
-class _Strict(BaseModel):
+class _StoredModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Key(_Strict):
+class EngineKey(_StoredModel):
     """What an engine belongs to."""
 
     bundle: str
@@ -47,22 +47,22 @@ class Key(_Strict):
         parts = (self.bundle, self.flavour, self.version, self.target.split()[0], self.precision)
         return "-".join((*parts, digest.of_values(self.model_dump(mode="json"))[:12]))
 
-    def differences(self, other: Key) -> str:
+    def differences(self, other: EngineKey) -> str:
         """Return in words how another key differs."""
         mine, theirs = self.model_dump(), other.model_dump()
         return "; ".join(
-            f"{name} is {_short(theirs[name])}, wanted {_short(mine[name])}"
+            f"{name} is {_short_text(theirs[name])}, wanted {_short_text(mine[name])}"
             for name in mine
             if mine[name] != theirs[name]
         )
 
 
-def _short(value: object) -> str:
+def _short_text(value: object) -> str:
     text = str(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
-class Parity(_Strict):
+class EngineParity(_StoredModel):
     """An engine against ONNX Runtime on the CPU, on random inputs."""
 
     worst: float
@@ -70,10 +70,10 @@ class Parity(_Strict):
     cases: int
 
 
-class Record(_Strict):
+class EngineRecord(_StoredModel):
     """How an engine was built."""
 
-    key: Key
+    key: EngineKey
     plan_sha256: str
     plan_bytes: int
     nodes: int
@@ -83,27 +83,27 @@ class Record(_Strict):
     inputs: dict[str, Shape]
     outputs: dict[str, Shape]
     """-1 where an axis may vary."""
-    parity: Parity | None = None
+    parity: EngineParity | None = None
     """None until the engine has run on its GPU; it is not used before it has passed."""
 
 
-class Store:
+class EngineStore:
     """A folder of engines."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
 
-    def records(self) -> list[Record]:
+    def records(self) -> list[EngineRecord]:
         """Return the records of all engines that can be read."""
         found = []
         for file in sorted(self.folder.glob(f"*/{RECORD}")):
             try:
-                found.append(Record.model_validate_json(file.read_bytes()))
+                found.append(EngineRecord.model_validate_json(file.read_bytes()))
             except (OSError, ValidationError):
                 continue
         return found
 
-    def read(self, key: Key) -> tuple[bytes, Record]:
+    def read(self, key: EngineKey) -> tuple[bytes, EngineRecord]:
         """Return an engine's bytes and its record.
 
         Raises
@@ -118,7 +118,7 @@ class Store:
             why = f"; the nearest there is differs: {near}" if near else ""
             raise EngineRefused(f"{self.folder}: no engine for {key.folder}{why}")
         try:
-            record = Record.model_validate_json((folder / RECORD).read_bytes())
+            record = EngineRecord.model_validate_json((folder / RECORD).read_bytes())
             plan = (folder / PLAN).read_bytes()
         except (OSError, ValidationError) as error:
             raise EngineRefused(f"{folder}: cannot be read ({str(error).splitlines()[0]})") from error
@@ -130,10 +130,10 @@ class Store:
             raise EngineRefused(f"{folder / PLAN}: does not have the hash of its record (damaged)")
         return plan, record
 
-    def write(self, plan: bytes, record: Record) -> Path:
+    def write(self, plan: bytes, record: EngineRecord) -> Path:
         """Keep an engine, in place of one of the same key."""
         final = self.folder / record.key.folder
-        with writing(final):
+        with write_guard(final):
             self.folder.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(dir=self.folder, prefix=".building-") as scratch:
                 folder = Path(scratch) / "engine"
@@ -144,6 +144,6 @@ class Store:
                 folder.replace(final)
         return final
 
-    def timings(self, key: Key) -> Path:
+    def timings(self, key: EngineKey) -> Path:
         """Return the file of the builder's timing cache for a TensorRT and a GPU."""
         return self.folder / f"timings-{key.flavour}-{key.version}-{digest.of_values(key.target)[:8]}.cache"

@@ -11,9 +11,9 @@ import pytest
 import xarray
 from pystac.extensions.file import FileExtension
 
-from runtime import check
-from runtime.archive import about, cube
-from runtime.check import rebuild_views
+from runtime.archive.cube import CUBE
+from runtime.archive.stac import STAC, item_path
+from runtime.archive.verify import archive_faults, rebuild_views
 from tests.conftest import MakeSite, Site
 
 WHO = (
@@ -71,7 +71,7 @@ def test_the_sgd_sm_layout_names_only_the_convention_it_follows(window_site: Sit
 
 def test_stac_is_valid_and_leads_to_the_files(window_site: Site) -> None:
     window_site.fill(4, 6, *WHO)
-    collection = pystac.Collection.from_file(window_site.archive / about.STAC / "collection.json")
+    collection = pystac.Collection.from_file(window_site.archive / STAC / "collection.json")
     (year,) = collection.get_children()
     assert collection.validate()
     assert year.validate()
@@ -93,14 +93,14 @@ def test_stac_is_valid_and_leads_to_the_files(window_site: Site) -> None:
     assert links["license"] == "https://creativecommons.org/licenses/by/4.0/"
     assert links["cite-as"] == "https://doi.org/10.5194/essd-14-4473-2022"
     zarr = Path(collection.assets["cube"].get_absolute_href() or "")
-    assert zarr.resolve() == window_site.archive / cube.NAME
+    assert zarr.resolve() == window_site.archive / CUBE
     (first, last) = collection.extent.temporal.intervals[0]
     assert (str(first)[:10], str(last)[:10]) == ("2020-04-05", "2020-04-07")
 
 
 def test_a_year_is_listed_again_when_its_days_change_or_its_list_is_lost(window_site: Site) -> None:
     window_site.fill(4, 5)
-    year = window_site.archive / about.STAC / "2020" / "catalog.json"
+    year = window_site.archive / STAC / "2020" / "catalog.json"
 
     def listed() -> list[str]:
         return [link["href"] for link in json.loads(year.read_text())["links"] if link["rel"] == "item"]
@@ -117,21 +117,21 @@ def test_a_year_is_listed_again_when_its_days_change_or_its_list_is_lost(window_
 
 
 def _sha256(path: Path) -> str:
-    from runtime import digest
+    from runtime.common import digest
 
     return digest.of_file(path)
 
 
 def test_an_item_that_is_lost_or_wrong_is_found_and_made_again(window_site: Site) -> None:
     window_site.fill(4, 6)
-    item = window_site.archive / about.item_path(window_site.date(4))
+    item = window_site.archive / item_path(window_site.date(4))
     before = item.read_bytes()
     item.unlink()
-    (window_site.archive / about.item_path(window_site.date(5))).write_text("{}")
-    found = check.faults(window_site.config(), _whole)
+    (window_site.archive / item_path(window_site.date(5))).write_text("{}")
+    found = archive_faults(window_site.config(), _whole)
     assert [line.split(":")[0] for line in found] == [
-        str(window_site.archive / about.item_path(window_site.date(day))) for day in (4, 5)
+        str(window_site.archive / item_path(window_site.date(day))) for day in (4, 5)
     ]
     assert rebuild_views(window_site.config(), _whole) == 3
-    assert check.faults(window_site.config(), _whole) == []
+    assert archive_faults(window_site.config(), _whole) == []
     assert item.read_bytes() == before

@@ -11,10 +11,10 @@ import pytest
 
 from runtime.archive import database
 from runtime.archive.catalog import Catalog
-from runtime.archive.record import Input, Record
+from runtime.archive.record import DayRecord, RecordedInput
 
 DAY = dt.date(2015, 4, 1)
-RECORD = Record(DAY, "consolidated", "f", None, "m 1", "id", "s", {"T": Input("name.nc4", "field")})
+RECORD = DayRecord(DAY, "consolidated", "f", None, "m 1", "id", "s", {"T": RecordedInput("name.nc4", "field")})
 
 
 def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:

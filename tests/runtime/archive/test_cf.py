@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from netCDF4 import Dataset
 
-from runtime.fill import Flag
+from runtime.fill.result import Flag
 from tests.conftest import Site
 
 

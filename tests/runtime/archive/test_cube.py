@@ -14,18 +14,20 @@ import zarr
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime import check, digest
-from runtime.archive import cf, cube, views
+from runtime.archive import cf
 from runtime.archive.catalog import Catalog
-from runtime.archive.cube import SLAB, Cube, Source
+from runtime.archive.cube import CUBE, SLAB, Cube, DayFile, cube_faults, update_cube
+from runtime.archive.derived import day_files
 from runtime.archive.reader import Reader
-from runtime.archive.record import PublishedDay, Record
+from runtime.archive.record import DayRecord, PublishedDay
 from runtime.archive.variables import VARIABLES
+from runtime.archive.verify import archive_faults
+from runtime.common import digest
+from runtime.common.grid import Grid
+from runtime.common.netcdf import LOCK
 from runtime.config import Metadata
 from runtime.errors import ArchiveError
-from runtime.fill import Filled
-from runtime.grid import Grid
-from runtime.netcdf import LOCK
+from runtime.fill.result import Filled
 from tests.conftest import DAYS, Runtime, Site
 
 GRID = Grid(1.0, 0.0, np.ones((3, 45), bool))
@@ -40,25 +42,25 @@ def _whole(items: Any, _: str) -> Any:
 def _day(number: int, value: float, *, rain: bool = True) -> PublishedDay:
     field = np.full(GRID.shape, value, np.float32)
     field[0, 0] = np.nan
-    record = Record(FIRST + dt.timedelta(number), "consolidated", "f", None, "m", "id", "s", {"T": None})
+    record = DayRecord(FIRST + dt.timedelta(number), "consolidated", "f", None, "m", "id", "s", {"T": None})
     filled = Filled(field, field, np.zeros(GRID.shape, np.int8), np.zeros(GRID.shape, np.int16))
     return PublishedDay(record, GRID, filled, "window", "x", "AMSR2", Metadata(), field * 30 if rain else None)
 
 
-def _put(archive: Path, number: int, value: float, *, rain: bool = True) -> tuple[dt.date, Source]:
+def _put(archive: Path, number: int, value: float, *, rain: bool = True) -> tuple[dt.date, DayFile]:
     date = FIRST + dt.timedelta(number)
     path = archive / cf.relative_path(date)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
     cf.write(path, _day(number, value, rain=rain))
-    return date, Source(archive, str(path.relative_to(archive)), digest.of_file(path))
+    return date, DayFile(archive, str(path.relative_to(archive)), digest.of_file(path))
 
 
-def _update(archive: Path, sources: dict[dt.date, Source]) -> int:
-    return cube.update(archive, sources, GRID, {"title": "t", "time_coverage_end": str(max(sources))}, _whole)
+def _update(archive: Path, sources: dict[dt.date, DayFile]) -> int:
+    return update_cube(archive, sources, GRID, {"title": "t", "time_coverage_end": str(max(sources))}, _whole)
 
 
-def _agrees(archive: Path, sources: dict[dt.date, Source]) -> None:
+def _agrees(archive: Path, sources: dict[dt.date, DayFile]) -> None:
     """Every published day is marked and equal to its file, every other is empty."""
     opened = Cube.open(archive)
     assert opened is not None
@@ -71,7 +73,7 @@ def _agrees(archive: Path, sources: dict[dt.date, Source]) -> None:
         published = cf.read(source.path) if source else {}
         for name, field in fields.items():
             np.testing.assert_array_equal(field[number], published.get(name, VARIABLES[name].empty))
-    assert cube.faults(archive, sources, _whole) == []
+    assert cube_faults(archive, sources, _whole) == []
 
 
 def test_days_are_copied_once(tmp_path: Path) -> None:
@@ -93,7 +95,7 @@ def test_a_day_is_replaced_appended_and_taken_away(tmp_path: Path) -> None:
 def test_what_a_killed_write_left_is_tidied_up_by_the_next(tmp_path: Path) -> None:
     sources = dict([_put(tmp_path, 0, 0.1)])
     _update(tmp_path, sources)
-    folder = tmp_path / cube.NAME
+    folder = tmp_path / CUBE
     left = [folder / "soil_moisture" / "c" / "0" / "0" / "0.5f.partial", folder / "source_file" / "zarr.5f.partial"]
     for path in left:
         path.write_text("half")
@@ -130,10 +132,10 @@ def test_an_altered_file_is_not_copied(tmp_path: Path) -> None:
 def test_a_damaged_cube_is_named_and_made_again(tmp_path: Path) -> None:
     sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2)])
     _update(tmp_path, sources)
-    (tmp_path / cube.NAME / "zarr.json").write_text("{")
+    (tmp_path / CUBE / "zarr.json").write_text("{")
     with pytest.raises(ArchiveError, match=r"cube.zarr: cannot be read .*runtime check --rebuild-views"):
         Cube.open(tmp_path)
-    assert "--rebuild-views" in cube.faults(tmp_path, sources, _whole)[0]
+    assert "--rebuild-views" in cube_faults(tmp_path, sources, _whole)[0]
     assert _update(tmp_path, sources) == 2
     _agrees(tmp_path, sources)
 
@@ -141,9 +143,9 @@ def test_a_damaged_cube_is_named_and_made_again(tmp_path: Path) -> None:
 def test_values_that_differ_from_the_file_are_found(tmp_path: Path) -> None:
     sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2)])
     _update(tmp_path, sources)
-    zarr.open_group(tmp_path / cube.NAME, mode="r+")["flag"][1, 0, 3] = 5  # type: ignore[index]
-    assert cube.faults(tmp_path, sources, _whole) == [
-        f"{tmp_path / cube.NAME}: 2020-04-02 is not what its daily file holds; "
+    zarr.open_group(tmp_path / CUBE, mode="r+")["flag"][1, 0, 3] = 5  # type: ignore[index]
+    assert cube_faults(tmp_path, sources, _whole) == [
+        f"{tmp_path / CUBE}: 2020-04-02 is not what its daily file holds; "
         "`runtime check --rebuild-views` makes it again"
     ]
 
@@ -154,7 +156,7 @@ def test_any_order_of_publishing_gives_the_same_values(
     tmp_path_factory: pytest.TempPathFactory, days: list[tuple[int, float]]
 ) -> None:
     archive = tmp_path_factory.mktemp("archive")
-    sources: dict[dt.date, Source] = {}
+    sources: dict[dt.date, DayFile] = {}
     for number, value in days:
         sources |= dict([_put(archive, number, value)])
         if value > 0.1:
@@ -167,7 +169,7 @@ class _Killed(BaseException):
     """No handler of the code under test catches it, as none hears a SIGKILL."""
 
 
-def _update_and_die(archive: Path, sources: dict[dt.date, Source], line: int) -> bool:
+def _update_and_die(archive: Path, sources: dict[dt.date, DayFile], line: int) -> bool:
     """Update until the n-th line of the cube's code; return whether it came to its end before."""
     seen = 0
 
@@ -210,13 +212,13 @@ def test_killed_at_any_line_the_next_update_heals(there: bool, tmp_path: Path) -
         shutil.copytree(tmp_path / "new", archive, dirs_exist_ok=True)
         sources = {d: s._replace(archive=archive) for d, s in new.items()}
         lived = _update_and_die(archive, sources, line)
-        assert cube.faults(archive, sources, _whole) == [], f"killed at line {line}"
-        if (archive / cube.NAME).exists():
-            with xarray.open_zarr(archive / cube.NAME) as opened:
+        assert cube_faults(archive, sources, _whole) == [], f"killed at line {line}"
+        if (archive / CUBE).exists():
+            with xarray.open_zarr(archive / CUBE) as opened:
                 assert set(opened.sizes) >= {"time", "lat", "lon"}, f"killed at line {line}"
         _update(archive, sources)
         _agrees(archive, sources)
-        assert {p.name for p in archive.iterdir()} == {"2020", cube.NAME}
+        assert {p.name for p in archive.iterdir()} == {"2020", CUBE}
     assert line > 100
 
 
@@ -228,9 +230,9 @@ def test_a_run_keeps_the_cube_and_check_looks_at_it(window_site: Site, runtime: 
     opened = Cube.open(window_site.archive)
     assert opened is not None
     assert np.count_nonzero(opened.marks()) == len(days) == DAYS
-    assert check.faults(window_site.config(), _whole) == []
-    zarr.open_group(window_site.archive / cube.NAME, mode="r+")["soil_moisture"][4, 3, 3] = 77  # type: ignore[index]
-    assert f"{window_site.date(4)} is not what its daily file holds" in check.faults(window_site.config(), _whole)[0]
+    assert archive_faults(window_site.config(), _whole) == []
+    zarr.open_group(window_site.archive / CUBE, mode="r+")["soil_moisture"][4, 3, 3] = 77  # type: ignore[index]
+    assert f"{window_site.date(4)} is not what its daily file holds" in archive_faults(window_site.config(), _whole)[0]
     said = runtime("check", "--rebuild-views", "--config", window_site.file)
     assert (said.exit_code, said.stdout) == (0, f"cube and STAC documents made of {DAYS} days\nthe archive is whole\n")
 
@@ -247,12 +249,12 @@ def test_a_run_killed_between_daily_files_and_cube(window_site: Site, monkeypatc
         raise _Died
 
     with monkeypatch.context() as patched:
-        patched.setattr("runtime.archive.views.cube.update", die)
+        patched.setattr("runtime.archive.derived.update_cube", die)
         with pytest.raises(_Died):
             window_site.fill(6, 8)
     assert window_site.day_file(8).exists()
     assert Cube.open(window_site.archive).marks().size == 6  # type: ignore[union-attr]
-    assert check.faults(window_site.config(), _whole) == []
+    assert archive_faults(window_site.config(), _whole) == []
     series = Reader(window_site.archive).series(45.1, 2.2)
     assert series.dates[-1] == window_site.date(8)
     assert float(series.values["soil_moisture"][-1]) == float(
@@ -260,16 +262,16 @@ def test_a_run_killed_between_daily_files_and_cube(window_site: Site, monkeypatc
     )
     window_site.fill(6, 8)
     with Catalog.open(window_site.config().catalog_path, read_only=True) as catalog:
-        published = views.sources(window_site.archive, catalog)
+        published = day_files(window_site.archive, catalog)
     marks = Cube.open(window_site.archive).marks().tolist()  # type: ignore[union-attr]
     assert marks == [source.mark for source in published.values()]
-    assert check.faults(window_site.config(), _whole) == []
+    assert archive_faults(window_site.config(), _whole) == []
 
 
 def test_without_a_cube(window_site: Site) -> None:
     window_site.fill(4, 6)
-    assert (window_site.archive / cube.NAME).exists()
+    assert (window_site.archive / CUBE).exists()
     window_site.fill(7, 7, "archive.cube=false")
-    assert not (window_site.archive / cube.NAME).exists()
+    assert not (window_site.archive / CUBE).exists()
     window_site.fill(7, 7)
     assert np.count_nonzero(Cube.open(window_site.archive).marks()) == 4  # type: ignore[union-attr]

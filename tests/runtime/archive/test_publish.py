@@ -15,16 +15,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime import check, digest
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
-from runtime.archive.publish import lock, publish, recover, write
-from runtime.archive.record import PublishedDay, Record
+from runtime.archive.lock import hold_archive
+from runtime.archive.publish import publish_day, recover, write_day
+from runtime.archive.record import DayRecord, PublishedDay
+from runtime.archive.verify import archive_faults
+from runtime.common import digest
+from runtime.common.atomic import PART
+from runtime.common.grid import Grid
 from runtime.config import Metadata
-from runtime.durable import PART
 from runtime.errors import ArchiveBusy, ArchiveError
-from runtime.fill import Filled
-from runtime.grid import Grid
+from runtime.fill.result import Filled
 from tests.conftest import START, Site
 
 TRACED = ("publish.py", "catalog.py", "database.py", "durable.py")
@@ -33,18 +35,18 @@ TRACED = ("publish.py", "catalog.py", "database.py", "durable.py")
 def _day(grid: Grid, value: float, fingerprint: str) -> PublishedDay:
     field = np.full(grid.shape, value, np.float32)
     filled = Filled(field, field, np.zeros(grid.shape, np.int8), np.zeros(grid.shape, np.int16))
-    record = Record(START, "provisional", fingerprint, None, "m 1", "id", "settings", {"T": None})
+    record = DayRecord(START, "provisional", fingerprint, None, "m 1", "id", "settings", {"T": None})
     return PublishedDay(record, grid, filled, "window", "x", "AMSR2", Metadata())
 
 
 def _publish(site: Site, day: PublishedDay) -> None:
     settings = site.config()
-    with lock(settings.catalog_path.with_name("lock")), Catalog.open(settings.catalog_path) as catalog:
+    with hold_archive(settings.catalog_path.with_name("lock")), Catalog.open(settings.catalog_path) as catalog:
         recover(settings.archive.path, catalog)
         before = catalog.days().get(START)
         made = {"reason": "test", "engine": "none", "phases": {}, "inputs": {}}
-        written = write(settings.archive.path, cf, day)
-        publish(settings.archive.path, catalog, day.record, written, before=before, **made)
+        written = write_day(settings.archive.path, cf, day)
+        publish_day(settings.archive.path, catalog, day.record, written, before=before, **made)
 
 
 def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:
@@ -100,10 +102,10 @@ def _kill_at_every_line(window_site: Site) -> None:
     while not lived:
         line += 1
         lived = _publish_and_die(site, new, line)
-        faults = check.faults(site.config(), lambda items, _: items)
+        faults = archive_faults(site.config(), lambda items, _: items)
         assert faults == [], f"killed at line {line}: the archive is not whole in between"
         with (
-            lock(site.config().catalog_path.with_name("lock")),
+            hold_archive(site.config().catalog_path.with_name("lock")),
             Catalog.open(site.config().catalog_path) as catalog,
         ):
             recover(site.archive, catalog)
@@ -121,10 +123,10 @@ def _kill_at_every_line(window_site: Site) -> None:
 
 def test_the_lock_names_its_holder(tmp_path: Path) -> None:
     path = tmp_path / "archive" / ".catalog" / "lock"
-    with lock(path), pytest.raises(ArchiveBusy, match=rf"process {os.getpid()} .*is writing to this archive"):
-        with lock(path):
+    with hold_archive(path), pytest.raises(ArchiveBusy, match=rf"process {os.getpid()} .*is writing to this archive"):
+        with hold_archive(path):
             pass
-    with lock(path):
+    with hold_archive(path):
         pass
 
 
@@ -132,10 +134,10 @@ def test_a_dead_holder_does_not_hold(tmp_path: Path) -> None:
     path = tmp_path / "archive" / ".catalog" / "lock"
     child = os.fork()
     if child == 0:
-        with lock(path):
+        with hold_archive(path):
             os._exit(9)
     os.waitpid(child, 0)
-    with lock(path):
+    with hold_archive(path):
         pass
 
 
@@ -162,7 +164,7 @@ def test_a_reader_gets_past_a_commit_that_was_killed(tmp_path: Path) -> None:
 
 
 def _nothing() -> tuple[DayRow, Revision]:
-    record = Record(START, "provisional", "f", None, "m", "id", "s", {"T": None})
+    record = DayRecord(START, "provisional", "f", None, "m", "id", "s", {"T": None})
     return DayRow(record, "p", "s", 0, 0, 1), Revision(START, 1, "", "", "", "", 0.0, None, "", "", {}, {})
 
 

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import runtime
-from runtime.archive import cf, cube
+from runtime.archive import cf
+from runtime.archive.cube import CUBE, remove_cube, zarr
 from runtime.archive.reader import Reader
 from runtime.archive.variables import VARIABLES
 from runtime.errors import ArchiveError, InputsMissing, UsageError
@@ -40,16 +41,16 @@ def test_what_the_cube_lacks_comes_from_the_files(harm: str, site: Site) -> None
     whole = Reader(site.archive).series(*HERE)
     opened = runtime.open_archive(site.archive).load()
     if harm == "no cube":
-        cube.remove(site.archive)
+        remove_cube(site.archive)
     elif harm == "no catalog":
         shutil.rmtree(site.archive / ".catalog")
     else:
-        group = cube.zarr.open_group(site.archive / cube.NAME, mode="r+", use_consolidated=False)
+        group = zarr.open_group(site.archive / CUBE, mode="r+", use_consolidated=False)
         marks = group["source_file"]
-        assert isinstance(marks, cube.zarr.Array)
+        assert isinstance(marks, zarr.Array)
         marks[slice(3, 5) if harm == "a stale day" else slice(6, None)] = 0
         soil = group["soil_moisture"]
-        assert isinstance(soil, cube.zarr.Array)
+        assert isinstance(soil, zarr.Array)
         soil[slice(3, 5) if harm == "a stale day" else slice(6, None)] = 9999
     left = Reader(site.archive).series(*HERE)
     assert left.dates == whole.dates

@@ -8,89 +8,91 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime import bundle as bundles
-from runtime.bundle import Bundle
-from runtime.engines import Staged, choice, gpu, openvino, ort
-from runtime.engines.openvino import OpenVinoEngine
-from runtime.engines.ort import OrtEngine
+from runtime.bundle import Bundle, find_bundle, load_bundle
+from runtime.engines import gpu
+from runtime.engines.base import Staged
+from runtime.engines.gpu import Gpu, find_gpu
+from runtime.engines.openvino import OpenVinoEngine, openvino_unavailable_reason
+from runtime.engines.ort import PROVIDERS, OrtEngine, providers
+from runtime.engines.select import ChosenEngine, EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, ConfigError
 
-GPU = gpu.Gpu("NVIDIA RTX A4000", (8, 6))
+GPU = Gpu("NVIDIA RTX A4000", (8, 6))
 
 
 @pytest.fixture(scope="module")
 def recurrent() -> Bundle:
-    return bundles.load(bundles.find("sgdsm2-amsr2-x"))
+    return load_bundle(find_bundle("sgdsm2-amsr2-x"))
 
 
 @pytest.fixture(scope="module")
 def window() -> Bundle:
-    return bundles.load(bundles.find("seamless-amsr2-x"))
+    return load_bundle(find_bundle("seamless-amsr2-x"))
 
 
 def test_a_driver_that_is_not_there() -> None:
-    assert gpu.find("libnosuchcuda.so.1") == "no NVIDIA driver (libnosuchcuda.so.1 is not on this machine)"
+    assert find_gpu("libnosuchcuda.so.1") == "no NVIDIA driver (libnosuchcuda.so.1 is not on this machine)"
 
 
 def test_auto_falls_back_and_names_each_reason(
     window: Bundle, recurrent: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(gpu, "find", lambda: "no GPU")
-    assert choice.choose(window, choice.Setup()) == choice.Chosen("openvino", "tensorrt and cuda: no GPU")
-    assert choice.choose(recurrent, choice.Setup()) == choice.Chosen("cpu", "tensorrt and cuda: no GPU")
+    monkeypatch.setattr(gpu, "find_gpu", lambda: "no GPU")
+    assert choose_engine(window, EngineSettings()) == ChosenEngine("openvino", "tensorrt and cuda: no GPU")
+    assert choose_engine(recurrent, EngineSettings()) == ChosenEngine("cpu", "tensorrt and cuda: no GPU")
     monkeypatch.setitem(sys.modules, "openvino", None)
-    chosen = choice.choose(window, choice.Setup())
+    chosen = choose_engine(window, EngineSettings())
     assert chosen.engine == "cpu"
     assert chosen.why.startswith("tensorrt and cuda: no GPU; openvino: OpenVINO cannot be imported")
     assert "pip install 'seamless-sm[openvino]'" in chosen.why
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"finds no engine: .*cpu: ONNX Runtime cannot be imported"):
-        choice.choose(window, choice.Setup())
+        choose_engine(window, EngineSettings())
 
 
 def test_a_gpu_without_the_library_for_it(window: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """A GPU is there, ONNX Runtime is the CPU's: `auto` goes on, asking for it says what to install."""
-    monkeypatch.setattr(gpu, "find", lambda: GPU)
-    assert choice.choose(window, choice.Setup()).engine == "openvino"
+    monkeypatch.setattr(gpu, "find_gpu", lambda: GPU)
+    assert choose_engine(window, EngineSettings()).engine == "openvino"
     with pytest.raises(ConfigError, match=r'model.engine = "cuda": .*no CUDAExecutionProvider; pip install'):
-        choice.open_engine(window, choice.Setup("cuda"))
+        open_engine(window, EngineSettings("cuda"))
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
 def test_cuda_is_taken_where_it_is(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "find", lambda: GPU)
-    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: list(ort.PROVIDERS.values()))
-    assert choice.choose(recurrent, choice.Setup()).engine == "cuda"
+    monkeypatch.setattr(gpu, "find_gpu", lambda: GPU)
+    monkeypatch.setattr("onnxruntime.get_available_providers", lambda: list(PROVIDERS.values()))
+    assert choose_engine(recurrent, EngineSettings()).engine == "cuda"
     with pytest.raises(ConfigError, match="but ONNX Runtime gave CPUExecutionProvider"):
         OrtEngine(recurrent.graph, "cuda")
 
 
 def test_a_precision_passes_engines_by(recurrent: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(gpu, "find", lambda: "no GPU")
+    monkeypatch.setattr(gpu, "find_gpu", lambda: "no GPU")
     with pytest.raises(ConfigError, match=r"cpu and openvino: does not compute in fp16"):
-        choice.choose(recurrent, choice.Setup(precision="fp16"))
+        choose_engine(recurrent, EngineSettings(precision="fp16"))
 
 
 def test_options_of_onnx_runtimes_providers(tmp_path: Path) -> None:
     """TensorRT's leaves what it does not take to CUDA, keeps what it built, and lowers nothing by itself."""
-    (tensorrt, options), (cuda, cuda_options), (cpu, _) = ort.providers("tensorrt", tmp_path / "cache", "fp16")
-    assert [tensorrt, cuda, cpu] == [ort.PROVIDERS[name] for name in ("tensorrt", "cuda", "cpu")]
+    (tensorrt, options), (cuda, cuda_options), (cpu, _) = providers("tensorrt", tmp_path / "cache", "fp16")
+    assert [tensorrt, cuda, cpu] == [PROVIDERS[name] for name in ("tensorrt", "cuda", "cpu")]
     assert (options["trt_fp16_enable"], options["trt_bf16_enable"]) == ("1", "0")
     assert options["trt_engine_cache_path"] == options["trt_timing_cache_path"] == str(tmp_path / "cache")
     assert (tmp_path / "cache").is_dir()
     assert cuda_options["use_tf32"] == "0", "fp32 is fp32"
-    assert [name for name, _ in ort.providers("cpu", None)] == [cpu]
+    assert [name for name, _ in providers("cpu", None)] == [cpu]
 
 
 def test_names_that_do_not_exist() -> None:
     with pytest.raises(ConfigError, match="no engine gpu in fp32: engines are auto, cpu"):
-        choice.Setup("gpu")  # type: ignore[arg-type]
+        EngineSettings("gpu")  # type: ignore[arg-type]
 
 
 def test_a_window_network_is_opened_in_stages_on_a_cpu() -> None:
-    bundle = bundles.load(bundles.find("sgdsm1-amsr2-x"))
+    bundle = load_bundle(find_bundle("sgdsm1-amsr2-x"))
     for name in ("cpu", "openvino"):
-        opened = choice.open_engine(bundle, choice.Setup(name))  # type: ignore[arg-type]
+        opened = open_engine(bundle, EngineSettings(name))  # type: ignore[arg-type]
         assert isinstance(opened, Staged)
         assert opened.name.endswith(" staged")
         assert [engine.carried for engine in opened.stages] == [np.dtype(np.float32)] * 3
@@ -104,11 +106,11 @@ def test_a_graph_that_does_not_load(engine: type[OrtEngine | OpenVinoEngine], tm
 
 
 def test_openvino_and_onnx_runtime_agree_on_a_memory(recurrent: Bundle) -> None:
-    from runtime.engines.tensorrt.accept import cases
+    from runtime.engines.tensorrt.accept import acceptance_cases
 
     one, other = OrtEngine(recurrent.graph), OpenVinoEngine(recurrent.graph)
-    assert openvino.obstacle() is None
-    for inputs in cases(recurrent.manifest):
+    assert openvino_unavailable_reason() is None
+    for inputs in acceptance_cases(recurrent.manifest):
         want, got = one.run(inputs), other.run(inputs)
         for name, values in want.items():
             np.testing.assert_allclose(got[name], values, atol=2e-5 * max(1.0, float(np.abs(values).max())))

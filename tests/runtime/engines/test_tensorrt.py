@@ -13,20 +13,22 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime import bundle as bundles
-from runtime.bundle import Bundle
-from runtime.engines import choice, gpu, tensorrt
+from runtime.bundle import Bundle, find_bundle, load_bundle, shipped_bundles
+from runtime.common.grid import Grid
+from runtime.demo.world import WorldDay
+from runtime.engines import gpu
+from runtime.engines.gpu import Gpu
 from runtime.engines.ort import OrtEngine
-from runtime.engines.tensorrt import library
-from runtime.engines.tensorrt.accept import accept
-from runtime.engines.tensorrt.build import build, key_of
+from runtime.engines.select import EngineSettings, choose_engine, open_engine
+from runtime.engines.tensorrt import cached, library, open_tensorrt_engine
+from runtime.engines.tensorrt.accept import accept_engine
+from runtime.engines.tensorrt.build import build_engine, key_of
 from runtime.engines.tensorrt.run import TensorRtEngine
-from runtime.engines.tensorrt.store import PLAN, RECORD, Key, Record, Store
+from runtime.engines.tensorrt.store import PLAN, RECORD, EngineKey, EngineRecord, EngineStore
 from runtime.errors import ConfigError, EngineFailed, EngineRefused
-from runtime.fill import recurrent, window
-from runtime.grid import Grid
-from runtime.state import State
-from runtime.synthetic.world import WorldDay
+from runtime.fill.recurrent import fill_recurrent, land_tiles
+from runtime.fill.state import State
+from runtime.fill.window import predict_window
 from tests.runtime.engines.device import FakeCuda, FakeTensorRt
 
 rtx = pytest.importorskip("tensorrt_rtx")
@@ -35,19 +37,19 @@ Open = Callable[[str], tuple[TensorRtEngine, FakeTensorRt, FakeCuda]]
 
 
 @pytest.fixture(scope="module")
-def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Bundle, bytes, Record]]:
+def built(tmp_path_factory: pytest.TempPathFactory) -> dict[str, tuple[Bundle, bytes, EngineRecord]]:
     """Each shipped bundle with its engine for compute capability 8.6."""
     timings = tmp_path_factory.mktemp("engines") / "timings"
     made = {}
-    for name in bundles.shipped():
-        bundle = bundles.load(bundles.find(name))
-        made[name] = (bundle, *build(bundle.graph, key_of(bundle, "tensorrt-rtx", "sm86", "fp32"), timings))
+    for name in shipped_bundles():
+        bundle = load_bundle(find_bundle(name))
+        made[name] = (bundle, *build_engine(bundle.graph, key_of(bundle, "tensorrt-rtx", "sm86", "fp32"), timings))
     assert timings.stat().st_size > 0
     return made
 
 
 @pytest.fixture
-def opened(built: dict[str, tuple[Bundle, bytes, Record]]) -> Open:
+def opened(built: dict[str, tuple[Bundle, bytes, EngineRecord]]) -> Open:
     def make(name: str) -> tuple[TensorRtEngine, FakeTensorRt, FakeCuda]:
         bundle, plan, record = built[name]
         cuda = FakeCuda()
@@ -58,7 +60,7 @@ def opened(built: dict[str, tuple[Bundle, bytes, Record]]) -> Open:
     return make
 
 
-def test_the_record_of_a_build(built: dict[str, tuple[Bundle, bytes, Record]]) -> None:
+def test_the_record_of_a_build(built: dict[str, tuple[Bundle, bytes, EngineRecord]]) -> None:
     bundle, plan, record = built["sgdsm1-amsr2-x"]
     assert record.plan_bytes == len(plan) > 1_000_000
     assert record.nodes > 90
@@ -72,11 +74,11 @@ def test_the_record_of_a_build(built: dict[str, tuple[Bundle, bytes, Record]]) -
 
 def test_a_day_of_the_window_kind(opened: Open, grid: Grid, world_days: list[WorldDay]) -> None:
     engine, _, cuda = opened("seamless-amsr2-x")
-    bundle = bundles.load(bundles.find("seamless-amsr2-x"))
+    bundle = load_bundle(find_bundle("seamless-amsr2-x"))
     frames = np.stack([day.observed for day in world_days[:9]])
     rain = np.stack([day.rain for day in world_days[:9]])
-    want = window.predict(OrtEngine(bundle.graph), bundle.manifest, grid, frames, rain, core=16)
-    got = window.predict(engine, bundle.manifest, grid, frames, rain, core=16)
+    want = predict_window(OrtEngine(bundle.graph), bundle.manifest, grid, frames, rain, core=16)
+    got = predict_window(engine, bundle.manifest, grid, frames, rain, core=16)
     for one, other in zip(want, got, strict=True):
         assert one is not None
         assert other is not None
@@ -108,13 +110,13 @@ def test_a_day_of_the_recurrent_kind_keeps_its_state_on_the_device(
     engine, trt, cuda = opened("sgdsm2-amsr2-x")
     manifest = trt.bundle.manifest.model_copy(update={"batch": 3})
     reference = OrtEngine(trt.bundle.graph)
-    tiles = len(recurrent.land_tiles(manifest, grid))
+    tiles = len(land_tiles(manifest, grid))
     assert tiles == 4, "a full batch and a smaller one"
     there = here = State.cold(manifest, grid, tiles)
     for day in world_days[:3]:
         before = len(cuda.calls)
-        want, here = recurrent.fill(reference, manifest, grid, day.observed, day.rain, here)
-        got, there = recurrent.fill(engine, manifest, grid, day.observed, day.rain, there)
+        want, here = fill_recurrent(reference, manifest, grid, day.observed, day.rain, here)
+        got, there = fill_recurrent(engine, manifest, grid, day.observed, day.rain, there)
         np.testing.assert_array_equal(got.soil_moisture, want.soil_moisture)
         for name, tensor in here.tensors.items():
             np.testing.assert_array_equal(there.tensors[name], tensor)
@@ -131,7 +133,7 @@ def test_calls_are_those_of_the_real_libraries(opened: Open, grid: Grid, world_d
     engine, trt, cuda = opened("sgdsm2-amsr2-x")
     manifest = trt.bundle.manifest.model_copy(update={"batch": 1})
     state = State.cold(manifest, grid, 4)
-    recurrent.fill(engine, manifest, grid, world_days[0].observed, world_days[0].rain, state)
+    fill_recurrent(engine, manifest, grid, world_days[0].observed, world_days[0].rain, state)
     engine.close()
     seen = {(name, len(arguments)) for name, arguments in cuda.calls}
     assert len(seen) >= 14
@@ -153,7 +155,7 @@ def test_calls_are_those_of_the_real_libraries(opened: Open, grid: Grid, world_d
 
 
 @pytest.mark.parametrize("call", ["cudaMalloc", "cudaMallocHost", "cudaMemcpyAsync", "cudaStreamSynchronize"])
-def test_a_cuda_failure_is_one_line(call: str, built: dict[str, tuple[Bundle, bytes, Record]]) -> None:
+def test_a_cuda_failure_is_one_line(call: str, built: dict[str, tuple[Bundle, bytes, EngineRecord]]) -> None:
     bundle, plan, record = built["sgdsm1-amsr2-x"]
     cuda = FakeCuda()
     opened: list[TensorRtEngine] = []
@@ -178,12 +180,12 @@ def test_a_cuda_failure_is_one_line(call: str, built: dict[str, tuple[Bundle, by
 
 def test_parity_is_a_gate(opened: Open) -> None:
     engine, trt, _ = opened("sgdsm2-amsr2-x")
-    parity = accept(engine, trt.bundle, "fp32")
+    parity = accept_engine(engine, trt.bundle, "fp32")
     assert parity.worst == 0
     assert parity.cases == 6
     trt.wrong = 0.01
     with pytest.raises(EngineRefused, match=r"output filled differs from ONNX Runtime by .* \(limit 1e-04\)"):
-        accept(engine, trt.bundle, "fp32")
+        accept_engine(engine, trt.bundle, "fp32")
     engine.close()
 
 
@@ -197,7 +199,7 @@ def test_an_engine_that_reaches_other_cells_is_refused(opened: Open, monkeypatch
 
     monkeypatch.setattr(engine, "run", shifted)
     with pytest.raises(EngineRefused, match="reaches other cells"):
-        accept(engine, trt.bundle, "fp32")
+        accept_engine(engine, trt.bundle, "fp32")
     engine.close()
 
 
@@ -208,8 +210,8 @@ class _Machine:
         self.bundle, self.cache = bundle, cache
         self.cuda = FakeCuda()
         self.trt = FakeTensorRt(rtx, bundle, self.cuda)
-        monkeypatch.setattr(gpu, "find", lambda: gpu.Gpu("NVIDIA RTX A4000", (8, 6)))
-        monkeypatch.setattr(library, "load", self._load)
+        monkeypatch.setattr(gpu, "find_gpu", lambda: Gpu("NVIDIA RTX A4000", (8, 6)))
+        monkeypatch.setattr(library, "load_tensorrt", self._load)
         monkeypatch.setattr(library, "load_cuda", lambda: self.cuda)
 
     def _load(self, flavour: str) -> Any:
@@ -218,7 +220,7 @@ class _Machine:
         return self.trt
 
     def open(self, *, rebuild: bool) -> TensorRtEngine:
-        return tensorrt.open_engine(self.bundle, self.cache, "fp32", rebuild=rebuild)
+        return open_tensorrt_engine(self.bundle, self.cache, "fp32", rebuild=rebuild)
 
     @property
     def folder(self) -> Path:
@@ -227,25 +229,25 @@ class _Machine:
 
 @pytest.fixture
 def machine(
-    built: dict[str, tuple[Bundle, bytes, Record]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    built: dict[str, tuple[Bundle, bytes, EngineRecord]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> _Machine:
     """The machine, with an engine built elsewhere in its cache, not run yet."""
     bundle, plan, record = built["sgdsm2-amsr2-x"]
-    Store(tmp_path / "engines").write(plan, record)
+    EngineStore(tmp_path / "engines").write(plan, record)
     return _Machine(bundle, tmp_path / "engines", monkeypatch)
 
 
 def test_an_engine_built_elsewhere_is_judged_once(machine: _Machine) -> None:
     """Its first opening on the GPU runs the parity gate and writes it down; `auto` takes it from then on."""
-    setup = choice.Setup(cache=machine.cache)
-    assert choice.choose(machine.bundle, setup).engine != "tensorrt"
+    setup = EngineSettings(cache=machine.cache)
+    assert choose_engine(machine.bundle, setup).engine != "tensorrt"
     machine.open(rebuild=False).close()
     assert json.loads((machine.folder / RECORD).read_text())["parity"] == {"worst": 0.0, "cases": 6}
     runs = len(machine.trt.calls)
     machine.open(rebuild=False).close()
     assert len(machine.trt.calls) - runs < 100, "not judged again"
-    assert choice.choose(machine.bundle, setup).engine == "tensorrt"
-    opened = choice.open_engine(machine.bundle, setup)
+    assert choose_engine(machine.bundle, setup).engine == "tensorrt"
+    opened = open_engine(machine.bundle, setup)
     assert opened.name == f"tensorrt-rtx {rtx.__version__} sm86 fp32"
 
 
@@ -254,16 +256,16 @@ def test_an_engine_that_fails_the_gate_is_never_used(machine: _Machine) -> None:
     for rebuild in (False, True):
         with pytest.raises(EngineRefused, match="do not use this engine|build it with"):
             machine.open(rebuild=rebuild)
-    assert not tensorrt.cached(machine.bundle, machine.cache, "fp32")
+    assert not cached(machine.bundle, machine.cache, "fp32")
 
 
 def _other(machine: _Machine, **changes: object) -> None:
     """Make the cache's engine one of another key, as if it had been copied here."""
-    record = Record.model_validate_json((machine.folder / RECORD).read_text())
-    other = Key.model_validate(record.key.model_dump() | changes)
+    record = EngineRecord.model_validate_json((machine.folder / RECORD).read_text())
+    other = EngineKey.model_validate(record.key.model_dump() | changes)
     plan = (machine.folder / PLAN).read_bytes()
     shutil.rmtree(machine.folder)
-    Store(machine.cache).write(plan, record.model_copy(update={"key": other}))
+    EngineStore(machine.cache).write(plan, record.model_copy(update={"key": other}))
 
 
 def _foreign_folder(machine: _Machine) -> None:
@@ -306,7 +308,7 @@ def test_a_wrong_engine_is_refused_or_built_again(wrong: str, machine: _Machine)
     assert "build it with `python -m export tensorrt" in str(refused.value)
     assert machine.trt.deserialised == [], "a wrong engine is never run"
     machine.open(rebuild=True).close()
-    plan, record = Store(machine.cache).read(key_of(machine.bundle, "tensorrt-rtx", "sm86", "fp32"))
+    plan, record = EngineStore(machine.cache).read(key_of(machine.bundle, "tensorrt-rtx", "sm86", "fp32"))
     assert machine.trt.deserialised == [plan]
     assert record.parity is not None
 
@@ -327,8 +329,8 @@ def test_a_killed_build_leaves_no_engine(machine: _Machine, tmp_path: Path, monk
     def killed(self: Path, data: str, *args: object) -> int:
         raise KeyboardInterrupt
 
-    plan, record = b"plan", Record.model_validate_json((machine.folder / RECORD).read_text())
-    store = Store(tmp_path / "killed")
+    plan, record = b"plan", EngineRecord.model_validate_json((machine.folder / RECORD).read_text())
+    store = EngineStore(tmp_path / "killed")
     monkeypatch.setattr(Path, "write_text", killed)
     with pytest.raises(KeyboardInterrupt):
         store.write(plan, record)

@@ -11,14 +11,14 @@ from pathlib import Path
 import pytest
 from netCDF4 import Dataset
 
-from runtime import job
 from runtime.archive.catalog import Catalog
-from runtime.archive.record import Record
+from runtime.archive.record import DayRecord
 from runtime.config import Earthdata
 from runtime.errors import FeedUnreachable, LoginRefused
-from runtime.feeds import Granule, Wanted
-from runtime.feeds.earthdata import EarthdataFeed
-from runtime.plan import Action
+from runtime.inputs.feeds.base import Granule, GranuleFilter
+from runtime.inputs.feeds.earthdata import EarthdataFeed
+from runtime.pipeline.plan import Action
+from runtime.pipeline.run import Outcome
 from tests.conftest import DAYS, START, MakeSite, Runtime, Site
 from tests.earthdata import PAGE, TOKEN, Server, serve
 
@@ -40,7 +40,7 @@ def remote(make_site: MakeSite) -> Iterator[tuple[Site, Server]]:
         yield site, server
 
 
-def _fill(remote: tuple[Site, Server], *overrides: str) -> job.Outcome:
+def _fill(remote: tuple[Site, Server], *overrides: str) -> Outcome:
     site, server = remote
     return site.fill(None, None, *server.settings(), *overrides)
 
@@ -48,7 +48,7 @@ def _fill(remote: tuple[Site, Server], *overrides: str) -> job.Outcome:
 def _feed(server: Server, **changes: float) -> EarthdataFeed:
     usual = {"edl_host": "localhost:1", "wait_s": 0.01, "timeout_s": 2.0, "attempts": 3}
     settings = Earthdata.model_validate({"cmr_url": f"{server.url}/search/", **usual, **changes})
-    return EarthdataFeed(settings, Wanted("lprm-amsr2", "descending"))
+    return EarthdataFeed(settings, GranuleFilter("lprm-amsr2", "descending"))
 
 
 def _sample(remote: tuple[Site, Server], day: int = 3) -> str:
@@ -276,7 +276,7 @@ def test_netrc_serves_where_there_is_no_token(monkeypatch: pytest.MonkeyPatch, t
     """The log-in host only speaks HTTPS, so that here the attempt must fail at its door, not before."""
     monkeypatch.delenv("EARTHDATA_TOKEN")
     (tmp_path / "netrc").write_text("machine localhost:1 login me password secret\n")
-    feed = EarthdataFeed(Earthdata(edl_host="localhost:1", attempts=1), Wanted("lprm-amsr2", "descending"))
+    feed = EarthdataFeed(Earthdata(edl_host="localhost:1", attempts=1), GranuleFilter("lprm-amsr2", "descending"))
     granule = Granule(START, "lprm-amsr2", "n", "http://localhost:1/n", "v")
     with pytest.raises(FeedUnreachable, match="localhost:1.* does not answer"):
         feed.fetch(granule, tmp_path / "got")
@@ -287,7 +287,7 @@ def test_rain_runs_are_three_collections(remote: tuple[Site, Server]) -> None:
     late = site.imerg(8)
     late.rename(late.with_name(late.name.replace("3B-DAY-L", "3B-DAY-E")))
     _fill(remote)
-    rain = Record.from_file(site.day_file(8)).inputs["precipitation"]
+    rain = DayRecord.from_file(site.day_file(8)).inputs["precipitation"]
     assert rain
     assert rain.run == "early"
 

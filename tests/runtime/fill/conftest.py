@@ -8,9 +8,9 @@ import torch
 
 from export.onnx import export_bundle
 from runtime.bundle import Bundle
-from runtime.grid import Floats, Grid
+from runtime.common.grid import Floats, Grid
 from training.checkpoint import Checkpoint
-from training.models import STPCNNConfig, build
+from training.models import STPCNNConfig, build_network
 from training.presets import Preset
 
 
@@ -19,7 +19,7 @@ def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random STPCNN of five layers."""
     torch.manual_seed(3)
     preset = Preset(STPCNNConfig(layers=5, maps=6), tile_core=16, batch=3)
-    return export_bundle(Checkpoint(build(preset.model), preset), tmp_path_factory.mktemp("b") / "small")[0]
+    return export_bundle(Checkpoint(build_network(preset.model), preset), tmp_path_factory.mktemp("b") / "small")[0]
 
 
 @pytest.fixture(scope="session")

@@ -8,16 +8,17 @@ import torch
 
 from export.onnx import export_bundle
 from runtime.bundle import Bundle, ErrorTable
+from runtime.common.grid import Floats, Grid
 from runtime.engines.ort import OrtEngine
 from runtime.errors import ConfigError
-from runtime.fill import NEVER, Flag, window
-from runtime.grid import Floats, Grid
-from runtime.products import lprm
-from runtime.tiles import Tiling
+from runtime.fill.result import NEVER, Flag
+from runtime.fill.tiling import Tiling
+from runtime.fill.window import fill_window, predict_window
+from runtime.inputs.products.lprm import read
 from tests.conftest import Site
 from training.checkpoint import Checkpoint
-from training.models import Seamless, SeamlessConfig, build
-from training.presets import Preset, load
+from training.models import Seamless, SeamlessConfig, build_network
+from training.presets import Preset, load_preset
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +26,7 @@ def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random `Seamless` whose correction is as large as what it corrects."""
     torch.manual_seed(5)
     preset = Preset(SeamlessConfig(maps=4), tile_core=32, batch=2)
-    model = build(preset.model)
+    model = build_network(preset.model)
     assert isinstance(model, Seamless)
     torch.nn.init.normal_(model.head.weight, std=0.3)
     torch.nn.init.normal_(model.rain.weight, std=0.2)
@@ -52,8 +53,8 @@ def test_tiles_of_a_network_that_pools_equal_one_pass(
 ) -> None:
     grid, frames, rain = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
-    whole = window.predict(engine, manifest, grid, frames, rain, core=grid.shape)
-    tiled = window.predict(engine, manifest, grid, frames, rain, core=core)
+    whole = predict_window(engine, manifest, grid, frames, rain, core=grid.shape)
+    tiled = predict_window(engine, manifest, grid, frames, rain, core=core)
     gaps = grid.land & np.isnan(frames[4])
     np.testing.assert_array_equal(whole.reached[gaps], tiled.reached[gaps])
     assert gaps[:, [0, -1]].any(), "the comparison must cross the dateline"
@@ -67,26 +68,26 @@ def test_tiles_off_the_stride_are_refused(pooling_bundle: Bundle, wide_ring: tup
     grid, frames, _ = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
     with pytest.raises(ConfigError, match="must be a multiple of 4"):
-        window.predict(engine, manifest, grid, frames, core=30)
+        predict_window(engine, manifest, grid, frames, core=30)
     around = Grid(90, -180, np.ones((91, 182), bool), 360 / 182)
     with pytest.raises(ConfigError, match="must be a multiple of 4"):
-        window.predict(engine, manifest, around, np.full((9, 91, 182), np.nan, np.float32))
+        predict_window(engine, manifest, around, np.full((9, 91, 182), np.nan, np.float32))
 
 
 def test_absent_rain_is_no_estimate_anywhere(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
     grid, frames, rain = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
-    absent = window.predict(engine, manifest, grid, frames)
-    all_nan = window.predict(engine, manifest, grid, frames, np.full_like(rain, np.nan))
+    absent = predict_window(engine, manifest, grid, frames)
+    all_nan = predict_window(engine, manifest, grid, frames, np.full_like(rain, np.nan))
     np.testing.assert_array_equal(absent.filled, all_nan.filled)
-    assert not np.allclose(absent.filled, window.predict(engine, manifest, grid, frames, rain).filled)
+    assert not np.allclose(absent.filled, predict_window(engine, manifest, grid, frames, rain).filled)
 
 
 def test_uncertainty_is_sigma_on_filled_cells(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
     grid, frames, rain = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
-    filled = window.fill(engine, manifest, grid, frames, rain)
-    sigma = window.predict(engine, manifest, grid, frames, rain).sigma
+    filled = fill_window(engine, manifest, grid, frames, rain)
+    sigma = predict_window(engine, manifest, grid, frames, rain).sigma
     made = np.isin(filled.flag, (Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS))
     assert filled.uncertainty is not None
     assert sigma is not None
@@ -100,7 +101,7 @@ def test_without_sigma_the_error_table_is_the_uncertainty(small_bundle: Bundle, 
         days=(1, 2, 5), latitudes=(-90.0, 0.0, 90.0), rmse=((0.1, 0.2), (0.3, 0.4), (0.5, 0.6)), n=((1, 1),) * 3
     )
     manifest = small_bundle.manifest.model_copy(update={"errors": table})
-    filled = window.fill(OrtEngine(small_bundle.graph), manifest, grid, frames)
+    filled = fill_window(OrtEngine(small_bundle.graph), manifest, grid, frames)
     made = np.isin(filled.flag, (Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS))
     north = np.broadcast_to(grid.latitudes[:, None] > 0, grid.shape)
     assert filled.uncertainty is not None
@@ -123,8 +124,8 @@ def test_tiles_equal_one_pass_across_the_dateline(
 ) -> None:
     grid, frames = ring
     engine = OrtEngine(small_bundle.graph)
-    whole, whole_reached, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
-    tiled, reached, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=core)
+    whole, whole_reached, _ = predict_window(engine, small_bundle.manifest, grid, frames, core=grid.shape)
+    tiled, reached, _ = predict_window(engine, small_bundle.manifest, grid, frames, core=core)
     gaps = grid.land & np.isnan(frames[4])
     np.testing.assert_array_equal(whole_reached[gaps], reached[gaps])
     here = gaps & (reached > 0)
@@ -136,15 +137,15 @@ def test_turning_the_globe_turns_the_result(small_bundle: Bundle, ring: tuple[Gr
     grid, frames = ring
     turned = Grid(90, -180, np.roll(grid.land, 31, 1), 5.0)
     engine = OrtEngine(small_bundle.graph)
-    straight, _, _ = window.predict(engine, small_bundle.manifest, grid, frames, core=grid.shape)
-    rolled, _, _ = window.predict(engine, small_bundle.manifest, turned, np.roll(frames, 31, 2), core=grid.shape)
+    straight, _, _ = predict_window(engine, small_bundle.manifest, grid, frames, core=grid.shape)
+    rolled, _, _ = predict_window(engine, small_bundle.manifest, turned, np.roll(frames, 31, 2), core=grid.shape)
     np.testing.assert_allclose(np.roll(straight, 31, 1), rolled, atol=1e-5)
 
 
 def test_what_is_reached_is_what_dilation_over_land_reaches(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
     """Equation 3, five times: a value rests on data that is at most five steps over land away."""
     grid, frames = ring
-    _, reached, _ = window.predict(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, core=grid.shape)
+    _, reached, _ = predict_window(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, core=grid.shape)
     mask = ~np.isnan(frames)
     for _ in range(5):
         grown = np.zeros_like(mask)
@@ -164,7 +165,7 @@ def test_flags_days_and_observed_cells(small_bundle: Bundle, ring: tuple[Grid, F
     frames = frames.copy()
     sea = np.argwhere(~grid.land)[0]
     frames[4, sea[0], sea[1]] = 0.33
-    filled = window.fill(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames)
+    filled = fill_window(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames)
     seen = ~np.isnan(frames[4])
     np.testing.assert_array_equal(filled.soil_moisture[seen], frames[4][seen])
     assert filled.flag[tuple(sea)] == Flag.OBSERVED_OFF_LAND_MASK
@@ -192,7 +193,7 @@ def test_tiles_without_a_gap_are_not_run(small_bundle: Bundle) -> None:
     frames = np.full((9, 32, 64), 0.2, np.float32)
     frames[4, 20, 40] = np.nan
     calls: list[int] = []
-    window.predict(
+    predict_window(
         OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, progress=lambda done, of: calls.append(of)
     )
     assert calls == [1]
@@ -203,17 +204,17 @@ def test_tiles_without_a_gap_are_not_run(small_bundle: Bundle) -> None:
 def test_tiles_equal_one_pass_on_a_real_globe(data: Path, globe: Grid, tmp_path: Path) -> None:
     """Tile cores 40, 96, 160 and the whole globe at once, real gaps, a random compact network."""
     torch.manual_seed(0)
-    preset = load("stpcnn-compact")
-    bundle, _ = export_bundle(Checkpoint(build(preset.model), preset), tmp_path / "b")
+    preset = load_preset("stpcnn-compact")
+    bundle, _ = export_bundle(Checkpoint(build_network(preset.model), preset), tmp_path / "b")
     files = sorted((data / "lprm_april2015_x").glob("*.nc4"))[7:16]
-    days = [lprm.read(f, Site.date(0).replace(2015, 4, 8 + n), globe, "x") for n, f in enumerate(files)]
+    days = [read(f, Site.date(0).replace(2015, 4, 8 + n), globe, "x") for n, f in enumerate(files)]
     frames = np.stack(days)
     engine = OrtEngine(bundle.graph)
-    whole, whole_reached, _ = window.predict(engine, bundle.manifest, globe, frames, core=globe.shape)
+    whole, whole_reached, _ = predict_window(engine, bundle.manifest, globe, frames, core=globe.shape)
     spread = _spread(whole, whole_reached)
     here = globe.land & np.isnan(frames[4]) & (whole_reached > 0)
     for core in (40, 96, 160):
-        tiled, reached, _ = window.predict(engine, bundle.manifest, globe, frames, core=core)
+        tiled, reached, _ = predict_window(engine, bundle.manifest, globe, frames, core=core)
         np.testing.assert_array_equal(reached[here], whole_reached[here])
         worst = np.abs(whole - tiled)[here].max() / spread
         print(f"core {core}: largest difference {worst:.1e} of the spread {spread:.3f}")

@@ -8,11 +8,12 @@ import numpy as np
 import pytest
 from netCDF4 import Dataset
 
+from runtime.common.grid import Grid
+from runtime.common.sensors import PRODUCTS
+from runtime.demo.files import write_lprm
+from runtime.demo.world import WorldDay
 from runtime.errors import InputRefused
-from runtime.grid import Grid
-from runtime.products import PRODUCTS, lprm
-from runtime.synthetic.files import write_lprm
-from runtime.synthetic.world import WorldDay
+from runtime.inputs.products.lprm import read
 
 GENUINE = "LPRM-AMSR2_L3_D_SOILM3_V001_20150401013507.nc4"
 APRIL_FIRST = dt.date(2015, 4, 1)
@@ -20,7 +21,7 @@ APRIL_FIRST = dt.date(2015, 4, 1)
 
 @pytest.mark.parametrize("band", ["c1", "c2", "x"])
 def test_genuine_granule_lies_on_land(band: str, data: Path, globe: Grid) -> None:
-    field = lprm.read(data / "lprm" / GENUINE, APRIL_FIRST, globe, band)
+    field = read(data / "lprm" / GENUINE, APRIL_FIRST, globe, band)
     with Dataset(data / "masks" / "GLDASp4_landmask_025d.nc4") as file:
         gldas = np.zeros(globe.shape, bool)
         gldas[:600] = file["GLDAS_mask"][0].filled(0)[::-1] == 1
@@ -37,16 +38,16 @@ def test_values_are_the_files_values(data: Path, globe: Grid) -> None:
     with Dataset(data / "lprm" / GENUINE) as file:
         file.set_auto_maskandscale(False)
         raw = file["soil_moisture_c1"][:]
-    field = lprm.read(data / "lprm" / GENUINE, APRIL_FIRST, globe, "c1")
+    field = read(data / "lprm" / GENUINE, APRIL_FIRST, globe, "c1")
     row, col = np.argwhere(~np.isnan(field))[1234]
     assert field[row, col] == np.float32(raw[col, row] * 0.01)
     assert (~np.isnan(field)).sum() == (raw != -32767).sum()
 
 
 def test_x_band_of_rebuilt_file_equals_the_genuine_one(data: Path, globe: Grid) -> None:
-    genuine = lprm.read(data / "lprm" / GENUINE, APRIL_FIRST, globe, "x")
+    genuine = read(data / "lprm" / GENUINE, APRIL_FIRST, globe, "x")
     rebuilt = next((data / "lprm_april2015_x").glob("*_20150401*"))
-    np.testing.assert_array_equal(genuine, lprm.read(rebuilt, APRIL_FIRST, globe, "x"))
+    np.testing.assert_array_equal(genuine, read(rebuilt, APRIL_FIRST, globe, "x"))
 
 
 def test_ascending_granules_have_the_variables_we_read(data: Path) -> None:
@@ -57,7 +58,7 @@ def test_ascending_granules_have_the_variables_we_read(data: Path) -> None:
 
 def test_the_made_up_world_reads_back(tmp_path: Path, grid: Grid, world_days: list[WorldDay]) -> None:
     day = world_days[0]
-    field = lprm.read(write_lprm(tmp_path, day, grid), day.date, grid, "x")
+    field = read(write_lprm(tmp_path, day, grid), day.date, grid, "x")
     np.testing.assert_allclose(field, day.observed, atol=1e-6)
 
 
@@ -76,7 +77,7 @@ def test_axes_are_found_by_name_and_direction(tmp_path: Path, order: tuple[str, 
         variable = file.createVariable("soil_moisture_c", "i2", order, fill_value=-32767)
         variable.units = "percent"
         variable[:] = percent[::-1][:, turn]
-    np.testing.assert_allclose(lprm.read(path, dt.date(2008, 7, 1), grid, "c"), percent / 100, atol=1e-6)
+    np.testing.assert_allclose(read(path, dt.date(2008, 7, 1), grid, "c"), percent / 100, atol=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -140,7 +141,7 @@ def test_wrong_content_is_refused(
     with Dataset(path, "a") as file:
         edit(file)
     with pytest.raises(InputRefused, match=message) as caught:
-        lprm.read(path, world_days[0].date, grid, "x")
+        read(path, world_days[0].date, grid, "x")
     assert str(path) in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -160,10 +161,10 @@ def test_wrong_files_are_refused(
     path = write_lprm(tmp_path, world_days[0], grid)
     path.write_bytes(path.read_bytes()[:-4000] if content is None else content)
     with pytest.raises(InputRefused, match=message):
-        lprm.read(path, world_days[0].date, grid, "x")
+        read(path, world_days[0].date, grid, "x")
 
 
 def test_another_grid_is_refused(tmp_path: Path, grid: Grid, globe: Grid, world_days: list[WorldDay]) -> None:
     path = write_lprm(tmp_path, world_days[0], grid)
     with pytest.raises(InputRefused, match=r"wrong grid.*60 cells from 35.125 to 49.875, wanted 720"):
-        lprm.read(path, world_days[0].date, globe, "x")
+        read(path, world_days[0].date, globe, "x")

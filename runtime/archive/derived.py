@@ -1,0 +1,120 @@
+"""What an archive offers beside its daily files, brought up to date with them: the cube, and the STAC collection."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from runtime.archive.acdd import archive_attributes
+from runtime.archive.catalog import Catalog
+from runtime.archive.cube import DayFile, cube_faults, remove_cube, update_cube
+from runtime.archive.stac import (
+    COLLECTION,
+    STAC,
+    encode_document,
+    item_path,
+    multihash,
+    stac_collection,
+    stac_item,
+    stac_year_catalogue,
+)
+from runtime.common.atomic import move_into_place, part_file
+from runtime.common.events import Track
+from runtime.common.grid import Grid
+from runtime.config import Config
+
+
+def day_files(archive: Path, catalog: Catalog) -> dict[dt.date, DayFile]:
+    """Return the daily files of the published days, in order."""
+    return {date: DayFile(archive, path, sha256) for date, path, sha256 in catalog.files()}
+
+
+def update_derived(
+    config: Config,
+    catalog: Catalog,
+    grid: Grid,
+    track: Track = lambda items, _: items,
+) -> int:
+    """Bring cube and collection up to date; return how many days were copied into the cube.
+
+    The caller holds the archive. Killed at any instruction, the next call ends what this one had begun.
+
+    Raises
+    ------
+    ArchiveError
+        Something cannot be written.
+    """
+    archive, published = config.archive.path, day_files(config.archive.path, catalog)
+    copied = 0
+    if not config.archive.cube:
+        remove_cube(archive)
+    elif published:
+        attributes = archive_attributes(config.metadata, grid, min(published), max(published))
+        copied = update_cube(archive, published, grid, attributes, track)
+    if published:
+        _catalogue(config, list(published), grid)
+    return copied
+
+
+def _catalogue(config: Config, dates: Sequence[dt.date], grid: Grid) -> None:
+    """Bring the years' catalogues up to date, then the collection, which says what they hold."""
+    folder = config.archive.path / STAC
+    years = {str(year): list(days) for year, days in itertools.groupby(dates, lambda date: date.year)}
+    collection = stac_collection(years, config.metadata, grid, cube=config.archive.cube)
+    before = _told(folder / COLLECTION)
+    for link in collection["links"]:
+        if link["rel"] == "child" and not (link in before.get("links", ()) and (folder / link["href"]).exists()):
+            _write(folder / link["href"], stac_year_catalogue(years[link["title"]], config.metadata))
+    if collection != before:
+        _write(folder / COLLECTION, collection)
+
+
+def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) -> int:
+    """Make the cube and all STAC documents again; return how many days there are.
+
+    Raises
+    ------
+    ArchiveError
+        Something cannot be written.
+    """
+    archive = config.archive.path
+    remove_cube(archive)
+    (archive / STAC / COLLECTION).unlink(missing_ok=True)
+    for date, row in catalog.days().items():
+        item = stac_item(row.record, config.metadata, grid, row.path, row.sha256, row.size)
+        _write(archive / item_path(date), item)
+    update_derived(config, catalog, grid, track)
+    return catalog.count()
+
+
+def derived_faults(archive: Path, published: dict[dt.date, DayFile], track: Track) -> list[str]:
+    """Return what of the views is not what the daily files are, one line each."""
+    found = cube_faults(archive, published, track)
+    for date, source in published.items():
+        path = archive / item_path(date)
+        try:
+            told = _told(path)["assets"]["data"]["file:checksum"]
+        except (LookupError, TypeError):
+            told = None
+        if told != multihash(source.sha256):
+            found.append(f"{path}: does not describe the day's file; `runtime check --rebuild-views` makes it again")
+    return found
+
+
+def _told(path: Path) -> dict[str, Any]:
+    """Return a STAC document; nothing if there is none that can be read."""
+    try:
+        told = json.loads(path.read_bytes())
+    except (OSError, ValueError):
+        return {}
+    return told if isinstance(told, dict) else {}
+
+
+def _write(path: Path, document: dict[str, Any]) -> None:
+    with part_file(path) as part:
+        part.write_bytes(encode_document(document))
+    move_into_place(path)

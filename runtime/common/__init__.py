@@ -1,0 +1,1 @@
+"""What every part of the runtime uses: grid, hashes, safe writing, NetCDF access, the vocabulary, events."""

@@ -1,0 +1,27 @@
+"""The current time, UTC."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+DAY = dt.timedelta(days=1)
+
+
+def now() -> dt.datetime:
+    """Return the current time, UTC."""
+    return dt.datetime.now(dt.UTC)
+
+
+def now_text() -> str:
+    """Return the current time, UTC, as ISO 8601 text with seconds."""
+    return now().isoformat(timespec="seconds")
+
+
+def today() -> dt.date:
+    """Return the current day, UTC."""
+    return now().date()
+
+
+def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
+    """Return the days from `first` to `last`, both included; none if `last` is before `first`."""
+    return [first + number * DAY for number in range((last - first).days + 1)]

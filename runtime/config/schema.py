@@ -1,0 +1,240 @@
+"""The configuration: one TOML file, overlaid by the environment, overlaid by ``--set``.
+
+Every key may come as ``SEAMLESS_SM__MODEL__ENGINE=cpu`` or ``--set model.engine=cpu``. Relative paths are relative to
+the file. An unknown key is refused with the names that would be valid.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+
+from runtime.archive.database import CATALOG
+from runtime.common.grid import Grid
+from runtime.common.sensors import PRODUCTS
+from runtime.common.vocabulary import EngineName, Precision
+from runtime.engines.select import EngineSettings
+
+
+class _ConfigSection(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+
+
+class Archive(_ConfigSection):
+    """``[archive]``: what is published."""
+
+    path: Path = Path("archive")
+    layout: Literal["cf", "sgd-sm"] = "cf"
+    start: dt.date | None = None
+    """The chain's first day; unset: the oldest day the feed has."""
+    keep_superseded: bool = False
+    """Keep the file a new revision replaces, below ``.superseded``."""
+    cube: bool = True
+    """Keep the days a second time, chunked for time series, in ``cube.zarr``."""
+
+
+class Paths(_ConfigSection):
+    """``[paths]``: hidden folders under `archive.path` unless set."""
+
+    state: Path | None = None
+    inbox: Path | None = None
+    engines: Path | None = None
+
+
+class GridSection(_ConfigSection):
+    """``[grid]``: the globe, or a part of it."""
+
+    box: tuple[float, float, float, float] | None = None
+    """west, south, east, north edge in degrees; unset: the globe."""
+
+
+class Model(_ConfigSection):
+    """``[model]``: which network, and who computes it."""
+
+    bundle: str = "seamless-amsr2-x"
+    engine: EngineName = "auto"
+    precision: Precision = "fp32"
+    """Of the multiplications; others than fp32 only where the bundle's own accuracy allows them."""
+    rebuild: bool = True
+    """Build a TensorRT engine again that does not fit any more; otherwise that is an error."""
+
+
+class SoilMoistureFeed(_ConfigSection):
+    """``[[feeds.soil_moisture]]``: one product of one orbit and band; several hand over by from/to."""
+
+    kind: Literal["folder", "earthdata"] = "folder"
+    path: str = "incoming/lprm"
+    """Of a folder feed; any path fsspec knows."""
+    pattern: str | None = None
+    """Regular expression of the file names with a group ``date`` (YYYYMMDD), if not the product's own."""
+    product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
+    orbit: Literal["descending", "ascending"] = "descending"
+    band: Literal["c", "c1", "c2", "x"] = "x"
+    first: dt.date | None = Field(default=None, alias="from")
+    last: dt.date | None = Field(default=None, alias="to")
+    version: str | None = None
+    """Of an Earthdata collection, if not the one this software knows."""
+
+    @model_validator(mode="after")
+    def _band_exists(self) -> SoilMoistureFeed:
+        bands = PRODUCTS[self.product].bands
+        if self.band not in bands:
+            raise ValueError(f"{self.product} has no band {self.band!r}; it has {', '.join(bands)}")
+        try:
+            groups = re.compile(self.pattern).groupindex if self.pattern else {"date": 1}
+        except re.error as error:
+            raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from error
+        if "date" not in groups:
+            raise ValueError(f"pattern {self.pattern!r} has no group (?P<date>\\d{{8}})")
+        return self
+
+
+class PrecipitationFeed(_ConfigSection):
+    """``[feeds.precipitation]``."""
+
+    kind: Literal["folder", "earthdata", "none"] = "none"
+    path: str = "incoming/imerg"
+    product: Literal["imerg"] = "imerg"
+    runs: tuple[Literal["early", "late", "final"], ...] = ("late", "early")
+    """Runs that may be used, best first. Final also enters by `runtime reprocess`."""
+    version: str | None = None
+    """Of an Earthdata collection, if not the one this software knows (``06`` for V06)."""
+
+
+class Feeds(_ConfigSection):
+    """``[feeds]``."""
+
+    soil_moisture: tuple[SoilMoistureFeed, ...] = (SoilMoistureFeed(),)
+    precipitation: PrecipitationFeed = PrecipitationFeed()
+
+    @field_validator("soil_moisture")
+    @classmethod
+    def _at_least_one(cls, feeds: tuple[SoilMoistureFeed, ...]) -> tuple[SoilMoistureFeed, ...]:
+        if not feeds:
+            raise ValueError("at least one soil-moisture feed is needed")
+        return feeds
+
+
+class Earthdata(_ConfigSection):
+    """``[earthdata]``: used by feeds of that kind. Credentials come from the environment or netrc, never from here."""
+
+    cmr_url: str = "https://cmr.earthdata.nasa.gov/search/"
+    edl_host: str = "urs.earthdata.nasa.gov"
+    timeout_s: float = Field(default=60.0, gt=0)
+    """How long a server may keep silent."""
+    attempts: int = Field(default=6, ge=1)
+    """How often a request is tried; in between a wait that doubles, with jitter."""
+    wait_s: float = Field(default=2.0, ge=0)
+    """The first wait."""
+    parallel: int = Field(default=4, ge=1)
+    """Downloads at a time."""
+
+
+class Metadata(_ConfigSection):
+    """``[metadata]``: how the archive is catalogued (ACDD-1.3, STAC). Nothing is re-done for it."""
+
+    title: str = "Seamless daily surface soil moisture"
+    id: str = Field(default="seamless-sm", pattern=r"^[A-Za-z0-9_.-]+$")
+    """Of the STAC collection; files and items add their day."""
+    naming_authority: str | None = None
+    """Whose name makes the id unique, for example ``org.example``."""
+    institution: str | None = None
+    creator_name: str | None = None
+    creator_email: str | None = None
+    creator_url: str | None = None
+    licence: str = "CC-BY-4.0"
+    acknowledgement: str | None = None
+
+
+class Policy(_ConfigSection):
+    """``[policy]``: what to do about absent, late and implausible inputs, and about implausible results."""
+
+    max_lag_days: int = Field(default=7, ge=0)
+    """How far behind is still normal."""
+    max_outage_days: int = Field(default=10, ge=0)
+    """Days in a row without soil-moisture input before filling stops."""
+    max_refill_days: int = Field(default=30, ge=0)
+    """How far back a plain `fill` re-does stale days."""
+    consolidated_precipitation: Literal["early", "late", "final"] = "late"
+    """The IMERG run a consolidated day rests on, or a better one."""
+    min_coverage: float = Field(default=0.25, ge=0)
+    """A soil-moisture file with less than this share of the usual coverage is refused."""
+    max_mean_jump: float | None = Field(default=None, gt=0)
+    """m3 m-3 by which the land mean may differ from the days before; unset: 0.1 for the globe, 0.3 for a region."""
+    max_out_of_range: float = Field(default=0.2, ge=0)
+    """Share of filled cells on which the network may leave 0..1 m3 m-3 by more than 0.05."""
+    max_seam_step: float | None = Field(default=None, gt=0)
+    """m3 m-3 by which neighbours may differ more across tile edges than inside tiles; unset: 0.15, a region 0.4."""
+    inbox_gib: float = Field(default=20.0, ge=0)
+    """Fetched files kept beyond those a plain `fill` may read again."""
+
+
+_TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
+
+
+class Service(_ConfigSection):
+    """``[service]``: the unattended daily job, and its web server."""
+
+    run_at: str = Field(default="15:30", pattern=_TIME_OF_DAY)
+    """Time of day of the daily run, UTC; polling begins then."""
+    poll_until: str = Field(default="23:30", pattern=_TIME_OF_DAY)
+    """Until then, while the newest day is not complete, the run is repeated."""
+    poll_minutes: float = Field(default=30.0, gt=0)
+    host: str = "127.0.0.1"
+    """The address the web server listens on; loopback unless said otherwise."""
+    port: int = Field(default=8000, ge=0, le=65535)
+    """0: any free one."""
+    token: SecretStr | None = None
+    """Bearer token of ``POST /api/runs``; without one that route is off."""
+    webhook: str | None = None
+    """URL that alerts are posted to as JSON."""
+
+    @model_validator(mode="after")
+    def _window_is_a_window(self) -> Service:
+        if self.poll_until < self.run_at:
+            raise ValueError(f"poll_until {self.poll_until} is before run_at {self.run_at}")
+        return self
+
+
+class Config(_ConfigSection):
+    """Everything that can be configured."""
+
+    archive: Archive = Archive()
+    paths: Paths = Paths()
+    grid: GridSection = GridSection()
+    model: Model = Model()
+    feeds: Feeds = Feeds()
+    earthdata: Earthdata = Earthdata()
+    metadata: Metadata = Metadata()
+    policy: Policy = Policy()
+    service: Service = Service()
+
+    @property
+    def state_path(self) -> Path:
+        """Folder of the state snapshots."""
+        return self.paths.state or self.archive.path / ".state"
+
+    @property
+    def inbox_path(self) -> Path:
+        """Folder of what was fetched from remote feeds."""
+        return self.paths.inbox or self.archive.path / ".inbox"
+
+    @property
+    def catalog_path(self) -> Path:
+        """The catalog's SQLite file."""
+        return self.archive.path / CATALOG
+
+    @property
+    def engine_setup(self) -> EngineSettings:
+        """How the engine is opened."""
+        cache = self.paths.engines or self.archive.path / ".engines"
+        return EngineSettings(self.model.engine, self.model.precision, cache, self.model.rebuild)
+
+    def make_grid(self) -> Grid:
+        """Return the configured grid."""
+        globe = Grid.globe()
+        return globe.box(*self.grid.box) if self.grid.box else globe

@@ -1,0 +1,27 @@
+"""What a careful person would fill a day with by hand: the fillers a network has to beat."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from runtime.common.grid import Floats
+from runtime.fill.window import days_since_observation
+
+
+def simple_fillers(frames: Floats, window: tuple[int, ...]) -> dict[str, Floats]:
+    """Return what a careful person would fill with by hand.
+
+    Parameters
+    ----------
+    frames : (T, rows, cols), m3 m-3, NaN for a gap, in the order of `window`
+    """
+
+    def mean(stack: Floats) -> Floats:
+        count = (~np.isnan(stack)).sum(0)
+        return np.where(count, np.nansum(stack, 0) / np.maximum(count, 1), np.nan).astype(np.float32)
+
+    past = frames[[offset < 0 for offset in window]]
+    since = days_since_observation(past, tuple(offset for offset in window if offset < 0))
+    index = np.where(since > 0, len(past) - since, 0)
+    last = np.take_along_axis(past, index[None].astype(np.intp), 0)[0]
+    return {"mean of nine days": mean(frames), "mean of past four days": mean(past), "last value": last}

@@ -1,0 +1,141 @@
+"""Soil that storms wet and that drains and dries by climate, seen by an AMSR2-like instrument. numpy only."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.common.grid import Bools, Floats, Grid
+
+Doubles = NDArray[np.float64]
+
+ORBITS_PER_DAY = 233 / 16
+"""AMSR2's orbit (GCOM-W1) repeats after 233 revolutions in 16 days."""
+_INCLINATION = np.radians(98.2)
+_HALF_SWATH = np.radians(725 / 111.2)
+_EARTH_PER_ORBIT = 2 * np.pi / ORBITS_PER_DAY
+_SPIN_UP = 45
+
+
+@dataclass(frozen=True)
+class WorldDay:
+    """One day; every field has the grid's shape."""
+
+    date: dt.date
+    truth: Floats
+    """Soil moisture on every land cell, m3 m-3; NaN at sea."""
+    observed: Floats
+    """What the instrument gives, m3 m-3 in steps of 0.01; NaN for a gap."""
+    rain: Floats
+    """mm/day, everywhere."""
+    temperature: Floats
+    """Skin temperature, K."""
+
+
+def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], length: float) -> Doubles:
+    """Return Gaussian noise of mean 0 and spread 1 with a correlation length in cells, periodic in both axes."""
+    ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
+    spectrum = np.fft.rfft2(rng.standard_normal(shape)) * np.exp(-2 * (np.pi * length) ** 2 * (ky**2 + kx**2))
+    spectrum[0, 0] = 0
+    field = np.asarray(np.fft.irfft2(spectrum, s=shape))
+    return field / max(float(field.std()), 1e-12)
+
+
+class World:
+    """A world on a grid; the same seed gives the same world on the same grid.
+
+    Parameters
+    ----------
+    grid : Grid
+        Where it is.
+    seed : int
+        Which of all worlds.
+    retrieval_noise : float
+        Spread of the instrument's error, m3 m-3.
+    """
+
+    def __init__(self, grid: Grid, seed: int, retrieval_noise: float = 0.025) -> None:
+        self.grid, self.seed, self.retrieval_noise = grid, seed, retrieval_noise
+        rng = np.random.default_rng([seed, 0])
+        latitude = np.radians(grid.latitudes)[:, None]
+        texture = smooth_noise(rng, grid.shape, 3) * 0.6 + smooth_noise(rng, grid.shape, 12) * 0.8
+        belts = 0.9 * np.cos(3 * latitude) * np.cos(latitude) + 0.35 * np.sin(2 * np.abs(latitude))
+        self.wetness = 1 / (1 + np.exp(-(2.2 * belts + 0.9 * smooth_noise(rng, grid.shape, 40) - 0.3)))
+        self.dry = (0.04 + 0.05 * (1 / (1 + np.exp(-texture)))).astype(np.float64)
+        self.porosity = 0.38 + 0.06 * texture.clip(-1.5, 1.5) + 0.12 * self.wetness
+        self.drying_days = 2.5 + 9 * self.wetness + 3 * np.abs(np.sin(latitude))
+        self.forest = (self.wetness > 0.93) & (np.abs(np.degrees(latitude)) < 14)
+        self._eastward = np.where(np.abs(np.degrees(latitude[:, 0])) > 25, 14, -9)
+
+    def days(self, start: dt.date, count: int) -> Iterator[WorldDay]:
+        """Yield consecutive days; the soil is spun up before the first."""
+        rng = np.random.default_rng([self.seed, 1])
+        soil = self.dry + 0.3 * self.wetness
+        storms = smooth_noise(rng, self.grid.shape, 9)
+        for index in range(-_SPIN_UP, count):
+            date = start + dt.timedelta(index)
+            storms = 0.55 * self._drift(storms) + 0.835 * smooth_noise(rng, self.grid.shape, 9)
+            rain = self._rain(storms, date)
+            soil = self._step(soil, rain, date)
+            if index >= 0:
+                temperature = self._temperature(date)
+                yield WorldDay(
+                    date,
+                    np.where(self.grid.land, soil, np.nan).astype(np.float32),
+                    self._observe(rng, soil, temperature, date),
+                    rain.astype(np.float32),
+                    temperature.astype(np.float32),
+                )
+
+    def _drift(self, field: Doubles) -> Doubles:
+        columns = (np.arange(self.grid.shape[1])[None] - self._eastward[:, None]) % self.grid.shape[1]
+        return np.asarray(np.take_along_axis(field, columns, 1))
+
+    def _season(self, date: dt.date) -> float:
+        """Return 1 in the northern midsummer, -1 in midwinter."""
+        return float(np.cos(2 * np.pi * (date.timetuple().tm_yday - 200) / 365.25))
+
+    def _rain(self, storms: Doubles, date: dt.date) -> Doubles:
+        latitude = np.radians(self.grid.latitudes)[:, None]
+        threshold = 1.5 - 1.5 * self.wetness - 0.25 * self._season(date) * np.sin(2 * latitude)
+        return np.asarray(9 * (storms - threshold).clip(min=0) ** 1.4)
+
+    def _step(self, soil: Doubles, rain: Doubles, date: dt.date) -> Doubles:
+        latitude = np.radians(self.grid.latitudes)[:, None]
+        pace = 1 + 0.4 * self._season(date) * np.sin(latitude)
+        soil = self.dry + (soil - self.dry) * np.exp(-pace / self.drying_days)
+        return np.asarray(soil + (self.porosity - soil) * (1 - np.exp(-rain / 22)))
+
+    def _temperature(self, date: dt.date) -> Doubles:
+        latitude = np.radians(self.grid.latitudes)[:, None]
+        mean = 304 - 42 * np.sin(latitude) ** 2 + 16 * self._season(date) * np.sin(latitude)
+        return np.asarray(mean - 6 * (self.wetness - 0.5))
+
+    def _observe(self, rng: np.random.Generator, soil: Doubles, temperature: Doubles, date: dt.date) -> Floats:
+        noise = self.retrieval_noise * rng.standard_normal(self.grid.shape)
+        seen = swath(self.grid, date) & self.grid.land & (temperature > 273.15) & ~self.forest
+        values = np.round((soil + noise).clip(0.01, 0.99), 2)
+        return np.where(seen, values, np.nan).astype(np.float32)
+
+
+def swath(grid: Grid, date: dt.date) -> Bools:
+    """Return the cells that descending AMSR2 passes of a day see, from the geometry of its orbit."""
+    latitude = np.radians(grid.latitudes)
+    ratio = (np.sin(latitude) / np.sin(_INCLINATION)).clip(-1, 1)
+    angle = np.pi - np.arcsin(ratio)
+    along = np.arctan2(np.cos(_INCLINATION) * np.sin(angle), np.cos(angle)) - _EARTH_PER_ORBIT * angle / (2 * np.pi)
+    tilt = (np.cos(_INCLINATION) / np.cos(latitude)).clip(-0.999, 0.999)
+    half_width = (_HALF_SWATH / (np.cos(latitude) * np.sqrt(1 - tilt**2))).clip(max=np.pi)
+    day = date.toordinal()
+    orbits = np.arange(np.ceil(day * ORBITS_PER_DAY), np.ceil((day + 1) * ORBITS_PER_DAY))
+    longitude = np.radians(grid.longitudes)
+    seen = np.zeros(grid.shape, bool)
+    for orbit in orbits:
+        centre = along - orbit * _EARTH_PER_ORBIT
+        distance = np.abs((longitude[None] - centre[:, None] + np.pi) % (2 * np.pi) - np.pi)
+        seen |= distance < half_width[:, None]
+    return seen

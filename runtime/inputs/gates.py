@@ -1,0 +1,33 @@
+"""The gate for inputs: is a soil-moisture file plausible beside those of the days before?
+
+It looks at dates, not at the order of arrival: a replay comes to the same verdict.
+"""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Sequence
+
+from runtime.config import Policy
+
+COVERAGE_DAYS = 30
+"""Coverage is compared with the median of so many days before."""
+
+
+_ENOUGH = 10
+
+
+def coverage_fault(share: float, before: Sequence[float], policy: Policy) -> str | None:
+    """Return what is wrong with how much of the globe a file covers, None if nothing.
+
+    Parameters
+    ----------
+    share : of the file's cells that have a value
+    before : the same of the `COVERAGE_DAYS` days before, as far as there were any
+    """
+    if len(before) < _ENOUGH:
+        return None
+    usual = statistics.median(before)
+    if share >= policy.min_coverage * usual:
+        return None
+    return f"covers {share:.2%} of its cells where {usual:.2%} is usual of the {COVERAGE_DAYS} days before"

@@ -1,0 +1,1 @@
+"""How one file of a product becomes one field on the grid."""

@@ -1,0 +1,173 @@
+"""A place's days as a table, a NetCDF time series (CF-1.11, ACDD-1.3), a picture, or a plot on the terminal."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from runtime.archive.acdd import time_coverage
+from runtime.archive.cf import EPOCH
+from runtime.archive.reader import Reader, Series
+from runtime.archive.variables import VARIABLES
+from runtime.common.atomic import move_into_place, part_file
+from runtime.errors import UsageError
+from runtime.fill.result import Flag
+from runtime.output.colours import FILLED, OBSERVED, RAIN
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+ENDINGS = (".csv", ".nc", ".png")
+
+
+def write_series(reader: Reader, series: Series, out: Path) -> None:
+    """Write a series in the format its ending names.
+
+    Raises
+    ------
+    UsageError
+        The ending is none of `ENDINGS`.
+    ArchiveError
+        The file cannot be written.
+    """
+    kind = out.suffix.lower()
+    if kind not in ENDINGS:
+        raise UsageError(f"{out}: wanted a name that ends in {', '.join(ENDINGS)}")
+    with part_file(out) as part:
+        if kind == ".csv":
+            part.write_text(series_table(series))
+        elif kind == ".nc":
+            _netcdf(part, reader, series)
+        else:
+            draw_series(series).savefig(part, format="png", dpi=100, metadata={"Software": None})
+    move_into_place(out)
+
+
+def series_table(series: Series) -> str:
+    """Return a series as CSV: a header, then one line a day, empty where there is no value."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    names = list(series.values)
+    flags = {int(flag): flag.name.lower() for flag in Flag}
+    units = [VARIABLES[name].attributes.get("units") for name in names]
+    writer.writerow(["date", *(f"{n} ({u})" if u else n for n, u in zip(names, units, strict=True))])
+    columns = [series.values[name].tolist() for name in names]
+    for date, *row in zip(series.dates, *columns, strict=True):
+        writer.writerow([str(date), *(_cell(name, value, flags) for name, value in zip(names, row, strict=True))])
+    return text.getvalue()
+
+
+def _cell(name: str, value: float, flags: dict[int, str]) -> str:
+    if math.isnan(value):
+        return ""
+    if name == "flag":
+        return flags.get(int(value), "")
+    return f"{value:.4f}" if VARIABLES[name].attributes.get("units") == "m3 m-3" else f"{value:g}"
+
+
+def _netcdf(path: Path, reader: Reader, series: Series) -> None:
+    """Write the series as a CF discrete sampling geometry: one station's time series."""
+    from netCDF4 import Dataset
+
+    with Dataset(path, "w", format="NETCDF4") as file:
+        file.setncatts(reader.attributes | {"featureType": "timeSeries", "cdm_data_type": "Station"})
+        if series.dates:
+            file.setncatts(time_coverage(series.dates[0], series.dates[-1]))
+        file.createDimension("time", len(series.dates))
+        time = file.createVariable("time", "i4", ("time",))
+        time.setncatts({"standard_name": "time", "units": f"days since {EPOCH}", "calendar": "standard", "axis": "T"})
+        time.units_metadata = "leap_seconds: none"
+        time[:] = [(date - EPOCH).days for date in series.dates]
+        for name, standard, units, value in (
+            ("lat", "latitude", "degrees_north", series.latitude),
+            ("lon", "longitude", "degrees_east", series.longitude),
+        ):
+            axis = file.createVariable(name, "f8", ())
+            axis.setncatts({"standard_name": standard, "units": units, "long_name": f"{standard} of the cell's centre"})
+            axis[...] = value
+        station = f"{series.latitude:g}N {series.longitude:g}E"
+        file.createDimension("name_length", len(station))
+        cell = file.createVariable("cell", "S1", ("name_length",))
+        cell.setncatts({"cf_role": "timeseries_id", "long_name": "grid cell"})
+        cell[:] = np.array(list(station), "S1")
+        for name, values in series.values.items():
+            kind = VARIABLES[name]
+            variable = file.createVariable(
+                name,
+                kind.dtype.str[1:],
+                ("time",),
+                compression="zlib",
+                fill_value=False if kind.fill is None else kind.dtype.type(kind.fill),
+            )
+            variable.setncatts({**kind.attributes, "coordinates": "lat lon cell"})
+            variable.set_auto_maskandscale(False)
+            variable[:] = kind.pack(values)
+
+
+def split_observed(series: Series) -> tuple[list[float], list[float]]:
+    """Return soil moisture where it was observed and where it was filled, NaN elsewhere, m3 m-3."""
+    values, observed = series.values["soil_moisture"], series.values["soil_moisture_observed"]
+    seen = np.isfinite(observed)
+    nothing = np.float32(np.nan)
+    return np.where(seen, values, nothing).tolist(), np.where(seen, nothing, values).tolist()
+
+
+def draw_series(series: Series) -> Figure:
+    """Draw observed and filled values with their uncertainty, and rain beneath."""
+    import matplotlib
+
+    matplotlib.use("Agg")
+    from matplotlib.figure import Figure
+
+    observed, filled = split_observed(series)
+    dates: Any = np.array(series.dates, "datetime64[D]")
+    has_rain = bool(np.isfinite(series.values.get("precipitation", np.empty(0))).any())
+    figure = Figure(figsize=(10, 4.6 if has_rain else 3.6), layout="constrained")
+    grid = figure.add_gridspec(2 if has_rain else 1, 1, height_ratios=[3, 1] if has_rain else [1])
+    axis = figure.add_subplot(grid[0])
+    axis.plot(dates, series.values["soil_moisture"], color="#999999", linewidth=0.8, zorder=1)
+    if "soil_moisture_uncertainty" in series.values:
+        sigma = series.values["soil_moisture_uncertainty"]
+        low, high = np.array(filled) - sigma, np.array(filled) + sigma
+        axis.vlines(dates, low, high, color=FILLED, alpha=0.35, linewidth=1, zorder=2)
+    axis.plot(dates, filled, "D", color=FILLED, markersize=3.5, markerfacecolor="white", label="filled", zorder=3)
+    axis.plot(dates, observed, "o", color=OBSERVED, markersize=3.5, label="observed", zorder=4)
+    axis.set_ylabel("soil moisture, m³ m⁻³")
+    axis.set_title(place_name(series), loc="left", fontsize=11)
+    axis.legend(loc="upper right", frameon=False, ncols=2)
+    if has_rain:
+        below = figure.add_subplot(grid[1], sharex=axis)
+        below.bar(dates, series.values["precipitation"], width=1, color=RAIN)
+        below.set_ylabel("rain, mm/day")
+        axis.tick_params(labelbottom=False)
+    return figure
+
+
+def place_name(series: Series) -> str:
+    """Return the cell's centre and the days, in words."""
+    ns, ew = "N" if series.latitude >= 0 else "S", "E" if series.longitude >= 0 else "W"
+    where = f"{abs(series.latitude):g}° {ns}, {abs(series.longitude):g}° {ew}"
+    return f"{where}: {series.dates[0]} to {series.dates[-1]}" if series.dates else f"{where}: no day"
+
+
+def plot_on_terminal(series: Series, width: int, height: int = 18) -> str:
+    """Return the series as a plot of characters, ``o`` observed and ``x`` filled."""
+    import plotext
+
+    observed, filled = split_observed(series)
+    plotext.clear_figure()
+    plotext.theme("clear")
+    plotext.plotsize(width, height)
+    plotext.date_form("Y-m-d")
+    for name, marker, values in (("x filled", "x", filled), ("o observed", "o", observed)):
+        there = [(str(d), v) for d, v in zip(series.dates, values, strict=True) if not math.isnan(v)]
+        if there:
+            days, shown = zip(*there, strict=True)
+            plotext.scatter(days, shown, marker=marker, label=name)
+    plotext.title(f"{place_name(series)}, m3 m-3")
+    return str(plotext.uncolorize(plotext.build()))

@@ -1,0 +1,1 @@
+"""The daily job: plan, fill, check, publish."""
