@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from netCDF4 import Dataset
 from numpy.typing import NDArray
 
 from runtime.archive.acdd import day_attributes
 from runtime.archive.record import PublishedDay
 from runtime.archive.variables import VARIABLES, Variable
 from runtime.common.grid import Floats
+from runtime.common.netcdf import Dataset, open_dataset
 
 EPOCH = dt.date(2000, 1, 1)
 _ANCILLARY = ("flag", "soil_moisture_uncertainty", "days_since_observation")
@@ -34,7 +34,7 @@ def _status(day: PublishedDay) -> int:
 def write(path: Path, day: PublishedDay) -> None:
     """Write one day. Decoded values are within half of `STEP` of the fields."""
     grid = day.grid
-    with Dataset(path, "w", format="NETCDF4") as file:
+    with open_dataset(path, "w", format="NETCDF4") as file:
         file.setncatts(day_attributes(day))
         file.createDimension("time", None)
         file.createDimension("nv", 2)
@@ -94,14 +94,14 @@ def write(path: Path, day: PublishedDay) -> None:
 
 def read(path: Path, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
     """Return variables of a published day as they are stored, (rows, cols), without those the file does not have."""
-    with Dataset(path) as file:
+    with open_dataset(path) as file:
         file.set_auto_maskandscale(False)
         return {name: np.asarray(file[name][0]) for name in VARIABLES if name in names and name in file.variables}
 
 
 def axes(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the latitudes and longitudes of the cells' centres, degrees."""
-    with Dataset(path) as file:
+    with open_dataset(path) as file:
         return np.asarray(file["lat"][:]), np.asarray(file["lon"][:])
 
 

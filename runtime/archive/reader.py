@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
-from netCDF4 import Dataset
 from numpy.typing import NDArray
 
 from runtime.archive.acdd import SHARED, time_coverage
@@ -25,7 +24,7 @@ from runtime.archive.derived import day_files
 from runtime.archive.layout import layout_of
 from runtime.archive.variables import VARIABLES
 from runtime.common.grid import Floats
-from runtime.common.netcdf import LOCK
+from runtime.common.netcdf import LOCK, open_dataset
 from runtime.errors import ArchiveError, InputsMissing, UsageError
 
 T = TypeVar("T")
@@ -78,7 +77,7 @@ class Reader:
     def attributes(self) -> dict[str, Any]:
         """The archive's global attributes: those of its newest file that do not speak of that day alone."""
         newest = self.days[max(self.days)].path
-        with LOCK, Dataset(newest) as file:
+        with open_dataset(newest) as file:
             told = {name: file.getncattr(name) for name in SHARED if name in file.ncattrs()}
         history = {"history": "taken from the archive's daily files, which say what each was made from"}
         return told | history | time_coverage(min(self.days), max(self.days))

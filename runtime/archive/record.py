@@ -8,10 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from netCDF4 import Dataset
-
 from runtime.common.grid import Floats, Grid
-from runtime.common.netcdf import LOCK
+from runtime.common.netcdf import open_dataset
 from runtime.errors import ArchiveError
 from runtime.fill.result import Filled
 from runtime.fill.statistics import DayStatistics
@@ -87,7 +85,7 @@ class DayRecord:
             The file cannot be read or was not made by this software.
         """
         try:
-            with LOCK, Dataset(path) as file:
+            with open_dataset(path) as file:
                 return cls.from_attributes({name: file.getncattr(name) for name in file.ncattrs()})
         except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
             raise ArchiveError(

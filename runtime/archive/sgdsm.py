@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from netCDF4 import Dataset
 from numpy.typing import NDArray
 
 from runtime.archive.acdd import day_attributes
 from runtime.archive.record import PublishedDay
 from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, STEP
 from runtime.common.grid import Floats
+from runtime.common.netcdf import open_dataset
 
 FILL = -32767
 _NAMES = {SOIL_MOISTURE.name: "reconstructed_sm_c1", OBSERVED.name: "original_sm_c1"}
@@ -54,7 +54,7 @@ def write_fields(
     attributes: Mapping[str, Any],
 ) -> None:
     """Write two fields, (latitudes, longitudes), m3 m-3, NaN for a gap."""
-    with Dataset(path, "w", format="NETCDF4") as file:
+    with open_dataset(path, "w", format="NETCDF4") as file:
         file.setncatts(dict(attributes))
         for name, units, values in (
             ("Latitude", "degrees_north", latitudes),
@@ -75,7 +75,7 @@ def write_fields(
 
 def read(path: Path, names: Collection[str] = tuple(_NAMES)) -> dict[str, NDArray[Any]]:
     """Return variables of a published day as the ``cf`` layout stores them; see `runtime.archive.cf.read`."""
-    with Dataset(path) as file:
+    with open_dataset(path) as file:
         file.set_auto_maskandscale(False)
         percent = {name: np.asarray(file[own][:]) for name, own in _NAMES.items() if name in names}
     return {name: np.where(p == FILL, FILL, p * _UNITS_PER_PERCENT).astype(np.int16) for name, p in percent.items()}
@@ -83,5 +83,5 @@ def read(path: Path, names: Collection[str] = tuple(_NAMES)) -> dict[str, NDArra
 
 def axes(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Return the latitudes and longitudes of the cells' centres, degrees."""
-    with Dataset(path) as file:
+    with open_dataset(path) as file:
         return np.asarray(file["Latitude"][:], np.float64), np.asarray(file["Longitude"][:], np.float64)

@@ -39,9 +39,12 @@ class Grid:
     @classmethod
     def globe(cls) -> Grid:
         """Return the 0.25 degree globe (720, 1440) with the packaged land mask."""
-        from netCDF4 import Dataset
+        from runtime.common.netcdf import open_dataset
 
-        with resources.as_file(resources.files("runtime") / "data" / "land_mask.nc") as path, Dataset(path) as file:
+        with (
+            resources.as_file(resources.files("runtime") / "data" / "land_mask.nc") as path,
+            open_dataset(path) as file,
+        ):
             land = np.asarray(file["land"][:]) == 1
         return cls(north=90.0, west=-180.0, land=land)
 

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-from netCDF4 import Dataset
 from numpy.typing import NDArray
 
 from runtime.common.grid import Floats, Grid
+from runtime.common.netcdf import Dataset, open_dataset
 from runtime.common.sensors import PRODUCTS
 from runtime.demo.world import WorldDay
 
@@ -32,7 +32,7 @@ def write_lprm(folder: Path, day: WorldDay, grid: Grid, product: str = "lprm-ams
     path.parent.mkdir(parents=True, exist_ok=True)
     seen = ~np.isnan(day.observed)
     percent = np.where(seen, np.rint(np.nan_to_num(day.observed) * 100), _FILL).astype(np.int16)
-    with Dataset(path, "w", format="NETCDF4_CLASSIC") as file:
+    with open_dataset(path, "w", format="NETCDF4_CLASSIC") as file:
         file.Conventions = "CF-1.0"
         for name, units, values in (
             ("Longitude", "degrees_east", grid.longitudes),
@@ -108,7 +108,7 @@ def write_imerg(
     cols = ((lons - grid.west) / grid.step).astype(int).clip(0, grid.shape[1] - 1)
     fine = rain[np.ix_(rows, cols)].T
     missing = np.isnan(fine)
-    with Dataset(path, "w", format="NETCDF4_CLASSIC") as file:
+    with open_dataset(path, "w", format="NETCDF4_CLASSIC") as file:
         file.BeginDate = file.EndDate = date.isoformat()
         for dimension, size in (("time", 1), ("lon", lons.size), ("lat", lats.size)):
             file.createDimension(dimension, size)

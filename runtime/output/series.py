@@ -72,9 +72,9 @@ def _cell(name: str, value: float, flags: dict[int, str]) -> str:
 
 def _netcdf(path: Path, reader: Reader, series: Series) -> None:
     """Write the series as a CF discrete sampling geometry: one station's time series."""
-    from netCDF4 import Dataset
+    from runtime.common.netcdf import open_dataset
 
-    with Dataset(path, "w", format="NETCDF4") as file:
+    with open_dataset(path, "w", format="NETCDF4") as file:
         file.setncatts(reader.attributes | {"featureType": "timeSeries", "cdm_data_type": "Station"})
         if series.dates:
             file.setncatts(time_coverage(series.dates[0], series.dates[-1]))

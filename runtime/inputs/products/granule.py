@@ -8,11 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from netCDF4 import Dataset
 from numpy.typing import NDArray
 
 from runtime.common.grid import Floats
-from runtime.common.netcdf import LOCK
+from runtime.common.netcdf import Dataset, open_dataset
 from runtime.errors import InputRefused, SeamlessError
 
 _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -57,7 +56,7 @@ def open_granule(path: Path) -> Iterator[Dataset]:
         cure = f"{FETCH_AGAIN}, with a valid Earthdata log-in" if page else FETCH_AGAIN
         raise InputRefused(f"{path}: is {kind}, not a granule; {cure}")
     try:
-        with LOCK, Dataset(path) as dataset:
+        with open_dataset(path) as dataset:
             dataset.set_auto_maskandscale(False)
             yield dataset
     except SeamlessError:
