@@ -1,10 +1,11 @@
-"""Thousands of damaged granules through the whole of `fill`: read, or refused with our own error, and nothing else.
+"""Fill with thousands of damaged granules: each must be read, or be refused with an error of this software.
 
-Real and made-up files are cut, overwritten, spliced and bent (attributes, dimensions, values); each replaces the newest
-day of an archive and the job runs on it, in a process of its own that is watched: a traceback, a crash, a hang or more
-than 2 GiB of memory is a fault. A refused file must leave every published file and snapshot as it was. "other values"
-are files in which values, or what they mean, were changed and nothing in the file can tell: rain that is refused counts
-here too, since the day is then filled without. (A download is compared with the checksum CMR has.)
+Real and synthetic files are cut, overwritten, spliced, and changed in attributes, dimensions and values. Each of them
+replaces the newest day of an archive, and the daily job runs in a process of its own. A traceback, a crash, a run that
+does not end, or more than 2 GiB of memory is a fault. A refused file must leave all published files and snapshots as
+they were. "other values" counts files whose values, or their meaning, were changed in a way that nothing in the file
+shows; it also counts refused rain, because the day is then filled without rain. (A download is compared with the
+checksum in CMR.)
 
     python benchmarks/bad_files.py --files 2000 --data ../shared/data --json benchmarks/results/bad_files.json
 """
@@ -41,9 +42,12 @@ from runtime.pipeline.run import DateRange, RunEvents, fill_archive
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
 LAST = dt.date(2015, 4, 1)
+"""The day whose files are damaged."""
 DAYS = 4
-MEMORY = 2 << 30
-PATIENCE_S = 60
+"""Days in the archive."""
+MAX_MEMORY = 2 << 30
+"""Bytes."""
+TIME_LIMIT_S = 60
 Rng = np.random.Generator
 
 
@@ -81,60 +85,60 @@ def _other_kind(rng: Rng, raw: bytearray) -> None:
 BYTES: list[Callable[[Rng, bytearray], None]] = [_flip, _flip_head, _flip_head, _cut, _blank, _splice, _other_kind]
 
 
-def _bend(rng: Rng, path: Path) -> None:
-    """Damage what a library would call valid: attributes, values, names."""
+def _change_content(rng: Rng, path: Path) -> None:
+    """Change attributes, values or names, so that the file is still valid NetCDF."""
     with Dataset(path, "a") as file:
         file.set_auto_maskandscale(False)
         names = list(file.variables)
         variable = file[names[int(rng.integers(len(names)))]]
-        what = int(rng.integers(7))
-        odd = [np.nan, "text", -1, 0, 1e30, 2**31 - 1][int(rng.integers(6))]
-        if what == 0:
-            variable.setncattr(["scale_factor", "add_offset", "units", "valid_min"][int(rng.integers(4))], odd)
-        elif what == 1 and variable.ncattrs():
+        change = int(rng.integers(7))
+        unusual = [np.nan, "text", -1, 0, 1e30, 2**31 - 1][int(rng.integers(6))]
+        if change == 0:
+            variable.setncattr(["scale_factor", "add_offset", "units", "valid_min"][int(rng.integers(4))], unusual)
+        elif change == 1 and variable.ncattrs():
             variable.delncattr(next(a for a in variable.ncattrs() if a != "_FillValue"))
-        elif what == 2:
+        elif change == 2:
             file.renameVariable(variable.name, "x" + variable.name)
-        elif what == 3:
+        elif change == 3:
             dimension = next(iter(file.dimensions))
             file.renameDimension(dimension, "x" + dimension)
-        elif what == 4 and variable.dtype.kind == "f":
+        elif change == 4 and variable.dtype.kind == "f":
             variable[...] = rng.choice([np.nan, np.inf, -np.inf, 1e30, 0.0])
-        elif what == 5:
+        elif change == 5:
             variable[...] = np.asarray(variable[...])[..., ::-1]
         else:
             variable[...] = rng.integers(-100, 32000, variable.shape).astype(variable.dtype)
 
 
 @dataclass
-class Watched:
-    """A process that runs the job on demand."""
+class Worker:
+    """A process that runs the job when it is asked to."""
 
     folder: Path
     process: subprocess.Popen[str] | None = None
     answers: queue.Queue[str] = field(default_factory=queue.Queue)
 
     def ask(self) -> dict[str, Any]:
-        """Run the job once; return what it said, or what became of the process."""
+        """Run the job once; return its answer, or how the process ended."""
         if self.process is None or self.process.poll() is not None:
             command = [sys.executable, str(Path(__file__)), "--worker", str(self.folder)]
             self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             self.answers = queue.Queue()
-            threading.Thread(target=self._listen, args=(self.process, self.answers), daemon=True).start()
+            threading.Thread(target=self._read_answers, args=(self.process, self.answers), daemon=True).start()
         assert self.process.stdin
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
         try:
-            answer = self.answers.get(timeout=PATIENCE_S)
+            answer = self.answers.get(timeout=TIME_LIMIT_S)
         except queue.Empty:
             self.process.kill()
-            return {"fault": f"hung for {PATIENCE_S} s"}
+            return {"fault": f"hung for {TIME_LIMIT_S} s"}
         if not answer:
             return {"fault": f"crashed with {self.process.wait()}"}
         return dict(json.loads(answer))
 
     @staticmethod
-    def _listen(process: subprocess.Popen[str], answers: queue.Queue[str]) -> None:
+    def _read_answers(process: subprocess.Popen[str], answers: queue.Queue[str]) -> None:
         assert process.stdout
         for line in process.stdout:
             if line.startswith("{"):
@@ -150,7 +154,7 @@ class Watched:
 
 
 def work(folder: Path) -> None:
-    """Be the process: run the job whenever a line comes."""
+    """Run the job for each line on stdin, and print the answer as JSON; this is what a `Worker` process does."""
     settings = load_config(folder / "seamless-sm.toml", environment={})
     for _ in sys.stdin:
         answer: dict[str, Any] = {}
@@ -161,89 +165,141 @@ def work(folder: Path) -> None:
             answer = {"code": error.exit_code, "message": str(error)}
         except BaseException:
             answer = {"fault": traceback.format_exc()}
-        memory = _most_memory()
-        if memory > MEMORY:
+        memory = _peak_memory()
+        if memory > MAX_MEMORY:
             answer["fault"] = f"{memory / 2**30:.1f} GiB of memory"
         print(json.dumps(answer | {"memory": memory}), flush=True)
 
 
-def _most_memory() -> int:
-    """Return the most memory this program has held, bytes; what its parent holds does not count."""
+def _peak_memory() -> int:
+    """Return the peak memory of this process, bytes, without its parent's."""
     (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
     return int(line.split()[1]) * 1024
 
 
-def _state(archive: Path) -> str:
+def _digest(archive: Path) -> str:
+    """Return the sha256 of all published files and snapshots."""
     files = sorted(p for pattern in ("[0-9]*/*.nc", ".state/*/*") for p in archive.glob(pattern))
     return hashlib.sha256(b"".join(p.name.encode() + p.read_bytes() for p in files)).hexdigest()
 
 
-def _fields(archive: Path) -> list[str | None]:
-    """Return the digests of what the newest published day was made from."""
+def _input_digests(archive: Path) -> list[str | None]:
+    """Return the digests of the fields that the newest published day was made from."""
     record = DayRecord.from_file(archive / f"{LAST:%Y}" / f"seamless_sm_{LAST:%Y%m%d}.nc")
     return [item and item.field for item in record.inputs.values()]
 
 
-def trials(folder: Path, count: int, data: Path | None, seed: int = 1) -> dict[str, Any]:
-    """Damage so many files; return what was counted, and every fault."""
-    rng = np.random.default_rng(seed)
-    grid = Grid.globe().box(*BOX)
-    incoming = folder / "incoming"
-    for day in World(grid, 7).days(LAST - dt.timedelta(DAYS - 1), DAYS):
-        soil, rain = write_lprm(incoming / "lprm", day, grid), write_imerg(incoming / "imerg", day.date, day.rain, grid)
-    sources = [(soil, soil.read_bytes()), (rain, rain.read_bytes())]
-    if data:  # the real granule of the same day takes the made-up one's place
-        sources += [(soil, next((data / "lprm").glob("*.nc4")).read_bytes())]
-        sources += [(soil, next((data / "lprm_april2015_x").glob("*_20150401*")).read_bytes())]
-        sources += [(rain, path.read_bytes()) for path in sorted((data / "imerg").glob("*.nc4"))[:1]]
-    (folder / "seamless-sm.toml").write_text(
-        f"[archive]\nstart = {LAST - dt.timedelta(DAYS - 1)}\n[grid]\nbox = {list(BOX)}\n"
-        '[model]\nbundle = "sgdsm2-amsr2-x"\n[[feeds.soil_moisture]]\nband = "x"\n'
-        '[feeds.precipitation]\nkind = "folder"\n[policy]\ninbox_gib = 0\n'
-    )
-    settings = load_config(folder / "seamless-sm.toml", environment={})
-    fill_archive(settings, DateRange(LAST - dt.timedelta(DAYS - 1), LAST), dt.date(2015, 6, 1), RunEvents())
-    pristine = folder / "pristine"
-    shutil.copytree(folder / "archive", pristine)
-    before, counts, faults, most = _state(pristine), Counter[str](), [], 0
-    watched = Watched(folder)
-    whole = []
-    for target, raw in sources:
-        kept = target.read_bytes()
-        target.write_bytes(raw)
-        watched.ask()
-        whole.append(_fields(folder / "archive"))
-        target.unlink()
-        target.write_bytes(kept)
-    shutil.rmtree(folder / "archive")
-    shutil.copytree(pristine, folder / "archive")
-    for number in range(count):
-        target, raw = sources[number % len(sources)]
-        damaged = bytearray(raw)
-        target.unlink()  # the library may keep a file open that it failed on
+@dataclass
+class Trial:
+    """An archive whose newest day is filled again and again, with damaged files."""
+
+    folder: Path
+    sources: list[tuple[Path, bytes]]
+    """The files of the newest day: where each of them lies, and its sound content."""
+
+    @classmethod
+    def prepare(cls, folder: Path, data: Path | None) -> Trial:
+        """Make the input files and fill the archive; `data` is a folder with genuine granules."""
+        grid = Grid.globe().box(*BOX)
+        incoming, first = folder / "incoming", LAST - dt.timedelta(DAYS - 1)
+        for day in World(grid, 7).days(first, DAYS):
+            soil = write_lprm(incoming / "lprm", day, grid)
+            rain = write_imerg(incoming / "imerg", day.date, day.rain, grid)
+        sources = [(soil, soil.read_bytes()), (rain, rain.read_bytes())]
+        if data:  # a genuine granule takes the place of the synthetic file of that day
+            sources += [(soil, next((data / "lprm").glob("*.nc4")).read_bytes())]
+            sources += [(soil, next((data / "lprm_april2015_x").glob("*_20150401*")).read_bytes())]
+            sources += [(rain, path.read_bytes()) for path in sorted((data / "imerg").glob("*.nc4"))[:1]]
+        (folder / "seamless-sm.toml").write_text(
+            f"[archive]\nstart = {first}\n[grid]\nbox = {list(BOX)}\n"
+            '[model]\nbundle = "sgdsm2-amsr2-x"\n[[feeds.soil_moisture]]\nband = "x"\n'
+            '[feeds.precipitation]\nkind = "folder"\n[policy]\ninbox_gib = 0\n'
+        )
+        settings = load_config(folder / "seamless-sm.toml", environment={})
+        fill_archive(settings, DateRange(first, LAST), dt.date(2015, 6, 1), RunEvents())
+        shutil.copytree(folder / "archive", folder / "pristine")
+        return cls(folder, sources)
+
+    @property
+    def archive(self) -> Path:
+        """The archive under test."""
+        return self.folder / "archive"
+
+    def restore(self) -> None:
+        """Make the archive as it was."""
+        shutil.rmtree(self.archive)
+        shutil.copytree(self.folder / "pristine", self.archive)
+
+    def restore_inputs(self) -> None:
+        """Make the synthetic files as they were."""
+        for path, content in self.sources[:2]:
+            path.unlink(missing_ok=True)
+            path.write_bytes(content)
+
+    def sound_inputs(self, worker: Worker) -> list[list[str | None]]:
+        """Fill with each sound file; return the digests of the fields that are read then."""
+        found = []
+        for target, content in self.sources:
+            target.write_bytes(content)
+            worker.ask()
+            found.append(_input_digests(self.archive))
+            self.restore_inputs()
+        self.restore()
+        return found
+
+    def damage(self, rng: Rng, number: int) -> Path:
+        """Write a damaged copy of one of the files in its place, and return its path."""
+        target, content = self.sources[number % len(self.sources)]
+        damaged = bytearray(content)
+        target.unlink()  # the NetCDF library may keep a file open after an error
         if rng.random() < 0.25:
-            target.write_bytes(raw)
-            _bend(rng, target)
+            target.write_bytes(content)
+            _change_content(rng, target)
         else:
             BYTES[int(rng.integers(len(BYTES)))](rng, damaged)
             target.write_bytes(damaged)
-        answer = watched.ask()
-        most = max(most, answer.get("memory", 0))
-        same = _state(folder / "archive") == before
+        return target
+
+
+def trials(folder: Path, count: int, data: Path | None, seed: int = 1) -> dict[str, Any]:
+    """Fill with damaged files.
+
+    Parameters
+    ----------
+    folder : Path
+        Where to work.
+    count : int
+        Number of damaged files.
+    data : Path, optional
+        Folder with genuine granules, which are damaged too.
+    seed : int
+        Seed of the random numbers.
+
+    Returns
+    -------
+    dict of str to Any
+        How many files were refused and read, all faults, and the peak memory.
+    """
+    rng = np.random.default_rng(seed)
+    trial, worker = Trial.prepare(folder, data), Worker(folder)
+    before, counts, faults, peak = _digest(trial.archive), Counter[str](), [], 0
+    sound = trial.sound_inputs(worker)
+    for number in range(count):
+        target = trial.damage(rng, number)
+        answer = worker.ask()
+        peak = max(peak, answer.get("memory", 0))
+        same = _digest(trial.archive) == before
         refused = answer.get("code") not in (0, None)
         if "fault" in answer or (refused and not same) or answer.get("code") not in (0, 4, 5):
             faults.append(f"file {number} ({target.name}): {answer.get('fault') or answer}"[:2000])
             shutil.copy(target, folder.parent / f"fault-{number}-{target.name}")
-        read = "read as it was" if _fields(folder / "archive") == whole[number % len(sources)] else "other values"
+        read = "read as it was" if _input_digests(trial.archive) == sound[number % len(sound)] else "other values"
         counts["refused" if refused else read] += 1
-        for path, sound in sources[:2]:
-            path.unlink(missing_ok=True)
-            path.write_bytes(sound)
+        trial.restore_inputs()
         if not same or number % 200 == 199:
-            shutil.rmtree(folder / "archive")
-            shutil.copytree(pristine, folder / "archive")
-    watched.end()
-    return {"files": count, **counts, "faults": faults, "most_memory_mib": round(most / 2**20)}
+            trial.restore()
+    worker.end()
+    return {"files": count, **counts, "faults": faults, "most_memory_mib": round(peak / 2**20)}
 
 
 def main() -> None:

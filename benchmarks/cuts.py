@@ -1,8 +1,9 @@
-"""How much a day of SGD-SM 1.0's network computes, by how the land is cut: counted, not timed.
+"""Count how much a day of SGD-SM 1.0's network computes, depending on how the land is cut into tiles.
 
     python -m benchmarks.cuts --data FOLDER [--date 2015-04-12]
 
-Millions of cells times frames that the wide layers of the published size (all but the first and the last) give.
+The unit is a million cells times frames, counted over the wide layers of the published size: all but the first and the
+last.
 """
 
 from __future__ import annotations
@@ -19,19 +20,36 @@ from runtime.fill.tiling import Tiling, dilate
 
 LAYERS, WINDOW = 11, 9
 FRAMES = [min(WINDOW, 2 * (LAYERS - layer) + 1) for layer in range(1, LAYERS + 1)]
-"""Days each layer gives that can still reach day T."""
+"""For each layer, the number of its output days that can still reach day T."""
 
 
 def by_stages(grid: Grid, gaps: Bools, together: int, tile: tuple[int, int]) -> float:
-    """Return the millions for stages of so many layers, in tiles of so many rows and columns."""
+    """Count the cells times frames of a network in stages.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    gaps : bool array, shape (rows, cols)
+        The cells to fill.
+    together : int
+        Layers in a stage.
+    tile : (int, int)
+        Rows and columns of a tile.
+
+    Returns
+    -------
+    float
+        Millions of cells times frames.
+    """
     total = 0
     for first in range(0, LAYERS, together):
         last = min(first + together, LAYERS)
         need = grid.land & dilate(gaps, LAYERS - last, grid.wraps)
         tiles = len(Tiling(grid, tile, 0).cover(need))
         for layer in range(max(first, 1), min(last, LAYERS - 1)):
-            around = 2 * (last - 1 - layer)
-            total += tiles * (tile[0] + around) * (tile[1] + around) * FRAMES[layer]
+            halo = 2 * (last - 1 - layer)
+            total += tiles * (tile[0] + halo) * (tile[1] + halo) * FRAMES[layer]
     return total / 1e6
 
 

@@ -1,10 +1,10 @@
-"""What a day costs: every shipped bundle and DCT-PLS on the same real day, in one process, taking turns.
+"""Measure what a day costs: every shipped bundle and DCT-PLS fill the same real day, in turns in one process.
 
     python -m benchmarks.day_cost --data FOLDER [--date 2015-04-12] [--rounds 3] [--json FILE]
 
-Only the filling is timed, not the reading of files, with the engine that `auto` takes and in each precision a bundle is
-offered in there. Then a day of the default bundle phase by phase, and what a day costs of which a part of the land is
-missing, in strips as between swaths.
+Only the filling is timed, not the reading of files, with the engine that `auto` takes and in each precision that the
+bundle may be used in there. The other tables are the phases of a day with the default bundle, and the time by how much
+of the land is missing, in strips like the gaps between swaths.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ import numpy as np
 
 from benchmarks.days import read_window
 from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
 from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import Precision
@@ -43,27 +44,27 @@ from training.evaluate.hidden import TODAY, WINDOW, dct_pls
 
 REFERENCE = "DCT-PLS (pytesmo)"
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
-"""Of the land, missing."""
+"""Shares of the land that are missing."""
 
 
 def filler(name: str, precision: Precision, grid: Grid, frames: Floats) -> Callable[[], object]:
-    """Return a function that fills the day once with a shipped bundle, its engine open.
+    """Open the engine of a shipped bundle, and return a function that fills the day once with it.
 
     Raises
     ------
     ConfigError
-        No engine here offers the bundle in this precision.
+        No engine of this machine can use the bundle in this precision.
     """
     bundle = load_bundle(find_bundle(name))
     engine, manifest = open_engine(bundle, EngineSettings(precision=precision)), bundle.manifest
-    if manifest.kind == "window":
+    if not manifest.has_memory:
         return lambda: fill_window(engine, manifest, grid, frames)
     state = State.cold(manifest, grid, len(land_tiles(manifest, grid)))
     return lambda: fill_recurrent(engine, manifest, grid, frames[TODAY], np.full_like(frames[0], np.nan), state)
 
 
 def fillers(grid: Grid, frames: Floats) -> dict[str, Callable[[], object]]:
-    """Return every way to fill the day."""
+    """Return a function for every bundle, precision and reference that can fill the day."""
     found: dict[str, Callable[[], object]] = {}
     precisions: tuple[Precision, ...] = ("fp32", "bf16")
     for name in shipped_bundles():
@@ -77,7 +78,7 @@ def fillers(grid: Grid, frames: Floats) -> dict[str, Callable[[], object]]:
 
 
 def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
-    """Return the median seconds of each, taking turns."""
+    """Return the median seconds of each function; they are called in turns."""
     seconds: dict[str, list[float]] = {name: [] for name in ways}
     for _ in range(rounds):
         for name, way in ways.items():
@@ -88,7 +89,7 @@ def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float
 
 
 def by_gaps(grid: Grid, frames: Floats, rounds: int) -> list[dict[str, float]]:
-    """Return seconds by how much of the land is missing on day T, and the peak memory so far."""
+    """Return the seconds by how much of the land is missing on day T, and the peak memory until then."""
     whole = np.nanmean(np.where(np.isnan(frames), np.float32(0.2), frames), axis=0)
     rows = []
     for share in SHARES:
@@ -105,7 +106,7 @@ def by_gaps(grid: Grid, frames: Floats, rounds: int) -> list[dict[str, float]]:
 
 
 class _Clock(RunEvents):
-    """Notes when the plan stood."""
+    """Note when the plan was ready."""
 
     def __init__(self) -> None:
         self.planned = 0.0
@@ -115,7 +116,7 @@ class _Clock(RunEvents):
 
 
 def phases(data: Path, date: dt.date, frames: Floats, grid: Grid) -> dict[str, float]:
-    """Return the seconds of a day of the default bundle with rain, the first of a new archive, phase by phase."""
+    """Return the seconds of each phase of a day with the default bundle and with rain, the first of a new archive."""
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         rain = np.random.default_rng(0).exponential(3, grid.shape).astype(np.float32)
@@ -139,7 +140,7 @@ def phases(data: Path, date: dt.date, frames: Floats, grid: Grid) -> dict[str, f
         settings = load_config(None, [f"{key}={value}" for key, value in overrides.items()], environment={})
         clock, started = _Clock(), time.perf_counter()
         fill_archive(settings, DateRange(date, date), date, clock)
-        with Catalog.open(settings.catalog_path, read_only=True) as catalog:
+        with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
             (revision,) = catalog.revisions()
     return {
         "plan, with every file read for the first time": clock.planned - started,

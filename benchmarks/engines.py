@@ -1,10 +1,11 @@
-"""How fast a day of the published SGD-SM 1.0 network is, engine against engine, and how near to the silicon.
+"""Measure how long each engine takes for a day of the published SGD-SM 1.0 network, and what share of the peak it uses.
 
     python -m benchmarks.engines --data FOLDER [--date 2015-04-12] [--rounds 3] [--preset stpcnn-paper] [--json FILE]
 
-The same real day and the same random weights (they cost what trained ones cost), in one process, contenders taking
-turns; medians. Lower precisions stand here for their speed: random weights say nothing of accuracy. On a machine with a
-GPU the contenders that run there are added by themselves. FOLDER holds LPRM AMSR2 files with band x.
+All contenders compute the same real day with the same random weights, which cost the same as trained ones, in turns in
+one process; the figures are medians. Lower precisions are measured for their speed only: random weights say nothing
+about accuracy. On a machine with a GPU, the contenders that use it are measured too. FOLDER has LPRM AMSR2 files with
+band x.
 """
 
 from __future__ import annotations
@@ -46,15 +47,15 @@ BEST_EFFORT = "PyTorch best effort"
 
 @dataclass(frozen=True)
 class Contender:
-    """A way to compute the day."""
+    """One way to compute the day."""
 
     name: str
     compute: Callable[[], Floats | None]
-    """Returns the filled field on the gaps, None where edges of tiles make it another one."""
+    """Return the filled field, or None if it differs at the edges of tiles and cannot be compared."""
 
 
 def published(network: STPCNN, sm: Tensor, mask: Tensor, land: Tensor) -> Tensor:
-    """Return day T as the paper computes it: zero padding in every layer, every frame in every layer."""
+    """Compute day T as in the paper: zero padding and every frame in every layer."""
     x, valid, land = network.normalise(sm, mask).unsqueeze(1), mask.unsqueeze(1), land[:, None, None]
     last = len(network.layers) - 1
     for number, layer in enumerate(network.layers):
@@ -66,12 +67,28 @@ def published(network: STPCNN, sm: Tensor, mask: Tensor, land: Tensor) -> Tensor
 
 
 class Eager:
-    """PyTorch on tiles.
+    """Compute the day with PyTorch, tile by tile.
 
     Parameters
     ----------
-    core, halo : cells; without a halo tiles show
-    wanted : which tiles run
+    network : callable
+        The network.
+    grid : Grid
+        The grid.
+    frames : float32 array, shape (T, rows, cols)
+        Soil moisture, m3 m-3, NaN for a gap.
+    wanted : bool array, shape (rows, cols)
+        The cells to compute.
+    core : int
+        Rows and columns of a core.
+    halo : int
+        Number of cells read around the core; without them the result has errors at the edges of tiles.
+    batch : int
+        Tiles per call.
+    half : bool
+        Whether to multiply in bfloat16.
+    device : str
+        PyTorch's name of the device.
     """
 
     def __init__(
@@ -107,7 +124,7 @@ class Eager:
 
 
 def pytorch(network: STPCNN, grid: Grid, frames: Floats, gaps: Bools, device: str) -> Iterator[Contender]:
-    """Yield PyTorch's ways: the paper's, and the best we know without leaving PyTorch."""
+    """Yield the contenders in PyTorch: as in the paper, and the fastest ones that we know."""
     on = "" if device == "cpu" else f" ({device})"
     network = network.to(device)
 
@@ -133,14 +150,14 @@ def pytorch(network: STPCNN, grid: Grid, frames: Floats, gaps: Bools, device: st
 
 
 def engines(bundle: Bundle, grid: Grid, frames: Floats) -> Iterator[Contender]:
-    """Yield every engine of the runtime that is there, in each precision it has."""
+    """Yield every engine of the runtime that this machine can run, in each of its precisions."""
     manifest = bundle.manifest
     with tempfile.TemporaryDirectory() as cache:
         for name in ENGINES:
             for precision in ("fp32", "bf16", "fp16", "int8"):
                 try:
                     engine = open_engine(bundle, EngineSettings(name, precision, Path(cache)))
-                except SeamlessError as error:  # a benchmark goes on without what is not there
+                except SeamlessError as error:  # measure the others
                     print(f"not measured: {name} {precision}: {str(error)[:150]}")
                     continue
 
@@ -151,7 +168,7 @@ def engines(bundle: Bundle, grid: Grid, frames: Floats) -> Iterator[Contender]:
 
 
 def products(network: STPCNN, bundle: Bundle, grid: Grid, gaps: Bools) -> float:
-    """Return the multiply-adds of a day stage by stage, in units of 1e9; taps on frames that are not there left out."""
+    """Return the multiply-adds of a day stage by stage, in units of 1e9, without those on frames outside the window."""
     stages, (height, width) = bundle.manifest.stages, TILE
     total, index, frames = 0.0, 0, network.config.window
     for stage, need in zip(stages, cells_needed(grid, gaps, stages), strict=True):
@@ -168,7 +185,7 @@ def products(network: STPCNN, bundle: Bundle, grid: Grid, gaps: Bools) -> float:
 
 
 def matmul_peak(kind: torch.dtype, openvino_hint: str) -> float:
-    """Return 1e9 multiply-adds a second of a large matrix product, the better of PyTorch and OpenVINO."""
+    """Return the multiply-adds per second of a large matrix product, 1e9; the better of PyTorch and OpenVINO."""
     rows, inner, cols = 4096, 2430, 4096
     a, b = torch.randn(rows, inner).to(kind), torch.randn(inner, cols).to(kind)
 
@@ -195,7 +212,7 @@ def matmul_peak(kind: torch.dtype, openvino_hint: str) -> float:
 
 
 def paper_bundle(scratch: Path, preset: str, grid: Grid, frames: Floats) -> tuple[STPCNN, Bundle]:
-    """Return a network with random weights, and its bundle, offered in every precision."""
+    """Return a network with random weights, and its bundle, which may be used in every precision."""
     checkpoint, folder = scratch / "random.safetensors", scratch / preset
     for command in (
         ("training", "random", "--preset", preset, "--out", str(checkpoint)),
@@ -210,7 +227,7 @@ def paper_bundle(scratch: Path, preset: str, grid: Grid, frames: Floats) -> tupl
 
 
 def main() -> None:
-    """Measure, print a table, and say how the best path stands."""
+    """Measure all contenders and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--date", type=dt.date.fromisoformat, default=dt.date(2015, 4, 12))
@@ -252,7 +269,7 @@ def report(
     peaks: dict[str, list[float]],
     fields: dict[str, Floats],
 ) -> None:
-    """Print the table and write the figures."""
+    """Print the table, and write the figures to a file if one is given."""
     medians = {name: statistics.median(values) for name, values in seconds.items()}
     best_effort = min(value for name, value in medians.items() if name.startswith(BEST_EFFORT))
     exact = next(field for name, field in fields.items() if "onnxruntime" in name and "CPU fp32" in name)[gaps]

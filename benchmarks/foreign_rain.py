@@ -1,9 +1,10 @@
-"""What rain that has nothing to do with the soil does to a bundle: none, a dry field, and the synthetic world's.
+"""Measure how a bundle's error changes with wrong rain: none, a dry field, and the rain of a synthetic world.
 
     python benchmarks/foreign_rain.py --bundle FOLDER --data FOLDER
 
-Strips are hidden on a consolidated and on a provisional day, as in `python -m training evaluate`; RMSE of the hidden
-cells, m3 m-3. A network that takes the presence of rain as a sign of made-up soil gets worse with a dry field.
+Strips are hidden on a consolidated and on a provisional day, as in `python -m training evaluate`. The figure is the
+RMSE on the hidden cells, m3 m-3. A network that was trained on synthetic days with rain and on real days without may
+take rain as a sign of synthetic soil; it then gets worse with a dry field.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ from training.evaluate.scores import Score
 from training.samples import TrainingArchive
 
 SEED = 300
-"""A world no bundle was trained on."""
+"""Seed of a world that no bundle was trained on."""
 
 
 def main() -> None:

@@ -1,11 +1,12 @@
-"""A fill killed with SIGKILL at points spread over the whole of it; the next run must heal what it left.
+"""Kill a fill with SIGKILL at many points of its run; the next run must repair what it left.
 
-Every other point is a line of the runtime's own code, counted while the run holds the archive, so that the points are
-spread over all it does on any machine; the others are moments, which also fall into what libraries and the kernel do.
+Half of the points are lines of the runtime's own code, counted while the run holds the archive's lock, so that they are
+spread over everything it does on any machine. The other half are moments in time, which can also be inside libraries
+and the kernel.
 
-The archive has five days, of which one's input has been published anew; the run fetches (from a server on loopback),
-re-does what is stale and appends. After every kill the archive must pass `runtime check`; after a normal run, published
-files, snapshots and catalog rows must equal those of an archive nobody disturbed.
+The archive has five days, and the input of one of them has been published again. The run fetches files from a server on
+loopback, fills the stale days again and appends new ones. After every kill the archive must pass `runtime check`. After
+the next run, published files, snapshots and catalog rows must equal those of an archive whose run was not killed.
 
     PYTHONPATH=. python benchmarks/killed.py --points 200 --json benchmarks/results/killed.json
 """
@@ -34,6 +35,7 @@ import numpy as np
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import Cube
+from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
 from runtime.common.grid import Grid
 from runtime.config import Config, load_config
@@ -46,11 +48,12 @@ BOX = (-10.0, 35.0, 10.0, 50.0)
 FIRST = dt.date(2020, 4, 1)
 DAYS = 10
 BEFORE = 5
+"""Days that the archive has before the run that is killed."""
 
 
 @dataclass
 class Trial:
-    """Archives under test, all fed by one server."""
+    """The archives of a test, all with the same server as feed."""
 
     folder: Path
     bundle: str
@@ -64,7 +67,7 @@ class Trial:
         return self.folder / name / "seamless-sm.toml"
 
     def prepare(self) -> None:
-        """Make the archive every trial starts from."""
+        """Make the archive that every run starts from, and the one whose run is not killed."""
         file = self._file("start")
         file.parent.mkdir()
         host = self.server.url
@@ -79,9 +82,10 @@ class Trial:
             write_lprm(self.server.folder, day, grid)
             write_imerg(self.server.folder, day.date, day.rain, grid)
         self._fill("start")
-        again = days[2]
-        again.observed[:] = np.where(again.observed > 0.1, again.observed - np.float32(0.01), again.observed)
-        for day in [again, *days[BEFORE:]]:
+        republished = days[2]
+        drier = republished.observed - np.float32(0.01)
+        republished.observed[:] = np.where(republished.observed > 0.1, drier, republished.observed)
+        for day in [republished, *days[BEFORE:]]:
             write_lprm(self.server.folder, day, grid)
             write_imerg(self.server.folder, day.date, day.rain, grid)
         self._copy("undisturbed")
@@ -97,17 +101,29 @@ class Trial:
         assert outcome.exit_code == 0, outcome.message
 
     def run(self, after_s: float | None = None, at_line: int = 0) -> tuple[float, int, int]:
-        """Run a fill in a process of its own, killed after some time or at a line of code.
+        """Run a fill in a process of its own, and kill it after some time or at a line of code.
+
+        Parameters
+        ----------
+        after_s : float, optional
+            Seconds after which to kill it, counted from when it holds the archive's lock.
+        at_line : int
+            Line at which to kill it, if `after_s` is not given; 0 for never.
 
         Returns
         -------
-        How long it held the archive (s), how it ended, and how many lines it ran.
+        held_s : float
+            How long it held the lock, seconds.
+        code : int
+            Its exit code.
+        lines : int
+            How many lines it ran, if it was not killed.
         """
         self._copy("killed")
         last = str(FIRST + dt.timedelta(DAYS - 1))
         counted = [str(Path(__file__)), "--count", str(at_line)] if after_s is None else ["-m", "runtime"]
         command = [sys.executable, *counted, "fill", "--from", str(FIRST), "--to", last]
-        holder = self.folder / "killed" / "archive" / ".catalog" / "lock.holder"
+        holder = ArchivePaths.below(self.folder / "killed" / "archive").lock.with_name("lock.holder")
         process = subprocess.Popen(
             [*command, "--config", str(self._file("killed"))],
             stdout=subprocess.PIPE,
@@ -119,44 +135,44 @@ class Trial:
             time.sleep(0.001)
         began = time.monotonic()
         try:
-            said, _ = process.communicate(timeout=after_s)
+            output, _ = process.communicate(timeout=after_s)
         except subprocess.TimeoutExpired:
             process.send_signal(signal.SIGKILL)
-            said, _ = process.communicate()
-        lines = [line for line in said.splitlines() if line.startswith("lines ")]
+            output, _ = process.communicate()
+        lines = [line for line in output.splitlines() if line.startswith("lines ")]
         return time.monotonic() - began, process.returncode, int(lines[-1].split()[1]) if lines else 0
 
-    def look(self, name: str) -> dict[str, Any]:
-        """Return what must be the same: files, STAC documents, snapshots, the cube, catalog rows without times."""
+    def contents(self, name: str) -> dict[str, Any]:
+        """Return what must be equal: files, STAC documents, snapshots, cube, and catalog rows without times."""
         archive = self.folder / name / "archive"
         patterns = ("[0-9]*/*.nc", ".state/*/*", ".superseded/*/*", "stac/**/*.json")
         files = {str(p.relative_to(archive)): p.read_bytes() for g in patterns for p in archive.glob(g)}
-        with Catalog.open(self.settings(name).catalog_path, read_only=True) as catalog:
+        with Catalog.open(ArchivePaths.of(self.settings(name)).catalog, read_only=True) as catalog:
             rows = {str(d): (r.record, r.path, r.sha256, r.size, r.revision) for d, r in catalog.days().items()}
         cube = Cube.open(archive)
-        held = {f"cube {name}": cube.read(name, slice(None)).tobytes() for name in cube.names} if cube else {}
-        return {**files, "catalog": rows, **held, "cube marks": cube.marks().tolist() if cube else None}
+        in_cube = {f"cube {name}": cube.read(name, slice(None)).tobytes() for name in cube.names} if cube else {}
+        return {**files, "catalog": rows, **in_cube, "cube marks": cube.marks().tolist() if cube else None}
 
     def point(self, after_s: float | None, at_line: int) -> tuple[str, int]:
-        """Kill once, check, heal, compare; return what is wrong, and how many days the killed run had published."""
+        """Kill once, check, run again, compare; return what is wrong, and how many days were published when killed."""
         _, code, _ = self.run(after_s, at_line)
         if code not in (0, -signal.SIGKILL):
             return f"the run ended with {code}", 0
         settings = self.settings("killed")
         found = archive_faults(settings, lambda items, _: items)
-        with Catalog.open(settings.catalog_path, read_only=True) as catalog:
+        with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
             published = len(catalog.days())
         if found:
             return f"not whole in between: {found[0]}", published
         self._fill("killed")
-        healed, wanted = self.look("killed"), self.look("undisturbed")
-        different = sorted(name for name in healed.keys() | wanted if healed.get(name) != wanted.get(name))
+        repaired, wanted = self.contents("killed"), self.contents("undisturbed")
+        different = sorted(name for name in repaired.keys() | wanted if repaired.get(name) != wanted.get(name))
         found = archive_faults(settings, lambda items, _: items)
         return (f"differs: {different[0]}" if different else found[0] if found else ""), published
 
 
 def trials(folder: Path, bundle: str, points: int) -> tuple[list[str], Counter[int], float]:
-    """Kill at so many points; return what went wrong, how many days were published when, and the seconds of a run."""
+    """Kill at this many points; return the faults, how often each number of days was published, and a run's seconds."""
     os.environ["EARTHDATA_TOKEN"] = TOKEN
     (folder / "server").mkdir(parents=True)
     with serve(folder / "server") as server:
@@ -167,15 +183,15 @@ def trials(folder: Path, bundle: str, points: int) -> tuple[list[str], Counter[i
         wrong, published = [], Counter[int]()
         for number in range(points):
             share = (number + 0.5) / points
-            said, days = trial.point(*((None, int(lines * share)) if number % 2 else (length * share, 0)))
+            fault, days = trial.point(*((None, int(lines * share)) if number % 2 else (length * share, 0)))
             published[days] += 1
-            if said:
-                wrong.append(f"point {number + 1} of {points}: {said}")
+            if fault:
+                wrong.append(f"point {number + 1} of {points}: {fault}")
     return wrong, published, length
 
 
 def count(at_line: int, arguments: list[str]) -> None:
-    """Run the command line, counting lines of the runtime while it holds the archive; die at one of them."""
+    """Run the command line, count lines of the runtime while it holds the lock, and kill the process at one of them."""
     from runtime import cli
 
     package = str(Path(cli.__file__).parents[1])

@@ -1,11 +1,10 @@
-"""The published sizes on this machine: export with its parity gate, then one whole day; time and peak memory.
+"""Measure time and peak memory of the published network sizes: the export with its parity check, then one whole day.
 
     python benchmarks/paper_size.py [--data FOLDER] [--date 2015-04-12] [--presets stpcnn-paper lstmcnn-paper]
 
-Weights are random: they cost what trained ones cost. Beside a day stands what its files cost by themselves, a process
-that reads and writes the same with xarray (`xarray_day.py`). The day is real where `--data` (or SEAMLESS_SM_DATA) holds
-LPRM AMSR2 files with band x, else one of the synthetic world. Every step is a command of its own, measured by the
-kernel.
+Weights are random: they cost the same as trained ones. For comparison, `xarray_day.py` reads and writes the same files
+with xarray and computes nothing. The day is real if `--data` or SEAMLESS_SM_DATA names a folder of AMSR2 files with
+band x; otherwise it is one of the synthetic world. Every step is a process of its own, measured by the kernel.
 """
 
 from __future__ import annotations
@@ -22,16 +21,17 @@ from pathlib import Path
 from netCDF4 import Dataset
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
 from runtime.common.grid import Grid
 from runtime.demo.files import write_lprm
 from runtime.demo.world import World
 
 LIMIT_GIB = 2.0
-"""Memory a fill may take beyond the model's own size."""
+"""Memory that a fill may use in addition to the size of the model."""
 
 
 def measured(*command: str) -> tuple[float, float]:
-    """Run Python with arguments; return its wall seconds and its peak resident memory in GiB."""
+    """Run Python with these arguments; return the elapsed seconds and the peak memory in GiB."""
     started = time.monotonic()
     child = os.posix_spawn(sys.executable, [sys.executable, *command], os.environ)
     _, status, usage = os.wait4(child, 0)
@@ -41,7 +41,7 @@ def measured(*command: str) -> tuple[float, float]:
 
 
 def days_folder(data: str | None, scratch: Path, date: dt.date) -> Path:
-    """Return a folder with the LPRM files of a day and its window."""
+    """Return a folder with the LPRM files of the days of a window."""
     folder = data or (os.environ.get("SEAMLESS_SM_DATA", "") and f"{os.environ['SEAMLESS_SM_DATA']}/lprm_april2015_x")
     if folder:
         return Path(folder).absolute()
@@ -53,7 +53,7 @@ def days_folder(data: str | None, scratch: Path, date: dt.date) -> Path:
 
 
 def main() -> None:
-    """Measure, print a table, and fail where the memory limit is passed."""
+    """Measure and print a table; fail if a fill uses more memory than allowed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data")
     parser.add_argument("--date", type=dt.date.fromisoformat, default=dt.date(2015, 4, 12))
@@ -72,7 +72,7 @@ def main() -> None:
             )
             checkpoint.unlink()
             size = sum(f.stat().st_size for f in bundle.iterdir()) / 2**30
-            settings = {  # random weights leave the physical range, which is what the gates are for
+            settings = {  # results of random weights are not physical, so the gates must be open
                 "policy.max_out_of_range": 1,
                 "policy.max_mean_jump": 1,
                 "policy.max_seam_step": 1,
@@ -87,7 +87,7 @@ def main() -> None:
             overrides = [part for key, value in settings.items() for part in ("--set", f"{key}={value}")]
             fill_s, fill_gib = measured("-m", "runtime", "fill", "--date", str(arguments.date), *overrides)
             (file,) = archive.glob("*/*.nc")
-            with Catalog.open(archive / ".catalog" / "catalog.sqlite", read_only=True) as catalog:
+            with Catalog.open(ArchivePaths.below(archive).catalog, read_only=True) as catalog:
                 (revision,) = catalog.revisions()
             infer_s = revision.phases["infer"]
             floor_s, _ = measured(

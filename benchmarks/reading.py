@@ -1,8 +1,7 @@
-"""How long a visitor of the page waits: a place's series, the calendar, a day's map, over HTTP on loopback.
+"""Measure how long the web page needs for a time series, the calendar and a map, over HTTP on loopback.
 
-Two archives are published through the runtime's own publishing (made-up fields, no network): twenty years of a region
-of 40 x 40 cells, and a year of the whole globe. The reference for a series is reading the cell from the daily files,
-one after the other, with netCDF4.
+Two archives are published with synthetic fields: twenty years of a region of 40 x 40 cells, and one year of the whole
+globe. The reference for a time series is reading the cell from all daily files with netCDF4, one after the other.
 
     python -m benchmarks.reading --json benchmarks/results/reading.json
 """
@@ -25,18 +24,21 @@ from netCDF4 import Dataset
 
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
-from runtime.archive.cube import CUBE, update_cube
+from runtime.archive.cube_update import update_cube
 from runtime.archive.derived import day_files, update_derived
+from runtime.archive.paths import ArchivePaths
 from runtime.archive.publish import publish_day, write_day
 from runtime.archive.record import DayRecord, PublishedDay, RecordedInput
 from runtime.cli.progress import track
 from runtime.common.grid import Grid
+from runtime.common.vocabulary import Tier
 from runtime.config import Config, load_config
 from runtime.fill.result import Filled, Flag
 from runtime.fill.statistics import DayStatistics
 from service.metrics import ArchiveCollector
-from service.runs import FillSchedule, Runner
-from service.serve import _listening
+from service.runner import Runner
+from service.schedule import FillSchedule
+from service.serve import listening
 from service.web import application
 
 REGION = (0.0, 40.0, 10.0, 50.0)
@@ -44,7 +46,7 @@ TIMES = 15
 
 
 def make(folder: Path, grid: Grid, days: int) -> Config:
-    """Publish days up to yesterday in an archive of its own."""
+    """Make an archive with this many days up to yesterday."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / "seamless-sm.toml"
     box = "" if grid.wraps else f"[grid]\nbox = {list(REGION)}\n"
@@ -54,24 +56,24 @@ def make(folder: Path, grid: Grid, days: int) -> Config:
     dates = [last - dt.timedelta(days - 1 - number) for number in range(days)]
     rng = np.random.default_rng(1)
     swing = rng.random(grid.shape, np.float32) * 0.3 + 0.05
-    with Catalog.open(settings.catalog_path) as catalog:
+    with Catalog.open(ArchivePaths.of(settings).catalog) as catalog:
         for number, date in enumerate(track(dates, "publish")):
             wet = np.float32(0.05 * np.sin(number / 20)) + rng.normal(0, 0.02, grid.shape).astype(np.float32)
             soil = np.where(grid.land, (swing + wet).clip(0.01, 0.9), np.float32(np.nan)).astype(np.float32)
             gap = rng.random(grid.shape) < 0.5
             flag = np.where(grid.land, np.where(gap, Flag.FILLED_FROM_OTHER_DAYS, Flag.OBSERVED), Flag.NOT_LAND)
-            nothing = np.float32(np.nan)
+            nan = np.float32(np.nan)
             filled = Filled(
                 soil,
-                np.where(gap, nothing, soil).astype(np.float32),
+                np.where(gap, nan, soil).astype(np.float32),
                 flag.astype(np.int8),
                 np.where(grid.land, gap * (1 + number % 4), -1).astype(np.int16),
-                np.where(gap & grid.land, np.float32(0.06), nothing).astype(np.float32),
+                np.where(gap & grid.land, np.float32(0.06), nan).astype(np.float32),
             )
             inputs = {f"T{offset:+d}".replace("+0", ""): RecordedInput("file.nc4", "f" * 64) for offset in range(-4, 5)}
             figures = DayStatistics(int((~gap & grid.land).sum()), int((gap & grid.land).sum()), 0, 0.2, 1.0)
-            made = "consolidated" if number < days - 4 else "provisional"
-            record = DayRecord(date, made, f"{number}", None, "made up", "id", "s", inputs, None, figures)
+            tier = Tier.CONSOLIDATED if number < days - 4 else Tier.PROVISIONAL
+            record = DayRecord(date, tier, f"{number}", None, "made up", "id", "s", inputs, None, figures)
             rain = rng.gamma(0.1, 20, grid.shape).astype(np.float32)
             day = PublishedDay(record, grid, filled, "window", "x", "AMSR2", settings.metadata, rain)
             written = write_day(archive, cf, day)
@@ -83,18 +85,18 @@ def make(folder: Path, grid: Grid, days: int) -> Config:
 
 
 def timed(ask: Callable[[], Any], times: int = TIMES) -> dict[str, float]:
-    """Return the median and the longest of several, s."""
-    took = []
+    """Call a function several times; return the median and the largest of the seconds."""
+    seconds = []
     for _ in range(times):
-        began = time.monotonic()
+        started = time.monotonic()
         ask()
-        took.append(time.monotonic() - began)
-    return {"median_s": round(statistics.median(took), 4), "most_s": round(max(took), 4)}
+        seconds.append(time.monotonic() - started)
+    return {"median_s": round(statistics.median(seconds), 4), "most_s": round(max(seconds), 4)}
 
 
 def by_files(archive: Path, row: int, col: int) -> int:
-    """Read one cell's soil moisture from every daily file; return how many there are."""
-    files = sorted(archive.glob("[0-9]*/*.nc"))
+    """Read the soil moisture of one cell from every daily file; return the number of files."""
+    files = ArchivePaths.below(archive).day_files()
     for path in files:
         with Dataset(path) as file:
             file["soil_moisture"][0, row, col]
@@ -102,18 +104,18 @@ def by_files(archive: Path, row: int, col: int) -> int:
 
 
 def append(settings: Config) -> float:
-    """Return how long the newest day takes on its way into the cube, s; it is taken out before."""
-    with Catalog.open(settings.catalog_path, read_only=True) as catalog:
+    """Remove the newest day from the cube and copy it again; return the seconds of the copy."""
+    with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
         grid, published = settings.make_grid(), day_files(settings.archive.path, catalog)
     for days in ({date: source for date, source in published.items() if date != max(published)}, published):
-        began = time.monotonic()
+        started = time.monotonic()
         update_cube(settings.archive.path, days, grid, {}, track)
-        took = time.monotonic() - began
-    return took
+        seconds = time.monotonic() - started
+    return seconds
 
 
 def measure(settings: Config) -> dict[str, Any]:
-    """Ask a service over an archive what its page asks."""
+    """Send the requests of the web page to a service for this archive, and measure them."""
     grid = settings.make_grid()
     rng = np.random.default_rng(2)
     land = np.argwhere(grid.land)
@@ -126,7 +128,7 @@ def measure(settings: Config) -> dict[str, Any]:
     schedule = FillSchedule(settings, runner, lambda: None)
     schedule.scheduler.start(paused=True)
     collector = ArchiveCollector(settings, runner, lambda: dt.datetime.now(dt.UTC).date())
-    with _listening(settings, application(settings, runner, schedule, collector)) as address:
+    with listening(settings, application(settings, runner, schedule, collector)) as address:
         client = httpx.Client(base_url=address, timeout=60)
         days = client.get("/api/archive").json()["days"]
         newest = dt.date.fromisoformat(days["newest"])
@@ -147,10 +149,10 @@ def measure(settings: Config) -> dict[str, Any]:
         maps = timed(lambda: get(f"/api/days/{other_day()}/map/soil_moisture"))
         same_day = timed(lambda: get(f"/api/days/{newest}/map/soil_moisture"))
     schedule.scheduler.shutdown()
-    began = time.monotonic()
+    started = time.monotonic()
     by_files(settings.archive.path, *land[0])
-    reference = time.monotonic() - began
-    folder = settings.archive.path / CUBE
+    reference = time.monotonic() - started
+    folder = ArchivePaths.of(settings).cube
     return {
         "days": days["count"],
         "cells": list(grid.shape),
@@ -164,7 +166,7 @@ def measure(settings: Config) -> dict[str, Any]:
         "series, times as fast as the reference": round(reference / series["median_s"], 1),
         "the newest day into the cube": {"s": round(append(settings), 2)},
         "cube_mb": round(sum(f.stat().st_size for f in folder.rglob("*") if f.is_file()) / 1e6, 1),
-        "files_mb": round(sum(f.stat().st_size for f in settings.archive.path.glob("[0-9]*/*.nc")) / 1e6, 1),
+        "files_mb": round(sum(f.stat().st_size for f in ArchivePaths.of(settings).day_files()) / 1e6, 1),
     }
 
 
@@ -185,9 +187,9 @@ def main() -> None:
             ("a year, the globe", globe, arguments.globe),
         ):
             if days:
-                there = folder / name.replace(", ", "-").replace(" ", "-")
-                known = (there / "seamless-sm.toml").exists()
-                settings = load_config(there / "seamless-sm.toml", environment={}) if known else make(there, grid, days)
+                work = folder / name.replace(", ", "-").replace(" ", "-")
+                file = work / "seamless-sm.toml"
+                settings = load_config(file, environment={}) if file.exists() else make(work, grid, days)
                 results[name] = measure(settings)
                 print(json.dumps({name: results[name]}, indent=1), flush=True)
     if arguments.json:

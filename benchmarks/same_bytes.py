@@ -153,7 +153,7 @@ def main() -> None:
     if not before.exists():
         work.mkdir(parents=True, exist_ok=True)
         subprocess.run(["git", "worktree", "add", "--detach", before, arguments.before], cwd=ROOT, check=True)
-    known = cases(work, arguments.data.absolute())
+    known = cases(work, arguments.data.resolve())
     chosen = {name: case for name, case in known.items() if not arguments.case or name in arguments.case}
     same = [compare(name, case, before, work) for name, case in chosen.items()]
     seconds: dict[Path, list[float]] = {before: [], ROOT: []}

@@ -1,9 +1,9 @@
-"""A record of years fed as it arrives, against the same record filled in order: is the archive the same to the byte?
+"""Compare two archives byte for byte: one filled day by day as files arrived over years, one filled at once in order.
 
-Made-up soil and rain on a region of 40 x 40 cells; AMSR-E, WindSat and AMSR2 hand over at their real dates. Files come
-late, not at all, in bursts after an outage of the feed, and again with or without another field; rain comes as IMERG
-Early, a day later as Late, and a quarter at a time as Final, by `reprocess`. Every simulated day the job runs once, as
-cron would run it.
+Soil and rain are synthetic, on a region of 40 x 40 cells. AMSR-E, WindSat and AMSR2 follow one another at their real
+dates. Files come late, never, many at once after an outage of the feed, and again with the same or with another field.
+Rain comes as IMERG Early, a day later as Late, and three months at a time as Final, by `reprocess`. The job runs once
+on every simulated day, as cron would run it.
 
     python benchmarks/twenty_years.py --days 7300 --json benchmarks/results/twenty_years.json
 """
@@ -28,10 +28,13 @@ from typing import Any
 import numpy as np
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
 from runtime.bundle import find_bundle
+from runtime.common.clock import DAY
 from runtime.common.grid import Floats, Grid
 from runtime.common.sensors import PRODUCTS
+from runtime.common.vocabulary import ImergRun
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.gaps import strips
@@ -41,28 +44,33 @@ from runtime.pipeline.run import DateRange, RunEvents, fill_archive
 BOX = (0.0, 40.0, 10.0, 50.0)
 SENSORS = ("lprm-amsre", "lprm-windsat", "lprm-amsr2")
 FINAL_AFTER = 105
+"""Days after which IMERG Final of a quarter is published."""
 QUARTER = 91
-DAY = dt.timedelta(days=1)
+"""Days in a quarter."""
 
 
 @dataclass
 class Event:
-    """Something that happens in the incoming folder on a day."""
+    """The arrival of one file."""
 
     date: dt.date
-    kind: str
-    """``soil``, ``early``, ``late`` or ``final``."""
+    """The day of the file's field."""
+    run: ImergRun | None = None
+    """The IMERG run; None for a soil-moisture file."""
     change: float = 0.0
-    """Added to the field: a republication with other values; nan: the same field in other bytes."""
+    """What a republished file adds to the field, m3 m-3; NaN for the same field in other bytes."""
 
 
 @dataclass
 class Simulation:
-    """A record on disk, and the archive that grows from it."""
+    """A synthetic record of files, and the archives that are filled from it."""
 
     folder: Path
+    """Where to work."""
     first: dt.date
+    """The record's first day."""
     days: int
+    """Number of days."""
     seed: int = 1
     bundle: str = "sgdsm2-amsr2-x"
 
@@ -81,7 +89,7 @@ class Simulation:
         return self.first + (self.days - 1) * DAY
 
     def _calendar(self) -> dict[dt.date, list[Event]]:
-        """Draw what arrives when."""
+        """Draw which files arrive on which day."""
         arrivals: dict[dt.date, list[Event]] = {}
 
         def add(when: dt.date, event: Event) -> None:
@@ -89,44 +97,44 @@ class Simulation:
 
         rng = self.rng
         quiet_until = self.first
-        absent = 0
+        lost_days = 0
         for number in range(self.days):
             date = self.first + number * DAY
             if rng.random() < 0.004:
-                absent = int(rng.integers(2, 8))
-            lost = absent > 0 or rng.random() < 0.01
-            absent -= 1
-            if rng.random() < 0.006:  # the feed is down for days, then everything is there at once
+                lost_days = int(rng.integers(2, 8))
+            is_lost = lost_days > 0 or rng.random() < 0.01
+            lost_days -= 1
+            if rng.random() < 0.006:  # the feed is down for some days, then all files arrive at once
                 quiet_until = date + int(rng.integers(3, 12)) * DAY
             soil = date + int(rng.choice([0, 0, 1, 1, 2, 3])) * DAY
             if rng.random() < 0.02:
                 soil = date + int(rng.integers(8, 21)) * DAY
             soil = max(soil, quiet_until)
-            if not lost:
-                add(soil, Event(date, "soil"))
+            if not is_lost:
+                add(soil, Event(date))
                 if rng.random() < 0.02:
-                    add(soil + int(rng.integers(1, 8)) * DAY, Event(date, "soil", float(rng.choice([0.03, np.nan]))))
-            add(max(date, quiet_until), Event(date, "early"))
+                    add(soil + int(rng.integers(1, 8)) * DAY, Event(date, change=float(rng.choice([0.03, np.nan]))))
+            add(max(date, quiet_until), Event(date, ImergRun.EARLY))
             if rng.random() > 0.02:
-                add(max(date + DAY, quiet_until), Event(date, "late"))
+                add(max(date + DAY, quiet_until), Event(date, ImergRun.LATE))
             if number + FINAL_AFTER + QUARTER < self.days:
                 quarter = (number // QUARTER + 1) * QUARTER
-                add(self.first + (quarter + FINAL_AFTER) * DAY, Event(date, "final"))
+                add(self.first + (quarter + FINAL_AFTER) * DAY, Event(date, ImergRun.FINAL))
         return arrivals
 
     def world(self) -> list[WorldDay]:
-        """Make the days; half of the land is seen, in strips."""
+        """Make the days; about half of the cells are observed, in strips."""
         days = []
         for day in World(self.grid, self.seed).days(self.first, self.days):
             hidden = strips(self.rng, self.grid.shape, (0.4, 0.6), (10, 30))
             noisy = day.truth + self.rng.normal(0, 0.02, self.grid.shape)
-            seen = np.where(hidden, np.nan, np.round(noisy.clip(0.01, 0.9), 2))
-            days.append(replace(day, observed=seen.astype(np.float32)))
+            observed = np.where(hidden, np.nan, np.round(noisy.clip(0.01, 0.9), 2))
+            days.append(replace(day, observed=observed.astype(np.float32)))
         return days
 
     def put(self, incoming: Path, day: WorldDay, event: Event) -> None:
-        """Let a file arrive."""
-        if event.kind == "soil":
+        """Write the file that arrives."""
+        if event.run is None:
             date = day.date
             product = next(s for s in SENSORS if (PRODUCTS[s].start or date) <= date <= (PRODUCTS[s].end or date))
             shift = np.float32(np.nan_to_num(event.change))
@@ -136,15 +144,15 @@ class Simulation:
                 with path.open("ab") as file:
                     file.write(b"\0")
             return
-        better: dict[str, Floats] = {
-            "early": day.rain * np.float32(0.8),
-            "late": day.rain if day.date.day % 3 else day.rain * np.float32(0.8),  # each third Late is its Early
-            "final": day.rain * np.float32(1.1),
+        rain: dict[ImergRun, Floats] = {
+            ImergRun.EARLY: day.rain * np.float32(0.8),
+            ImergRun.LATE: day.rain if day.date.day % 3 else day.rain * np.float32(0.8),  # some Late equal Early
+            ImergRun.FINAL: day.rain * np.float32(1.1),
         }
-        write_imerg(incoming / "imerg" / f"{day.date:%Y}", day.date, better[event.kind], self.grid, event.kind)  # type: ignore[arg-type]
+        write_imerg(incoming / "imerg" / f"{day.date:%Y}", day.date, rain[event.run], self.grid, event.run)
 
     def config(self, archive: str, incoming: Path, *overrides: str) -> Config:
-        """Return the configuration of one of the two archives, and leave it beside it as a file."""
+        """Write the configuration file of one of the two archives, and return the configuration."""
         file = self.folder / f"{archive}.toml"
         feeds = "".join(
             f'[[feeds.soil_moisture]]\npath = "{incoming / product}"\nproduct = "{product}"\nband = "x"\n'
@@ -158,7 +166,7 @@ class Simulation:
         return load_config(file, overrides, environment={})
 
     def feed_as_it_arrives(self, say: Any = print) -> None:
-        """Run the job every day on what is there by then; then once more, when the last late file has come."""
+        """Run the job every day with the files that have arrived; then once more after the last late file."""
         incoming = self.folder / "incoming"
         for name in (*SENSORS, "imerg"):
             (incoming / name).mkdir(parents=True)
@@ -170,7 +178,7 @@ class Simulation:
             due = self.calendar.get(today, [])
             for event in due:
                 self.put(incoming, days[(event.date - self.first).days], event)
-            finals = [event.date for event in due if event.kind == "final"]
+            finals = [event.date for event in due if event.run is ImergRun.FINAL]
             if finals:
                 outcome = fill_archive(
                     settings, DateRange(min(finals), max(finals)), today, RunEvents(), reprocess=True
@@ -189,61 +197,73 @@ class Simulation:
         assert outcome.exit_code in (0, 3), outcome.message
 
     def fill_in_order(self) -> None:
-        """Fill the finished record in one go."""
+        """Fill the complete record at once."""
         settings = self.config("ordered", self.folder / "incoming", 'feeds.precipitation.runs=["final","late","early"]')
         outcome = fill_archive(settings, DateRange(), self.last, RunEvents())
         assert outcome.exit_code in (0, 3), outcome.message
 
     def differences(self) -> list[str]:
-        """Return what differs between the two archives: files, snapshots, STAC, catalog rows without times.
+        """Return what differs between the two archives: files, snapshots, STAC documents, catalog rows without times.
 
-        And what of the one that grew is not whole, its cube among it.
+        The faults that `runtime check` finds in the archive that was filled day by day are listed first.
         """
         found = archive_faults(load_config(self.folder / "arrived.toml", environment={}), lambda items, _: items)
-        for what in ("[0-9]*/*.nc", ".state/*/*", "stac/**/*.json"):
-            arrived, ordered = (_hashes(self.folder / name, what) for name in ("arrived", "ordered"))
+        for pattern in ("[0-9]*/*.nc", ".state/*/*", "stac/**/*.json"):
+            arrived, ordered = (_hashes(self.folder / name, pattern) for name in ("arrived", "ordered"))
             found += sorted(f"{name}" for name in arrived | ordered if arrived.get(name) != ordered.get(name))
         rows = []
         for name in ("arrived", "ordered"):
-            with Catalog.open(self.folder / name / ".catalog" / "catalog.sqlite", read_only=True) as catalog:
+            with Catalog.open(ArchivePaths.below(self.folder / name).catalog, read_only=True) as catalog:
                 rows.append({d: (r.record, r.path, r.sha256, r.size) for d, r in catalog.days().items()})
         return found + [f"catalog {day}" for day in rows[0] | rows[1] if rows[0].get(day) != rows[1].get(day)]
 
     def figures(self) -> dict[str, Any]:
-        """Return what was counted and measured."""
-        with Catalog.open(self.folder / "arrived" / ".catalog" / "catalog.sqlite", read_only=True) as catalog:
+        """Return the numbers of days, revisions, snapshots and reasons."""
+        with Catalog.open(ArchivePaths.below(self.folder / "arrived").catalog, read_only=True) as catalog:
             reasons = [revision.reason for revision in catalog.revisions()]
-        flags = {"published": len(_hashes(self.folder / "arrived", "[0-9]*/*.nc")), "revisions": len(reasons)}
+        counts = {"published": len(_hashes(self.folder / "arrived", "[0-9]*/*.nc")), "revisions": len(reasons)}
         parts = ("arrived", "changed", "replaced", "upstream", "provisional to")
         return {
             "days": self.days,
-            **flags,
+            **counts,
             "snapshots": len(_hashes(self.folder / "arrived", ".state/*/*")),
             "reasons": {part: sum(part in reason for reason in reasons) for part in parts},
         }
 
 
 def append_cost(folders: dict[str, Path], last: dt.date, days: int = 30) -> dict[str, float]:
-    """Append the same days to several simulated archives, in turn; return the median seconds of a daily run of each.
+    """Append the same days to several simulated archives in turns.
 
     Parameters
     ----------
-    last : the last day of all of them
+    folders : dict of str to Path
+        Folders of the simulations, by name.
+    last : dt.date
+        Their last day, which is the same for all.
+    days : int
+        Number of days to append.
+
+    Returns
+    -------
+    dict of str to float
+        The median seconds of a daily run, by name.
     """
     grid = Grid.globe().box(*BOX)
-    took: dict[str, list[float]] = {name: [] for name in folders}
+    seconds: dict[str, list[float]] = {name: [] for name in folders}
     for number, day in enumerate(World(grid, 99).days(last + DAY, days)):
-        seen = np.where(strips(np.random.default_rng(number), grid.shape, (0.4, 0.6), (10, 30)), np.nan, day.truth)
+        observed = np.where(strips(np.random.default_rng(number), grid.shape, (0.4, 0.6), (10, 30)), np.nan, day.truth)
         for name, folder in folders.items():
             incoming = folder / "incoming"
-            write_lprm(incoming / SENSORS[-1] / f"{day.date:%Y}", replace(day, observed=seen.astype(np.float32)), grid)
+            write_lprm(
+                incoming / SENSORS[-1] / f"{day.date:%Y}", replace(day, observed=observed.astype(np.float32)), grid
+            )
             write_imerg(incoming / "imerg" / f"{day.date:%Y}", day.date, day.rain, grid)
             settings = load_config(folder / "arrived.toml", environment={})
             began = time.perf_counter()
             outcome = fill_archive(settings, DateRange(), day.date, RunEvents())
-            took[name].append(time.perf_counter() - began)
+            seconds[name].append(time.perf_counter() - began)
             assert day.date in outcome.filled, outcome.message
-    return {name: round(statistics.median(seconds[5:]), 4) for name, seconds in took.items()}
+    return {name: round(statistics.median(values[5:]), 4) for name, values in seconds.items()}
 
 
 def _hashes(archive: Path, pattern: str) -> dict[str, str]:
@@ -252,7 +272,7 @@ def _hashes(archive: Path, pattern: str) -> dict[str, str]:
 
 
 def plan_seconds(file: Path) -> tuple[float, str]:
-    """Return how long `runtime plan` takes as a command, and the last line it prints."""
+    """Return how long the command `runtime plan` takes, and the last line that it prints."""
     command = [sys.executable, "-m", "runtime", "plan", "--config", str(file)]
     took = []
     for _ in range(3):
@@ -263,13 +283,13 @@ def plan_seconds(file: Path) -> tuple[float, str]:
 
 
 def measure(folder: Path, bundle: str) -> dict[str, Any]:
-    """Return what a day and a plan cost on a simulated archive, beside one of a hundred days that ends with it.
+    """Measure a daily run and a plan on a simulated archive, and a daily run on one of the last hundred days only.
 
-    Appends to the archive, so that it no longer equals the ordered one.
+    This appends to the archive, so that it no longer equals the one filled in order.
     """
-    seconds, said = plan_seconds(folder / "arrived.toml")
-    with Catalog.open(folder / "arrived" / ".catalog" / "catalog.sqlite", read_only=True) as catalog:
-        span, days = catalog.span(), catalog.count()
+    seconds, last_line = plan_seconds(folder / "arrived.toml")
+    with Catalog.open(ArchivePaths.below(folder / "arrived").catalog, read_only=True) as catalog:
+        span, days = catalog.first_and_newest(), catalog.count()
     assert span
     shutil.rmtree(folder / "short", ignore_errors=True)
     short = Simulation(folder / "short", span[1] - 99 * DAY, 100, bundle=bundle)
@@ -280,7 +300,7 @@ def measure(folder: Path, bundle: str) -> dict[str, Any]:
         "append_s": append,
         "append_ratio": round(whole / hundred, 3),
         "plan_s": round(seconds, 3),
-        "plan_says": said,
+        "plan_says": last_line,
     }
 
 

@@ -1,8 +1,8 @@
-"""What a day's files cost by themselves: nine LPRM files read and a day's file written with xarray, nothing computed.
+"""Measure the files of a day alone: read nine LPRM files and write a daily file with xarray, without computing.
 
     python benchmarks/xarray_day.py FOLDER DATE PUBLISHED OUT
 
-PUBLISHED is a day's file whose variables and encoding are written again to OUT.
+PUBLISHED is a daily file; its variables and encoding are written again to OUT.
 """
 
 import datetime as dt
@@ -14,7 +14,7 @@ import xarray
 
 
 def main() -> None:
-    """Read, write, and print the seconds of both."""
+    """Read and write, and print the seconds of each."""
     folder, date, published, out = Path(sys.argv[1]), dt.date.fromisoformat(sys.argv[2]), *map(Path, sys.argv[3:])
     day = xarray.open_dataset(published).load()
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Figures of "How it works", computed by the code they explain on the made-up world; drawn when the site is built."""
+"""Draw the figures of "How it works" when the site is built, with the code they explain, on the synthetic world."""
 
 from __future__ import annotations
 
@@ -28,8 +28,8 @@ DAYS = 16
 
 
 def _open(name: str) -> tuple[Bundle, Engine | Staged]:
-    found = load_bundle(find_bundle(name))
-    return found, open_engine(found, EngineSettings(engine="cpu"))
+    bundle = load_bundle(find_bundle(name))
+    return bundle, open_engine(bundle, EngineSettings(engine="cpu"))
 
 
 def _world() -> tuple[Grid, list[WorldDay]]:
@@ -46,12 +46,12 @@ def _panel(axis: plt.Axes, field: Floats, title: str, high: float, colours: str)
 
 
 def mask_update(grid: Grid, days: list[WorldDay]) -> Figure:
-    """What the mask of day T is before the network, and after each stage of it."""
-    found, engine = _open("sgdsm1-amsr2-x")
+    """Draw the mask of day T before the network and after each of its stages."""
+    bundle, engine = _open("sgdsm1-amsr2-x")
     assert isinstance(engine, Staged)
     middle = 8
     frames = np.stack([day.observed for day in days[middle - 4 : middle + 5]])
-    frames[:4] = np.nan  # a day whose past is lost: the mask has to come from neighbours and from the days after
+    frames[:4] = np.nan  # without them the mask can only grow from neighbours and from T+4
     frames[5:8] = np.nan
     valid = (~np.isnan(frames)).astype(np.float32).transpose(1, 2, 0)[None]
     values = np.nan_to_num(frames).transpose(1, 2, 0)[None, ..., None]
@@ -59,7 +59,7 @@ def mask_update(grid: Grid, days: list[WorldDay]) -> Figure:
     figure, axes = plt.subplots(1, 4, figsize=(11, 2.6), layout="constrained")
     masks = [("observed on day T", valid[0, :, :, 4])]
     layers = 0
-    for part, stage in zip(engine.stages, found.manifest.stages, strict=True):
+    for part, stage in zip(engine.stages, bundle.manifest.stages, strict=True):
         pad = ((0, 0), (stage.halo, stage.halo), (stage.halo, stage.halo))
         out = part.run(
             {
@@ -78,51 +78,51 @@ def mask_update(grid: Grid, days: list[WorldDay]) -> Figure:
     return figure
 
 
-def memory(grid: Grid, days: list[WorldDay]) -> Figure:
-    """What a memory is worth on days without any observation, with rain and without."""
-    found, engine = _open("sgdsm2-amsr2-x")
-    cold = State.cold(found.manifest, grid, len(land_tiles(found.manifest, grid)))
+def recurrent_state(grid: Grid, days: list[WorldDay]) -> Figure:
+    """Draw the error in gaps before and after observations end, with rain and without."""
+    bundle, engine = _open("sgdsm2-amsr2-x")
+    cold = State.cold(bundle.manifest, grid, len(land_tiles(bundle.manifest, grid)))
     nothing = np.full(grid.shape, np.nan, np.float32)
-    blind = 9
+    first_blind = 9
     figure, axis = plt.subplots(figsize=(9, 3.2), layout="constrained")
     for label, colour, marker, with_rain in (
-        ("memory and rain", OBSERVED, "o", True),
-        ("memory, no rain", FILLED, "D", False),
+        ("state and rain", OBSERVED, "o", True),
+        ("state, no rain", FILLED, "D", False),
     ):
         state, errors = cold, []
         for number, day in enumerate(days):
-            observed = nothing if number >= blind else day.observed
-            rain = day.rain if with_rain or number < blind else nothing
-            filled, state = fill_recurrent(engine, found.manifest, grid, observed, rain, state)
-            there = np.isfinite(filled.soil_moisture) & np.isnan(day.observed)
-            error = filled.soil_moisture[there] - day.truth[there]
+            observed = nothing if number >= first_blind else day.observed
+            rain = day.rain if with_rain or number < first_blind else nothing
+            filled, state = fill_recurrent(engine, bundle.manifest, grid, observed, rain, state)
+            gaps = np.isfinite(filled.soil_moisture) & np.isnan(day.observed)
+            error = filled.soil_moisture[gaps] - day.truth[gaps]
             errors.append(float(np.sqrt((error**2).mean())))
         axis.plot(range(DAYS), errors, marker=marker, color=colour, label=label, markersize=4)
-    axis.axvline(blind - 0.5, color="#555555", linestyle=":")
-    axis.text(blind - 0.4, axis.get_ylim()[1], " no observation from here on", va="top", fontsize=9)
+    axis.axvline(first_blind - 0.5, color="#555555", linestyle=":")
+    axis.text(first_blind - 0.4, axis.get_ylim()[1], " no observations from here on", va="top", fontsize=9)
     axis.set_xlabel("day")
-    axis.set_ylabel("RMSE on gaps, m³ m⁻³")
+    axis.set_ylabel("RMSE in gaps, m³ m⁻³")
     axis.legend(frameon=False, loc="upper left")
     return figure
 
 
 def tiers(grid: Grid, days: list[WorldDay]) -> Figure:
-    """What each day that follows adds to a day: the same day filled when 0 to 4 of them are there."""
-    found, engine = _open("seamless-amsr2-x")
+    """Draw the error of a day that is filled with 0 to 4 of the days after it."""
+    bundle, engine = _open("seamless-amsr2-x")
     middle = 8
     frames = np.stack([day.observed for day in days[middle - 4 : middle + 5]])
     rain = np.stack([day.rain for day in days[middle - 4 : middle + 5]])
     truth = days[middle].truth
     gaps = grid.land & np.isnan(frames[4])
     figure, (timeline, error) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", width_ratios=[3, 2])
-    found_errors = []
+    errors = []
     for known in range(5):
-        there, fallen = frames.copy(), rain.copy()
-        there[5 + known :] = np.nan
-        fallen[5 + known :] = np.nan
-        filled = fill_window(engine, found.manifest, grid, there, fallen).soil_moisture
-        here = gaps & np.isfinite(filled)
-        found_errors.append(float(np.sqrt(((filled - truth)[here] ** 2).mean())))
+        known_frames, known_rain = frames.copy(), rain.copy()
+        known_frames[5 + known :] = np.nan
+        known_rain[5 + known :] = np.nan
+        filled = fill_window(engine, bundle.manifest, grid, known_frames, known_rain).soil_moisture
+        compared = gaps & np.isfinite(filled)
+        errors.append(float(np.sqrt(((filled - truth)[compared] ** 2).mean())))
         for offset in range(-4, 5):
             colour = "white" if offset > known else OBSERVED if offset == 0 else "#9ccbe6"
             corner = (offset - 0.45, known - 0.4)
@@ -131,22 +131,22 @@ def tiers(grid: Grid, days: list[WorldDay]) -> Figure:
     timeline.set_ylim(4.6, -0.6)
     timeline.set_xticks(range(-4, 5), [f"T{n:+d}" if n else "T" for n in range(-4, 5)])
     timeline.set_yticks(range(5), ["provisional", "provisional", "provisional", "provisional", "consolidated"])
-    timeline.set_title("soil moisture that is there when the day is filled", loc="left", fontsize=10)
-    error.plot(range(5), found_errors, "o-", color=FILLED)
-    error.set_xlabel("days after T that are there")
+    timeline.set_title("days that exist when day T is filled", loc="left", fontsize=10)
+    error.plot(range(5), errors, "o-", color=FILLED)
+    error.set_xlabel("number of days after T")
     error.set_xticks(range(5))
-    error.set_ylabel("RMSE on gaps, m³ m⁻³")
+    error.set_ylabel("RMSE in gaps, m³ m⁻³")
     return figure
 
 
 def draw_all(folder: Path) -> list[Path]:
-    """Draw every figure; return the files."""
+    """Draw every figure into `folder`; return the files."""
     grid, days = _world()
     folder.mkdir(parents=True, exist_ok=True)
     written = []
     for name, figure in (
         ("mask-update", mask_update(grid, days)),
-        ("memory", memory(grid, days)),
+        ("recurrent-state", recurrent_state(grid, days)),
         ("tiers", tiers(grid, days)),
     ):
         written.append(folder / f"{name}.png")

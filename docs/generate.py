@@ -1,8 +1,9 @@
-"""What the site is given besides its pages when it is built: the references, from the code itself, and the figures."""
+"""Write the pages and figures that are generated from the code when the site is built."""
 
 from __future__ import annotations
 
 import importlib
+from enum import Enum
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ PROGRAMS = (
 
 
 def command_lines() -> str:
-    """Return the reference of every command, from its own help."""
+    """Return the reference of all commands, made from their `--help`."""
     parts = ["# Command line", "", "Every command has `--help` with examples.", ""]
     for name, module in PROGRAMS:
         command = typer.main.get_command(importlib.import_module(module).app)
@@ -35,14 +36,14 @@ def command_lines() -> str:
 
 
 def configuration() -> str:
-    """Return the reference of the configuration file, from the models that read it."""
+    """Return the reference of the configuration file, made from the classes that read it."""
     from runtime.config.template import TEMPLATE
 
     parts = [
         "# Configuration",
         "",
-        "One TOML file, `--config FILE` (default `./seamless-sm.toml`). Every key may also come as",
-        "`--set section.key=value`, or as `SEAMLESS_SM__SECTION__KEY=value` in the environment; others are refused.",
+        "One TOML file, `--config FILE` (default `./seamless-sm.toml`). Every key can also be set with",
+        "`--set section.key=value`, or with `SEAMLESS_SM__SECTION__KEY=value` in the environment. Others are refused.",
         "",
         "`runtime init` writes:",
         "",
@@ -68,8 +69,8 @@ def _section(model: type[BaseModel], name: str) -> list[str]:
         kind = _type(info.annotation)
         default = "" if info.is_required() else f"`{_toml(info.default)}`"
         lines.append(f"| `{key}` | {kind} | {default} | {' '.join((info.description or '').split())} |")
-    head = [f"## [{name}]", "", "| key | type | default | |", "| --- | --- | --- | --- |"] if lines and name else []
-    return [*head, *lines, "", *below]
+    head = [f"## [{name}]", "", "| key | type | default | meaning |", "| --- | --- | --- | --- |"]
+    return [*(head if lines and name else []), *lines, "", *below]
 
 
 def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
@@ -81,8 +82,10 @@ def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
 
 
 def _type(annotation: Any) -> str:
+    if isinstance(annotation, type) and issubclass(annotation, Enum):
+        return ", ".join(f"`{member.value}`" for member in annotation)
     if isinstance(annotation, type):
-        return {"str": "text", "float": "number", "int": "whole number"}.get(
+        return {"str": "text", "SecretStr": "text", "float": "number", "int": "whole number"}.get(
             annotation.__name__, annotation.__name__.lower()
         )
     choices = [repr(a) for a in getattr(annotation, "__args__", ()) if isinstance(a, str)]
@@ -107,7 +110,7 @@ def _toml(value: Any) -> str:
 
 
 def write(docs: Path) -> None:
-    """Write everything into the folder of the pages; git ignores it there."""
+    """Write the pages and figures into `docs`, where git ignores them."""
     for name, text in (("command-line", command_lines()), ("configuration", configuration())):
         path = docs / "reference" / f"{name}.md"
         if not path.exists() or path.read_text() != text:

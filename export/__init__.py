@@ -1,1 +1,1 @@
-"""From a PyTorch checkpoint to a model bundle the runtime can run."""
+"""Export a PyTorch checkpoint as a model bundle that the runtime can run."""

@@ -1,5 +1,5 @@
-"""``python -m export``."""
+"""Run the command line: ``python -m export``."""
 
-from export.cli import main
+from export.cli import app
 
-main()
+app()

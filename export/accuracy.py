@@ -1,4 +1,4 @@
-"""What an evaluation said about a bundle: ``report.json`` of `python -m training evaluate` in, typed figures out."""
+"""Read the figures of an evaluation: the ``report.json`` that `python -m training evaluate` writes."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from pathlib import Path
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runtime.bundle import ErrorTable
+from runtime.common.vocabulary import Tier
 from runtime.errors import BundleError
+from training.evaluate.kinds import GapKind
 
 
-class _Read(BaseModel):
+class _ReportModel(BaseModel):
     model_config = ConfigDict(frozen=True)
 
 
-class ScoreLine(_Read):
-    """Scores of one filler, m3 m-3 but R and n."""
+class ReportedScore(_ReportModel):
+    """The score of a filler; all values in m3 m-3 except R and n."""
 
     r: float | None
     rmse: float
@@ -25,44 +27,64 @@ class ScoreLine(_Read):
     n: int
 
 
-class Line(_Read):
-    """One filler on one set of hidden cells."""
+class ReportedRow(_ReportModel):
+    """The score of a filler on a set of hidden cells."""
 
-    tier: str
-    gaps: str
+    tier: Tier
+    gaps: GapKind
+    """How the cells were hidden."""
     split: str
+    """``all`` cells, or complete ``patches``."""
     filler: str
-    score: ScoreLine
+    score: ReportedScore
 
 
-class Judged(_Read):
-    """One bundle of an evaluation."""
+class EvaluatedBundle(_ReportModel):
+    """The figures of one bundle of an evaluation."""
 
     model_id: str
     errors: ErrorTable
+    """RMSE by days since the last observation and latitude band."""
     sigma_ratio: float | None
+    """Factor for sigma with which 68.3 % of the errors are within it; None for a bundle without sigma."""
     seam: float | None
+    """Mean step across tile edges over mean step inside tiles; None on a grid without tile edges."""
 
 
-class Accuracy(_Read):
-    """An evaluation's figures."""
+class Accuracy(_ReportModel):
+    """The figures of an evaluation."""
 
     source: str
-    days: dict[str, list[str]]
-    """By tier."""
+    """What the days are, in words."""
+    days: dict[Tier, list[str]]
+    """The evaluated days of each tier."""
     noise: dict[str, float]
-    bundles: dict[str, Judged]
-    scores: list[Line]
+    """Noise of one retrieval by region, m3 m-3."""
+    bundles: dict[str, EvaluatedBundle]
+    scores: list[ReportedRow]
     calibration: dict[str, dict[str, list[float]]]
+    """Shares of errors within sigma, by bundle and tier, and by what the cells are divided by."""
 
 
 def read_accuracy(path: Path, name: str) -> Accuracy:
-    """Read an evaluation that judged the bundle of a name.
+    """Read an evaluation of a bundle.
+
+    Parameters
+    ----------
+    path : Path
+        The file ``report.json``.
+    name : str
+        Name of the bundle.
+
+    Returns
+    -------
+    Accuracy
+        The figures.
 
     Raises
     ------
     BundleError
-        The file is none, or did not judge the bundle.
+        The file is no report, or the report has no figures of the bundle.
     """
     try:
         accuracy = Accuracy.model_validate_json(path.read_bytes())
@@ -70,5 +92,7 @@ def read_accuracy(path: Path, name: str) -> Accuracy:
         reason = str(error).splitlines()[0]
         raise BundleError(f"{path}: is no report.json of `python -m training evaluate` ({reason})") from error
     if name not in accuracy.bundles:
-        raise BundleError(f"{path}: judges {', '.join(accuracy.bundles)}, not {name}; evaluate a bundle of this name")
+        raise BundleError(
+            f"{path}: evaluates {', '.join(accuracy.bundles)}, not {name}; evaluate a bundle of this name"
+        )
     return accuracy

@@ -1,13 +1,14 @@
-"""The model card that goes into a bundle."""
+"""The model card of a bundle, in Markdown."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterator
 
-from export.accuracy import Accuracy
+from export.accuracy import Accuracy, EvaluatedBundle
 from export.parity import ParityReport
 from runtime.bundle import Manifest
+from training.evaluate.kinds import GapKind
 from training.presets import Preset
 
 _TEMPLATE = """# {name} {version}
@@ -18,7 +19,7 @@ _TEMPLATE = """# {name} {version}
 | --- | --- |
 | Kind | {kind} |
 | Accepts | {products}; band {bands} |
-| Days looked at | {window} |
+| Days of the window | {window} |
 | Rain | {rain} |
 | Sizes | {sizes} |
 | Tile | {tile_core} x {tile_core} cells and a halo of {halo} |
@@ -29,8 +30,8 @@ Filling the gaps of daily {bands}-band soil moisture on the 0.25 degree grid, ov
 
 ## Not for
 Other bands or sensors than those above; cells that no observation reaches (the runtime leaves them NaN); decisions that
-rest on one cell of one day without looking at its `flag` and `days_since_observation`; seasons unlike those it was
-trained on, until it has been judged there.{limits}
+depend on one cell of one day, unless its `flag` and `days_since_observation` are checked; seasons unlike those it was
+trained on, until its accuracy has been measured there.{limits}
 
 ## Training
 {training}
@@ -39,22 +40,39 @@ trained on, until it has been judged there.{limits}
 {accuracy}
 
 ## Export check
-ONNX Runtime against PyTorch on {cases} random cases: largest difference {worst:.1e} of the output's spread
-({spread:.4f} m3 m-3).
+ONNX Runtime against PyTorch on {cases} random cases: the largest difference is {worst:.1e} of the output's standard
+deviation ({spread:.4f} m3 m-3).
 """
 
-_WHAT = {
+_DESCRIPTIONS = {
     "stpcnn": "SGD-SM 1.0's 3-D spatio-temporal partial CNN (doi:10.5194/essd-13-1385-2021): fills day T from days "
     "T-4..T+4.",
     "lstmcnn": "SGD-SM 2.0's LSTM-CNN with precipitation (doi:10.5194/essd-14-4473-2022): carries a memory from day to "
     "day.",
     "seamless": "The project's own network: a 2-D U-Net that corrects the mean of days T-4..T+4, or of T-4..T-1 on the "
-    "day itself, and says how far off it may be.",
+    "day itself, and estimates its own error.",
 }
 
 
-def render(manifest: Manifest, preset: Preset, report: ParityReport, accuracy: Accuracy | None = None) -> str:
-    """Return the card's Markdown."""
+def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accuracy: Accuracy | None = None) -> str:
+    """Return the model card of a bundle.
+
+    Parameters
+    ----------
+    manifest : Manifest
+        The bundle's manifest.
+    preset : Preset
+        The network and its sizes.
+    parity : ParityReport
+        The comparison of the graph with PyTorch.
+    accuracy : Accuracy, optional
+        The figures of an evaluation.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
     record = dict(manifest.training)
     limits = record.pop("limits", "")
     training = "\n".join(
@@ -62,28 +80,28 @@ def render(manifest: Manifest, preset: Preset, report: ParityReport, accuracy: A
     )
     uncertainty = "none"
     if manifest.gives_sigma:
-        uncertainty = "sigma, of which about 68 % of errors against single retrievals are smaller"
+        uncertainty = "sigma; about 68 % of the errors against single retrievals are smaller"
     elif manifest.errors:
         uncertainty = "held-out RMSE by days since the last observation and latitude band"
     return _TEMPLATE.format(
         name=manifest.name,
         version=manifest.version,
-        what=_WHAT[preset.model.kind],
+        what=_DESCRIPTIONS[preset.model.kind],
         kind=manifest.kind,
         products=", ".join(manifest.products),
         bands=", ".join(manifest.bands),
         window=", ".join(f"T{day:+d}" if day else "T" for day in manifest.window),
-        rain="looked at where there is any" if manifest.takes_rain else "not looked at",
+        rain="used if there is any" if manifest.takes_rain else "not used",
         sizes=", ".join(f"{key} {value}" for key, value in preset.to_dict()["model"].items()),
         tile_core=manifest.tile_core,
         halo=manifest.halo,
         uncertainty=uncertainty,
         limits=f"\n\n{limits}" if limits else "",
         training=training or "None: the weights are random. Use it to measure speed, never to fill an archive.",
-        accuracy="\n".join(_accuracy(manifest.name, accuracy)) if accuracy else "Not measured.",
-        cases=report.cases,
-        worst=report.worst,
-        spread=report.spread,
+        accuracy="\n".join(_accuracy_lines(manifest.name, accuracy)) if accuracy else "Not measured.",
+        cases=parity.cases,
+        worst=parity.worst,
+        spread=parity.spread,
     )
 
 
@@ -91,55 +109,78 @@ _PRECISIONS = "\n## Precisions\n"
 
 
 def with_precisions(card: str, manifest: Manifest, source: str) -> str:
-    """Return a card that says what the precisions cost which a bundle is offered in.
+    """Return a model card with a table of the precisions that the bundle is offered in.
 
     Parameters
     ----------
-    source : the data it was judged on
+    card : str
+        The model card; a table it already has is replaced.
+    manifest : Manifest
+        The bundle's manifest, with the figures of its precisions.
+    source : str
+        The data that the precisions were measured on, in words.
+
+    Returns
+    -------
+    str
+        Markdown.
     """
     lines = [
-        f"| {name} | {moved.rmse:.5f} | {100 * (moved.held_out - 1):+.2f} % | {moved.cells} | {moved.hidden} |"
-        for name, moved in sorted(manifest.precisions.items())
+        f"| {name} | {impact.rmse:.5f} | {100 * (impact.held_out - 1):+.2f} % | {impact.cells} | {impact.hidden} |"
+        for name, impact in sorted(manifest.precisions.items())
     ]
     return (
         card.split(_PRECISIONS)[0]
         + _PRECISIONS
-        + f"Of the multiplications, beside fp32. Judged on {source},\nwith strips hidden; also days "
-        "these weights were trained on, since what is compared is a precision with another.\n\n"
-        "| precision | filled field moves by, RMSE m3 m-3 | held-out RMSE | filled cells | hidden observations |\n"
+        + f"Number types of the multiplications, compared with fp32. Measured on {source},\nwith strips hidden. The "
+        "days may include days that the weights were trained on, because one precision is compared with another.\n\n"
+        "| precision | change of the filled field, RMSE m3 m-3 | held-out RMSE | filled cells | hidden observations |\n"
         "| --- | ---: | ---: | ---: | ---: |\n" + "\n".join(lines) + "\n"
     )
 
 
-def _accuracy(name: str, accuracy: Accuracy) -> Iterator[str]:
-    judged = accuracy.bundles[name]
-    yield f"These figures belong to the weights of model {judged.model_id[:12]}, which the same recipe gave without the"
-    yield "days it is judged on; the weights in this bundle were trained on all days that the training record names."
+def _accuracy_lines(name: str, accuracy: Accuracy) -> Iterator[str]:
+    """Yield the lines of the card's section on accuracy."""
+    evaluated = accuracy.bundles[name]
+    yield f"These figures are those of model {evaluated.model_id[:12]}: the same recipe, trained without the days that"
+    yield "it is evaluated on. The weights in this bundle were trained on all days that the training record names."
     yield f"Data: {accuracy.source}. Observed cells were hidden in slanted strips, 30 % of each day, and filled; all"
-    yield "fillers on the same cells, m3 m-3 but R and n."
+    yield "fillers on the same cells, m3 m-3 except R and n."
+    yield from _score_lines(accuracy)
+    yield from _uncertainty_lines(name, accuracy, evaluated)
+
+
+def _score_lines(accuracy: Accuracy) -> Iterator[str]:
+    """Yield a table of scores for each tier."""
     for tier, days in accuracy.days.items():
         yield f"\n{tier}, {days[0]} to {days[-1]}:\n"
         yield "| filler | R | RMSE | ubRMSE | MAE | bias | n |"
         yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
         for split, label in (("all", ""), ("patches", ", complete 40 x 40 land patches")):
-            chosen = [s for s in accuracy.scores if (s.tier, s.gaps, s.split) == (tier, "strips", split)]
-            for line in sorted(chosen, key=lambda s: s.score.rmse):
-                s = line.score
+            chosen = [
+                row for row in accuracy.scores if (row.tier, row.gaps, row.split) == (tier, GapKind.STRIPS, split)
+            ]
+            for row in sorted(chosen, key=lambda row: row.score.rmse):
+                s = row.score
                 figures = [
                     "" if s.r is None else f"{s.r:.3f}",
                     *(f"{v:.4f}" for v in (s.rmse, s.ubrmse, s.mae, s.bias)),
                     str(s.n),
                 ]
-                yield f"| {line.filler}{label} | {' | '.join(figures)} |"
+                yield f"| {row.filler}{label} | {' | '.join(figures)} |"
+
+
+def _uncertainty_lines(name: str, accuracy: Accuracy, evaluated: EvaluatedBundle) -> Iterator[str]:
+    """Yield the noise of the retrievals, the calibration of sigma and the seam figure."""
     noise = ", ".join(f"{value:.4f} {region}" for region, value in accuracy.noise.items())
     yield f"\nNoise of one retrieval (nugget of the temporal variogram): {noise}."
     for key, shares in accuracy.calibration.items():
         if key.startswith(f"{name},"):
             parts = "; ".join(
-                f"{what} {' / '.join(f'{100 * v:.0f}' for v in values)}" for what, values in shares.items()
+                f"{split} {' / '.join(f'{100 * v:.0f}' for v in values)}" for split, values in shares.items()
             )
-            yield f"\nErrors within sigma before its scale was set, % ({key.removeprefix(f'{name}, ')}): {parts}."
-    if judged.sigma_ratio:
-        yield f"\nSigma was then multiplied by {judged.sigma_ratio:.3f}."
-    if judged.seam:
-        yield f"\nSeams: {judged.seam:.2f} (jump across tile edges over jump inside tiles)."
+            yield f"\nErrors within sigma before it was scaled, % ({key.removeprefix(f'{name}, ')}): {parts}."
+    if evaluated.sigma_ratio:
+        yield f"\nSigma was then multiplied by {evaluated.sigma_ratio:.3f}."
+    if evaluated.seam:
+        yield f"\nSeams: {evaluated.seam:.2f} (mean step across tile edges over mean step inside tiles)."

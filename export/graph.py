@@ -1,4 +1,4 @@
-"""A PyTorch module in, an ONNX file out."""
+"""Export a PyTorch module as an ONNX file."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 OPSET = 18
 EMBEDDED_LIMIT = 3 * 2**29
-"""Bytes of weights that stay inside the graph; a protobuf holds 2 GiB at most."""
+"""Largest size in bytes of weights that are stored inside the graph; a protobuf holds 2 GiB at most."""
 
 
 def trace_graph(
@@ -24,7 +24,21 @@ def trace_graph(
     dynamic: tuple[dict[int, object], ...],
     path: Path,
 ) -> None:
-    """Export a module to ONNX; `dynamic` names, per input, the axes that may vary."""
+    """Export a module to ONNX.
+
+    Parameters
+    ----------
+    module : nn.Module
+        The module.
+    inputs : dict
+        Example inputs by name, in the order of the module's arguments.
+    outputs : tuple of str
+        Names of the outputs, in the order in which the module returns them.
+    dynamic : tuple of dict
+        For each input, the axes whose length may vary.
+    path : Path
+        The file to write. Weights over `EMBEDDED_LIMIT` are written to ``{name}.data`` in the same folder.
+    """
     weights = sum(p.numel() * p.element_size() for p in module.parameters())
     with _quiet():
         torch.onnx.export(
@@ -43,7 +57,7 @@ def trace_graph(
 
 @contextlib.contextmanager
 def _quiet() -> Iterator[None]:
-    """Keep the exporter's progress chatter off the terminal; errors still raise."""
+    """Suppress what the exporter prints and its warnings; errors are still raised."""
     logger = logging.getLogger("torch.onnx")
     level = logger.level
     logger.setLevel(logging.ERROR)

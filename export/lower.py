@@ -1,7 +1,7 @@
-"""A float32 graph in, the same graph with its multiplications in fp16 or bf16 out.
+"""Lower the multiplications of a float32 graph to fp16 or bf16.
 
-Only convolutions and matrix products change type: their inputs are rounded on the way in, what they give is float32
-again. Everything between stays float32, so that mask counts, ratios, normalisation and the state lose nothing.
+Only convolutions and matrix products change type: their inputs are rounded, and their results are cast back to float32.
+Everything else stays float32, so mask counts, ratios, normalisation and the state are not rounded.
 """
 
 from __future__ import annotations
@@ -15,49 +15,55 @@ from onnx import TensorProto, helper, numpy_helper
 TYPES = {"fp16": TensorProto.FLOAT16, "bf16": TensorProto.BFLOAT16}
 _MULTIPLY = {
     "fp16": {"Conv", "ConvTranspose", "Gemm", "MatMul"},
-    "bf16": {"Conv", "Gemm", "MatMul"},  # TensorRT for RTX 1.7 builds no transposed convolution in bf16
+    "bf16": {"Conv", "Gemm", "MatMul"},  # TensorRT for RTX 1.7 has no transposed convolution in bf16
 }
 
 
 def lower(graph: Path, out: Path, precision: str) -> int:
-    """Write a graph whose multiplications are in a lower precision; return how many were changed.
+    """Write a graph whose multiplications are in a lower precision.
 
     Parameters
     ----------
     graph : Path
-        The float32 ONNX file; weights beside it are read, too.
+        The float32 ONNX file; weights in a file of their own are read too.
     out : Path
-        The file to write; weights over 1.5 GiB go beside it, into ``{name}.data``.
+        The file to write. Weights over 1.5 GiB are written to ``{name}.data`` in the same folder.
     precision : str
         ``fp16`` or ``bf16``.
+
+    Returns
+    -------
+    int
+        The number of multiplications that were changed.
     """
     model = onnx.load(graph)
-    kind = TYPES[precision]
+    target_type = TYPES[precision]
     weights = {tensor.name: tensor for tensor in model.graph.initializer}
     casts: dict[str, str] = {}
     nodes: list[onnx.NodeProto] = []
     lowered: dict[str, onnx.TensorProto] = {}
     changed = 0
 
-    def rounded(name: str) -> str:
+    def lowered_input(name: str) -> str:
+        """Return the name of the lowered tensor; add it to the graph with its first use."""
         if name in weights:
             if name not in lowered:
                 values = numpy_helper.to_array(weights[name])
                 lowered[name] = helper.make_tensor(
-                    f"{name}_{precision}", kind, values.shape, _bytes(values, precision), raw=True
+                    f"{name}_{precision}", target_type, values.shape, _to_bytes(values, precision), raw=True
                 )
             return lowered[name].name
         if name not in casts:
             casts[name] = f"{name}_{precision}"
-            nodes.append(helper.make_node("Cast", [name], [casts[name]], to=kind))
+            nodes.append(helper.make_node("Cast", [name], [casts[name]], to=target_type))
         return casts[name]
 
     for node in model.graph.node:
-        if node.op_type not in _MULTIPLY[precision] or _counts(node, weights):
+        if node.op_type not in _MULTIPLY[precision] or _counts_mask_cells(node, weights):
             nodes.append(node)
             continue
         changed += 1
-        node.input[:] = [name and rounded(name) for name in node.input]
+        node.input[:] = [name and lowered_input(name) for name in node.input]
         result = node.output[0]
         node.output[0] = f"{result}_{precision}"
         nodes += [node, helper.make_node("Cast", [node.output[0]], [result], to=TensorProto.FLOAT)]
@@ -71,16 +77,15 @@ def lower(graph: Path, out: Path, precision: str) -> int:
     return changed
 
 
-def _counts(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
-    """Whether a convolution counts mask cells: its weights are ones."""
-    return len(node.input) > 1 and node.input[1] in weights and bool((_array(weights[node.input[1]]) == 1).all())
+def _counts_mask_cells(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
+    """Return whether a convolution counts mask cells: all its weights are 1."""
+    if len(node.input) < 2 or node.input[1] not in weights:
+        return False
+    return bool((np.asarray(numpy_helper.to_array(weights[node.input[1]])) == 1).all())
 
 
-def _array(tensor: onnx.TensorProto) -> np.ndarray:
-    return np.asarray(numpy_helper.to_array(tensor))
-
-
-def _bytes(values: np.ndarray, precision: str) -> bytes:
+def _to_bytes(values: np.ndarray, precision: str) -> bytes:
+    """Return values rounded to a precision, to the nearest even number, as the bytes of a tensor."""
     if precision == "fp16":
         return values.astype(np.float16).tobytes()
     bits = np.ascontiguousarray(values, np.float32).view(np.uint32)

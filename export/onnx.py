@@ -1,30 +1,35 @@
-"""PyTorch network -> ONNX graph -> checked bundle folder."""
+"""Export a PyTorch network as an ONNX graph, check it, and write the bundle."""
 
 from __future__ import annotations
 
 import copy
-import shutil
-import tempfile
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from export import card, parity
+from export import parity
 from export.accuracy import Accuracy
+from export.card import render_card
+from export.folder import new_bundle_folder, write_manifest
 from export.graph import trace_graph
 from export.signature import STATE, example_inputs, output_names
 from export.stages import check_stages, write_stages
-from runtime.bundle import CARD, GRAPH, MANIFEST, Bundle, Manifest, Stage, StateTensor, load_bundle
-from runtime.common import digest
-from runtime.errors import BundleError
+from runtime.bundle import CARD, GRAPH, Bundle, Manifest, Stage, StateTensor, load_bundle
+from runtime.common.vocabulary import ModelKind
 from training.checkpoint import Checkpoint
 from training.models import LSTMCNN, STPCNN, Model, Seamless, stride
 
 
 def write_graph(model: Model, path: Path) -> None:
-    """Export the network to ONNX with a dynamic number of tiles, and dynamic height and width where it convolves only.
+    """Export a network to ONNX; the number of tiles may vary, and the height and width if it only convolves.
 
-    Weights over `export.graph.EMBEDDED_LIMIT` go into ``model.onnx.data`` beside it.
+    Parameters
+    ----------
+    model : Model
+        The network.
+    path : Path
+        The file to write. Weights over `export.graph.EMBEDDED_LIMIT` are written to ``{name}.data`` in the same folder.
     """
     model = model.eval()
     batch = torch.export.Dim("n", min=1)
@@ -52,75 +57,80 @@ def export_bundle(
     accuracy: Accuracy | None = None,
     overwrite: bool = False,
 ) -> tuple[Bundle, parity.ParityReport]:
-    """Export a checkpoint and write its bundle, only if ONNX Runtime computes what PyTorch does.
+    """Export a checkpoint and write its bundle, if ONNX Runtime computes the same as PyTorch.
 
     Parameters
     ----------
     checkpoint : Checkpoint
         The network and its preset.
     out : Path
-        The bundle's folder. It appears whole or not at all.
-    name, version, products, bands
-        As in `runtime.bundle.Manifest`; the name defaults to the folder's.
+        Folder of the bundle; it is written completely or not at all.
+    name : str, optional
+        Name of the bundle; that of the folder if not given.
+    version : str
+        Version of the bundle.
+    products, bands : tuple of str
+        Soil-moisture products and bands that the bundle accepts.
     accuracy : Accuracy, optional
-        What an evaluation of this recipe said: its error table goes into the manifest, its correction into sigma, its
-        figures into the card.
+        An evaluation of this recipe: its error table becomes part of the manifest, its factor scales sigma, and its
+        figures become part of the model card.
     overwrite : bool
-        Replace a bundle that is already there.
+        Whether an existing bundle is replaced.
+
+    Returns
+    -------
+    bundle : Bundle
+        The bundle.
+    report : ParityReport
+        The differences between ONNX Runtime and PyTorch.
 
     Raises
     ------
     BundleError
-        `out` exists, or the parity gate failed.
+        `out` exists, or the graph does not compute the same as the network.
     """
-    if out.exists() and not overwrite:
-        raise BundleError(f"{out} exists; choose another --out or add --overwrite")
-    model, preset = copy.deepcopy(checkpoint.model).eval(), checkpoint.preset
-    judged = accuracy.bundles[name or out.name] if accuracy else None
-    if judged and judged.sigma_ratio and isinstance(model, Seamless):
-        model.sigma_scale *= judged.sigma_ratio
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=out.parent, prefix=f".{out.name}-") as scratch:
-        folder = Path(scratch) / "bundle"
-        folder.mkdir()
+    model = copy.deepcopy(checkpoint.model).eval()
+    name = name or out.name
+    evaluated = accuracy.bundles[name] if accuracy else None
+    if evaluated and evaluated.sigma_ratio and isinstance(model, Seamless):
+        model.sigma_scale.mul_(evaluated.sigma_ratio)
+    with new_bundle_folder(out, overwrite) as folder:
         write_graph(model, folder / GRAPH)
         report = parity.check_parity(model, folder / GRAPH)
         stages: tuple[Stage, ...] = ()
         if isinstance(model, STPCNN):
             stages = write_stages(model, folder)
             check_stages(stages, folder, model.config.halo, model.config.window)
-        state: tuple[StateTensor, ...] = ()
-        if isinstance(model, LSTMCNN):
-            memory = model.config.memory
-            state = tuple(
-                StateTensor(name=tensor, shape=shape)
-                for tensor, shape in zip(STATE, ((memory,), (memory,), (1,)), strict=True)
-            )
-        half = 0 if isinstance(model, LSTMCNN) else model.config.window // 2
         manifest = Manifest(
-            name=name or out.name,
+            name=name,
             version=version,
-            kind="recurrent" if isinstance(model, LSTMCNN) else "window",
             products=products,
             bands=bands,
-            window=tuple(range(-half, half + 1)),
-            tile_core=preset.tile_core,
-            halo=model.config.halo,
-            batch=preset.batch,
+            tile_core=checkpoint.preset.tile_core,
+            batch=checkpoint.preset.batch,
+            spin_up_days=checkpoint.preset.spin_up_days,
             stages=stages,
-            state=state,
-            spin_up_days=preset.spin_up_days,
-            stride=stride(model.config),
-            takes_rain=isinstance(model, Seamless | LSTMCNN),
-            gives_sigma=isinstance(model, Seamless),
-            errors=judged.errors if judged else None,
+            errors=evaluated.errors if evaluated else None,
             training=checkpoint.record,
+            **_network_fields(model),
         )
-        (folder / CARD).write_text(card.render(manifest, preset, report, accuracy))
-        files = {f.name: digest.of_file(f) for f in sorted(folder.iterdir())}
-        manifest = manifest.model_copy(update={"files": files})
-        (folder / MANIFEST).write_text(manifest.model_dump_json(indent=2) + "\n")
-        if out.exists():
-            shutil.rmtree(out)
-        folder.replace(out)
+        (folder / CARD).write_text(render_card(manifest, checkpoint.preset, report, accuracy))
+        write_manifest(folder, manifest)
     return load_bundle(out), report
+
+
+def _network_fields(model: Model) -> dict[str, Any]:
+    """Return the fields of the manifest that depend on the network alone."""
+    fields: dict[str, Any] = {
+        "halo": model.config.halo,
+        "stride": stride(model.config),
+        "takes_rain": isinstance(model, Seamless | LSTMCNN),
+        "gives_sigma": isinstance(model, Seamless),
+    }
+    if isinstance(model, LSTMCNN):
+        memory = model.config.memory
+        shapes = ((memory,), (memory,), (1,))
+        state = tuple(StateTensor(name=name, shape=shape) for name, shape in zip(STATE, shapes, strict=True))
+        return fields | {"kind": ModelKind.RECURRENT, "window": (0,), "state": state}
+    half = model.config.window // 2
+    return fields | {"kind": ModelKind.WINDOW, "window": tuple(range(-half, half + 1))}

@@ -1,4 +1,4 @@
-"""The parity gate: a graph must compute what the PyTorch network does, or no bundle is written."""
+"""The parity gate: without a graph that computes what the PyTorch network does, no bundle is written."""
 
 from __future__ import annotations
 
@@ -17,21 +17,38 @@ from runtime.errors import BundleError
 from training.models import LSTMCNNConfig, Model, stride
 
 TOLERANCE = 1e-5
+"""Largest difference, in standard deviations of the output."""
 
 
 @dataclass(frozen=True)
 class ParityReport:
-    """What the gate measured."""
+    """The differences that the gate measured."""
 
     spread: float
     """Standard deviation of the filled field over all cases, m3 m-3."""
     worst: float
-    """Largest difference of any output, in units of what `check` compares it with."""
+    """Largest difference of any output, in the units of the tolerance of `check_parity`."""
     cases: int
+    """Number of compared inputs."""
 
 
 def parity_cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
-    """Yield named random inputs: ragged masks, all observed, nothing observed, no land, other batch and tile sizes."""
+    """Yield random inputs: with gaps, all observed, nothing observed and no land, for several batch and tile sizes.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    seed : int
+        Seed of the inputs.
+
+    Yields
+    ------
+    name : str
+        Name of the case.
+    inputs : dict
+        Tensors by name, in the order of the network's arguments.
+    """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         config = model.config
@@ -47,13 +64,27 @@ def parity_cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, T
 
 
 def check_parity(model: Model, graph: Path, tolerance: float = TOLERANCE) -> ParityReport:
-    """Compare PyTorch and ONNX Runtime on the CPU.
+    """Compare a graph in ONNX Runtime with the network in PyTorch, on the CPU.
 
-    PyTorch computes in float64, so that the difference is the graph's own rounding and not the sum of two. Each output
-    may differ by at most `tolerance` times its own standard deviation over all cases, and a value further from the mean
-    than that by `tolerance` times its distance: rounding grows with the value, and partial convolution with random
-    weights gives values of ten standard deviations where few cells are valid. `sigma`, the error of `filled` in the
-    same unit, is judged by whichever of the two varies more.
+    PyTorch computes in float64, so that the difference is only the graph's own rounding error. Each output may differ
+    by at most `tolerance` times its own standard deviation over all cases. A value that is further from the mean than
+    one standard deviation may differ by `tolerance` times its distance: rounding errors grow with the value, and
+    partial convolution with random weights gives values of ten standard deviations where few cells are valid. For
+    `sigma`, which has the unit of `filled`, the larger of both standard deviations counts.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    graph : Path
+        The ONNX file.
+    tolerance : float
+        Largest difference, in standard deviations of the output.
+
+    Returns
+    -------
+    ParityReport
+        The differences.
 
     Raises
     ------

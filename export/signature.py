@@ -1,4 +1,4 @@
-"""The graph's signature: its inputs and outputs, in the order of the network's arguments and results."""
+"""The names of a graph's inputs and outputs, in the order of the network's arguments and results."""
 
 from __future__ import annotations
 
@@ -8,17 +8,33 @@ from torch import Tensor
 from training.models import LSTMCNN, LSTMCNNConfig, Model, Seamless
 
 STATE = ("h", "c", "seen")
+"""The state tensors of an `LSTMCNN`."""
 
 
 def output_names(model: Model) -> tuple[str, ...]:
-    """Return the graph's output names, in the order the network returns them."""
+    """Return the names of the outputs, in the order in which the network returns them."""
     if isinstance(model, Seamless):
         return "filled", "reached", "sigma"
     return ("filled", "reached", *((f"{name}_out" for name in STATE) if isinstance(model, LSTMCNN) else ()))
 
 
 def example_inputs(model: Model, tiles: int, size: int) -> dict[str, Tensor]:
-    """Return random inputs by name: half of the cells observed, NaN in the holes, nine tenths land."""
+    """Return random inputs: half of the cells are observed, the gaps are NaN, and nine tenths are land.
+
+    Parameters
+    ----------
+    model : Model
+        The network.
+    tiles : int
+        Number of tiles.
+    size : int
+        Height and width of a tile in cells, halo included.
+
+    Returns
+    -------
+    dict
+        Tensors by name, in the order of the network's arguments.
+    """
     config = model.config
     days = () if isinstance(config, LSTMCNNConfig) else (config.window,)
     mask = (torch.rand(tiles, *days, size, size) < 0.5).float()

@@ -1,7 +1,7 @@
-"""A window network as stages: a network in, one graph per group of layers out.
+"""Export a window network as stages: one graph for each group of layers.
 
-A whole-day computation that goes stage by stage over the globe computes each layer once, for exactly the cells that a
-gap can still see; one that goes tile by tile computes the halo of every tile through every layer.
+A computation that applies one stage after the other to the whole globe computes each layer once, for exactly the cells
+that a gap depends on. A computation that goes tile by tile computes the halo of every tile in every layer.
 """
 
 from __future__ import annotations
@@ -20,11 +20,12 @@ from runtime.errors import BundleError
 from training.models import STPCNN
 
 WIDE = 64
-"""Maps from which a layer is a stage of its own; narrower ones cost more to carry than a halo to compute."""
+"""Smallest number of maps with which each layer is a stage of its own. In a narrower network a stage is two layers: to
+store the values between them costs more than to compute a halo."""
 
 
 class _Stage(nn.Module):
-    """Layers `first` to `last` (exclusive), between arrays with frames and maps last."""
+    """The layers from `first` to before `last`, with arrays whose last axes are frames and maps."""
 
     def __init__(self, network: STPCNN, first: int, last: int) -> None:
         super().__init__()
@@ -42,18 +43,30 @@ class _Stage(nn.Module):
 
 
 def write_stages(network: STPCNN, folder: Path) -> tuple[Stage, ...]:
-    """Write ``stage-NN.onnx`` into a folder and return what the manifest says of them.
+    """Write the stages of a network as ``stage-NN.onnx``.
 
-    Every graph takes `x` (N, H, W, T, maps), `valid` (N, H, W, T) and `land` (N, H, W) and gives `x_out` and
-    `valid_out`, `halo` cells smaller on every side. The first takes m3 m-3 as its one map, NaN allowed where `valid`
-    is 0; the last gives m3 m-3.
+    Every graph has the inputs `x` (N, H, W, T, maps), `valid` (N, H, W, T) and `land` (N, H, W) and the outputs `x_out`
+    and `valid_out`, which are `halo` cells smaller on every side. The one map of the first input is soil moisture in
+    m3 m-3, and may be NaN where `valid` is 0; the last output is in m3 m-3.
+
+    Parameters
+    ----------
+    network : STPCNN
+        The network.
+    folder : Path
+        Folder to write to.
+
+    Returns
+    -------
+    tuple of Stage
+        The stages as the manifest lists them.
     """
     network = network.eval()
     frames, maps = network.config.window, 1
     stages = []
-    layers, together = len(network.layers), 1 if network.config.maps >= WIDE else 2
-    for number, first in enumerate(range(0, layers, together), 1):
-        last = min(first + together, layers)
+    layers, layers_per_stage = len(network.layers), 1 if network.config.maps >= WIDE else 2
+    for number, first in enumerate(range(0, layers, layers_per_stage), 1):
+        last = min(first + layers_per_stage, layers)
         halo = last - first
         size = 2 * halo + 6
         file = f"stage-{number:02}.onnx"
@@ -62,9 +75,8 @@ def write_stages(network: STPCNN, folder: Path) -> tuple[Stage, ...]:
             "valid": torch.ones(2, size, size, frames),
             "land": torch.ones(2, size, size),
         }
-        least = 2 * halo + 1
         axes = {0: torch.export.Dim("n", min=1)} | {
-            axis: torch.export.Dim(name, min=least) for axis, name in ((1, "h_in"), (2, "w_in"))
+            axis: torch.export.Dim(name, min=2 * halo + 1) for axis, name in ((1, "h_in"), (2, "w_in"))
         }
         shapes: tuple[dict[int, object], ...] = tuple(dict(axes) for _ in inputs)
         stage = _Stage(network, first, last)
@@ -77,12 +89,23 @@ def write_stages(network: STPCNN, folder: Path) -> tuple[Stage, ...]:
 
 
 def check_stages(stages: tuple[Stage, ...], folder: Path, halo: int, window: int) -> None:
-    """Compare the stages, one after the other, with the whole graph beside them.
+    """Compare the result of all stages with that of the whole graph in the same folder.
+
+    Parameters
+    ----------
+    stages : tuple of Stage
+        The stages, in order.
+    folder : Path
+        Folder of the graphs.
+    halo : int
+        Halo of the whole graph, in cells.
+    window : int
+        Days of the window.
 
     Raises
     ------
     BundleError
-        They reach other cells, or differ by more than `export.parity.TOLERANCE` of the output's spread.
+        They reach other cells, or differ by more than `export.parity.TOLERANCE` of the output's standard deviation.
     """
     rng = np.random.default_rng(0)
     size = 2 * halo + 20

@@ -1,4 +1,4 @@
-"""A bundle in, built TensorRT engines in a cache out."""
+"""Build TensorRT engines of a bundle into a cache."""
 
 from __future__ import annotations
 
@@ -24,12 +24,24 @@ from runtime.errors import ConfigError
 
 
 def build_targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
-    """Return what to build for: the capabilities asked for, or this machine's GPU.
+    """Return what to build engines for: the given capabilities, or this machine's GPU.
+
+    Parameters
+    ----------
+    flavour : Flavour
+        ``tensorrt``, or ``tensorrt-rtx``.
+    wanted : sequence of str
+        Compute capabilities, like ``sm86``; empty for this machine's GPU.
+
+    Returns
+    -------
+    list of str
+        The targets.
 
     Raises
     ------
     ConfigError
-        The flavour is missing, there is no GPU and nothing was asked for, or the flavour cannot build for it.
+        The flavour is not installed, there is no GPU and no capability is given, or the flavour cannot build for it.
     """
     trt = load_tensorrt(flavour)
     device = gpu.find_gpu()
@@ -48,16 +60,36 @@ def build_targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
 def make_engine(
     bundle: Bundle, flavour: Flavour, precision: str, target: str, cache: Path
 ) -> tuple[Path, EngineRecord]:
-    """Build an engine, check it if this machine can run it, and keep it; return its folder and record.
+    """Build an engine, check it if this machine can run it, and write it to the cache.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The bundle.
+    flavour : Flavour
+        ``tensorrt``, or ``tensorrt-rtx``.
+    precision : str
+        Number type of the multiplications, ``fp32``, ``fp16`` or ``bf16``.
+    target : str
+        What to build for, as `build_targets` returns it.
+    cache : Path
+        Folder of engines.
+
+    Returns
+    -------
+    folder : Path
+        Folder of the engine.
+    record : EngineRecord
+        Record of the build.
 
     Raises
     ------
     ConfigError
-        TensorRT is missing or cannot build for the target.
+        TensorRT is not installed, or cannot build for the target.
     BundleError
-        TensorRT does not take the graph.
+        TensorRT does not accept the graph.
     EngineRefused
-        The engine runs here and does not compute what ONNX Runtime does.
+        The engine runs here, and does not compute what ONNX Runtime does.
     """
     store, key = EngineStore(cache), key_of(bundle, flavour, target, precision)
     with tempfile.TemporaryDirectory() as scratch:

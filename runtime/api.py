@@ -10,10 +10,14 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.archive.dataset import open_archive
-from runtime.errors import InputRefused, InputsMissing, ResultRefused, SeamlessError
+from runtime.common import clock
+from runtime.common.clock import DateRange
+from runtime.common.events import RunEvents
 
 if TYPE_CHECKING:
     import xarray
+
+__all__ = ["fill_day", "open_archive"]
 
 
 def fill_day(
@@ -23,10 +27,14 @@ def fill_day(
 
     Parameters
     ----------
-    date : the day, or ``YYYY-MM-DD``
-    config : the configuration file; default ``seamless-sm.toml`` in the working directory, or else the defaults
-    overrides : ``section.key=value``, as ``--set`` takes them
-    offline : use only inputs that were fetched before
+    date : date or str
+        The day, or ``YYYY-MM-DD``.
+    config : Path or str, optional
+        The configuration file; default ``seamless-sm.toml`` in the working directory, or else the defaults.
+    overrides : sequence of str
+        ``section.key=value``, as ``--set`` takes them.
+    offline : bool
+        Use only inputs that were fetched before.
 
     Returns
     -------
@@ -38,7 +46,7 @@ def fill_day(
     InputsMissing
         The day's soil moisture is not there yet.
     InputRefused
-        It is damaged or implausible.
+        The soil-moisture file is damaged or implausible.
     ResultRefused
         The filled day did not pass its gate.
     SeamlessError
@@ -49,13 +57,11 @@ def fill_day(
     >>> day = runtime.fill_day("2015-04-12", "seamless-sm.toml")  # doctest: +SKIP
     """
     from runtime.config import load_config
-    from runtime.pipeline.run import DateRange, RunEvents, fill_archive
+    from runtime.pipeline.run import fill_archive
 
     day = dt.date.fromisoformat(date) if isinstance(date, str) else date
     settings = load_config(None if config is None else Path(config), overrides)
-    today = dt.datetime.now(dt.UTC).date()
-    outcome = fill_archive(settings, DateRange(day, day), today, RunEvents(), offline=offline)
-    if outcome.exit_code:
-        known = {kind.exit_code: kind for kind in (InputsMissing, InputRefused, ResultRefused)}
-        raise known.get(outcome.exit_code, SeamlessError)(outcome.message)
+    outcome = fill_archive(settings, DateRange(day, day), clock.today(), RunEvents(), offline=offline)
+    if outcome.error:
+        raise outcome.error
     return open_archive(settings.archive.path).sel(time=[np.datetime64(day, "ns")]).load()

@@ -1,4 +1,4 @@
-"""Model bundles: a folder with an exported graph and everything the runtime must know about it."""
+"""Model bundles: a folder with an exported network and everything that the runtime must know about it."""
 
 from __future__ import annotations
 
@@ -14,15 +14,19 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 
 from runtime.common import digest
 from runtime.common.grid import Floats
+from runtime.common.vocabulary import ModelKind
 from runtime.errors import BundleError
 
 MANIFEST = "bundle.json"
+"""File that describes the bundle."""
 GRAPH = "model.onnx"
+"""File with the network."""
 CARD = "MODEL_CARD.md"
+"""File that says what the network is good for."""
 
 
 def in_precision(file: str, precision: str) -> str:
-    """Return the name of a graph's file in a precision: ``model.fp16.onnx`` for ``model.onnx``."""
+    """Return the file name of a graph in another precision, for example ``model.fp16.onnx`` for ``model.onnx``."""
     return file if precision == "fp32" else file.replace(".onnx", f".{precision}.onnx")
 
 
@@ -31,49 +35,50 @@ class _ManifestModel(BaseModel):
 
 
 class StateTensor(_ManifestModel):
-    """A tensor the recurrent kind carries from day to day; the graph's output is ``{name}_out``."""
+    """A tensor that a recurrent network carries from day to day; the graph's output for it is ``{name}_out``."""
 
     name: str
     shape: tuple[int, ...]
-    """Shape of one tile's state, without the batch axis; float32, 0 at the start of a chain."""
+    """Shape for one tile, without the batch axis. The type is float32; the values are 0 on the first day of a chain."""
 
 
 class Stage(_ManifestModel):
-    """A group of a window network's layers as a graph of its own; see `runtime.fill.staged`."""
+    """Some consecutive layers of a window network as a separate graph; see `runtime.fill.staged`."""
 
     file: str
+    """The graph's file."""
     halo: int
-    """Cells its output is smaller than its input, on every side."""
+    """By how many cells the output is smaller than the input, on every side."""
     frames: int
-    """Days in its output."""
+    """Number of days in the output."""
     maps: int
-    """Feature maps in its output; 1 for the last."""
+    """Number of feature maps in the output; 1 for the last stage."""
 
 
 class PrecisionImpact(_ManifestModel):
-    """What a precision does to the filled field, on real days."""
+    """How much a precision changes the filled field, measured on real days."""
 
     rmse: float
-    """Between both filled fields, m3 m-3, on all filled cells."""
+    """RMS difference between the filled fields in this precision and in fp32, m3 m-3, over all filled cells."""
     held_out: float
-    """RMSE against hidden observations over that of fp32."""
+    """RMSE against hidden observations, divided by the RMSE of fp32."""
     cells: int
-    """Filled cells compared."""
+    """Number of filled cells compared."""
     hidden: int
-    """Hidden observations."""
+    """Number of hidden observations."""
 
 
 class ErrorTable(_ManifestModel):
-    """Held-out error by how old the last observation is and by latitude."""
+    """Error against hidden observations, by age of the last observation and by latitude."""
 
     days: tuple[int, ...]
-    """Days since the last observation, ascending; the last class also holds what is older, or not known."""
+    """Days since the last observation, ascending; the last class also includes older and unknown ages."""
     latitudes: tuple[float, ...]
     """Edges of the latitude bands, degrees north, ascending."""
     rmse: tuple[tuple[float, ...], ...]
-    """m3 m-3, one row per class of `days`, one column per band."""
+    """RMSE, m3 m-3; one row per class of `days`, one column per latitude band."""
     n: tuple[tuple[int, ...], ...]
-    """Hidden observations behind each figure; one with none is its row's or the whole table's."""
+    """Number of hidden observations behind each RMSE; where 0, the RMSE is that of the row or of the whole table."""
 
     @model_validator(mode="after")
     def _is_a_table(self) -> ErrorTable:
@@ -84,12 +89,19 @@ class ErrorTable(_ManifestModel):
         return self
 
     def lookup(self, days_since: NDArray[np.int16], latitudes: NDArray[np.float64]) -> Floats:
-        """Return the error of each cell, (rows, cols) in m3 m-3.
+        """Return the expected error of each cell.
 
         Parameters
         ----------
-        days_since : (rows, cols), negative where not known
-        latitudes : (rows,), degrees north
+        days_since : int16 array, shape (rows, cols)
+            Days since the last observation; negative where not known.
+        latitudes : float64 array, shape (rows,)
+            Cell centres, degrees north.
+
+        Returns
+        -------
+        float32 array, shape (rows, cols)
+            RMSE, m3 m-3.
         """
         band = np.clip(np.searchsorted(self.latitudes, latitudes, "right") - 1, 0, len(self.latitudes) - 2)
         age = np.searchsorted(self.days, days_since).clip(max=len(self.days) - 1)
@@ -103,37 +115,39 @@ class Manifest(_ManifestModel):
     schema_version: Literal[1] = 1
     name: str
     version: str
-    kind: Literal["window", "recurrent"]
+    kind: ModelKind
     products: tuple[str, ...]
-    """Soil-moisture products the network accepts, e.g. ``lprm-amsr2``."""
+    """Soil-moisture products that the network accepts, for example ``lprm-amsr2``."""
     bands: tuple[str, ...]
-    """Bands it accepts, e.g. ``x``."""
+    """Bands that the network accepts, for example ``x``."""
     window: tuple[int, ...]
-    """Days it looks at, relative to day T, ascending; ``(0,)`` for the recurrent kind."""
+    """Days that the network reads, relative to day T, ascending; ``(0,)`` for a recurrent network."""
     tile_core: int
-    """Cells filled per tile and axis; the recurrent kind accepts no other."""
+    """Rows and columns that are filled per tile; a recurrent network accepts no other size."""
     halo: int
-    """Cells of context on every side of the core."""
+    """Number of cells read around the core, on every side."""
     batch: int
-    """Tiles per engine call. Part of the model id: a float sum may depend on it."""
+    """Tiles per engine call. Part of the model id, because sums of floats may depend on it."""
     stride: int = 1
-    """Tile origins, cores and halos are multiples of it (a network that pools)."""
+    """Tile origins, cores and halos must be multiples of it; above 1 for a network with pooling."""
     takes_rain: bool = False
-    """The graph has the inputs `precip` and `precip_mask`."""
+    """Whether the graph has the inputs ``precip`` and ``precip_mask``."""
     gives_sigma: bool = False
-    """The graph has the output `sigma`: about 68 % of errors lie within it."""
+    """Whether the graph has the output ``sigma``; about 68 % of the errors are smaller than it."""
     errors: ErrorTable | None = None
-    """The uncertainty of a filled value where there is no `sigma`."""
+    """The uncertainty of filled values if the graph has no output ``sigma``."""
     stages: tuple[Stage, ...] = ()
-    """The same network in groups of layers, for engines on a CPU; empty where it has none."""
+    """The same network as a sequence of graphs, for engines on a CPU; empty if there are none."""
     state: tuple[StateTensor, ...] = ()
+    """Tensors carried from day to day; empty for a window network."""
     spin_up_days: int = 0
+    """Days that a recurrent network must run before its results are useful."""
     precisions: dict[str, PrecisionImpact] = {}
-    """Precisions below fp32 it is offered in, and what they cost; see `export.precision`."""
+    """Precisions below fp32 in which the network may be used, and how they change it; see `export.precision`."""
     training: dict[str, Any] = {}
-    """How the weights were made and what they reached."""
+    """How the weights were trained, and their accuracy."""
     files: dict[str, str] = {}
-    """sha256 of each file of the bundle but this one."""
+    """The sha256 of each file of the bundle except this one."""
 
     @model_validator(mode="after")
     def _fits_its_stride(self) -> Manifest:
@@ -141,12 +155,18 @@ class Manifest(_ManifestModel):
             raise ValueError(f"tile_core {self.tile_core} and halo {self.halo} must be multiples of {self.stride}")
         return self
 
+    @property
+    def has_memory(self) -> bool:
+        """Whether the network carries a state from day to day (the recurrent kind)."""
+        return self.kind is ModelKind.RECURRENT
+
 
 @dataclass(frozen=True)
 class Bundle:
     """A bundle whose files have been checked against their hashes."""
 
     path: Path
+    """The folder."""
     manifest: Manifest
 
     @property
@@ -155,12 +175,12 @@ class Bundle:
         return self.path / GRAPH
 
     def graph_in(self, precision: str) -> Path:
-        """Return the ONNX file whose multiplications are in a precision.
+        """Return the ONNX file that multiplies in the given precision.
 
         Raises
         ------
         BundleError
-            The bundle has none.
+            The bundle has no such file.
         """
         name = in_precision(GRAPH, precision)
         if name not in self.manifest.files:
@@ -169,21 +189,21 @@ class Bundle:
 
     @cached_property
     def model_id(self) -> str:
-        """Identity of everything that changes a value: graph, weights and the manifest's computing fields.
+        """The sha256 of everything that changes a result: graph, weights and the manifest's computing fields.
 
-        The model card, the accuracy figures and the version are not part of it, but for an error table that is
-        published as uncertainty.
+        Model card, accuracy figures and version are not part of it. The error table is, if it is published as
+        uncertainty.
         """
-        computing = self.manifest.model_dump(
+        computing_fields = self.manifest.model_dump(
             mode="json",
             include={"kind", "window", "tile_core", "halo", "batch", "stride", "state", "spin_up_days"}
             | {"takes_rain", "gives_sigma"}
             | (set() if self.manifest.gives_sigma else {"errors"}),
         )
-        files, lower = self.manifest.files, self.manifest.precisions
-        other = {CARD, *(in_precision(name, precision) for name in files for precision in lower)}
-        weights = {name: sha for name, sha in files.items() if name not in other}
-        return digest.of_values(computing, weights)
+        files, precisions = self.manifest.files, self.manifest.precisions
+        excluded = {CARD, *(in_precision(name, precision) for name in files for precision in precisions)}
+        weights = {name: sha256 for name, sha256 in files.items() if name not in excluded}
+        return digest.of_values(computing_fields, weights)
 
 
 def shipped_bundles() -> list[str]:
@@ -196,7 +216,19 @@ def _shipped_folder() -> Path:
 
 
 def find_bundle(name: str, relative_to: Path = Path()) -> Path:
-    """Return the folder of a bundle given as a shipped name or a path.
+    """Return the folder of a bundle.
+
+    Parameters
+    ----------
+    name : str
+        Name of a shipped bundle, or path of a folder.
+    relative_to : Path
+        Folder that a relative path starts from.
+
+    Returns
+    -------
+    Path
+        The bundle's folder.
 
     Raises
     ------
@@ -218,12 +250,12 @@ def load_bundle(path: Path) -> Bundle:
     Raises
     ------
     BundleError
-        The manifest does not parse, a file is missing, or a file's bytes are not what the manifest says.
+        The manifest cannot be read, a file is missing, or a file does not have the hash in the manifest.
     """
     try:
         manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
     except (OSError, ValidationError) as error:
-        raise BundleError(f"{path / MANIFEST} cannot be read: {_first_line(error)}; export the bundle again") from error
+        raise BundleError(f"{path / MANIFEST} cannot be read: {_brief(error)}; export the bundle again") from error
     if GRAPH not in manifest.files:
         raise BundleError(f"{path / MANIFEST} lists no {GRAPH}; export the bundle again")
     for name, expected in manifest.files.items():
@@ -235,7 +267,7 @@ def load_bundle(path: Path) -> Bundle:
     return Bundle(path, manifest)
 
 
-def _first_line(error: Exception) -> str:
+def _brief(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"

@@ -1,4 +1,4 @@
-"""Is this machine ready? Engines, bundle, feeds, archive, disk and credentials."""
+"""Check whether this machine can run the configured job: engines, bundle, feeds, disk and credentials."""
 
 from __future__ import annotations
 
@@ -10,42 +10,47 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.archive.paths import ArchivePaths
 from runtime.bundle import find_bundle, load_bundle, shipped_bundles
+from runtime.common.clock import today
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
-from runtime.engines.select import ENGINES, choose_engine, unavailable_reason
+from runtime.engines.select import ENGINES, EngineSettings, choose_engine, unavailable_reason
 from runtime.errors import SeamlessError
 from runtime.inputs.listing import open_feed
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at."""
+    """The result of one check."""
 
     what: str
+    """What was checked."""
     good: bool
+    """Whether it can be used."""
     needed: bool
-    """Whether the configured job cannot run without it."""
+    """Whether the configured job needs it."""
     detail: str
+    """What was found, or what is wrong and what to do."""
 
 
 def examine(config: Config) -> list[Finding]:
-    """Look at everything the configured job needs, and at what it could use."""
+    """Check everything that the configured job needs, and everything that it could use."""
     return [*_engines(config), *_bundles(config), *_feeds(config), *_disk(config), _credentials(config)]
 
 
 def _engines(config: Config) -> list[Finding]:
-    """Say of each engine whether it is there, or what it lacks; and what the configuration comes to."""
+    """Check every engine, and choose the one for the configuration."""
     findings = []
     for name in ENGINES:
-        missing = unavailable_reason(name)
-        findings.append(Finding(f"engine {name}", missing is None, False, missing or "available"))
+        reason = unavailable_reason(name)
+        findings.append(Finding(what=f"engine {name}", good=reason is None, needed=False, detail=reason or "available"))
 
-    def chosen() -> str:
-        setup = config.engine_setup
-        found = choose_engine(load_bundle(find_bundle(config.model.bundle)), setup)
-        return f"{found.engine}, {setup.precision} ({found.why})"
+    def choose() -> str:
+        settings = EngineSettings.configured(config, ArchivePaths.of(config).engines)
+        chosen = choose_engine(load_bundle(find_bundle(config.model.bundle)), settings)
+        return f"{chosen.engine}, {settings.precision} ({chosen.why})"
 
-    return [*findings, _try("engine chosen", True, chosen)]
+    return [*findings, _finding("engine chosen", True, choose)]
 
 
 def _bundles(config: Config) -> list[Finding]:
@@ -53,24 +58,23 @@ def _bundles(config: Config) -> list[Finding]:
     for name in sorted({*shipped_bundles(), config.model.bundle}):
         needed = name == config.model.bundle
 
-        def look(name: str = name) -> str:
+        def load(name: str = name, needed: bool = needed) -> str:
             bundle = load_bundle(find_bundle(name))
-            return f"whole, {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}" + (
-                ", chosen" if name == config.model.bundle else ""
-            )
+            text = f"whole, {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}"
+            return f"{text}, chosen" if needed else text
 
-        findings.append(_try(f"bundle {Path(name).name}", needed, look))
+        findings.append(_finding(f"bundle {Path(name).name}", needed, load))
     return findings
 
 
 def _feeds(config: Config) -> list[Finding]:
-    today = dt.datetime.now(dt.UTC).date()
+    last = today()
 
     def listing(section: SoilMoistureFeed | PrecipitationFeed) -> str:
         feed, wanted = open_feed(config, section)
         remote = section.kind == "earthdata"
         where = f"Earthdata, {' '.join(name for name, _ in wanted.chosen)}" if remote else section.path
-        days = sorted(feed.granules(today - dt.timedelta(days=30), today) if remote else feed.granules())
+        days = sorted(feed.granules(last - dt.timedelta(days=30), last) if remote else feed.granules())
         return (
             f"{where}: {len(days)} days"
             + (" of the last 31" if remote else "")
@@ -79,7 +83,7 @@ def _feeds(config: Config) -> list[Finding]:
 
     sections: list[SoilMoistureFeed | PrecipitationFeed] = [*config.feeds.soil_moisture, config.feeds.precipitation]
     return [
-        _try(f"feed {section.product}", True, lambda section=section: listing(section))  # type: ignore[misc]
+        _finding(f"feed {section.product}", True, lambda section=section: listing(section))  # type: ignore[misc]
         for section in sections
         if section.kind != "none"
     ]
@@ -97,7 +101,7 @@ def _disk(config: Config) -> list[Finding]:
             raise SeamlessError(f"{folder}: {free:.2f} GiB free; a day of the globe needs about 5 MiB, keep 1 GiB")
         return f"{config.archive.path}: {free:.1f} GiB free"
 
-    return [_try("archive", True, space)]
+    return [_finding("archive", True, space)]
 
 
 def _credentials(config: Config) -> Finding:
@@ -114,8 +118,9 @@ def _credentials(config: Config) -> Finding:
     return Finding("Earthdata log-in", False, needed, f"none found; {cure}")
 
 
-def _try(what: str, needed: bool, look: Callable[[], str]) -> Finding:
+def _finding(what: str, needed: bool, check: Callable[[], str]) -> Finding:
+    """Call a check, which returns what it found or raises an error."""
     try:
-        return Finding(what, True, needed, look())
+        return Finding(what, True, needed, check())
     except SeamlessError as error:
         return Finding(what, False, needed, str(error))

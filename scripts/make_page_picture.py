@@ -15,12 +15,21 @@ from playwright.sync_api import sync_playwright
 
 from runtime.config import load_config
 from service.metrics import ArchiveCollector
-from service.runs import FillRun, FillSchedule, Runner
-from service.serve import _listening
+from service.runner import FillRun, Runner
+from service.schedule import FillSchedule
+from service.serve import listening
 from service.web import application
 
 OUT = Path(__file__).parents[1] / "docs" / "images" / "page.png"
 ARGUMENTS = ("--headless", "--no-sandbox", "--disable-gpu", "--no-first-run", "--disable-background-networking")
+
+
+class _FinishedRunner(Runner):
+    """A runner whose only run has ended."""
+
+    def __init__(self, run: FillRun) -> None:
+        super().__init__([])
+        self.last = run
 
 
 def main(file: str, fragment: str, today: str) -> None:
@@ -28,13 +37,12 @@ def main(file: str, fragment: str, today: str) -> None:
     settings = load_config(Path(file), ["service.port=0"], environment={})
     noon = dt.datetime.fromisoformat(today).replace(hour=17, tzinfo=dt.UTC)
     with time_machine.travel(noon), sync_playwright() as control:
-        runner = Runner([])
-        runner.last = FillRun(noon - dt.timedelta(minutes=82), noon - dt.timedelta(minutes=81), 0)
+        runner = _FinishedRunner(FillRun(noon - dt.timedelta(minutes=82), noon - dt.timedelta(minutes=81), 0))
         schedule = FillSchedule(settings, runner, lambda: None)
         schedule.scheduler.start(paused=True)
         app = application(settings, runner, schedule, ArchiveCollector(settings, runner, noon.date))
         browser = control.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))
-        with _listening(settings, app) as address:
+        with listening(settings, app) as address:
             page = browser.new_page(viewport={"width": 1400, "height": 800})
             page.goto(f"{address}/{fragment}")
             page.wait_for_selector("#chart canvas")

@@ -1,1 +1,1 @@
-"""The unattended daily job."""
+"""The service: fills an archive every day, unattended, and shows it on a web page."""

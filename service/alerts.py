@@ -1,76 +1,108 @@
-"""Telling somebody: one message when something goes wrong, one when it is over."""
+"""Alerts: one message when something goes wrong, and one when it is over."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+import logging
 import threading
 import urllib.request
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
+from runtime.common.clock import now
 from runtime.config import Config
-from runtime.errors import ArchiveBusy, InputRefused, InputsMissing, ResultRefused, SeamlessError
+from runtime.errors import ArchiveBusy, SeamlessError
+from service.runner import FillRun
 
-EXPECTED = (0, InputsMissing.exit_code, InputRefused.exit_code, ResultRefused.exit_code, ArchiveBusy.exit_code)
-"""Exit codes of a run that did what it could; the days it left say why."""
+logger = logging.getLogger(__name__)
+
+LAG = "lag"
+"""Kind of the incident that the newest day is too old."""
+
+RUN_FAILED = "run failed"
+"""Kind of the incident that the last run did less than it could."""
 
 _TIMEOUT_S = 15
 
 
 class Alerts:
-    """Compares what is wrong with what somebody was told, and tells the difference.
+    """Compares what is wrong now with the incidents that were reported, and reports the difference.
 
-    What was told is kept in the catalog: a service that is restarted does not say it again. A message that cannot be
-    delivered is tried again at the next look.
+    Reported incidents are kept in the catalog: a service that is restarted does not report them again. A message that
+    cannot be delivered is tried again at the next check.
+
+    Parameters
+    ----------
+    config : Config
+        ``service.webhook`` is where messages go; without it they are lines of the log only.
     """
 
     def __init__(self, config: Config) -> None:
         self._config = config
-        self._looking = threading.Lock()  # both the end of a run and the clock look
-        self.exit_code: int | None = None
-        """Of the last run; None before the first."""
+        self._lock = threading.Lock()  # the schedule and the runner call from threads of their own
+        self._last_run: FillRun | None = None
 
-    def look(self) -> None:
-        """Look, and tell; a service without a webhook prints."""
-        with self._looking:
-            self._look(dt.datetime.now(dt.UTC))
+    def check(self) -> None:
+        """Report what has changed."""
+        with self._lock:
+            self._report_changes(now())
 
-    def _look(self, now: dt.datetime) -> None:
+    def run_ended(self, run: FillRun) -> None:
+        """Take the result of a run into account, and report what has changed.
+
+        Parameters
+        ----------
+        run : FillRun
+            The run.
+        """
+        with self._lock:
+            self._last_run = run
+            self._report_changes(now())
+
+    def _report_changes(self, moment: dt.datetime) -> None:
         try:
-            with Catalog.open(self._config.catalog_path) as catalog:
-                wrong, known = self._wrong(catalog, now.date()), catalog.incidents()
-                for kind in wrong.keys() - known.keys():
-                    if self._tell("opened", kind, wrong[kind], now):
-                        catalog.open_incident(kind, wrong[kind], now.isoformat(timespec="seconds"))
-                for kind in known.keys() - wrong.keys():
-                    if not self._is_undecided(kind) and self._tell("closed", kind, known[kind][0], now):
+            with Catalog.open(ArchivePaths.of(self._config).catalog) as catalog:
+                wrong, reported = self._wrong_now(catalog, moment.date()), catalog.incidents()
+                for kind, message in wrong.items():
+                    if kind not in reported and self._report("opened", kind, message, moment):
+                        catalog.open_incident(kind, message, moment.isoformat(timespec="seconds"))
+                for kind, (message, _) in reported.items():
+                    is_over = kind not in wrong and not self._is_undecided(kind)
+                    if is_over and self._report("closed", kind, message, moment):
                         catalog.close_incident(kind)
         except SeamlessError as error:
-            print(f"warning: alerts could not be looked after: {error}", flush=True)
+            logger.warning("alerts cannot be checked: %s", error)
 
     def _is_undecided(self, kind: str) -> bool:
-        """Whether nobody can say yet that an incident is over: no run has ended since the service started."""
-        return kind == "run failed" and self.exit_code in (None, ArchiveBusy.exit_code)
+        """Whether it is not known yet if an incident is over.
 
-    def _wrong(self, catalog: Catalog, today: dt.date) -> dict[str, str]:
-        """Return what is wrong now, by kind."""
-        found = {}
-        span, limit = catalog.span(), self._config.policy.max_lag_days
-        if span and (today - span[1]).days > limit:
-            found["lag"] = f"the newest day is {span[1]}, {(today - span[1]).days} days ago; {limit} are normal"
-        elif span is None and self.exit_code is not None:
-            found["lag"] = f"no day has been published yet; the first run ended with exit code {self.exit_code}"
+        Only another run can end the incident that a run failed. After a restart no run has ended yet; a run that found
+        the archive busy has not filled.
+        """
+        last = self._last_run
+        return kind == RUN_FAILED and (last is None or last.exit_code == ArchiveBusy.exit_code)
+
+    def _wrong_now(self, catalog: Catalog, today: dt.date) -> dict[str, str]:
+        """Return the message of everything that is wrong now, by kind of incident."""
+        wrong = {}
+        last, span, limit = self._last_run, catalog.first_and_newest(), self._config.policy.max_lag_days
+        if span and (lag := (today - span[1]).days) > limit:
+            wrong[LAG] = f"the newest day is {span[1]}, {lag} days ago; {limit} are normal"
+        elif span is None and last:
+            wrong[LAG] = f"no day has been published yet; the first run ended with exit code {last.exit_code}"
         for problem in catalog.problems().values():
-            if problem.kind in ("refused", "result refused"):
-                found[f"{problem.kind} {problem.date}"] = problem.reason
-        if self.exit_code is not None and self.exit_code not in EXPECTED:
-            found["run failed"] = f"runtime fill ended with exit code {self.exit_code}; its log says why"
-        return found
+            if problem.kind.needs_decision:
+                wrong[f"{problem.kind} {problem.date}"] = problem.reason
+        if last and last.failed:
+            wrong[RUN_FAILED] = f"runtime fill ended with exit code {last.exit_code}; its log says why"
+        return wrong
 
-    def _tell(self, event: str, kind: str, message: str, now: dt.datetime) -> bool:
-        """Deliver a message; return whether it arrived."""
+    def _report(self, event: str, kind: str, message: str, moment: dt.datetime) -> bool:
+        """Send a message; return whether it was delivered."""
         text = f"{self._config.archive.path}: {kind}: {message}" if event == "opened" else f"over: {kind}: {message}"
-        print(f"alert: {text}", flush=True)
+        level = logging.WARNING if event == "opened" else logging.INFO
+        logger.log(level, "alert: %s", text, extra={"fields": {"event": event, "kind": kind}})
         if not self._config.service.webhook:
             return True
         content = {
@@ -78,7 +110,7 @@ class Alerts:
             "kind": kind,
             "message": message,
             "archive": str(self._config.archive.path),
-            "at": now.isoformat(timespec="seconds"),
+            "at": moment.isoformat(timespec="seconds"),
             "text": text,
         }
         request = urllib.request.Request(
@@ -90,5 +122,5 @@ class Alerts:
             with urllib.request.urlopen(request, timeout=_TIMEOUT_S):
                 return True
         except (OSError, ValueError) as error:
-            print(f"warning: the webhook does not take it ({error}); tried again at the next look", flush=True)
+            logger.warning("the webhook does not accept the alert (%s); it is sent again at the next check", error)
             return False

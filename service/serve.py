@@ -1,8 +1,8 @@
-"""The service: one holder of an archive, its schedule, its alerts and its web server, until told to stop."""
+"""The service: its lock, its schedule, its alerts and its web server, from start to stop."""
 
 from __future__ import annotations
 
-import datetime as dt
+import logging
 import select
 import signal
 import socket
@@ -14,113 +14,146 @@ import uvicorn
 from fastapi import FastAPI
 
 from runtime.archive.lock import hold_archive
+from runtime.archive.paths import ArchivePaths
+from runtime.common.clock import today
+from runtime.common.logs import LogFormat
 from runtime.config import Config
 from runtime.errors import ArchiveBusy, ConfigError
 from service.alerts import Alerts
 from service.metrics import ArchiveCollector
-from service.runs import FillRun, FillSchedule, Runner
+from service.runner import Runner
+from service.schedule import FillSchedule
 from service.web import application
 
+logger = logging.getLogger(__name__)
+
 _Wait = Callable[[float | None], bool]
+"""Waits for a signal to stop, at most so many seconds (None: any time); returns whether one has come."""
 
-_ASK_AGAIN_S = 5
-_KEEP_ALIVE_S = 75  # longer than clients and proxies keep theirs: whoever closes first decides which request is lost
+_LOCK_RETRY_S = 5
+_KEEP_ALIVE_S = 75  # longer than clients and proxies: a request on a connection that the server just closed is lost
 
 
-def serve(config: Config, arguments: Sequence[str]) -> None:
-    """Run until SIGTERM or SIGINT.
+def serve(config: Config, arguments: Sequence[str], log_format: LogFormat = LogFormat.AUTO) -> None:
+    """Keep an archive current and answer over HTTP until SIGTERM or SIGINT.
 
     Parameters
     ----------
-    arguments : the configuration and its overrides, as the runs' command lines want them
+    config : Config
+        The configuration.
+    arguments : sequence of str
+        The configuration and its overrides, as the command line of ``runtime fill`` has them.
+    log_format : LogFormat
+        Format of the runs' logs.
 
     Raises
     ------
     ConfigError
-        The address cannot be listened on.
+        The configured address cannot be listened on.
+    ArchiveError
+        The archive's folder cannot be written.
     """
-    with _signals() as stopped, ExitStack() as held:
-        if _alone(config, held, stopped):
-            _keep(config, arguments, stopped)
+    alerts = Alerts(config)
+    runner = Runner(arguments, alerts.run_ended, log_format)
+    with _stop_signals() as wait, ExitStack() as stack:
+        if _hold_service_lock(config, stack, wait):
+            _run_until_stopped(config, runner, alerts, wait)
 
 
 @contextmanager
-def _signals() -> Iterator[_Wait]:
-    """Yield a function that waits for SIGTERM or SIGINT, and returns whether one has come.
+def _stop_signals() -> Iterator[_Wait]:
+    """Yield a function that waits for SIGTERM or SIGINT.
 
-    The kernel may give a signal to any thread, but Python's handlers run in the main one, when it wakes up: if it waits
-    for what a handler does, maybe never. Whichever thread takes the signal writes to the wake-up socket.
+    The kernel may deliver a signal to any thread, but Python's handlers run in the main thread, once it wakes up. If
+    the main thread waits for an event that only the handler sets, it may never wake up. So the thread that takes the
+    signal writes to the wake-up socket, and the main thread waits for that.
     """
-    told, tell = socket.socketpair()
-    tell.setblocking(False)
-    with told, tell:
-        before = signal.set_wakeup_fd(tell.fileno())
+    receiver, sender = socket.socketpair()
+    sender.setblocking(False)
+    with receiver, sender:
+        before = signal.set_wakeup_fd(sender.fileno())
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: None)
         try:
-            yield lambda seconds: bool(select.select([told], [], [], seconds)[0])
+            yield lambda seconds: bool(select.select([receiver], [], [], seconds)[0])
         finally:
             signal.set_wakeup_fd(before)
 
 
-def _alone(config: Config, held: ExitStack, stopped: _Wait) -> bool:
-    """Wait until no other service keeps the archive; return False if told to stop before."""
-    told = False
+def _hold_service_lock(config: Config, stack: ExitStack, wait: _Wait) -> bool:
+    """Wait until no other service serves the archive; return False if a signal to stop comes before that."""
+    is_first = True
     while True:
         try:
-            held.enter_context(hold_archive(config.catalog_path.with_name("service"), "serves"))
+            stack.enter_context(hold_archive(ArchivePaths.of(config).service_lock, "serves"))
             return True
         except ArchiveBusy as busy:
-            if not told:
-                print(f"{busy}; waiting", flush=True)
-            told = True
-            if stopped(_ASK_AGAIN_S):
+            if is_first:
+                logger.warning("%s; waiting", busy)
+            is_first = False
+            if wait(_LOCK_RETRY_S):
                 return False
 
 
-def _keep(config: Config, arguments: Sequence[str], stopped: _Wait) -> None:
-    alerts = Alerts(config)
-
-    def ended(run: FillRun) -> None:
-        if run.exit_code is not None:
-            collector.count_run(run.exit_code)
-        alerts.exit_code = run.exit_code
-        alerts.look()
-
-    runner = Runner(arguments, ended)
-    schedule = FillSchedule(config, runner, alerts.look)
-    collector = ArchiveCollector(config, runner, lambda: dt.datetime.now(dt.UTC).date())
-    with _listening(config, application(config, runner, schedule, collector)) as address:
+def _run_until_stopped(config: Config, runner: Runner, alerts: Alerts, wait: _Wait) -> None:
+    """Start the schedule and the web server; stop both when a signal comes."""
+    schedule = FillSchedule(config, runner, alerts.check)
+    collector = ArchiveCollector(config, runner, today)
+    with listening(config, application(config, runner, schedule, collector)) as address:
         schedule.scheduler.start()
-        print(
-            f"listening on {address}; filling now, then every day at {config.service.run_at} UTC; stop with SIGTERM",
-            flush=True,
+        logger.info(
+            "listening on %s; filling now, then every day at %s UTC; stop with SIGTERM", address, config.service.run_at
         )
-        stopped(None)
+        wait(None)
         runner.stop()
         schedule.scheduler.shutdown()
 
 
 @contextmanager
-def _listening(config: Config, app: FastAPI) -> Iterator[str]:
+def listening(config: Config, app: FastAPI) -> Iterator[str]:
+    """Serve an application over HTTP, in a thread.
+
+    Parameters
+    ----------
+    config : Config
+        Its section ``[service]`` has host and port.
+    app : FastAPI
+        The application.
+
+    Yields
+    ------
+    str
+        The address it listens on, with the port that was chosen if the configured one is 0.
+
+    Raises
+    ------
+    ConfigError
+        The configured address cannot be listened on.
+    """
     host, port = config.service.host, config.service.port
     try:
         family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        bound = socket.create_server((host, port), family=family)
-        bound.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # or each answer waits 40 ms for an acknowledgement
+        listener = socket.create_server((host, port), family=family)
+        # Without it each answer waits 40 ms for an acknowledgement.
+        listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     except OSError as error:
         raise ConfigError(
             f"{host} port {port} cannot be listened on ({error.strerror}); set service.host and service.port"
         ) from error
     settings = uvicorn.Config(
-        app, log_level="warning", access_log=False, lifespan="off", timeout_keep_alive=_KEEP_ALIVE_S
+        app,
+        log_config=None,  # uvicorn's log goes where the service's goes
+        log_level=logging.WARNING,
+        access_log=False,
+        lifespan="off",
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )
     server = uvicorn.Server(settings)
-    thread = threading.Thread(target=server.run, args=([bound],), name="web", daemon=True)
+    thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{bound.getsockname()[1]}"
+        yield f"http://{host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
         thread.join(5)
-        bound.close()
+        listener.close()

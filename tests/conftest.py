@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
+import re
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +18,22 @@ from click.testing import Result
 from typer.testing import CliRunner
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
 from runtime.cli import app
+from runtime.common.clock import DateRange
+from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
+from runtime.common.logs import MessageFormatter
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
-from runtime.pipeline.run import DateRange, Outcome, RunEvents, fill_archive
+from runtime.pipeline.run import Outcome, fill_archive
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
 START = dt.date(2020, 4, 1)
 DAYS = 14
+
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
 
 
 @pytest.fixture(scope="session")
@@ -72,14 +81,33 @@ def fortnight(tmp_path_factory: pytest.TempPathFactory, grid: Grid, world_days: 
     return folder
 
 
-class _Said(RunEvents):
-    """Keeps what was said."""
+@contextmanager
+def logged() -> Iterator[list[str]]:
+    """Collect the messages that the runtime logs."""
+    lines: list[str] = []
+    handler = logging.Handler()
+    handler.emit = lambda record: lines.append(MessageFormatter().format(record))  # type: ignore[method-assign]
+    logger = logging.getLogger("runtime")
+    level = logger.level
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield lines
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
-    def __init__(self) -> None:
-        self.lines: list[str] = []
 
-    def say(self, line: str) -> None:
-        self.lines.append(line)
+def messages(stderr: str) -> list[str]:
+    """Return the log's messages, without their times; a line without a time (a traceback, say) fails."""
+    lines = [line.partition(" ") for line in stderr.splitlines()]
+    assert all(_TIME.fullmatch(time) for time, _, _ in lines), stderr
+    return [message for _, _, message in lines]
+
+
+def errors(stderr: str) -> list[str]:
+    """Return the errors in the log."""
+    return [message for message in messages(stderr) if message.startswith("error: ")]
 
 
 @dataclass
@@ -98,6 +126,10 @@ class Site:
     @property
     def archive(self) -> Path:
         return self.folder / "archive"
+
+    @property
+    def paths(self) -> ArchivePaths:
+        return ArchivePaths.of(self.config())
 
     def lprm(self, day: int) -> Path:
         return next((self.folder / "incoming" / "lprm").glob(f"*_{START + dt.timedelta(day):%Y%m%d}*"))
@@ -118,16 +150,13 @@ class Site:
         return load_config(self.file, overrides, environment={})
 
     def fill(self, first: int | None = None, last: int | None = None, *overrides: str) -> Outcome:
-        wanted = (
-            DateRange() if first is None else DateRange(self.date(first), self.date(first if last is None else last))
-        )
-        listener = _Said()
-        self.said = listener.lines
-        return fill_archive(self.config(*overrides), wanted, self.today, listener)
+        wanted = None if first is None else DateRange(self.date(first), self.date(first if last is None else last))
+        with logged() as self.said:
+            return fill_archive(self.config(*overrides), wanted, self.today, RunEvents())
 
     def reasons(self) -> dict[str, str]:
         """Why each revision was made, by date and revision."""
-        with Catalog.open(self.config().catalog_path, read_only=True) as catalog:
+        with Catalog.open(self.paths.catalog, read_only=True) as catalog:
             return {f"{r.date} {r.revision}": r.reason for r in catalog.revisions()}
 
     @staticmethod
@@ -188,7 +217,7 @@ Runtime = Callable[..., Result]
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """Return a function that calls the command line; the fortnight's last day is today."""
-    monkeypatch.setattr("runtime.cli.common.today", lambda: START + dt.timedelta(DAYS - 1))
+    monkeypatch.setattr("runtime.common.clock.today", lambda: START + dt.timedelta(DAYS - 1))
 
     def call(*arguments: str | Path) -> Result:
         result = CliRunner().invoke(app, [str(a) for a in arguments])

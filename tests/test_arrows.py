@@ -46,5 +46,5 @@ app(['fill', '--date', '2020-04-02', '--config', {str(recurrent_site.file)!r}])
 """
     done = _run(BLOCK + command)
     assert done.returncode == 0, done.stderr
-    assert "2020-04-02 published" in done.stdout
+    assert "2020-04-02 published" in done.stderr
     assert recurrent_site.day_file(1).exists()

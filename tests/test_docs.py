@@ -1,12 +1,14 @@
-"""What README and docs show works: every command is run, every page is built, every setting shown is valid.
+"""Everything that README, CONTRIBUTING and docs show works: commands, settings, links, paths, and the site itself.
 
-Commands run in the order of their page, in a folder prepared for it, on a made-up world; the globe is a small region.
-What cannot run here is named in `NOT_RUN`, with the reason; an unknown command fails.
+The commands of a page run in their order, in a folder prepared for the page, on a synthetic world; the globe is
+replaced by a small region. Commands that cannot run here are listed in `NOT_RUN` with the reason. An unknown command
+fails.
 """
 
 from __future__ import annotations
 
 import datetime as dt
+import inspect
 import os
 import re
 import shlex
@@ -24,6 +26,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+import runtime
 from runtime.cli import app as runtime_app
 from runtime.common.grid import Grid
 from runtime.config import load_config
@@ -36,8 +39,12 @@ ROOT = Path(__file__).parents[1]
 
 NOT_RUN = {
     r"python3 -m venv \S+": "CI makes its environment with it",
-    r"(\S+/)?pip install (-e )?'\.\[[\w,-]+\]'": "CI installs with it; that the extras exist is looked at here",
-    r"python3? -m pytest": "it is what runs this",
+    r"(\S+/)?pip install (-e )?'\.\[[\w,-]+\]'": "CI installs with it; this file tests that the extras exist",
+    r"python3? -m pytest( .*)?": "it is what runs this",
+    r"(ruff|mypy|numpydoc|hadolint)( .*)?": "CI runs them",
+    r"pre-commit install": "it changes the checkout; its hooks are what CI runs",
+    r"\.ci/run": "it is what runs this",
+    r"python -m benchmarks\.\w+ .*": "it takes minutes, and real days",
     r"docker (build|run) .*": "there is no Docker engine here; hadolint reads the Dockerfile",
     r"torchrun --nnodes 2 .*": "two machines",
     r"sphinx-build .*": "a test of its own",
@@ -46,38 +53,37 @@ NOT_RUN = {
 
 @dataclass
 class Stage:
-    """Where a page's commands run."""
+    """The folder, the input files and the settings that the commands of a page run with."""
 
     first: str = "2015-04-01"
     days: int = 20
     today: str = "2015-04-20"
     folders: tuple[tuple[str, str], ...] = (("incoming/lprm", "incoming/imerg"),)
-    """Where soil moisture and rain lie."""
+    """Folders of soil moisture and of rain."""
     replaced: dict[str, str] = field(default_factory=dict)
-    """What stands in a command or a TOML block, and what is used instead: smaller, nearer."""
+    """Texts of a command or a TOML block, and what is used instead, to make it short."""
     added: dict[str, str] = field(default_factory=dict)
-    """What is added to commands that begin so, to make them short."""
+    """Texts in a command, and what is added to such a command, to make it short."""
     environment: dict[str, str] = field(default_factory=dict)
-    globe: bool = False
-    """The whole globe, not a region."""
+    box: tuple[float, float, float, float] = BOX
+    """The region that replaces the globe: west, south, east and north edge, degrees."""
     written: str = ""
-    """The name that the page's first TOML block is written to: settings after `init`, others before."""
+    """File name for the page's first TOML block: ``seamless-sm.toml`` is written after `init`, others at the start."""
     remote: bool = False
-    """The feeds are a server."""
+    """The feeds are a server on this machine."""
 
 
 SMALL_FIT = "--set schedule.steps=2 --set schedule.batch=2 --set samples.patch=32"
 PAGES = {
-    "docs/index.md": Stage(globe=True, days=0),
+    "docs/index.md": Stage(box=(0.0, 0.0, 20.0, 20.0), days=0),  # the page asks for the series at 10 N, 10 E
     "docs/tutorials/first-fill.md": Stage(),
     "docs/tutorials/daily-archive.md": Stage(
         first="2026-10-01", days=8, today="2026-10-08", written="seamless-sm.toml", remote=True
     ),
     "docs/archive.md": Stage(),
-    "README.md": Stage(
-        folders=(("incoming/lprm", "incoming/imerg"), ("lprm", "imerg")),
-        added={"training fit": SMALL_FIT, "python -m export tensorrt": "--cache engines"},
-    ),
+    "README.md": Stage(),
+    "CONTRIBUTING.md": Stage(days=0),
+    "docs/engines.md": Stage(days=0),
     "docs/operating.md": Stage(folders=(("srv/incoming/lprm", "srv/incoming/imerg"),)),
     "docs/tutorials/tensorrt.md": Stage(),
     "docs/validation.md": Stage(
@@ -114,6 +120,7 @@ PAGES = {
 SLOW = (
     "README.md",
     "docs/index.md",
+    "docs/engines.md",
     "docs/operating.md",
     "docs/tutorials/tensorrt.md",
     "docs/validation.md",
@@ -121,7 +128,7 @@ SLOW = (
 )
 
 
-ALL = ["README.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
+ALL = ["README.md", "CONTRIBUTING.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
 
 
 def _blocks(page: str, language: str) -> list[str]:
@@ -129,7 +136,7 @@ def _blocks(page: str, language: str) -> list[str]:
 
 
 def commands(page: str) -> list[str]:
-    """Return a page's commands: comments gone, continued lines and chains taken apart."""
+    """Return the commands of a page, without comments; continued lines are joined, chains are split."""
     found = []
     for block in _blocks(page, "sh"):
         for line in block.replace("\\\n", " ").splitlines():
@@ -144,14 +151,14 @@ def test_every_page_with_commands_has_a_stage() -> None:
 
 
 @pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow if p in SLOW else ()) for p in PAGES])
-def test_the_commands_of_a_page(page: str, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_commands_of_a_page(page: str, tmp_path: Path, globe: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = PAGES[page]
+    grid = globe.box(*stage.box)
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("runtime.cli.common.today", lambda: dt.date.fromisoformat(stage.today))
+    monkeypatch.setattr("runtime.common.clock.today", lambda: dt.date.fromisoformat(stage.today))
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
-    if not stage.globe:
-        monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
+    monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
     for day in World(grid, 7).days(dt.date.fromisoformat(stage.first), stage.days):
         for lprm, imerg in (("server", "server"),) if stage.remote else stage.folders:
             write_lprm(tmp_path / lprm, day, grid)
@@ -170,7 +177,7 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path, grid: Grid, monkeypat
 
 
 def _prepared(command: str, stage: Stage, folder: Path) -> str:
-    """Return a command as it is run here."""
+    """Return a command in the form in which it is run here."""
     for begin, more in stage.added.items():
         if begin in command:
             command += f" {more}"
@@ -180,7 +187,7 @@ def _prepared(command: str, stage: Stage, folder: Path) -> str:
 
 @contextmanager
 def _feeds(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Serve a feed on loopback, where a page wants one."""
+    """Serve a feed on this machine if the page needs one."""
     if not stage.remote:
         yield
         return
@@ -213,7 +220,7 @@ def _run(command: str, stage: Stage, page: str, folder: Path) -> None:
         done = subprocess.run(program, capture_output=True, text=True, env=environment)
         assert done.returncode == 0, f"{command}: {done.stderr[-2000:]}"
     else:
-        pytest.fail(f"{page}: {command}: nobody runs it; add it to NOT_RUN with a reason, or a way to run it")
+        pytest.fail(f"{page}: {command}: not run; add it to NOT_RUN with a reason, or add a way to run it")
 
 
 def _invoke(app: object, words: list[str], command: str) -> None:
@@ -244,7 +251,7 @@ def _replaced(text: str, stage: Stage) -> str:
 
 
 def _serve(words: list[str]) -> None:
-    """Start the service, look at its page, and stop it."""
+    """Start the service, fetch its page, and stop it."""
     environment = {**os.environ, "SEAMLESS_SM__GRID__BOX": str(list(BOX)), "SEAMLESS_SM__SERVICE__PORT": "0"}
     if "demo" in " ".join(words):
         del environment["SEAMLESS_SM__GRID__BOX"]
@@ -257,11 +264,11 @@ def _serve(words: list[str]) -> None:
     )
     assert process.stdout is not None
     try:
-        said = ""
-        while not (found := re.search(r"listening on (\S+);", said)):
+        output = ""
+        while not (found := re.search(r"listening on (\S+);", output)):
             line = process.stdout.readline()
-            assert line, said
-            said += line
+            assert line, output
+            output += line
         with urllib.request.urlopen(found[1]) as page:
             assert b"<h1" in page.read()
     finally:
@@ -269,9 +276,7 @@ def _serve(words: list[str]) -> None:
         process.communicate(timeout=90)
 
 
-@pytest.mark.parametrize(
-    "page", sorted(str(p.relative_to(ROOT)) for p in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")])
-)
+@pytest.mark.parametrize("page", ALL)
 def test_settings_and_extras_that_are_shown_are_valid(page: str, tmp_path: Path) -> None:
     known = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["optional-dependencies"]
     for extras in re.findall(r"'\.\[([\w,-]+)\]'", (ROOT / page).read_text()):
@@ -284,10 +289,22 @@ def test_settings_and_extras_that_are_shown_are_valid(page: str, tmp_path: Path)
         load_config(tmp_path / "shown.toml", environment={})
 
 
+@pytest.mark.parametrize("page", ALL)
+def test_links_and_paths_of_a_page_exist(page: str) -> None:
+    text = (ROOT / page).read_text()
+    generated = {"docs/reference/command-line.md", "docs/reference/configuration.md"}
+    for target in re.findall(r"\]\((?!https?:|figures/)([^)#\s]+)", text):
+        path = ((ROOT / page).parent / target).resolve()
+        assert path.exists() or str(path.relative_to(ROOT)) in generated, f"{page}: {target}"
+    for target in re.findall(r"`((?:runtime|service|training|export|tests|docs|benchmarks|scripts)/[\w./-]+)`", text):
+        assert (ROOT / target).exists(), f"{page}: {target}"
+
+
 @pytest.mark.slow
 def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     docs = tmp_path / "docs"
-    shutil.copytree(ROOT / "docs", docs, ignore=shutil.ignore_patterns("figures", "jupyter_execute", "__pycache__"))
+    generated = ("figures", "jupyter_execute", "__pycache__", "command-line.md", "configuration.md")
+    shutil.copytree(ROOT / "docs", docs, ignore=shutil.ignore_patterns(*generated))
     shutil.copytree(ROOT / "service" / "static", tmp_path / "service" / "static")
     command = [sys.executable, "-m", "sphinx", "-W", "--keep-going", "-q", docs, tmp_path / "site"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -295,8 +312,13 @@ def test_the_site_builds_without_a_warning(tmp_path: Path) -> None:
     notebook = (tmp_path / "site" / "notebook.html").read_text()
     assert "Traceback" not in notebook
     assert notebook.count("data:image/png") + notebook.count("_images/") >= 2
-    for name in ("mask-update", "memory", "tiers"):
+    for name in ("mask-update", "recurrent-state", "tiers"):
         assert (tmp_path / "site" / "_images" / f"{name}.png").stat().st_size > 5000
     reference = (tmp_path / "site" / "reference" / "command-line.html").read_text()
     for name in ("runtime-series", "runtime-export", "python-m-training-evaluate"):
         assert f'id="{name}"' in reference
+    python = (tmp_path / "site" / "reference" / "python.html").read_text()
+    for function in (runtime.fill_day, runtime.open_archive):
+        assert f'id="runtime.{function.__name__}"' in python
+        for parameter in inspect.signature(function).parameters:
+            assert re.search(rf'<strong>{parameter}</strong><span class="classifier">\S', python), parameter

@@ -9,7 +9,7 @@ import xarray
 from netCDF4 import Dataset
 
 from runtime.common.grid import Grid
-from runtime.inputs.products.lprm import read
+from runtime.inputs.products.lprm import read_soil_moisture
 from tests.conftest import Runtime
 
 DAY = dt.date(2015, 4, 12)
@@ -25,12 +25,12 @@ def _config(tmp_path: Path, data: Path, bundle: str) -> Path:
 
 def _input(data: Path, date: dt.date, grid: Grid) -> np.ndarray:
     (path,) = (data / "lprm_april2015_x").glob(f"*_{date:%Y%m%d}*")
-    return read(path, date, grid, "x")
+    return read_soil_moisture(path, date, grid, "x").field
 
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> Runtime:
-    monkeypatch.setattr("runtime.cli.common.today", lambda: dt.date(2015, 6, 1))
+    monkeypatch.setattr("runtime.common.clock.today", lambda: dt.date(2015, 6, 1))
     return runtime
 
 

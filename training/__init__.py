@@ -1,1 +1,1 @@
-"""PyTorch models, samples, losses and fitting."""
+"""Train the networks: models, samples, losses, fitting and evaluation, in PyTorch."""

@@ -1,5 +1,5 @@
-"""``python -m training``."""
+"""Run the command line: ``python -m training``."""
 
-from training.cli import main
+from training.cli import app
 
-main()
+app()

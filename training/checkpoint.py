@@ -1,4 +1,4 @@
-"""Checkpoints: weights and the preset they belong to, in one safetensors file (no pickle)."""
+"""Checkpoints: the weights of a network and its preset, in one safetensors file (no pickle)."""
 
 from __future__ import annotations
 
@@ -16,25 +16,44 @@ from training.presets import Preset
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A network with its weights, its preset and the record of how it was trained."""
+    """A network with its weights, its preset and the record of its training."""
 
     model: Model
     preset: Preset
     record: dict[str, Any] = field(default_factory=dict)
+    """How the weights were trained, as `training.fit.TrainingRun.record` returns it; empty for random weights."""
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint beside its final name and rename it into place."""
+    """Write a checkpoint to a temporary file and rename it to its final name.
+
+    Parameters
+    ----------
+    path : Path
+        The file to write; missing folders are made.
+    checkpoint : Checkpoint
+        What to write.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(path.name + ".part")
-    weights = {k: v.detach().contiguous() for k, v in checkpoint.model.state_dict().items()}
+    part = path.with_name(path.name + ".part")
+    weights = {name: value.detach().contiguous() for name, value in checkpoint.model.state_dict().items()}
     metadata = {"preset": json.dumps(checkpoint.preset.to_dict()), "record": json.dumps(checkpoint.record)}
-    save_file(weights, partial, metadata=metadata)
-    partial.replace(path)
+    save_file(weights, part, metadata=metadata)
+    part.replace(path)
 
 
 def load_checkpoint(path: Path) -> Checkpoint:
-    """Read a checkpoint; the network comes back in evaluation mode.
+    """Read a checkpoint; the network is in evaluation mode.
+
+    Parameters
+    ----------
+    path : Path
+        A file that `save_checkpoint` wrote.
+
+    Returns
+    -------
+    Checkpoint
+        The network with its weights, its preset and its training record.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""The log of a run, as CSV and for TensorBoard."""
+"""The losses of a training run by step, as a CSV file and for TensorBoard."""
 
 from __future__ import annotations
 
@@ -9,7 +9,19 @@ NAME = "log.csv"
 
 
 class ScalarLog:
-    """Losses by step, as CSV and for TensorBoard; a run that goes on drops what came after the step it goes on from."""
+    """Writes values by step to ``log.csv`` and for TensorBoard; use it as a context manager.
+
+    A run that is resumed first removes the lines after the step it resumes from.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the run.
+    step : int
+        Step the run resumes from; 0 for a new run.
+    active : bool
+        Whether to write at all: only one process of a run does.
+    """
 
     def __init__(self, folder: Path, step: int, active: bool) -> None:
         self._folder, self._step, self._active = folder, step, active
@@ -31,12 +43,22 @@ class ScalarLog:
         return self
 
     def flush(self) -> None:
-        """Put on disk what was written."""
+        """Write buffered lines to the CSV file."""
         if self._active:
             self._file.flush()
 
     def write(self, step: int, what: str, value: float) -> None:
-        """Add a value of a step."""
+        """Add the value of one step.
+
+        Parameters
+        ----------
+        step : int
+            The step, counted from 1.
+        what : str
+            Name of the value, ``loss`` or ``validation``.
+        value : float
+            The value.
+        """
         if self._active:
             self._csv.writerow([step, what, repr(value)])
             self._board.add_scalar(what, value, step)

@@ -1,4 +1,4 @@
-"""What is minimised: the published loss, and the likelihood that sigma is trained by."""
+"""The losses: the published one of the filled values, and the likelihood that sigma is trained with."""
 
 from __future__ import annotations
 
@@ -11,21 +11,22 @@ from torch import Tensor, nn
 from training.models import LSTMCNN, STPCNN, Model
 
 Share = Callable[[Tensor], Tensor]
-"""Returns the mean of a count over all processes; their mean gradient is then that of one process with all samples."""
+"""Returns the mean of a count over all processes; the mean of the processes' gradients is then that of one process with
+all samples."""
 
 ONE_SIGMA = math.erf(math.sqrt(0.5))
 """Share of a normal distribution within one standard deviation, 0.683."""
 _SMALLEST = 1e-3
-"""Errors below this share of `sm_std` count as this large: the retrieval's own step is 0.05 of it."""
+"""Errors below this share of `sm_std` count as this large; the step of a retrieval is 0.05 of `sm_std`."""
 
 
 def alone(count: Tensor) -> Tensor:
-    """Return the count itself: there is one process."""
+    """Return the count itself: the `Share` of a run with one process."""
     return count
 
 
 def global_local_loss(
-    predicted: Tensor, truth: Tensor, labelled: Tensor, hidden: Tensor, eta: float = 0.1, share: Share = alone
+    predicted: Tensor, truth: Tensor, labelled: Tensor, hidden: Tensor, *, eta: float = 0.1, share: Share = alone
 ) -> Tensor:
     """Return the mean squared error of the hidden cells plus `eta` times that of all labelled cells.
 
@@ -34,29 +35,52 @@ def global_local_loss(
 
     Parameters
     ----------
-    predicted, truth : (..., H, W), m3 m-3; `truth` is finite everywhere
-    labelled : (..., H, W), 1 on land cells with an observation
-    hidden : (..., H, W), 1 on labelled cells the network was not shown
-    eta : weight of the global term (equation 6)
+    predicted : Tensor, shape (..., H, W)
+        Filled soil moisture, m3 m-3.
+    truth : Tensor, shape (..., H, W)
+        Observed soil moisture, m3 m-3; finite everywhere.
+    labelled : Tensor, shape (..., H, W)
+        1 on land cells with an observation, else 0.
+    hidden : Tensor, shape (..., H, W)
+        1 on labelled cells that were hidden from the network, else 0.
+    eta : float
+        Weight of the global term (equation 6).
+    share : callable
+        Mean of a count over all processes.
+
+    Returns
+    -------
+    Tensor, scalar
+        The loss, (m3 m-3)^2; 0 if no cell is labelled.
     """
     square = (predicted - truth) ** 2
-    local = (square * hidden).sum() / share(hidden.sum()).clamp(min=1)
-    everywhere = (square * labelled).sum() / share(labelled.sum()).clamp(min=1)
-    return local + eta * everywhere
+    local_term = (square * hidden).sum() / share(hidden.sum()).clamp(min=1)
+    global_term = (square * labelled).sum() / share(labelled.sum()).clamp(min=1)
+    return local_term + eta * global_term
 
 
 def sigma_loss(error: Tensor, log_sigma: Tensor, hidden: Tensor, share: Share = alone) -> Tensor:
-    """Return the loss whose minimum is the sigma that 68.3 % of absolute errors lie within.
+    """Return the loss that is smallest where 68.3 % of the absolute errors are below sigma.
 
-    The negative logarithm of an asymmetric Laplace likelihood of ``log |error|``, without its constants (Koenker and
-    Machado 1999, doi:10.1080/01621459.1999.10473882): its maximum is a quantile whatever the errors' distribution is. A
-    Gaussian likelihood would have to be right about the tails, and retrieval errors have heavy ones.
+    This is the negative logarithm of an asymmetric Laplace likelihood of ``log |error|``, without its constants
+    (Koenker and Machado 1999, doi:10.1080/01621459.1999.10473882). Its maximum is a quantile, whatever the distribution
+    of the errors is. A Gaussian likelihood would need the right tails, and retrieval errors have heavy ones.
 
     Parameters
     ----------
-    error : (..., H, W), in units of `sm_std`; no gradient flows into it
-    log_sigma : (..., H, W), logarithm of sigma in the same units
-    hidden : (..., H, W), 1 where it counts
+    error : Tensor, shape (..., H, W)
+        Filled minus observed value, in units of `sm_std`; no gradient flows into it.
+    log_sigma : Tensor, shape (..., H, W)
+        Logarithm of sigma in the same units.
+    hidden : Tensor, shape (..., H, W)
+        1 where the cell counts, else 0.
+    share : callable
+        Mean of a count over all processes.
+
+    Returns
+    -------
+    Tensor, scalar
+        The loss, without a unit.
     """
     above = torch.log(error.detach().abs() + _SMALLEST) - log_sigma
     tilted = torch.where(above > 0, ONE_SIGMA * above, (ONE_SIGMA - 1) * above)
@@ -64,20 +88,24 @@ def sigma_loss(error: Tensor, log_sigma: Tensor, hidden: Tensor, share: Share = 
 
 
 class Objective(nn.Module):
-    """A network and its loss as one module: a batch in, its loss out, in units of the network's normalisation.
+    """A network and its loss as one module: it takes a batch and returns the loss, in units of `sm_std` squared.
 
     Parameters
     ----------
+    model : Model
+        The network.
     eta : float
-        Weight of the global term (equation 6).
+        Weight of the loss's global term (equation 6).
     sigma_weight : float
         Weight of `sigma_loss`, for a network that has a sigma.
     truncate : int
-        Days that gradients flow back through a recurrent network; 0 is all of the sequence.
+        Days that gradients flow back through a recurrent network; 0 is the whole sequence.
+    share : callable
+        Mean of a count over all processes.
     """
 
     def __init__(
-        self, model: Model, eta: float, sigma_weight: float = 0.0, truncate: int = 0, share: Share = alone
+        self, model: Model, *, eta: float, sigma_weight: float = 0.0, truncate: int = 0, share: Share = alone
     ) -> None:
         super().__init__()
         self.model, self.eta, self.sigma_weight, self.truncate, self.share = model, eta, sigma_weight, truncate, share
@@ -86,24 +114,26 @@ class Objective(nn.Module):
         """Return the loss of a batch, a scalar; the arguments are the fields of `training.samples.Batch`, in order."""
         model, scale = self.model, self.model.config.sm_std
         if isinstance(model, LSTMCNN):
-            return self._sequence(model, *fields)
+            return self._sequence_loss(model, *fields)
         sm, mask, land, truth, labelled, hidden, rain, rain_mask = fields
         truth, labelled, hidden = truth[:, 0], labelled[:, 0], hidden[:, 0]
         if isinstance(model, STPCNN):
             filled, reached = model(sm, mask, land)
-            return self._published(filled, truth, labelled * reached, hidden * reached)
+            return self._fill_loss(filled, truth, labelled * reached, hidden * reached)
         context = (sm.shape[-1] - truth.shape[-1]) // 2
         core = (slice(None), slice(context, sm.shape[-2] - context), slice(context, sm.shape[-1] - context))
         normal, reached, log_sigma = (field[core] for field in model.everywhere(sm, mask, land, rain, rain_mask))
         hidden, labelled = hidden * reached, labelled * reached
         filled = normal * scale + model.config.sm_mean
-        loss = self._published(filled, truth, labelled, hidden)
+        loss = self._fill_loss(filled, truth, labelled, hidden)
         return loss + self.sigma_weight * sigma_loss((filled - truth) / scale, log_sigma, hidden, self.share)
 
-    def _published(self, filled: Tensor, truth: Tensor, labelled: Tensor, hidden: Tensor) -> Tensor:
-        return global_local_loss(filled, truth, labelled, hidden, self.eta, self.share) / self.model.config.sm_std**2
+    def _fill_loss(self, filled: Tensor, truth: Tensor, labelled: Tensor, hidden: Tensor) -> Tensor:
+        """Return the published loss of the filled values, in units of `sm_std` squared."""
+        loss = global_local_loss(filled, truth, labelled, hidden, eta=self.eta, share=self.share)
+        return loss / self.model.config.sm_std**2
 
-    def _sequence(self, model: LSTMCNN, *fields: Tensor) -> Tensor:
+    def _sequence_loss(self, model: LSTMCNN, *fields: Tensor) -> Tensor:
         """Return the sum over the days of a sequence (SGD-SM 2.0, doi:10.5194/essd-14-4473-2022, equation 12)."""
         sm, mask, land, truth, labelled, hidden, rain, rain_mask = fields
         h = c = sm.new_zeros(len(sm), model.config.memory)
@@ -115,5 +145,5 @@ class Objective(nn.Module):
             filled, reached, h, c, seen = model(
                 sm[:, day], mask[:, day], land, rain[:, day], rain_mask[:, day], h, c, seen
             )
-            total = total + self._published(filled, truth[:, day], labelled[:, day] * reached, hidden[:, day] * reached)
+            total = total + self._fill_loss(filled, truth[:, day], labelled[:, day] * reached, hidden[:, day] * reached)
         return total

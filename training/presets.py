@@ -1,4 +1,4 @@
-"""Presets: a TOML file that names a network, its sizes, and what its bundle is for."""
+"""Presets: a TOML file that names a network, its sizes, and what the runtime must know of its bundle."""
 
 from __future__ import annotations
 
@@ -17,18 +17,18 @@ _KINDS: dict[str, type[STPCNNConfig] | type[LSTMCNNConfig] | type[SeamlessConfig
 
 @dataclass(frozen=True)
 class Preset:
-    """A network's configuration and the choices its bundle carries."""
+    """The configuration of a network, and the settings that its bundle needs."""
 
     model: ModelConfig
     tile_core: int
-    """Cells the runtime fills per tile and axis."""
+    """Cells that the runtime fills per tile, along each axis."""
     batch: int
     """Tiles per engine call."""
     spin_up_days: int = 0
-    """Days before the archive's start that warm the memory up (recurrent kind)."""
+    """Days that a recurrent network reads before the archive's first day, to fill its memory."""
 
     def to_dict(self) -> dict[str, Any]:
-        """Return the preset as plain values, the form `from_dict` takes."""
+        """Return the preset as plain values, the form that `from_dict` reads."""
         return {
             "model": {"kind": self.model.kind, **vars(self.model)},
             "bundle": {"tile_core": self.tile_core, "batch": self.batch, "spin_up_days": self.spin_up_days},
@@ -38,10 +38,20 @@ class Preset:
     def from_dict(cls, values: dict[str, Any]) -> Preset:
         """Read a preset from plain values.
 
+        Parameters
+        ----------
+        values : dict
+            With the sections ``model`` (`kind` and sizes) and ``bundle``.
+
+        Returns
+        -------
+        Preset
+            The preset.
+
         Raises
         ------
         ValueError
-            An unknown kind, an unknown or a missing key.
+            The kind is unknown, or a key is unknown or missing.
         """
         model = dict(values.get("model", {}))
         kind = model.pop("kind", None)
@@ -56,16 +66,26 @@ class Preset:
 def preset_names() -> list[str]:
     """Return the names of the packaged presets."""
     folder = resources.files("training") / "presets"
-    return sorted(f.name.removesuffix(".toml") for f in folder.iterdir() if f.name.endswith(".toml"))
+    return sorted(file.name.removesuffix(".toml") for file in folder.iterdir() if file.name.endswith(".toml"))
 
 
 def load_preset(name: str) -> Preset:
-    """Read a packaged preset by name, or any preset by path.
+    """Read a packaged preset by its name, or any preset by its path.
+
+    Parameters
+    ----------
+    name : str
+        A packaged preset, or the path of a ``.toml`` file.
+
+    Returns
+    -------
+    Preset
+        The preset.
 
     Raises
     ------
     ValueError
-        There is no such preset, or it does not parse.
+        There is no such preset, or its values are not valid.
     """
     path = Path(name) if name.endswith(".toml") else Path(str(resources.files("training") / "presets" / f"{name}.toml"))
     if not path.is_file():

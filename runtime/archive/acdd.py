@@ -1,4 +1,4 @@
-"""Global attributes of the archive's files and cube (CF-1.11, ACDD-1.3)."""
+"""The global attributes of the archive's files and of its cube (CF-1.11, ACDD-1.3)."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ CITATIONS = {
     "seamless global daily soil moisture long-term dataset from 2002 to 2022, Earth Syst. Sci. Data, 14, 4473-4488, "
     "2022",
 }
-"""The papers the method comes from, by DOI."""
-
+"""The papers that describe the method, by DOI."""
 
 KEYWORDS = (
     "EARTH SCIENCE > LAND SURFACE > SOILS > SOIL MOISTURE/WATER CONTENT",
@@ -29,24 +28,24 @@ KEYWORDS = (
     "AMSR2",
     "IMERG",
 )
-
+"""Keywords of the archive, from the GCMD list and free ones."""
 
 ABSTRACT = (
     "Daily surface soil moisture without gaps over land: passive-microwave retrievals as they were observed, and where "
     "there was none, values filled by a neural network from the days around, the cells around and precipitation. Every "
     "cell says which of them it is, how old its last observation is and, where it was filled, how uncertain it is."
 )
-
+"""What the archive contains, in a few sentences."""
 
 LICENCES = {"CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/"}
-
+"""Address of a licence's text, by the licence's short name."""
 
 SHARED = (
     *("Conventions", "title", "summary", "keywords", "keywords_vocabulary", "license", "references"),
     *("processing_level", "standard_name_vocabulary", "cdm_data_type"),
     *("institution", "creator_name", "creator_email", "creator_url", "naming_authority", "acknowledgement"),
 )
-"""Attributes of a day's file that hold for the whole archive, and for any part of it."""
+"""Attributes of a daily file that are also true for the whole archive and for any part of it."""
 
 
 def grid_bounds(grid: Grid) -> tuple[float, float, float, float]:
@@ -57,13 +56,30 @@ def grid_bounds(grid: Grid) -> tuple[float, float, float, float]:
 
 
 def archive_attributes(metadata: Metadata, grid: Grid, first: dt.date, last: dt.date) -> dict[str, Any]:
-    """Return the global attributes that files and cube share (ACDD-1.3), for the days of a range.
+    """Return the global attributes that daily files and cube share (ACDD-1.3).
 
-    There is no ``date_created``: what an archive holds does not depend on when it was made; `runtime changes` says it.
+    There is no ``date_created``, because published bytes do not depend on when they were made; `runtime changes` lists
+    when each day was made.
+
+    Parameters
+    ----------
+    metadata : Metadata
+        The section ``[metadata]`` of the configuration.
+    grid : Grid
+        The archive's grid.
+    first : dt.date
+        First day covered.
+    last : dt.date
+        Last day covered.
+
+    Returns
+    -------
+    dict of str to Any
+        Attribute values by name.
     """
     west, south, east, north = grid_bounds(grid)
     corners = ((south, west), (north, west), (north, east), (south, east), (south, west))
-    who = {
+    people = {
         "creator_name": metadata.creator_name,
         "creator_email": metadata.creator_email,
         "creator_url": metadata.creator_url,
@@ -98,12 +114,12 @@ def archive_attributes(metadata: Metadata, grid: Grid, first: dt.date, last: dt.
         "geospatial_bounds": f"POLYGON (({', '.join(f'{lat} {lon}' for lat, lon in corners)}))",
         "geospatial_bounds_crs": "EPSG:4326",
         **time_coverage(first, last),
-        **{name: value for name, value in who.items() if value},
+        **{name: value for name, value in people.items() if value},
     }
 
 
 def time_coverage(first: dt.date, last: dt.date) -> dict[str, str]:
-    """Return the attributes that say which days something covers."""
+    """Return the attributes that give the covered days, from `first` to `last`."""
     return {
         "time_coverage_start": f"{first}T00:00:00Z",
         "time_coverage_end": f"{last}T23:59:59Z",
@@ -113,14 +129,14 @@ def time_coverage(first: dt.date, last: dt.date) -> dict[str, str]:
 
 
 def day_attributes(day: PublishedDay) -> dict[str, Any]:
-    """Return the global attributes of a day's file: those of the archive, where the day came from, and its record."""
-    made = f"gaps filled by {day.record.model} ({day.kind} kind)"
-    common = archive_attributes(day.metadata, day.grid, day.record.date, day.record.date)
+    """Return the global attributes of a daily file: those of the archive, the day's inputs, and its record."""
+    filling = f"gaps filled by {day.record.model} ({day.kind} kind)"
+    shared = archive_attributes(day.metadata, day.grid, day.record.date, day.record.date)
     return {
-        **common,
+        **shared,
         "id": f"{day.metadata.id}_{day.record.date:%Y%m%d}",
-        "source": f"{day.sensor} LPRM Level 3 {day.band}-band retrievals; {made}",
-        "history": f"{day.sensor} LPRM {day.band}-band {day.record.date}: put on the archive's grid; {made}; "
+        "source": f"{day.sensor} LPRM Level 3 {day.band}-band retrievals; {filling}",
+        "history": f"{day.sensor} LPRM {day.band}-band {day.record.date}: put on the archive's grid; {filling}; "
         "the attribute inputs lists every field it was made from",
         "instrument": day.sensor,
         "product_version": day.record.model,

@@ -15,99 +15,100 @@ from runtime.archive.record import PublishedDay
 from runtime.archive.variables import VARIABLES, Variable
 from runtime.common.grid import Floats
 from runtime.common.netcdf import Dataset, open_dataset
+from runtime.common.vocabulary import TODAY
 
 EPOCH = dt.date(2000, 1, 1)
 _ANCILLARY = ("flag", "soil_moisture_uncertainty", "days_since_observation")
 _STATUS = {1: "soil_moisture_absent", 2: "precipitation_absent", 4: "window_incomplete"}
 
 
-def relative_path(date: dt.date) -> Path:
-    """Return the day's file below the archive's folder."""
-    return Path(f"{date:%Y}", f"seamless_sm_{date:%Y%m%d}.nc")
+class CfLayout:
+    """One NetCDF-4 file a day with a time axis, CF-1.11 metadata and packed values; see `runtime.archive.layout`."""
+
+    def relative_path(self, date: dt.date) -> Path:
+        """Return the day's file, relative to the archive's folder."""
+        return Path(f"{date:%Y}", f"seamless_sm_{date:%Y%m%d}.nc")
+
+    def write(self, path: Path, day: PublishedDay) -> None:
+        """Write one day. Decoded values are within half of `STEP` of the fields."""
+        grid = day.grid
+        with open_dataset(path, "w", format="NETCDF4") as file:
+            file.setncatts(day_attributes(day))
+            file.createDimension("time", None)
+            file.createDimension("nv", 2)
+            start = (day.record.date - EPOCH).days
+            time = file.createVariable("time", "i4", ("time",))
+            time.setncatts(
+                {
+                    "standard_name": "time",
+                    "long_name": "start of the UTC day",
+                    "units": f"days since {EPOCH}",
+                    "calendar": "standard",
+                    "axis": "T",
+                    "bounds": "time_bnds",
+                    "units_metadata": "leap_seconds: none",
+                }
+            )
+            time[:] = [start]
+            file.createVariable("time_bnds", "i4", ("time", "nv"))[:] = [[start, start + 1]]
+            for name, long_name, units, axis, values in (
+                ("lat", "latitude", "degrees_north", "Y", grid.latitudes),
+                ("lon", "longitude", "degrees_east", "X", grid.longitudes),
+            ):
+                file.createDimension(name, values.size)
+                coordinate = file.createVariable(name, "f8", (name,))
+                coordinate.setncatts({"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis})
+                coordinate[:] = values
+
+            crs = file.createVariable("crs", "i1", ("time",))  # of each day, so that xarray joins days without a word
+            crs.setncatts(
+                {
+                    "grid_mapping_name": "latitude_longitude",
+                    "long_name": "WGS 84, cell centres",
+                    "longitude_of_prime_meridian": 0.0,
+                    "semi_major_axis": 6378137.0,
+                    "inverse_flattening": 298.257223563,
+                    "units": "1",
+                    "coverage_content_type": "referenceInformation",
+                }
+            )
+            crs[:] = [0]
+            fields = _fields(day)
+            for kind in VARIABLES.values():
+                if (field := fields[kind.name]) is not None:
+                    _put(file, kind, field)
+            file["soil_moisture"].ancillary_variables = " ".join(n for n in _ANCILLARY if n in file.variables)
+            status = file.createVariable("input_status", "i1", ("time",))
+            status.setncatts(
+                {
+                    "standard_name": "status_flag",
+                    "long_name": "what was missing when the day was filled",
+                    "flag_masks": np.array(list(_STATUS), np.int8),
+                    "flag_meanings": " ".join(_STATUS.values()),
+                }
+            )
+            status[:] = [_status(day)]
+
+    def read(self, path: Path, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
+        """Return variables of a published day as they are stored, (rows, cols); a variable may be missing."""
+        with open_dataset(path) as file:
+            file.set_auto_maskandscale(False)
+            return {name: np.asarray(file[name][0]) for name in VARIABLES if name in names and name in file.variables}
+
+    def axes(self, path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the latitudes and longitudes of the cells' centres, degrees."""
+        with open_dataset(path) as file:
+            return np.asarray(file["lat"][:]), np.asarray(file["lon"][:])
 
 
 def _status(day: PublishedDay) -> int:
     missing = day.missing_days
-    return ("T" in missing) * 1 + day.precipitation_absent * 2 + bool(set(missing) - {"T"}) * 4
-
-
-def write(path: Path, day: PublishedDay) -> None:
-    """Write one day. Decoded values are within half of `STEP` of the fields."""
-    grid = day.grid
-    with open_dataset(path, "w", format="NETCDF4") as file:
-        file.setncatts(day_attributes(day))
-        file.createDimension("time", None)
-        file.createDimension("nv", 2)
-        start = (day.record.date - EPOCH).days
-        time = file.createVariable("time", "i4", ("time",))
-        time.setncatts(
-            {
-                "standard_name": "time",
-                "long_name": "start of the UTC day",
-                "units": f"days since {EPOCH}",
-                "calendar": "standard",
-                "axis": "T",
-                "bounds": "time_bnds",
-                "units_metadata": "leap_seconds: none",
-            }
-        )
-        time[:] = [start]
-        file.createVariable("time_bnds", "i4", ("time", "nv"))[:] = [[start, start + 1]]
-        for name, long_name, units, axis, values in (
-            ("lat", "latitude", "degrees_north", "Y", grid.latitudes),
-            ("lon", "longitude", "degrees_east", "X", grid.longitudes),
-        ):
-            file.createDimension(name, values.size)
-            coordinate = file.createVariable(name, "f8", (name,))
-            coordinate.setncatts({"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis})
-            coordinate[:] = values
-
-        crs = file.createVariable("crs", "i1", ("time",))  # of each day, so that xarray joins days without a word
-        crs.setncatts(
-            {
-                "grid_mapping_name": "latitude_longitude",
-                "long_name": "WGS 84, cell centres",
-                "longitude_of_prime_meridian": 0.0,
-                "semi_major_axis": 6378137.0,
-                "inverse_flattening": 298.257223563,
-                "units": "1",
-                "coverage_content_type": "referenceInformation",
-            }
-        )
-        crs[:] = [0]
-        fields = _fields(day)
-        for kind in VARIABLES.values():
-            if (field := fields[kind.name]) is not None:
-                _put(file, kind, field)
-        file["soil_moisture"].ancillary_variables = " ".join(n for n in _ANCILLARY if n in file.variables)
-        status = file.createVariable("input_status", "i1", ("time",))
-        status.setncatts(
-            {
-                "standard_name": "status_flag",
-                "long_name": "what was missing when the day was filled",
-                "flag_masks": np.array(list(_STATUS), np.int8),
-                "flag_meanings": " ".join(_STATUS.values()),
-            }
-        )
-        status[:] = [_status(day)]
-
-
-def read(path: Path, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
-    """Return variables of a published day as they are stored, (rows, cols), without those the file does not have."""
-    with open_dataset(path) as file:
-        file.set_auto_maskandscale(False)
-        return {name: np.asarray(file[name][0]) for name in VARIABLES if name in names and name in file.variables}
-
-
-def axes(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the latitudes and longitudes of the cells' centres, degrees."""
-    with open_dataset(path) as file:
-        return np.asarray(file["lat"][:]), np.asarray(file["lon"][:])
+    return (TODAY in missing) * 1 + day.precipitation_absent * 2 + bool(set(missing) - {TODAY}) * 4
 
 
 def values(path: Path, name: str) -> Floats:
     """Return a variable of a published day, (rows, cols), NaN where there is no value."""
-    return VARIABLES[name].unpack(read(path, (name,))[name])
+    return VARIABLES[name].unpack(CfLayout().read(path, (name,))[name])
 
 
 def _fields(day: PublishedDay) -> dict[str, NDArray[Any] | None]:

@@ -42,9 +42,6 @@ CREATE TABLE incident (kind TEXT PRIMARY KEY, message TEXT NOT NULL, since TEXT 
 )
 """Each brings a catalog from the schema version of its position to the next; a semicolon only ends a statement."""
 
-CATALOG = Path(".catalog", "catalog.sqlite")
-"""The file, below the archive's folder."""
-
 SCHEMA_VERSION = len(_MIGRATIONS)
 
 

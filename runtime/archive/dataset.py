@@ -1,8 +1,9 @@
-"""A whole archive as one `xarray.Dataset`."""
+"""Open a whole archive as one `xarray.Dataset`."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,30 +12,32 @@ from numpy.typing import NDArray
 
 from runtime.archive.cube import Cube
 from runtime.archive.reader import Reader
-from runtime.archive.variables import VARIABLES
+from runtime.archive.variables import VARIABLES, Variable
 
 if TYPE_CHECKING:
     import xarray
 
 _PACKING = ("scale_factor", "add_offset", "valid_min", "valid_max")
+"""Attributes that describe packed values."""
 
 
 def open_archive(path: Path | str) -> xarray.Dataset:
-    """Open every published day of an archive, lazily.
+    """Open all published days of an archive; values are read when they are needed.
 
-    Days come from the cube where it agrees with the daily files, and from the files where it does not (yet).
+    Values come from the cube for the days for which it agrees with the daily files, and from the files otherwise.
 
     Parameters
     ----------
-    path : the archive's folder
+    path : Path or str
+        The archive's folder.
 
     Returns
     -------
     xarray.Dataset
-        On (time, lat, lon), as far as the archive has them: ``soil_moisture``, ``soil_moisture_observed`` and
-        ``soil_moisture_uncertainty`` (m3 m-3), ``precipitation`` (mm day-1), ``days_since_observation`` (day), all
-        float32 with NaN where there is no value, and ``flag`` (int8, see its ``flag_meanings``; -1 where a day has
-        none). Values are dask arrays.
+        Variables with the dimensions (time, lat, lon), as far as the archive has them: ``soil_moisture``,
+        ``soil_moisture_observed`` and ``soil_moisture_uncertainty`` (m3 m-3), ``precipitation`` (mm day-1),
+        ``days_since_observation`` (day), all float32 with NaN where there is no value, and ``flag`` (int8, see its
+        ``flag_meanings``; -1 for days that have no flags). The values are dask arrays.
 
     Raises
     ------
@@ -46,35 +49,19 @@ def open_archive(path: Path | str) -> xarray.Dataset:
     >>> archive = runtime.open_archive("archive")  # doctest: +SKIP
     >>> archive.soil_moisture.sel(lat=45, lon=5, method="nearest").plot()  # doctest: +SKIP
     """
-    import dask.array
     import xarray
-    from dask.delayed import delayed
 
-    array: Any = dask.array  # has no types
     reader = Reader(Path(path))
-    held, cube = reader.cube_days, Cube.open(reader.archive)
-    others = [date for date in reader.days if date not in held]
-    order = np.argsort([date.toordinal() for date in [*held, *others]])
-    shape = tuple(axis.size for axis in reader.axes)
-    names = set(cube.names if cube and held else ()).union(*(reader.day(date) for date in others[-1:]))
+    in_cube, cube = reader.cube_days, Cube.open(reader.archive)
+    others = [date for date in reader.days if date not in in_cube]
+    names = set(cube.names if cube and in_cube else ()).union(*(reader.day(date) for date in others[-1:]))
     data = {}
-    for kind in (kind for name, kind in VARIABLES.items() if name in names):
-        parts = [
-            array.from_delayed(delayed(_stored_variable)(reader, date, kind.name), (1, *shape), kind.dtype)
-            for date in others
-        ]
-        if held and cube is not None and kind.name in cube.names:
-            parts.insert(
-                0, _take_days(array.from_array(cube.array(kind.name), chunks=cube.chunks), list(held.values()))
-            )
-        elif held:
-            parts.insert(0, array.full((len(held), *shape), kind.empty, dtype=kind.dtype))
-        stored = _take_days(array.concatenate(parts), order.tolist())
-        decoded = (
-            stored if kind.step is None and kind.fill is None else stored.map_blocks(kind.unpack, dtype=np.float32)
-        )
-        described = {key: value for key, value in kind.attributes.items() if key not in _PACKING}
-        data[kind.name] = (("time", "lat", "lon"), decoded, described)
+    for variable in (variable for name, variable in VARIABLES.items() if name in names):
+        stored = _stored_days(reader, variable, cube, in_cube, others)
+        is_packed = variable.step is not None or variable.fill is not None
+        values = stored.map_blocks(variable.unpack, dtype=np.float32) if is_packed else stored
+        attributes = {key: value for key, value in variable.attributes.items() if key not in _PACKING}
+        data[variable.name] = (("time", "lat", "lon"), values, attributes)
     times = np.array(list(reader.days), "datetime64[ns]")
     latitudes, longitudes = reader.axes
     coordinates = {
@@ -87,14 +74,57 @@ def open_archive(path: Path | str) -> xarray.Dataset:
     return dataset
 
 
-def _stored_variable(reader: Reader, date: dt.date, name: str) -> NDArray[Any]:
-    """Return a variable of a day's file, (1, rows, cols); empty where the file does not have it."""
-    kind, shape = VARIABLES[name], tuple(axis.size for axis in reader.axes)
-    return np.broadcast_to(reader.day(date, (name,)).get(name, np.array(kind.empty, kind.dtype)), (1, *shape))
+def _stored_days(
+    reader: Reader, variable: Variable, cube: Cube | None, in_cube: Mapping[dt.date, int], others: list[dt.date]
+) -> Any:
+    """Return the packed values of all days as a dask array, shape (time, rows, cols).
+
+    Parameters
+    ----------
+    reader : Reader
+        The archive.
+    variable : Variable
+        The variable.
+    cube : Cube, optional
+        The archive's cube.
+    in_cube : mapping of dt.date to int
+        The days to take from the cube, with their numbers in it.
+    others : list of dt.date
+        The days to read from their files.
+
+    Returns
+    -------
+    dask.array.Array
+        The days in order.
+    """
+    import dask.array
+    from dask.delayed import delayed
+
+    array: Any = dask.array  # has no types
+    shape = tuple(axis.size for axis in reader.axes)
+    parts = []
+    if in_cube and cube is not None and variable.name in cube.names:
+        whole = array.from_array(cube.array(variable.name), chunks=cube.chunks)
+        parts.append(_take_days(whole, list(in_cube.values())))
+    elif in_cube:
+        parts.append(array.full((len(in_cube), *shape), variable.empty, dtype=variable.dtype))
+    parts += [
+        array.from_delayed(delayed(_stored_day)(reader, date, variable.name), (1, *shape), variable.dtype)
+        for date in others
+    ]
+    order = np.argsort([date.toordinal() for date in [*in_cube, *others]])
+    return _take_days(array.concatenate(parts), order.tolist())
+
+
+def _stored_day(reader: Reader, date: dt.date, name: str) -> NDArray[Any]:
+    """Return a variable of a day's file, shape (1, rows, cols); empty cells if the file does not have it."""
+    variable, shape = VARIABLES[name], tuple(axis.size for axis in reader.axes)
+    empty = np.array(variable.empty, variable.dtype)
+    return np.broadcast_to(reader.day(date, (name,)).get(name, empty), (1, *shape))
 
 
 def _take_days(whole: Any, indices: list[int]) -> Any:
-    """Return some days of an array; a run of them as a slice, which costs dask nothing."""
+    """Return some days of a dask array; consecutive days as a slice, which costs dask nothing."""
     begin = indices[0]
-    run = indices == list(range(begin, begin + len(indices)))
-    return whole[begin : begin + len(indices)] if run else whole[indices]
+    consecutive = indices == list(range(begin, begin + len(indices)))
+    return whole[begin : begin + len(indices)] if consecutive else whole[indices]

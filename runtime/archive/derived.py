@@ -1,4 +1,4 @@
-"""What an archive offers beside its daily files, brought up to date with them: the cube, and the STAC collection."""
+"""The cube and the STAC documents of an archive: both are derived from its daily files."""
 
 from __future__ import annotations
 
@@ -11,7 +11,8 @@ from typing import Any
 
 from runtime.archive.acdd import archive_attributes
 from runtime.archive.catalog import Catalog
-from runtime.archive.cube import DayFile, cube_faults, remove_cube, update_cube
+from runtime.archive.cube import DayFile, cube_faults
+from runtime.archive.cube_update import remove_cube, update_cube
 from runtime.archive.stac import (
     COLLECTION,
     STAC,
@@ -23,7 +24,7 @@ from runtime.archive.stac import (
     stac_year_catalogue,
 )
 from runtime.common.atomic import move_into_place, part_file
-from runtime.common.events import Track
+from runtime.common.events import Track, untracked
 from runtime.common.grid import Grid
 from runtime.config import Config
 
@@ -37,11 +38,11 @@ def update_derived(
     config: Config,
     catalog: Catalog,
     grid: Grid,
-    track: Track = lambda items, _: items,
+    track: Track = untracked,
 ) -> int:
-    """Bring cube and collection up to date; return how many days were copied into the cube.
+    """Bring cube and STAC documents up to date; return how many days were copied into the cube.
 
-    The caller holds the archive. Killed at any instruction, the next call ends what this one had begun.
+    The caller holds the archive. After a kill at any instruction, the next call completes the work.
 
     Raises
     ------
@@ -56,25 +57,25 @@ def update_derived(
         attributes = archive_attributes(config.metadata, grid, min(published), max(published))
         copied = update_cube(archive, published, grid, attributes, track)
     if published:
-        _catalogue(config, list(published), grid)
+        _update_catalogues(config, list(published), grid)
     return copied
 
 
-def _catalogue(config: Config, dates: Sequence[dt.date], grid: Grid) -> None:
-    """Bring the years' catalogues up to date, then the collection, which says what they hold."""
+def _update_catalogues(config: Config, dates: Sequence[dt.date], grid: Grid) -> None:
+    """Bring the STAC catalogue of each year up to date, then the collection that links to them."""
     folder = config.archive.path / STAC
     years = {str(year): list(days) for year, days in itertools.groupby(dates, lambda date: date.year)}
     collection = stac_collection(years, config.metadata, grid, cube=config.archive.cube)
-    before = _told(folder / COLLECTION)
+    before = _read_document(folder / COLLECTION)
     for link in collection["links"]:
         if link["rel"] == "child" and not (link in before.get("links", ()) and (folder / link["href"]).exists()):
-            _write(folder / link["href"], stac_year_catalogue(years[link["title"]], config.metadata))
+            _write_document(folder / link["href"], stac_year_catalogue(years[link["title"]], config.metadata))
     if collection != before:
-        _write(folder / COLLECTION, collection)
+        _write_document(folder / COLLECTION, collection)
 
 
 def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) -> int:
-    """Make the cube and all STAC documents again; return how many days there are.
+    """Make the cube and all STAC documents again; return the number of days.
 
     Raises
     ------
@@ -86,35 +87,35 @@ def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) 
     (archive / STAC / COLLECTION).unlink(missing_ok=True)
     for date, row in catalog.days().items():
         item = stac_item(row.record, config.metadata, grid, row.path, row.sha256, row.size)
-        _write(archive / item_path(date), item)
+        _write_document(archive / item_path(date), item)
     update_derived(config, catalog, grid, track)
     return catalog.count()
 
 
 def derived_faults(archive: Path, published: dict[dt.date, DayFile], track: Track) -> list[str]:
-    """Return what of the views is not what the daily files are, one line each."""
+    """Return where cube and STAC documents differ from the daily files, one line each."""
     found = cube_faults(archive, published, track)
-    for date, source in published.items():
+    for date, day_file in published.items():
         path = archive / item_path(date)
         try:
-            told = _told(path)["assets"]["data"]["file:checksum"]
+            checksum = _read_document(path)["assets"]["data"]["file:checksum"]
         except (LookupError, TypeError):
-            told = None
-        if told != multihash(source.sha256):
+            checksum = None
+        if checksum != multihash(day_file.sha256):
             found.append(f"{path}: does not describe the day's file; `runtime check --rebuild-views` makes it again")
     return found
 
 
-def _told(path: Path) -> dict[str, Any]:
-    """Return a STAC document; nothing if there is none that can be read."""
+def _read_document(path: Path) -> dict[str, Any]:
+    """Return a STAC document; an empty one if it is missing or cannot be read."""
     try:
-        told = json.loads(path.read_bytes())
+        document = json.loads(path.read_bytes())
     except (OSError, ValueError):
         return {}
-    return told if isinstance(told, dict) else {}
+    return document if isinstance(document, dict) else {}
 
 
-def _write(path: Path, document: dict[str, Any]) -> None:
+def _write_document(path: Path, document: dict[str, Any]) -> None:
     with part_file(path) as part:
         part.write_bytes(encode_document(document))
     move_into_place(path)

@@ -1,4 +1,4 @@
-"""What is published: layouts, the catalog, and the journalled way a day gets there."""
+"""How a published day becomes a file: the layouts, and which of them a file has."""
 
 from __future__ import annotations
 
@@ -10,15 +10,17 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.archive import cf, sgdsm
+from runtime.archive.cf import CfLayout
 from runtime.archive.record import PublishedDay
+from runtime.archive.sgdsm import SgdSmLayout
+from runtime.common.vocabulary import LayoutName
 
 
 class Layout(Protocol):
-    """How a day becomes a file."""
+    """How a day becomes a file, and how the file is read."""
 
     def relative_path(self, date: dt.date) -> Path:
-        """Return the day's file below the archive's folder."""
+        """Return the day's file, relative to the archive's folder."""
 
     def write(self, path: Path, day: PublishedDay) -> None:
         """Write the day's file; its bytes depend on the day alone."""
@@ -30,9 +32,9 @@ class Layout(Protocol):
         """Return the latitudes and longitudes of the cells' centres, degrees."""
 
 
-LAYOUTS: dict[str, Layout] = {"cf": cf, "sgd-sm": sgdsm}
+LAYOUTS: dict[LayoutName, Layout] = {LayoutName.CF: CfLayout(), LayoutName.SGD_SM: SgdSmLayout()}
 
 
 def layout_of(path: Path) -> Layout:
-    """Return the layout a published file has, by its name; an archive whose layout was changed has both for a while."""
-    return LAYOUTS["sgd-sm" if path.name.startswith("SGD-SM") else "cf"]
+    """Return the layout of a published file, by its name; an archive may hold both while its layout is changed."""
+    return LAYOUTS[LayoutName.SGD_SM if path.name.startswith("SGD-SM") else LayoutName.CF]

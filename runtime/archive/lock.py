@@ -1,7 +1,8 @@
-"""The archive's lock: one writer, or one service, at a time."""
+"""Opening an archive for writing: one run, and one service, at a time."""
 
 from __future__ import annotations
 
+import logging
 import os
 import socket
 from collections.abc import Iterator
@@ -10,35 +11,69 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
+from runtime.archive.publish import recover
 from runtime.common.atomic import write_guard
 from runtime.common.clock import now_text
+from runtime.config import Config
 from runtime.errors import ArchiveBusy
+
+logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def hold_archive(path: Path, doing: str = "is writing to") -> Iterator[bool]:
-    """Hold the archive, for writing or to serve it; yield whether the last holder was killed.
+def open_for_writing(config: Config) -> Iterator[Catalog]:
+    """Hold the archive, finish or undo what a killed run had begun, and open the catalog.
 
-    The kernel lets go of it when the holder dies.
-
-    Parameters
-    ----------
-    path : the lock's file, two folders below the archive's
-    doing : what a holder does with the archive
+    Yields
+    ------
+    Catalog
+        The catalog, open for writing.
 
     Raises
     ------
     ArchiveBusy
-        Another run holds it; the message names the process.
+        Another run holds the archive.
+    ArchiveError
+        The archive cannot be written.
+    """
+    paths = ArchivePaths.of(config)
+    with hold_archive(paths.lock) as killed, Catalog.open(paths.catalog) as catalog:
+        for line in recover(paths, catalog, killed=killed):
+            logger.info(line)
+        yield catalog
+
+
+@contextmanager
+def hold_archive(path: Path, doing: str = "is writing to") -> Iterator[bool]:
+    """Hold the archive; the kernel releases it when the holder dies.
+
+    Parameters
+    ----------
+    path : Path
+        The lock's file; see `ArchivePaths`.
+    doing : str
+        What a holder of this lock does with the archive, for the message.
+
+    Yields
+    ------
+    bool
+        Whether the last holder was killed.
+
+    Raises
+    ------
+    ArchiveBusy
+        Another process holds it; the message names the process.
     ArchiveError
         The archive's folder cannot be written.
     """
     holder = path.with_suffix(".holder")
     with write_guard(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
-        held = FileLock(path, timeout=0)
+        lock = FileLock(path, timeout=0)
         try:
-            held.acquire()
+            lock.acquire()
         except Timeout:
             who = holder.read_text().strip() if holder.exists() else "another process"
             raise ArchiveBusy(
@@ -48,10 +83,10 @@ def hold_archive(path: Path, doing: str = "is writing to") -> Iterator[bool]:
         try:
             holder.write_text(f"process {os.getpid()} on {socket.gethostname()} (since {now_text()})\n")
         except OSError:
-            held.release()
+            lock.release()
             raise
     try:
         yield killed
     finally:
         holder.unlink(missing_ok=True)
-        held.release()
+        lock.release()

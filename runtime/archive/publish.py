@@ -1,38 +1,44 @@
-"""Publishing a day: intent, file, settlement. Killed at any instruction, `recover` finishes or forgets it."""
+"""Publishing a day: write it next to its place, note the intent, move it, commit.
+
+Killed at any instruction, `recover` finishes or undoes what was begun.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
+from runtime.archive.catalog import Catalog
 from runtime.archive.layout import Layout
+from runtime.archive.paths import ArchivePaths, superseded_path
 from runtime.archive.record import DayRecord, PublishedDay
-from runtime.archive.stac import STAC, encode_document, item_path, stac_item
+from runtime.archive.rows import DayRow, Intent, Revision
+from runtime.archive.stac import encode_document, item_path, stac_item
 from runtime.common import digest
 from runtime.common.atomic import PART, move_into_place, part_file, write_guard
 from runtime.common.clock import now_text
-from runtime.common.netcdf import LOCK
+from runtime.common.vocabulary import InputRole
 from runtime.errors import ArchiveError
 
 
 @dataclass(frozen=True)
 class WrittenDay:
-    """A day's file beside its place."""
+    """A daily file that is written, but not yet in its place."""
 
     path: str
-    """Where it belongs, relative to the archive."""
+    """Its place, relative to the archive's folder."""
     sha256: str
     size: int
     mtime_ns: int
     seconds: float
+    """How long writing took."""
 
 
 def write_day(archive: Path, layout: Layout, day: PublishedDay) -> WrittenDay:
-    """Write a day's file and its STAC item beside their places, for `publish`; may run beside everything else.
+    """Write a daily file and its STAC item next to their places; may run in another thread than `publish_day`.
 
     Raises
     ------
@@ -41,17 +47,29 @@ def write_day(archive: Path, layout: Layout, day: PublishedDay) -> WrittenDay:
     """
     began = time.monotonic()
     relative = layout.relative_path(day.record.date)
-    with part_file(archive / relative) as part, LOCK:
+    with part_file(archive / relative) as part:
         layout.write(part, day)
     stat, sha256 = part.stat(), digest.of_file(part)
     try:
         with part_file(archive / item_path(day.record.date)) as item:
-            told = stac_item(day.record, day.metadata, day.grid, str(relative), sha256, stat.st_size)
-            item.write_bytes(encode_document(told))
+            document = stac_item(day.record, day.metadata, day.grid, str(relative), sha256, stat.st_size)
+            item.write_bytes(encode_document(document))
     except ArchiveError:
         part.unlink()
         raise
     return WrittenDay(str(relative), sha256, stat.st_size, stat.st_mtime_ns, time.monotonic() - began)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Making:
+    """How and why a day was made; written to the catalog, and to no file."""
+
+    reason: str
+    engine: str
+    phases: Mapping[str, float]
+    """Seconds by phase of the day."""
+    inputs: Mapping[InputRole, str]
+    """sha256 of each file it was made from."""
 
 
 def publish_day(
@@ -59,64 +77,68 @@ def publish_day(
     catalog: Catalog,
     record: DayRecord,
     written: WrittenDay,
+    making: Making,
     *,
     before: DayRow | None,
-    reason: str,
-    engine: str,
-    phases: dict[str, float],
-    inputs: dict[str, str],
     keep_superseded: bool = False,
 ) -> DayRow:
-    """Put a day that was written into the archive, whole or not at all.
+    """Put a written day into the archive, whole or not at all.
 
     Parameters
     ----------
-    before : DayRow, optional
-        The day's current row, if it is published already.
-    reason, engine, phases, inputs
-        For the catalog's revision: why it was made, who computed, how long each phase took (s), and the sha256 of each
-        file it was made from.
-    keep_superseded
+    archive : Path
+        The archive's folder.
+    catalog : Catalog
+        Its catalog, open for writing.
+    record : DayRecord
+        What the day was made from.
+    written : WrittenDay
+        Its file, as `write_day` left it.
+    making : Making
+        How and why it was made.
+    before : DayRow or None
+        The day's current row; None if it is not published yet.
+    keep_superseded : bool
         Keep the file that is replaced, below ``.superseded``.
+
+    Returns
+    -------
+    DayRow
+        The day's new row.
 
     Raises
     ------
     ArchiveError
         The archive cannot be written; it is as it was before.
     """
-    revision_number = before.revision + 1 if before else 1
-    row = DayRow(record, written.path, written.sha256, written.size, written.mtime_ns, revision_number)
-    phases = {name: round(took, 3) for name, took in {**phases, "publish": written.seconds}.items()}
+    row = DayRow(
+        record, written.path, written.sha256, written.size, written.mtime_ns, before.revision + 1 if before else 1
+    )
+    phases = {name: round(took, 3) for name, took in {**making.phases, "publish": written.seconds}.items()}
     revision = Revision(
-        record.date,
-        row.revision,
-        now_text(),
-        reason,
-        record.tier,
-        engine,
-        round(sum(phases.values()), 3),
-        before.record.fingerprint if before else None,
-        record.fingerprint,
-        row.sha256,
-        phases,
-        inputs,
+        date=record.date,
+        revision=row.revision,
+        made_at=now_text(),
+        reason=making.reason,
+        tier=record.tier,
+        engine=making.engine,
+        seconds=round(sum(phases.values()), 3),
+        fingerprint_before=before.record.fingerprint if before else None,
+        fingerprint=record.fingerprint,
+        sha256=row.sha256,
+        phases=phases,
+        inputs=making.inputs,
     )
-    old = Path(before.path) if before else None
-    intent = Intent(
-        row,
-        revision,
-        str(Path(".superseded", old.parent, f"{old.stem}.r{before.revision}{old.suffix}"))
-        if keep_superseded and before and old
-        else None,
-    )
+    kept_as = superseded_path(Path(before.path), before.revision) if keep_superseded and before else None
+    intent = Intent(row, revision, None if kept_as is None else str(kept_as))
     try:
-        catalog.intend(intent)
+        catalog.begin(intent)
     except ArchiveError:
         for name in (Path(written.path), item_path(record.date)):
             _part_of(archive / name).unlink(missing_ok=True)
         raise
     _move_files(archive, intent, archive / before.path if before else None)
-    catalog.settle(intent, published=True)
+    catalog.commit(intent, published=True)
     if before and before.path != row.path:  # the layout was changed
         (archive / before.path).unlink(missing_ok=True)
     return row
@@ -127,7 +149,7 @@ def _part_of(final: Path) -> Path:
 
 
 def _move_files(archive: Path, intent: Intent, old: Path | None) -> None:
-    """Move the new file and its item to their places; what it replaces is linked to where that is kept, if wanted."""
+    """Move the new file and its STAC item to their places; keep the file they replace if the intent says so."""
     if intent.supersedes and old and old.exists():
         kept = archive / intent.supersedes
         with write_guard(kept):
@@ -138,37 +160,48 @@ def _move_files(archive: Path, intent: Intent, old: Path | None) -> None:
     move_into_place(archive / item_path(intent.row.record.date))
 
 
-def recover(archive: Path, catalog: Catalog, *, killed: bool = True) -> list[str]:
-    """Finish what a killed run had begun; return what was done, one line each.
+def recover(paths: ArchivePaths, catalog: Catalog, *, killed: bool = True) -> list[str]:
+    """Finish or undo what a killed run had begun; return what was done, one line each.
 
     Parameters
     ----------
-    killed : the last holder of the archive was; if not, no unfinished file is looked for among those of years
+    paths : ArchivePaths
+        The archive.
+    catalog : Catalog
+        Its catalog, open for writing.
+    killed : bool
+        Whether the last run was killed; if not, half-written files are not searched for in the folders of all years.
     """
     done = []
     for intent in catalog.intents():
-        final = archive / intent.row.path
+        date, final = intent.row.record.date, paths.root / intent.row.path
         part = _part_of(final)
         if part.exists() and digest.of_file(part) == intent.row.sha256:
-            row = catalog.days(intent.row.record.date, intent.row.record.date).get(intent.row.record.date)
-            _move_files(archive, intent, archive / row.path if row else None)
-        item = archive / item_path(intent.row.record.date)
+            row = catalog.days(date, date).get(date)
+            _move_files(paths.root, intent, paths.root / row.path if row else None)
+        item = paths.root / item_path(date)
         whole = final.exists() and digest.of_file(final) == intent.row.sha256
         if whole and _part_of(item).exists():
             move_into_place(item)
-        catalog.settle(intent, published=whole)
-        done.append(
-            f"{intent.row.record.date}: a run was killed while publishing it; {'finished' if whole else 'undone'}"
-        )
-    parts = (archive.glob(f"{folder}[0-9][0-9][0-9][0-9]/*{PART}") for folder in ("", f"{STAC}/"))
-    for part in itertools.chain(*parts) if killed else ():
+        catalog.commit(intent, published=whole)
+        done.append(f"{date}: a run was killed while publishing it; {'finished' if whole else 'undone'}")
+    for part in paths.unfinished() if killed else ():
         with write_guard(part):
             part.unlink()
     return done
 
 
-def row_of_file(archive: Path, path: Path, revisions: dict[dt.date, int]) -> DayRow:
-    """Return the catalog row of a file that is in place already.
+def row_of_file(archive: Path, path: Path, revisions: Mapping[dt.date, int]) -> DayRow:
+    """Return the catalog row of a file that is in its place already.
+
+    Parameters
+    ----------
+    archive : Path
+        The archive's folder.
+    path : Path
+        The published file.
+    revisions : dict
+        The newest revision of each day, where it is known.
 
     Raises
     ------
@@ -178,3 +211,15 @@ def row_of_file(archive: Path, path: Path, revisions: dict[dt.date, int]) -> Day
     record, stat = DayRecord.from_file(path), path.stat()
     name, sha256 = str(path.relative_to(archive)), digest.of_file(path)
     return DayRow(record, name, sha256, stat.st_size, stat.st_mtime_ns, revisions.get(record.date, 1))
+
+
+def published_file_fault(archive: Path, row: DayRow) -> str | None:
+    """Return what is wrong with a published file; None if it is as it was published."""
+    path = archive / row.path
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return "published file missing"
+    if (stat.st_size, stat.st_mtime_ns) != (row.size, row.mtime_ns) and digest.of_file(path) != row.sha256:
+        return "published file altered"
+    return None

@@ -1,6 +1,6 @@
-"""Reading an archive, also while a run writes to it: a day from its file, a place's days from the cube.
+"""Read an archive, also while a run writes to it: one day from its file, the days of one cell from the cube.
 
-What the cube does not hold, or not yet, comes from the daily files; see `runtime.archive.cube`.
+Days that the cube does not have, or not yet, are read from the daily files; see `runtime.archive.cube`.
 """
 
 from __future__ import annotations
@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from runtime.archive.acdd import SHARED, time_coverage
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import SLAB, Cube, DayFile
-from runtime.archive.database import CATALOG
 from runtime.archive.derived import day_files
 from runtime.archive.layout import layout_of
+from runtime.archive.paths import ArchivePaths
 from runtime.archive.variables import VARIABLES
 from runtime.common.grid import Floats
 from runtime.common.netcdf import LOCK, open_dataset
@@ -30,7 +30,7 @@ from runtime.errors import ArchiveError, InputsMissing, UsageError
 T = TypeVar("T")
 
 _ATTEMPTS = 3
-"""At reading a cube that is written to meanwhile; then the daily files are read."""
+"""How often a cube is read while a run writes to it; after that the daily files are read."""
 
 _DATE = re.compile(r"\d{8}")
 
@@ -40,24 +40,26 @@ class Series:
     """The published days of one cell."""
 
     latitude: float
-    """Of the cell's centre, degrees north."""
+    """Centre of the cell, degrees north."""
     longitude: float
+    """Centre of the cell, degrees east."""
     dates: list[dt.date]
     values: dict[str, Floats]
-    """By variable, one value a day in its units, NaN where there is none."""
+    """Values by variable, one per day, in the variable's units, NaN where there is none."""
 
 
 class Reader:
-    """An archive's published days, as they stood when it was opened.
+    """The days that an archive had when the reader was made.
 
     Parameters
     ----------
-    archive : the archive's folder
+    archive : Path
+        The archive's folder.
 
     Raises
     ------
     InputsMissing
-        The archive has no day yet.
+        No day is published there.
     """
 
     def __init__(self, archive: Path) -> None:
@@ -68,23 +70,23 @@ class Reader:
 
     @cached_property
     def axes(self) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-        """Latitudes, north first, and longitudes of the cells' centres, degrees."""
+        """The latitudes, northernmost first, and the longitudes of the cell centres, degrees."""
         newest = self.days[max(self.days)].path
         with LOCK:
-            return _whole(newest, lambda: layout_of(newest).axes(newest))
+            return _checked(newest, lambda: layout_of(newest).axes(newest))
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
-        """The archive's global attributes: those of its newest file that do not speak of that day alone."""
+        """The archive's global attributes: those of its newest file that are not about that day only."""
         newest = self.days[max(self.days)].path
         with open_dataset(newest) as file:
-            told = {name: file.getncattr(name) for name in SHARED if name in file.ncattrs()}
+            shared = {name: file.getncattr(name) for name in SHARED if name in file.ncattrs()}
         history = {"history": "taken from the archive's daily files, which say what each was made from"}
-        return told | history | time_coverage(min(self.days), max(self.days))
+        return shared | history | time_coverage(min(self.days), max(self.days))
 
     @cached_property
     def names(self) -> frozenset[str]:
-        """The variables the archive has: those of the cube and of the newest day."""
+        """The variables that the archive has: those of the cube and of the newest day."""
         cube = Cube.open(self.archive)
         return frozenset(self.day(max(self.days))) | frozenset(cube.names if cube else ())
 
@@ -95,12 +97,24 @@ class Reader:
         return float(abs(longest[-1] - longest[0]) / (longest.size - 1)) if longest.size > 1 else 0.25
 
     def cell(self, latitude: float, longitude: float) -> tuple[int, int]:
-        """Return the row and column of the cell a point lies in.
+        """Return the row and the column of the cell that contains a point.
+
+        Parameters
+        ----------
+        latitude : float
+            Degrees north.
+        longitude : float
+            Degrees east, -180 to 360.
+
+        Returns
+        -------
+        (int, int)
+            Row and column.
 
         Raises
         ------
         UsageError
-            It lies outside the archive's grid.
+            The point is outside the archive's grid.
         """
         half = self.step / 2 * (1 + 1e-9)
         lat, lon = self.axes
@@ -114,7 +128,19 @@ class Reader:
         return row, col
 
     def day(self, date: dt.date, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
-        """Return variables of a day as they are stored, (rows, cols); those it does not have are left out.
+        """Return packed variables of a day.
+
+        Parameters
+        ----------
+        date : dt.date
+            The day.
+        names : collection of str
+            Variables to read.
+
+        Returns
+        -------
+        dict of str to array, shape (rows, cols)
+            Packed values by variable; variables that the day does not have are left out.
 
         Raises
         ------
@@ -129,19 +155,24 @@ class Reader:
         return _stored_fields(source.path, names)
 
     def fields(self, date: dt.date, names: Collection[str] = tuple(VARIABLES)) -> dict[str, Floats]:
-        """Return variables of a day in their units, NaN where there is no value; see `day`."""
+        """Return variables of a day in their units, NaN where there is no value; otherwise as `day`."""
         return _unpacked(self.day(date, names))
 
     @property
     def cube_days(self) -> Mapping[dt.date, int]:
-        """The published days that the cube holds as their files are, with their numbers in it."""
+        """The published days for which the cube agrees with the file, with their numbers in the cube."""
         cube = Cube.open(self.archive)
-        return {} if cube is None else self._agreeing(cube, cube.marks())
+        return {} if cube is None else self._agreeing_days(cube, cube.marks())
 
-    def _agreeing(self, cube: Cube, marks: NDArray[np.uint64]) -> dict[dt.date, int]:
+    def _agreeing_days(self, cube: Cube, marks: NDArray[np.uint64]) -> dict[dt.date, int]:
+        """Return the published days whose mark is that of their file, with their numbers in the cube."""
         known = marks.tolist()
         numbers = {date: (date - cube.first).days for date in self.days}
-        return {d: n for d, n in numbers.items() if 0 <= n < len(known) and known[n] == self.days[d].mark}
+        return {
+            date: number
+            for date, number in numbers.items()
+            if 0 <= number < len(known) and known[number] == self.days[date].mark
+        }
 
     def series(
         self,
@@ -151,48 +182,67 @@ class Reader:
         last: dt.date | None = None,
         names: Collection[str] = tuple(VARIABLES),
     ) -> Series:
-        """Return the days of the cell a point lies in; without `first` or `last`, from the first or to the newest.
+        """Return the time series of the cell that contains a point.
+
+        Parameters
+        ----------
+        latitude : float
+            Degrees north.
+        longitude : float
+            Degrees east, -180 to 360.
+        first : dt.date, optional
+            First day; without it, from the archive's first day.
+        last : dt.date, optional
+            Last day, included; without it, to the archive's newest day.
+        names : collection of str
+            Variables to read.
+
+        Returns
+        -------
+        Series
+            The published days, and their values by variable; variables that none of the days has are left out.
 
         Raises
         ------
         UsageError
-            The point lies outside the archive's grid.
+            The point is outside the archive's grid.
         ArchiveError
-            Cube or files are damaged.
+            The cube or a file is damaged.
         """
         row, col = self.cell(latitude, longitude)
         dates = [date for date in self.days if (first or date) <= date <= (last or date)]
         values = {
-            name: np.full(len(dates), kind.unpack(np.array(kind.empty, kind.dtype)))
-            for name, kind in VARIABLES.items()
+            name: np.full(len(dates), variable.unpack(np.array(variable.empty, variable.dtype)))
+            for name, variable in VARIABLES.items()
             if name in names
         }
-        there = set()
-        held: dict[dt.date, int] = {}
+        found = set()
+        in_cube: dict[dt.date, int] = {}
         cube = Cube.open(self.archive)
         if cube is not None and dates:
-            stored, held = self._pixel(cube, row, col, dates, names)
-            kept = np.array([index for index, date in enumerate(dates) if date in held], int)
-            numbers = np.array([held[dates[index]] for index in kept], int)
-            for name, pixel in stored.items():
-                values[name][kept] = VARIABLES[name].unpack(pixel[numbers])
-                there.add(name)
+            stored, in_cube = self._cell_of_cube(cube, row, col, dates, names)
+            indices = np.array([index for index, date in enumerate(dates) if date in in_cube], int)
+            numbers = np.array([in_cube[dates[index]] for index in indices], int)
+            for name, packed in stored.items():
+                values[name][indices] = VARIABLES[name].unpack(packed[numbers])
+                found.add(name)
         for index, date in enumerate(dates):
-            if date not in held:
+            if date not in in_cube:
                 for name, field in self.day(date, names).items():
                     values[name][index] = VARIABLES[name].unpack(field[row : row + 1, col])[0]
-                    there.add(name)
+                    found.add(name)
         lat, lon = self.axes
-        found = {name: series for name, series in values.items() if name in there}
-        return Series(float(lat[row]), float(lon[col]), dates, found)
+        present = {name: series for name, series in values.items() if name in found}
+        return Series(float(lat[row]), float(lon[col]), dates, present)
 
-    def _pixel(
+    def _cell_of_cube(
         self, cube: Cube, row: int, col: int, dates: list[dt.date], names: Collection[str]
     ) -> tuple[dict[str, NDArray[Any]], dict[dt.date, int]]:
-        """Return one cell of the cube by variable, and where in it the days are that can be trusted.
+        """Return the packed values of one cell by variable, and the indices in them of the days that can be trusted.
 
-        A run may write to the cube meanwhile. Before it replaces a file of the cube it takes away the mark of each day
-        that changes; so what was read of a file is from one version of it if none of its marks has changed.
+        A run may write to the cube at the same time. Before it replaces a file of the cube, it removes the mark of each
+        day that changes. So the values that were read from one file of the cube belong together if none of the marks of
+        its days has changed while reading.
         """
         begin = max(0, (dates[0] - cube.first).days)
         end = max(begin, (dates[-1] - cube.first).days + 1)
@@ -207,17 +257,18 @@ class Reader:
                 continue
             changed = np.flatnonzero(before != cube.marks()) // SLAB
             trusted = np.where(np.isin(np.arange(before.size) // SLAB, changed), np.uint64(0), before)
-            agreeing = self._agreeing(cube, trusted)
+            agreeing = self._agreeing_days(cube, trusted)
             return stored, {date: agreeing[date] - begin for date in dates if date in agreeing}
         return {}, {}
 
 
 def _published_days(archive: Path) -> dict[dt.date, DayFile]:
-    """Return the published days: from the catalog, or in a copy without one from the files' names."""
-    if (archive / CATALOG).exists():
-        with Catalog.open(archive / CATALOG, read_only=True) as catalog:
+    """Return the published days, from the catalog; in a copy without a catalog, from the names of the files."""
+    paths = ArchivePaths.below(archive)
+    if paths.catalog.exists():
+        with Catalog.open(paths.catalog, read_only=True) as catalog:
             return day_files(archive, catalog)
-    files = {m[0]: path for path in archive.glob("[0-9][0-9][0-9][0-9]/*.nc") if (m := _DATE.search(path.stem))}
+    files = {match[0]: path for path in paths.day_files() if (match := _DATE.search(path.stem))}
     return {
         dt.datetime.strptime(stamp, "%Y%m%d").date(): DayFile(archive, str(files[stamp].relative_to(archive)), "")
         for stamp in sorted(files)
@@ -225,20 +276,21 @@ def _published_days(archive: Path) -> dict[dt.date, DayFile]:
 
 
 def fields_of(path: Path, names: Collection[str]) -> dict[str, Floats]:
-    """Return variables of a published file in their units; see `Reader.fields`."""
+    """Return variables of any published file in their units; see `Reader.fields`."""
     return _unpacked(_stored_fields(path, names))
 
 
 def _stored_fields(path: Path, names: Collection[str]) -> dict[str, NDArray[Any]]:
     with LOCK:
-        return _whole(path, lambda: layout_of(path).read(path, names))
+        return _checked(path, lambda: layout_of(path).read(path, names))
 
 
 def _unpacked(stored: Mapping[str, NDArray[Any]]) -> dict[str, Floats]:
     return {name: VARIABLES[name].unpack(values) for name, values in stored.items()}
 
 
-def _whole(path: Path, read: Callable[[], T]) -> T:
+def _checked(path: Path, read: Callable[[], T]) -> T:
+    """Call a function that reads a file, and turn its failure into an `ArchiveError`."""
     try:
         return read()
     except (OSError, RuntimeError, LookupError) as error:

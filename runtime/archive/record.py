@@ -1,15 +1,17 @@
-"""What is known about a day, beside its fields: the part that a file carries and a catalog can be rebuilt from."""
+"""What a day was made from: the part a published file carries, and a catalog can be rebuilt from."""
 
 from __future__ import annotations
 
 import datetime as dt
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import open_dataset
+from runtime.common.vocabulary import ImergRun, InputRole, Tier, Verdict
 from runtime.errors import ArchiveError
 from runtime.fill.result import Filled
 from runtime.fill.statistics import DayStatistics
@@ -20,64 +22,86 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class RecordedInput:
-    """One input of a day. Its sha256 is the catalog's business: other bytes with the same field change nothing."""
+    """One input of a day, known by the digest of its field: another file with the same field changes nothing."""
 
     name: str
-    field: str
-    """Digest of the decoded field."""
-    run: str | None = None
+    """The file's name."""
+    field_digest: str
+    """Digest of the field on the grid; see `runtime.common.digest.of_field`."""
+    run: ImergRun | None = None
+    """The IMERG run; None for soil moisture."""
+
+    def to_json(self) -> dict[str, str | None]:
+        """Return the input as published files write it."""
+        return {"name": self.name, "field": self.field_digest, "run": self.run}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, str | None]) -> RecordedInput:
+        """Read an input as `to_json` writes it."""
+        run = values.get("run")
+        return cls(str(values["name"]), str(values["field"]), None if run is None else ImergRun(run))
 
 
 @dataclass(frozen=True)
 class Decision:
-    """An operator's word on a day: publish it although a gate refuses it, or treat its soil moisture as absent."""
+    """What an operator decided about a day's soil moisture."""
 
-    verdict: str
-    """``accept`` or ``reject``."""
+    verdict: Verdict
     because: str
+    """The reason, in the operator's words."""
     subject: str
-    """The field it is about, a file's sha256 where that has none, or nothing; another field is judged anew."""
+    """Digest of the field it is about; the file's sha256 if it has no field. Another field is judged anew."""
+
+    def to_json(self) -> dict[str, str]:
+        """Return the decision as published files and fingerprints write it."""
+        return {"verdict": self.verdict, "because": self.because, "subject": self.subject}
+
+    @classmethod
+    def from_json(cls, values: Mapping[str, str]) -> Decision:
+        """Read a decision as `to_json` writes it."""
+        return cls(Verdict(values["verdict"]), values["because"], values["subject"])
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class DayRecord:
     """What a day was made from. Nothing in it depends on when or how often the day was made."""
 
     date: dt.date
-    tier: str
-    """``provisional`` or ``consolidated``."""
+    tier: Tier
     fingerprint: str
+    """Digest of everything that determines the published values."""
     state_fingerprint: str | None
+    """Fingerprint of the state that a recurrent network leaves; None for a window network."""
     model: str
     """The bundle's name and version."""
     model_id: str
-    settings: str
-    """Digest of the settings that change values."""
-    inputs: dict[str, RecordedInput | None]
-    """By role (``T-4`` .. ``T+4``, ``precipitation``, ``precipitation T+1``); None where there was none."""
+    settings_digest: str
+    """Digest of the settings that change published values."""
+    inputs: Mapping[InputRole, RecordedInput | None]
+    """Every input the network reads, in its order; None where there was none."""
     decision: Decision | None = None
-    figures: DayStatistics | None = None
+    statistics: DayStatistics | None = None
     """None until the day is filled."""
 
     def to_attributes(self) -> dict[str, str]:
         """Return the record as the global attributes of a file."""
-        inputs = {role: None if item is None else vars(item) for role, item in self.inputs.items()}
+        inputs = {str(role): None if item is None else item.to_json() for role, item in self.inputs.items()}
         return {
-            "tier": self.tier,
+            "tier": str(self.tier),
             "model": self.model,
             "model_id": self.model_id,
             "inputs": json.dumps(inputs, indent=1),
-            "settings_digest": self.settings,
+            "settings_digest": self.settings_digest,
             "fingerprint": self.fingerprint,
             "state_fingerprint": self.state_fingerprint or "",
             "date": self.date.isoformat(),
-            **({"operator_decision": json.dumps(vars(self.decision), indent=1)} if self.decision else {}),
-            **({"figures": json.dumps(vars(self.figures))} if self.figures else {}),
+            **({"operator_decision": json.dumps(self.decision.to_json(), indent=1)} if self.decision else {}),
+            **({"figures": json.dumps(vars(self.statistics))} if self.statistics else {}),
         }
 
     @classmethod
     def from_file(cls, path: Path) -> DayRecord:
-        """Read the record a published file carries.
+        """Read the record that a published file carries.
 
         Raises
         ------
@@ -93,41 +117,45 @@ class DayRecord:
             ) from error
 
     @classmethod
-    def from_attributes(cls, values: dict[str, Any]) -> DayRecord:
+    def from_attributes(cls, values: Mapping[str, Any]) -> DayRecord:
         """Read a record from attributes as `to_attributes` gives them."""
         inputs = json.loads(values["inputs"])
-        decision, figures = values.get("operator_decision"), values.get("figures")
+        decision, statistics = values.get("operator_decision"), values.get("figures")
         return cls(
             date=dt.date.fromisoformat(values["date"]),
-            tier=values["tier"],
+            tier=Tier(values["tier"]),
             fingerprint=values["fingerprint"],
             state_fingerprint=values["state_fingerprint"] or None,
             model=values["model"],
             model_id=values["model_id"],
-            settings=values["settings_digest"],
-            inputs={role: None if item is None else RecordedInput(**item) for role, item in inputs.items()},
-            decision=Decision(**json.loads(decision)) if decision else None,
-            figures=DayStatistics(**json.loads(figures)) if figures else None,
+            settings_digest=values["settings_digest"],
+            inputs={
+                InputRole.parse(role): None if item is None else RecordedInput.from_json(item)
+                for role, item in inputs.items()
+            },
+            decision=Decision.from_json(json.loads(decision)) if decision else None,
+            statistics=DayStatistics(**json.loads(statistics)) if statistics else None,
         )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PublishedDay:
-    """Everything a layout writes."""
+    """Everything a layout writes into a daily file."""
 
     record: DayRecord
     grid: Grid
     filled: Filled
     kind: str
+    """The network's kind, ``window`` or ``recurrent``."""
     band: str
     sensor: str
     metadata: Metadata
     precipitation: Floats | None = None
-    """mm day-1, NaN for no estimate; None where the model takes no rain or there was none."""
+    """mm day-1, NaN for no estimate; None where the network reads no rain, or there was none."""
     precipitation_absent: bool = False
-    """The model takes rain and there was none."""
+    """The network reads rain and there was none."""
 
     @property
-    def missing_days(self) -> list[str]:
-        """Roles of the window for which there was no soil moisture."""
-        return [role for role, item in self.record.inputs.items() if item is None and role.startswith("T")]
+    def missing_days(self) -> list[InputRole]:
+        """The days of the window for which there was no soil moisture."""
+        return [role for role, item in self.record.inputs.items() if item is None and role.is_soil_moisture]

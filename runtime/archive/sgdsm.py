@@ -25,23 +25,37 @@ _NAMES = {SOIL_MOISTURE.name: "reconstructed_sm_c1", OBSERVED.name: "original_sm
 _UNITS_PER_PERCENT = round(0.01 / STEP)
 
 
-def relative_path(date: dt.date) -> Path:
-    """Return the day's file below the archive's folder."""
-    return Path(f"{date:%Y}", f"SGD-SM_{date:%Y%m%d}.nc")
+class SgdSmLayout:
+    """Files that readers of the published SGD-SM data sets open unchanged; see `runtime.archive.layout`."""
 
+    def relative_path(self, date: dt.date) -> Path:
+        """Return the day's file, relative to the archive's folder."""
+        return Path(f"{date:%Y}", f"SGD-SM_{date:%Y%m%d}.nc")
 
-def write(path: Path, day: PublishedDay) -> None:
-    """Write one day, rounded to whole percent."""
-    attributes = {**day_attributes(day), "Conventions": "ACDD-1.3", "band": day.band}
-    grid, filled = day.grid, day.filled
-    write_fields(
-        path,
-        grid.latitudes,
-        grid.longitudes,
-        observed=filled.observed,
-        filled=filled.soil_moisture,
-        attributes=attributes,
-    )
+    def write(self, path: Path, day: PublishedDay) -> None:
+        """Write one day, rounded to whole percent."""
+        attributes = {**day_attributes(day), "Conventions": "ACDD-1.3", "band": day.band}
+        grid, filled = day.grid, day.filled
+        write_fields(
+            path,
+            grid.latitudes,
+            grid.longitudes,
+            observed=filled.observed,
+            filled=filled.soil_moisture,
+            attributes=attributes,
+        )
+
+    def read(self, path: Path, names: Collection[str] = tuple(_NAMES)) -> dict[str, NDArray[Any]]:
+        """Return variables of a published day as the ``cf`` layout stores them; see `runtime.archive.cf.CfLayout`."""
+        with open_dataset(path) as file:
+            file.set_auto_maskandscale(False)
+            percent = {name: np.asarray(file[own][:]) for name, own in _NAMES.items() if name in names}
+        return {name: np.where(p == FILL, FILL, p * _UNITS_PER_PERCENT).astype(np.int16) for name, p in percent.items()}
+
+    def axes(self, path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+        """Return the latitudes and longitudes of the cells' centres, degrees."""
+        with open_dataset(path) as file:
+            return np.asarray(file["Latitude"][:], np.float64), np.asarray(file["Longitude"][:], np.float64)
 
 
 def write_fields(
@@ -71,17 +85,3 @@ def write_fields(
             variable.setncatts({"units": "percent", "long_name": f"{name.split('_')[0]} volumetric soil moisture"})
             variable.set_auto_maskandscale(False)
             variable[:] = np.where(np.isnan(field), FILL, np.rint(np.nan_to_num(field) * 100)).astype(np.int16)
-
-
-def read(path: Path, names: Collection[str] = tuple(_NAMES)) -> dict[str, NDArray[Any]]:
-    """Return variables of a published day as the ``cf`` layout stores them; see `runtime.archive.cf.read`."""
-    with open_dataset(path) as file:
-        file.set_auto_maskandscale(False)
-        percent = {name: np.asarray(file[own][:]) for name, own in _NAMES.items() if name in names}
-    return {name: np.where(p == FILL, FILL, p * _UNITS_PER_PERCENT).astype(np.int16) for name, p in percent.items()}
-
-
-def axes(path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the latitudes and longitudes of the cells' centres, degrees."""
-    with open_dataset(path) as file:
-        return np.asarray(file["Latitude"][:], np.float64), np.asarray(file["Longitude"][:], np.float64)

@@ -1,4 +1,4 @@
-"""What an archive says of itself: ACDD-1.3 attributes of its files and cube, and its STAC collection and items."""
+"""Describe an archive in STAC: a collection, a catalogue per year, and an item per day."""
 
 from __future__ import annotations
 
@@ -20,20 +20,42 @@ if TYPE_CHECKING:
 
 
 STAC = Path("stac")
-"""The folder of the STAC collection, below the archive's; beside it a folder a year, with a catalogue and its items."""
+"""Folder of the STAC documents, relative to the archive's: the collection, and a folder per year with its items."""
 COLLECTION = Path("collection.json")
-"""In that folder."""
+"""File of the collection, relative to that folder."""
 _VERSION = "1.1.0"
+"""Version of STAC."""
 _FILE_EXTENSION = "https://stac-extensions.github.io/file/v2.1.0/schema.json"
 
 
 def item_path(date: dt.date) -> Path:
-    """Return a day's STAC item below the archive's folder."""
+    """Return the file of a day's STAC item, relative to the archive's folder."""
     return STAC / f"{date:%Y}" / f"{date:%Y%m%d}.json"
 
 
 def stac_item(record: DayRecord, metadata: Metadata, grid: Grid, path: str, sha256: str, size: int) -> dict[str, Any]:
-    """Return the STAC item of a day whose file has this path below the archive's folder, this digest and this size."""
+    """Return the STAC item of a day.
+
+    Parameters
+    ----------
+    record : DayRecord
+        The day's record.
+    metadata : Metadata
+        The section ``[metadata]`` of the configuration.
+    grid : Grid
+        The archive's grid.
+    path : str
+        The day's file, relative to the archive's folder.
+    sha256 : str
+        The file's sha256.
+    size : int
+        The file's size, bytes.
+
+    Returns
+    -------
+    dict of str to Any
+        The item.
+    """
     return {
         "type": "Feature",
         "stac_version": _VERSION,
@@ -50,7 +72,7 @@ def stac_item(record: DayRecord, metadata: Metadata, grid: Grid, path: str, sha2
             "seamless:tier": record.tier,
             "seamless:model": record.model,
             "seamless:fingerprint": record.fingerprint,
-            **({f"seamless:{k}": v for k, v in vars(record.figures).items()} if record.figures else {}),
+            **({f"seamless:{k}": v for k, v in vars(record.statistics).items()} if record.statistics else {}),
         },
         "links": [
             {"rel": "root", "href": "../collection.json", "type": "application/json"},
@@ -71,7 +93,7 @@ def stac_item(record: DayRecord, metadata: Metadata, grid: Grid, path: str, sha2
 
 
 def stac_year_catalogue(dates: Sequence[dt.date], metadata: Metadata) -> dict[str, Any]:
-    """Return the STAC catalogue of published days of one year: a link to each."""
+    """Return the STAC catalogue of one year, with a link to the item of each of its published days."""
     year = dates[0].year
     return {
         "type": "Catalog",
@@ -90,19 +112,31 @@ def stac_year_catalogue(dates: Sequence[dt.date], metadata: Metadata) -> dict[st
 def stac_collection(
     years: Mapping[str, Sequence[dt.date]], metadata: Metadata, grid: Grid, *, cube: bool
 ) -> dict[str, Any]:
-    """Return the STAC collection of an archive: what SGD-SM's catalogue entries say, and a link to each year.
+    """Return the STAC collection of an archive, with a link to the catalogue of each year.
 
-    A link carries the digest of what its year's catalogue lists, so that only a year that changed is written again.
+    Each link contains a digest of the days in its year's catalogue, so that only catalogues that change are written
+    again.
 
     Parameters
     ----------
-    years : the published days by year, in order; at least one
-    cube : whether the archive has one
+    years : mapping of str to sequence of dt.date
+        The published days by year, in order; at least one.
+    metadata : Metadata
+        The section ``[metadata]`` of the configuration.
+    grid : Grid
+        The archive's grid.
+    cube : bool
+        Whether the archive has a cube.
+
+    Returns
+    -------
+    dict of str to Any
+        The collection.
     """
     west, south, east, north = grid_bounds(grid)
-    runs = list(years.values())
-    span = [f"{runs[0][0]}T00:00:00Z", f"{runs[-1][-1]}T23:59:59Z"]
-    where = {"providers": [{"name": metadata.institution, "roles": ["producer"]}]} if metadata.institution else {}
+    by_year = list(years.values())
+    span = [f"{by_year[0][0]}T00:00:00Z", f"{by_year[-1][-1]}T23:59:59Z"]
+    providers = {"providers": [{"name": metadata.institution, "roles": ["producer"]}]} if metadata.institution else {}
     zarr = {
         "cube": {
             "href": "../cube.zarr",
@@ -120,7 +154,7 @@ def stac_collection(
         "description": ABSTRACT,
         "keywords": list(KEYWORDS),
         "license": metadata.licence,
-        **where,
+        **providers,
         "extent": {"spatial": {"bbox": [[west, south, east, north]]}, "temporal": {"interval": [span]}},
         "summaries": {"gsd": [round(grid.step * 111_195)], "seamless:citations": list(CITATIONS.values())},
         **({"assets": zarr} if cube else {}),
@@ -148,19 +182,19 @@ def stac_collection(
 
 
 def multihash(sha256: str) -> str:
-    """Return a sha256 as the STAC file extension has it, a multihash."""
+    """Return a sha256 as a multihash, the form that the STAC file extension wants."""
     return f"1220{sha256}"
 
 
 def encode_document(document: dict[str, Any]) -> bytes:
-    """Return a STAC document as it is written."""
+    """Return the bytes of a STAC document."""
     return (json.dumps(document, indent=1, default=_json_value) + "\n").encode()
 
 
 def _json_value(value: Any) -> Any:
     if isinstance(value, np.generic):
         return value.item()
-    raise TypeError(f"{value!r} is no JSON")
+    raise TypeError(f"{value!r} cannot be written as JSON")
 
 
 def _footprint(grid: Grid) -> dict[str, Any]:

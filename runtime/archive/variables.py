@@ -1,4 +1,4 @@
-"""The variables an archive publishes: names, packing and CF attributes, the same in daily files and in the cube."""
+"""The variables of an archive: names, packing and CF attributes, the same in daily files and in the cube."""
 
 from __future__ import annotations
 
@@ -20,23 +20,24 @@ RAIN_STEP = 0.02
 
 @dataclass(frozen=True)
 class Variable:
-    """One published variable on (time, lat, lon)."""
+    """One published variable, with the dimensions (time, lat, lon)."""
 
     name: str
     dtype: np.dtype[Any]
     fill: int | None
-    """Packed value of a cell without a value; None where every cell has one."""
+    """Packed value of a cell without a value; None if every cell has a value."""
     attributes: dict[str, Any] = field(default_factory=dict)
+    """CF attributes."""
     step: float | None = None
-    """Packed units; None for counts and flags, which are published as they are."""
+    """Value of one packed unit; None for counts and flags, which are not packed."""
 
     @property
     def empty(self) -> int:
-        """What stands in the cube for a day that is not there."""
+        """Packed value of the cells of a day that the cube does not have."""
         return NEVER if self.fill is None else self.fill
 
     def pack(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return values as they are stored: within half a step, cut to what the type holds."""
+        """Return packed values: rounded to the nearest step, and limited to the range of the type."""
         if self.step is None:
             return values.astype(self.dtype)
         scaled = np.rint(np.nan_to_num(values) / self.step).clip(0, np.iinfo(self.dtype).max)
@@ -44,7 +45,7 @@ class Variable:
         return stored
 
     def unpack(self, stored: NDArray[Any]) -> Floats:
-        """Return stored values as float32, NaN where there is none."""
+        """Return the values of packed ones as float32, NaN where there is none."""
         values = stored.astype(np.float32) * np.float32(self.step or 1)
         return values if self.fill is None else np.where(stored == self.fill, np.float32(np.nan), values)
 
@@ -115,4 +116,4 @@ SINCE = Variable(
 )
 
 VARIABLES = {v.name: v for v in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY, PRECIPITATION, FLAG, SINCE)}
-"""By name, in the order they are written."""
+"""All variables by name, in the order in which they are written."""

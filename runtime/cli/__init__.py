@@ -1,24 +1,40 @@
-"""``runtime ...``: parse, call, print. Heavy imports happen inside the commands that need them."""
+"""``runtime ...``: the command line, one module a command. Heavy imports happen inside the commands that need them."""
 
 from __future__ import annotations
 
 import gc
 
-from runtime.cli import look, start, work
+from runtime.cli import (
+    changes,
+    check,
+    demo,
+    doctor,
+    export,
+    fetch,
+    fill,
+    inbox,
+    init,
+    plan,
+    reprocess,
+    series,
+    show,
+    status,
+)
 from runtime.cli.common import app
 
 _ORDER = (
-    *("init", "plan", "fill", "fetch", "reprocess"),
-    *("status", "show", "series", "export", "changes", "inbox", "check", "doctor", "demo"),
+    *(init.init, plan.plan, fill.fill, fetch.fetch, reprocess.reprocess),
+    *(status.status, show.show, series.series, export.export, changes.changes, inbox.inbox, check.check),
+    *(doctor.doctor, demo.demo),
 )
-app.registered_commands.sort(key=lambda command: _ORDER.index(getattr(command.callback, "__name__", "")))
+app.registered_commands.sort(key=lambda command: [each.__name__ for each in _ORDER].index(str(command.name)))
 
 
 def main() -> None:
     """Run the command line."""
-    # A plan of twenty years makes a million small objects that stay; looking for garbage among them is a fifth of it.
+    # A plan of twenty years makes a million small objects that stay; the garbage collector's passes are a fifth of it.
     gc.set_threshold(100_000)
     app()
 
 
-__all__ = ["app", "look", "main", "start", "work"]
+__all__ = ["app", "main"]

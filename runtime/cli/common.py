@@ -1,23 +1,24 @@
-"""What the commands share: the application, its options, and how a failure becomes one line and an exit code."""
+"""What the commands share: the application, common options, reading dates, and one line for each failure."""
 
 from __future__ import annotations
 
 import datetime as dt
 import functools
-import sys
+import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import Annotated, Any, ParamSpec
 
 import typer
 
+from runtime.common import clock
+from runtime.common.clock import DateRange
+from runtime.common.logs import LogFormat, configure_logging
 from runtime.errors import SeamlessError, UsageError
 
-if TYPE_CHECKING:
-    from runtime.config import Config
-    from runtime.pipeline.run import DateRange
-
 P = ParamSpec("P")
+
+logger = logging.getLogger(__name__)
 
 app = typer.Typer(
     name="runtime",
@@ -42,62 +43,84 @@ Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 From = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only what has been fetched; ask no server.")]
+LogFormatOption = Annotated[
+    LogFormat,
+    typer.Option(
+        "--log-format",
+        envvar="SEAMLESS_SM_LOG_FORMAT",
+        help="Log lines on stderr: text has the time, json is for machines; auto is text where there is no terminal.",
+    ),
+]
 
 
-def command(**options: Any) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Register a command whose expected failures become one line on stderr and their exit code."""
+def command(epilog: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
+    """Register a function as the command of its name; an expected failure becomes one line and its exit code."""
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
         @functools.wraps(function)
         def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
+            form: Any = kwargs.get("log_format", LogFormat.AUTO)
+            configure_logging(form)
             try:
                 function(*args, **kwargs)
             except SeamlessError as error:
-                print(f"error: {error}", file=sys.stderr)
+                logger.error(error)
                 raise typer.Exit(error.exit_code) from None
 
-        app.command(**options)(guarded)
+        app.command(function.__name__, epilog=epilog)(guarded)
         return guarded
 
     return register
 
 
-def load_config(file: Path | None, overrides: list[str] | None) -> Config:
-    """Read the configuration."""
-    from runtime.config import load_config
-
-    return load_config(file, overrides or [])
-
-
-def today() -> dt.date:
-    """Return the current day, UTC."""
-    return dt.datetime.now(dt.UTC).date()
-
-
 def parse_date(text: str, option: str) -> dt.date:
-    """Read a date, or ``today``."""
+    """Read a date, or ``today``.
+
+    Raises
+    ------
+    UsageError
+        The text is neither.
+    """
     if text == "today":
-        return today()
+        return clock.today()
     try:
         return dt.date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"{option} {text}: wanted YYYY-MM-DD or today") from None
 
 
-def parse_range(date: str | None, first: str | None, last: str | None) -> DateRange:
-    """Read ``--date``, or ``--from`` and ``--to``; none of them, or today, is: whatever is due."""
-    from runtime.pipeline.run import DateRange
+def parse_range(date: str | None, first: str | None, last: str | None) -> DateRange | None:
+    """Read ``--date``, or ``--from`` and ``--to``; without them, or for today, return None: all that is due.
 
+    Raises
+    ------
+    UsageError
+        The options exclude each other, or the range is empty.
+    """
     if date and (first or last):
         raise UsageError("--date and --from/--to exclude each other")
     if first or last:
         if not first:
             raise UsageError("--to needs --from")
-        start, end = parse_date(first, "--from"), parse_date(last, "--to") if last else today()
+        start, end = parse_date(first, "--from"), parse_date(last, "--to") if last else clock.today()
         if end < start:
             raise UsageError(f"--from {start} is after --to {end}")
         return DateRange(start, end)
     if date is None or date == "today":
-        return DateRange()
+        return None
     day = parse_date(date, "--date")
     return DateRange(day, day)
+
+
+def parse_bounds(first: str | None, last: str | None) -> tuple[dt.date | None, dt.date | None]:
+    """Read ``--from`` and ``--to``; either may be missing.
+
+    Raises
+    ------
+    UsageError
+        The range is empty.
+    """
+    begin, end = parse_date(first, "--from") if first else None, parse_date(last, "--to") if last else None
+    if begin and end and end < begin:
+        raise UsageError(f"--from {begin} is after --to {end}")
+    return begin, end

@@ -1,23 +1,22 @@
-"""Telling a person how far a run is: bars on a terminal, plain lines elsewhere."""
+"""How far a run is: bars on a terminal, log lines everywhere."""
 
 from __future__ import annotations
 
-import sys
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import TypeVar
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
 
-from runtime.fill.statistics import DayStatistics
-from runtime.inputs.feeds.base import Granule
-from runtime.pipeline.day import Archivist
-from runtime.pipeline.plan import PlannedDay
-from runtime.pipeline.run import RunEvents
+from runtime.common.events import DayReport, RunEvents
 
 T = TypeVar("T")
+
+_FILES_PER_LINE = 500
+
+logger = logging.getLogger(__name__)
 
 
 def _bars(console: Console) -> Progress:
@@ -26,105 +25,113 @@ def _bars(console: Console) -> Progress:
     )
 
 
-def track(items: Sequence[T], what: str) -> Iterable[T]:
+def track(items: Sequence[T], title: str) -> Iterable[T]:
     """Yield the items, with a bar on a terminal."""
-    console = Console(file=sys.stderr)
+    console = Console(stderr=True)
     if not console.is_terminal:
         yield from items
         return
     with _bars(console) as progress:
-        yield from progress.track(items, description=what)
-
-
-@dataclass
-class Reporter(RunEvents):
-    """Shows a fill: one line a day, and bars over days and tiles where there is a terminal."""
-
-    quiet: bool
-    bars: Progress | None
-    days: TaskID | None = None
-    tiles: TaskID | None = None
-    _read: int = 0
-    _reading: TaskID | None = None
-    _fetching: TaskID | None = None
-    _left: int = 0
-    _bytes: int = 0
-
-    def say(self, line: str) -> None:
-        """Print a line; warnings go to stderr even when quiet."""
-        stream = sys.stderr if self.quiet or line.startswith("warning") else sys.stdout
-        if self.bars:
-            self.bars.console.print(line, markup=False, highlight=False, soft_wrap=True)
-        else:
-            print(line, file=stream, flush=True)
-
-    def on_read(self) -> None:
-        """Count a file that is read for the first time: the first plan of a long record reads them all."""
-        self._read += 1
-        if self.bars:
-            if self._reading is None:
-                self._reading = self.bars.add_task("reading new files", total=None)
-            self.bars.update(self._reading, completed=self._read)
-        elif self._read % 500 == 0:
-            print(f"read {self._read} new files", file=sys.stderr, flush=True)
-
-    def on_fetch(self, files: int) -> None:
-        """Begin: so many files are to be fetched."""
-        self._left, self._bytes = files, 0
-        if self.bars:
-            self._fetching = self.bars.add_task("fetching", total=files)
-
-    def on_fetched(self, granule: Granule, size: int) -> None:
-        """Count a file that has come; a terminal shows a bar, elsewhere the last one says how much came."""
-        self._left -= 1
-        self._bytes += size
-        if self.bars and self._fetching is not None:
-            self.bars.advance(self._fetching)
-            if self._left == 0:
-                self.bars.remove_task(self._fetching)
-        if not size:
-            self.say(f"warning: {granule.name} could not be fetched")
-        if self._left == 0 and not self.quiet:
-            self.say(f"fetched {self._bytes / 2**20:.1f} MiB")
-
-    def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
-        """Begin: so many days are to be filled."""
-        if self.bars and self._reading is not None:
-            self.bars.remove_task(self._reading)
-        if self.bars and todo:
-            self.days = self.bars.add_task("days", total=len(todo))
-            self.tiles = self.bars.add_task("tiles")
-            archivist.tile_progress = self._on_tiles
-
-    def _on_tiles(self, done: int, total: int) -> None:
-        if self.bars and self.tiles is not None:
-            self.bars.update(self.tiles, completed=done, total=total)
-
-    def on_day(self, day: PlannedDay, figures: DayStatistics, seconds: float) -> None:
-        """Report a published day."""
-        land = max(1, figures.land)
-        if not self.quiet:
-            shares = ", ".join(
-                f"{what} {cells / land:.1%}"
-                for what, cells in (
-                    ("observed", figures.observed),
-                    ("filled", figures.filled),
-                    ("not reached", figures.not_reached),
-                )
-            )
-            seams = "" if figures.seam is None else f", seams {figures.seam:.2f}"
-            what = f"{day.date} published, {day.record.tier}"
-            self.say(f"{what}: land {shares}{seams}; {seconds:.1f} s ({day.reason})")
-        if self.bars and self.days is not None:
-            self.bars.advance(self.days)
+        yield from progress.track(items, description=title)
 
 
 @contextmanager
-def reporter(*, quiet: bool) -> Iterator[Reporter]:
-    """Yield a reporter for one run."""
-    console = Console(stderr=quiet)
+def run_events() -> Iterator[RunEvents]:
+    """Yield the events of one run: logged, and on a terminal shown as bars over files, days and tiles."""
+    console = Console(stderr=True)
     if not console.is_terminal:
-        yield Reporter(quiet, None)
+        yield LoggedEvents()
         return
     with _bars(console) as bars:
-        yield Reporter(quiet, bars)
+        yield BarEvents(bars)
+
+
+class LoggedEvents(RunEvents):
+    """Writes a log line a day, and one for every few hundred files."""
+
+    def __init__(self) -> None:
+        self._read = 0
+        self._to_fetch, self._bytes = 0, 0
+
+    def file_read(self) -> None:
+        """Count a file: the first plan of a long record reads them all."""
+        self._read += 1
+        if self._read % _FILES_PER_LINE == 0:
+            logger.info(f"read {self._read} new files")
+
+    def fetch_started(self, files: int) -> None:
+        """Begin to count fetched files."""
+        self._to_fetch, self._bytes = files, 0
+
+    def file_fetched(self, name: str, size: int) -> None:
+        """Count a fetched file; the last one logs how much was fetched."""
+        self._to_fetch -= 1
+        self._bytes += size
+        if not size:
+            logger.warning(f"{name} could not be fetched")
+        if self._to_fetch == 0:
+            logger.info(f"fetched {self._bytes / 2**20:.1f} MiB")
+
+    def day_published(self, day: DayReport) -> None:
+        """Log a published day."""
+        land = max(1, day.observed + day.filled + day.not_reached)
+        cells = {"observed": day.observed, "filled": day.filled, "not reached": day.not_reached}
+        shares = ", ".join(f"{name} {count / land:.1%}" for name, count in cells.items())
+        seams = "" if day.seam is None else f", seams {day.seam:.2f}"
+        text = f"{day.date} published, {day.tier}: land {shares}{seams}; {day.seconds:.1f} s ({day.reason})"
+        fields = {**vars(day), "seconds": round(day.seconds, 3)}
+        logger.info(text, extra={"fields": fields})
+
+
+class BarEvents(LoggedEvents):
+    """Also shows bars over files, days and tiles; for a terminal."""
+
+    def __init__(self, bars: Progress) -> None:
+        super().__init__()
+        self._bars = bars
+        self._tasks: dict[str, TaskID] = {}
+
+    def file_read(self) -> None:
+        """Count a file that is read for the first time."""
+        self._advance("reading new files")
+
+    def fetch_started(self, files: int) -> None:
+        """Show a bar over the files to be fetched."""
+        super().fetch_started(files)
+        self._start("fetching", files)
+
+    def file_fetched(self, name: str, size: int) -> None:
+        """Count a fetched file."""
+        super().file_fetched(name, size)
+        self._advance("fetching")
+        if self._to_fetch == 0:
+            self._remove("fetching")
+
+    def fill_started(self, days: int) -> None:
+        """Show bars over days and tiles."""
+        self._remove("reading new files")
+        if days:
+            self._start("days", days)
+            self._start("tiles", None)
+
+    def tiles_done(self, done: int, total: int) -> None:
+        """Show how many tiles of the current day are computed."""
+        self._bars.update(self._tasks["tiles"], completed=done, total=total)
+
+    def day_published(self, day: DayReport) -> None:
+        """Log and count a published day."""
+        super().day_published(day)
+        self._advance("days")
+
+    def _start(self, title: str, total: int | None) -> None:
+        self._remove(title)
+        self._tasks[title] = self._bars.add_task(title, total=total)
+
+    def _advance(self, title: str) -> None:
+        if title not in self._tasks:
+            self._start(title, None)
+        self._bars.advance(self._tasks[title])
+
+    def _remove(self, title: str) -> None:
+        if title in self._tasks:
+            self._bars.remove_task(self._tasks.pop(title))

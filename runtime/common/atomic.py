@@ -1,4 +1,4 @@
-"""Writing a file whole or not at all, and saying so when it cannot be."""
+"""Write a file completely or not at all, and report when it cannot be written."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from runtime.errors import ArchiveError
 
 PART = ".part"
-"""Ending of a file that is being written beside its place."""
+"""Ending of a file that is not complete yet; it lies in the same folder as the final file."""
 
 
 @contextmanager
 def write_guard(where: Path) -> Iterator[None]:
-    """Turn a failing write into an `ArchiveError` that says where and what to do."""
+    """Turn a failing write into an `ArchiveError` that says where it failed and what to do."""
     try:
         yield
     except (OSError, RuntimeError) as error:  # netCDF reports a full disk as RuntimeError
@@ -25,14 +25,24 @@ def write_guard(where: Path) -> Iterator[None]:
 
 @contextmanager
 def part_file(final: Path) -> Iterator[Path]:
-    """Yield the path beside `final` to write to; afterwards its bytes are on the disk, or it is gone.
+    """Give a path to write to in the folder of `final`; `move_into_place` then renames it to `final`.
 
-    `place` puts it where it belongs.
+    After the block the bytes are on the disk. If the block fails, the file is deleted.
+
+    Parameters
+    ----------
+    final : Path
+        Where the complete file will be. Its folder is created if needed.
+
+    Yields
+    ------
+    Path
+        The file to write: `final` with the ending `PART` added.
 
     Raises
     ------
     ArchiveError
-        It cannot be written.
+        The file cannot be written.
     """
     part = final.with_name(final.name + PART)
     with write_guard(final):
@@ -46,14 +56,14 @@ def part_file(final: Path) -> Iterator[Path]:
 
 
 def move_into_place(final: Path) -> None:
-    """Move what `beside` wrote to its place, and make the move last."""
+    """Rename what `part_file` wrote to `final`, and wait until the new name is on the disk."""
     with write_guard(final):
         final.with_name(final.name + PART).replace(final)
         sync_to_disk(final.parent)
 
 
 def sync_to_disk(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk."""
+    """Wait until a file, or the list of names in a folder, is on the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)

@@ -1,10 +1,30 @@
-"""The current time, UTC."""
+"""Days and the current time, UTC."""
 
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
 DAY = dt.timedelta(days=1)
+
+
+@dataclass(frozen=True)
+class DateRange:
+    """The days from `first` to `last`, both included."""
+
+    first: dt.date
+    last: dt.date
+
+    def __contains__(self, date: dt.date) -> bool:
+        return self.first <= date <= self.last
+
+    def __str__(self) -> str:
+        return f"{self.first} to {self.last}"
+
+    @property
+    def days(self) -> list[dt.date]:
+        """Every day of the range."""
+        return days_between(self.first, self.last)
 
 
 def now() -> dt.datetime:

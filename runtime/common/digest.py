@@ -1,4 +1,4 @@
-"""Hashes: of files, of fields, and of the settings a result depends on."""
+"""SHA-256 of files, of fields, and of the settings that a result depends on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def of_bytes(data: bytes) -> str:
 
 
 def of_field(values: NDArray[np.float32]) -> str:
-    """Return the sha256 of a field's shape and values; every NaN counts as the same NaN."""
+    """Return the sha256 of a field's shape and values; all NaN bit patterns count as the same NaN."""
     canonical = np.where(np.isnan(values), np.float32(np.nan), values).astype("<f4")
     return hashlib.sha256(repr(values.shape).encode() + canonical.tobytes()).hexdigest()
 

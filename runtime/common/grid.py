@@ -1,4 +1,4 @@
-"""The grid a day lives on: cell centres, land, and whether longitude wraps."""
+"""The grid of all fields: cell centres, land, and whether longitude wraps."""
 
 from __future__ import annotations
 
@@ -15,26 +15,21 @@ from runtime.errors import ConfigError
 Floats = NDArray[np.float32]
 Bools = NDArray[np.bool_]
 STEP = 0.25
+"""Usual cell size, degrees."""
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """A regular latitude-longitude grid, row 0 northernmost, column 0 westernmost.
-
-    Parameters
-    ----------
-    north, west : float
-        Outer edge of the first row and of the first column, degrees north and degrees east.
-    land : bool array, shape (rows, cols)
-        True where soil moisture is wanted.
-    step : float
-        Cell size in degrees.
-    """
+    """A regular latitude-longitude grid, row 0 northernmost, column 0 westernmost."""
 
     north: float
+    """Northern edge of the first row, degrees north."""
     west: float
+    """Western edge of the first column, degrees east."""
     land: Bools
+    """Shape (rows, cols); True where soil moisture is wanted."""
     step: float = STEP
+    """Cell size, degrees."""
 
     @classmethod
     def globe(cls) -> Grid:
@@ -49,12 +44,28 @@ class Grid:
         return cls(north=90.0, west=-180.0, land=land)
 
     def box(self, west: float, south: float, east: float, north: float) -> Grid:
-        """Return the part of this grid whose cells lie inside a box given by its edges in degrees.
+        """Return the part of this grid whose cell centres lie inside a box.
+
+        Parameters
+        ----------
+        west : float
+            Western edge, degrees east.
+        south : float
+            Southern edge, degrees north.
+        east : float
+            Eastern edge, degrees east.
+        north : float
+            Northern edge, degrees north.
+
+        Returns
+        -------
+        Grid
+            The rows and columns inside the box.
 
         Raises
         ------
         ConfigError
-            The box holds no cell of the grid.
+            The box contains no cell of the grid.
         """
         rows = np.flatnonzero((self.latitudes > south) & (self.latitudes < north))
         cols = np.flatnonzero((self.longitudes > west) & (self.longitudes < east))
@@ -72,13 +83,13 @@ class Grid:
 
     @property
     def shape(self) -> tuple[int, int]:
-        """Rows and columns."""
+        """Number of rows and columns."""
         rows, cols = self.land.shape
         return rows, cols
 
     @property
     def wraps(self) -> bool:
-        """Whether the last column's eastern neighbour is the first column."""
+        """Whether the grid goes all around the globe, so that the last column is next to the first."""
         return abs(self.shape[1] * self.step - 360.0) < 1e-6
 
     @cached_property
@@ -93,6 +104,6 @@ class Grid:
 
     @cached_property
     def digest(self) -> str:
-        """Identity of the grid: position, cell size and land mask."""
+        """The sha256 of position, cell size and land mask: equal for equal grids."""
         head = f"{self.north:.6f} {self.west:.6f} {self.step:.6f} {self.shape}".encode()
         return hashlib.sha256(head + np.packbits(self.land).tobytes()).hexdigest()

@@ -37,16 +37,17 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-class _MessageFormatter(logging.Formatter):
+class MessageFormatter(logging.Formatter):
     """``warning: message``; messages that only inform have no prefix."""
 
     def format(self, record: logging.LogRecord) -> str:
+        """Return the line."""
         text = super().format(record)
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 
 
-class _TextFormatter(_MessageFormatter):
-    """The time, then as `_MessageFormatter`."""
+class _TextFormatter(MessageFormatter):
+    """The time, then as `MessageFormatter`."""
 
     def format(self, record: logging.LogRecord) -> str:
         return f"{_time(record)} {super().format(record)}"
@@ -76,7 +77,7 @@ def configure_logging(form: LogFormat = LogFormat.AUTO) -> None:
     """
     if form is LogFormat.AUTO and not sys.stderr.isatty():
         form = LogFormat.TEXT
-    formatter = {LogFormat.AUTO: _MessageFormatter, LogFormat.TEXT: _TextFormatter, LogFormat.JSON: _JsonFormatter}
+    formatter = {LogFormat.AUTO: MessageFormatter, LogFormat.TEXT: _TextFormatter, LogFormat.JSON: _JsonFormatter}
     handler = _StderrHandler()
     handler.setFormatter(formatter[form]())
     root = logging.getLogger()

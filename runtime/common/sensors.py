@@ -1,6 +1,6 @@
-"""The products a feed can bring: how their files are named, which sensor made them, and when it flew.
+"""The products that a feed can provide: how their files are named, which sensor made them, and when it measured.
 
-Sensor eras as in SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022, table 1).
+Periods of the sensors as in SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022, table 1).
 """
 
 from __future__ import annotations
@@ -8,31 +8,31 @@ from __future__ import annotations
 import datetime as dt
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
-if TYPE_CHECKING:
-    pass
+from runtime.common.vocabulary import ImergRun
 
 ORBITS = {"descending": ("D", "NT"), "ascending": ("A", "DY")}
-"""Orbit, and how product names write it: AMSR by A/D, WindSat by day and night."""
+"""How file names write each orbit: AMSR by D and A, WindSat by NT (night) and DY (day)."""
 
-IMERG_RUN_LETTERS = {"E": "early", "L": "late", None: "final"}
-"""IMERG run, by its letter in the file name."""
+IMERG_RUN_LETTERS: dict[str | None, ImergRun] = {"E": ImergRun.EARLY, "L": ImergRun.LATE, None: ImergRun.FINAL}
+"""The IMERG run, by its letter in the file name; Final has no letter."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Product:
-    """One product: the pattern's groups are ``date`` and, where the name says it, ``orbit`` or ``run``."""
+    """One product of satellite data."""
 
     name: str
     sensor: str
     pattern: re.Pattern[str]
+    """Pattern of the file names, with a group ``date`` and, where the name contains it, ``orbit`` or ``run``."""
     bands: tuple[str, ...] = ()
     start: dt.date | None = None
-    """First and last day of the sensor's era: what a feed is used for unless its from/to say otherwise."""
+    """First day of the sensor; a feed is used from then on unless its ``from`` says otherwise."""
     end: dt.date | None = None
+    """Last day of the sensor; a feed is used until then unless its ``to`` says otherwise."""
     collections: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Short name and version at GES DISC, by orbit or run."""
+    """Short name and version of the collections at GES DISC, by orbit or run."""
 
 
 _LPRM = r"^LPRM[-_]{sensor}_L3_(?P<orbit>A|D|DY|NT)_SOILM3_V\d{{3}}_(?P<date>\d{{8}})\d*\.nc4?$"
@@ -41,43 +41,47 @@ PRODUCTS = {
     product.name: product
     for product in (
         Product(
-            "lprm-amsre",
-            "AMSR-E",
-            re.compile(_LPRM.format(sensor="AMSR_?E")),
-            ("c", "x"),
-            dt.date(2002, 6, 19),
-            dt.date(2011, 10, 4),
-            {"descending": ("LPRM_AMSRE_D_SOILM3", "002"), "ascending": ("LPRM_AMSRE_A_SOILM3", "002")},
-        ),
-        Product(  # GES DISC's file names for WindSat have not been seen; the pattern follows its sisters
-            "lprm-windsat",
-            "WindSat",
-            re.compile(_LPRM.format(sensor="WINDSAT")),
-            ("c", "x"),
-            dt.date(2011, 10, 5),
-            dt.date(2012, 7, 2),
-            {"descending": ("LPRM_WINDSAT_NT_SOILM3", "001"), "ascending": ("LPRM_WINDSAT_DY_SOILM3", "001")},
+            name="lprm-amsre",
+            sensor="AMSR-E",
+            pattern=re.compile(_LPRM.format(sensor="AMSR_?E")),
+            bands=("c", "x"),
+            start=dt.date(2002, 6, 19),
+            end=dt.date(2011, 10, 4),
+            collections={"descending": ("LPRM_AMSRE_D_SOILM3", "002"), "ascending": ("LPRM_AMSRE_A_SOILM3", "002")},
         ),
         Product(
-            "lprm-amsr2",
-            "AMSR2",
-            re.compile(_LPRM.format(sensor="AMSR2")),
-            ("c1", "c2", "x"),
-            dt.date(2012, 7, 3),
-            None,
-            {"descending": ("LPRM_AMSR2_D_SOILM3", "001"), "ascending": ("LPRM_AMSR2_A_SOILM3", "001")},
+            name="lprm-windsat",
+            sensor="WindSat",
+            # We have not seen file names of WindSat at GES DISC; the pattern follows those of AMSR-E and AMSR2.
+            pattern=re.compile(_LPRM.format(sensor="WINDSAT")),
+            bands=("c", "x"),
+            start=dt.date(2011, 10, 5),
+            end=dt.date(2012, 7, 2),
+            collections={
+                "descending": ("LPRM_WINDSAT_NT_SOILM3", "001"),
+                "ascending": ("LPRM_WINDSAT_DY_SOILM3", "001"),
+            },
         ),
         Product(
-            "imerg",
-            "IMERG",
-            re.compile(
+            name="lprm-amsr2",
+            sensor="AMSR2",
+            pattern=re.compile(_LPRM.format(sensor="AMSR2")),
+            bands=("c1", "c2", "x"),
+            start=dt.date(2012, 7, 3),
+            collections={"descending": ("LPRM_AMSR2_D_SOILM3", "001"), "ascending": ("LPRM_AMSR2_A_SOILM3", "001")},
+        ),
+        Product(
+            name="imerg",
+            sensor="IMERG",
+            pattern=re.compile(
                 r"^3B-DAY(?:-(?P<run>[EL]))?\.MS\.MRG\.3IMERG\.(?P<date>\d{8})-S\d{6}-E\d{6}\.V\d\d[A-Z]?\.nc4?$"
             ),
             collections={
-                "early": ("GPM_3IMERGDE", "07"),
-                "late": ("GPM_3IMERGDL", "07"),
-                "final": ("GPM_3IMERGDF", "07"),
+                ImergRun.EARLY: ("GPM_3IMERGDE", "07"),
+                ImergRun.LATE: ("GPM_3IMERGDL", "07"),
+                ImergRun.FINAL: ("GPM_3IMERGDF", "07"),
             },
         ),
     )
 }
+"""Every product that the runtime can read, by name."""

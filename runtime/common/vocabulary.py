@@ -5,6 +5,7 @@ Each member is a string, so that what is written to files and databases stays pl
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 from enum import StrEnum
@@ -127,12 +128,7 @@ class InputRole:
         ValueError
             The text is no role.
         """
-        match = _ROLE.match(text)
-        if match is None:
-            raise ValueError(f"{text!r} is no role of an input; wanted T, T-4, precipitation or precipitation T+1")
-        if match["day"]:
-            return cls.soil_moisture(int(match["offset"] or 0))
-        return cls.precipitation(int(match["rain_offset"] or 0))
+        return _parse_role(text)
 
     @property
     def is_soil_moisture(self) -> bool:
@@ -149,6 +145,16 @@ class InputRole:
         if self.is_soil_moisture:
             return day
         return f"precipitation {day}" if self.offset else "precipitation"
+
+
+@functools.cache
+def _parse_role(text: str) -> InputRole:
+    match = _ROLE.match(text)
+    if match is None:
+        raise ValueError(f"{text!r} is no role of an input; wanted T, T-4, precipitation or precipitation T+1")
+    if match["day"]:
+        return InputRole.soil_moisture(int(match["offset"] or 0))
+    return InputRole.precipitation(int(match["rain_offset"] or 0))
 
 
 TODAY = InputRole.soil_moisture()

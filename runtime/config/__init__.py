@@ -1,6 +1,6 @@
 """The configuration: one TOML file, overlaid by the environment, overlaid by ``--set``."""
 
-from runtime.config.overlay import DEFAULT_FILE, explain, load_config, put
+from runtime.config.overlay import DEFAULT_FILE, Overlay, load_config
 from runtime.config.schema import (
     Archive,
     Config,
@@ -25,12 +25,11 @@ __all__ = [
     "GridSection",
     "Metadata",
     "Model",
+    "Overlay",
     "Paths",
     "Policy",
     "PrecipitationFeed",
     "Service",
     "SoilMoistureFeed",
-    "explain",
     "load_config",
-    "put",
 ]

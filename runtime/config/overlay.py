@@ -1,4 +1,8 @@
-"""Reading the configuration: file, environment, ``--set``."""
+"""Reading the configuration: a TOML file, overlaid by the environment, overlaid by ``--set``.
+
+Every key may come as ``SEAMLESS_SM__MODEL__ENGINE=cpu`` or ``--set model.engine=cpu``. Relative paths are relative to
+the file. An unknown key is refused with the names that would be valid; a message names the source of the faulty value.
+"""
 
 from __future__ import annotations
 
@@ -15,9 +19,70 @@ from runtime.config.schema import Config, Feeds, Paths
 from runtime.errors import ConfigError
 
 DEFAULT_FILE = Path("seamless-sm.toml")
-
-
 _PREFIX = "SEAMLESS_SM__"
+_SECRETS = ("token",)
+"""Keys whose value is text even if it looks like a number: 0042 is a token."""
+
+
+class Overlay:
+    """Nested values, and for each of them the source it came from."""
+
+    def __init__(self, values: dict[str, Any], source: str) -> None:
+        self.values = values
+        self._source = source
+        self._origins: dict[tuple[str, ...], str] = {}
+
+    def set_option(self, option: str, example: str) -> None:
+        """Set one value as ``--set section.key=value`` gives it.
+
+        Raises
+        ------
+        ConfigError
+            The option has no ``=``, or its key does not name a single value.
+        """
+        key, equals, text = option.partition("=")
+        if not equals:
+            raise ConfigError(f"--set {option}: wanted section.key=value, for example --set {example}")
+        self.set_value(key.strip().split("."), text.strip(), f"--set {key.strip()}")
+
+    def set_value(self, keys: list[str], text: str, source: str) -> None:
+        """Set one nested value; a number in the key is an index into a list.
+
+        Raises
+        ------
+        ConfigError
+            The keys do not name a single value.
+        """
+        here: Any = self.values
+        try:
+            for key, following in zip(keys, [*keys[1:], None], strict=True):
+                index: Any = int(key) if isinstance(here, list) and key.isdigit() else key
+                if isinstance(here, list) and isinstance(index, int) and index == len(here):
+                    here.append({})
+                if following is None:
+                    here[index] = text if key in _SECRETS else _parse_toml(text)
+                else:
+                    fresh: Any = [] if following.isdigit() else {}
+                    here = here.setdefault(index, fresh) if isinstance(here, dict) else here[index]
+        except (IndexError, TypeError, AttributeError) as error:
+            raise ConfigError(f"{source}: {'.'.join(keys)} does not name a single value") from error
+        self._origins[tuple(keys)] = source
+
+    def origin(self, location: Sequence[int | str]) -> str:
+        """Return the source of a value; of a whole section the sources of everything in it."""
+        where = tuple(map(str, location))
+        for keys, source in reversed(self._origins.items()):
+            if where[: len(keys)] == keys:
+                return source
+        inside = [source for keys, source in self._origins.items() if keys[: len(where)] == where]
+        return " with ".join([self._source, *inside])
+
+    def explain(self, error: ValidationError, model: type[BaseModel]) -> str:
+        """Return every problem in one line, each after its source, with the valid names where a name is unknown."""
+        by_source: dict[str, list[str]] = {}
+        for problem in error.errors():
+            by_source.setdefault(self.origin(problem["loc"]), []).append(_explain_problem(problem, model))
+        return "; ".join(f"{source}: {'; '.join(problems)}" for source, problems in by_source.items())
 
 
 def load_config(
@@ -29,8 +94,10 @@ def load_config(
     ----------
     file : Path, optional
         Default: ``seamless-sm.toml`` in the working directory; without it, the defaults.
-    overrides : sequence of ``a.b=c``
-        Win over the environment, which wins over the file.
+    overrides : sequence of str
+        ``section.key=value``; they win over the environment, which wins over the file.
+    environment : mapping, optional
+        Environment variables; default those of this process.
 
     Raises
     ------
@@ -46,66 +113,38 @@ def load_config(
             raise ConfigError(f"{chosen}: cannot be read ({error.strerror}); `runtime init` writes one") from error
         except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
             raise ConfigError(f"{chosen}: is not valid TOML: {error}") from error
-    origin = {"source": str(chosen) if values else "configuration"}
+    overlay = Overlay(values, str(chosen) if values else "configuration")
     environment = os.environ if environment is None else environment
     for name, text in sorted(environment.items()):
         if name.startswith(_PREFIX):
-            put(values, name[len(_PREFIX) :].lower().split("__"), text, name)
-    for override in overrides:
-        key, equals, text = override.partition("=")
-        if not equals:
-            raise ConfigError(f"--set {override}: wanted section.key=value, for example --set model.engine=cpu")
-        put(values, key.strip().split("."), text.strip(), f"--set {override}")
+            overlay.set_value(name[len(_PREFIX) :].lower().split("__"), text, name)
+    for option in overrides:
+        overlay.set_option(option, "model.engine=cpu")
     try:
-        config = Config.model_validate(values)
+        config = Config.model_validate(overlay.values)
     except ValidationError as error:
-        raise ConfigError(f"{origin['source']}: {explain(error, Config)}") from error
+        raise ConfigError(overlay.explain(error, Config)) from error
     return _anchor(config, chosen.absolute().parent)
 
 
-def put(values: dict[str, Any], keys: list[str], text: str, source: str) -> None:
-    """Set one nested value; a number in the key indexes a list."""
-    here: Any = values
-    for key, following in zip(keys, [*keys[1:], None], strict=True):
-        index: Any = int(key) if isinstance(here, list) and key.isdigit() else key
-        if isinstance(here, list) and isinstance(index, int) and index == len(here):
-            here.append({})
-        if following is None:
-            try:
-                here[index] = text if key == "token" else _parse(text)  # 0042 is a token, not a number
-            except (TypeError, IndexError) as error:
-                raise ConfigError(f"{source}: {'.'.join(keys)} does not name a single value") from error
-            return
-        fresh: Any = [] if following.isdigit() else {}
-        try:
-            here = here.setdefault(index, fresh) if isinstance(here, dict) else here[index]
-        except (IndexError, TypeError, AttributeError) as error:
-            raise ConfigError(f"{source}: {'.'.join(keys)} does not name a single value") from error
-
-
-def _parse(text: str) -> Any:
-    """Read a value the way TOML would; what is no TOML value is a string."""
+def _parse_toml(text: str) -> Any:
+    """Read a value as TOML does; text that is no TOML value is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
     except tomllib.TOMLDecodeError:
         return text
 
 
-def explain(error: ValidationError, model: type[BaseModel]) -> str:
-    """Say every problem of a configuration in one line, with the valid names where a name is unknown."""
-    parts = []
-    for problem in error.errors():
-        *above, last = problem["loc"]
-        where = ".".join(str(part) for part in problem["loc"])
-        if problem["type"] == "extra_forbidden":
-            section = ".".join(str(part) for part in above)
-            parts.append(
-                f"unknown key {where}; valid in {section or 'the file'}: {', '.join(_valid_names(model, above))}"
-            )
-        else:
-            message = re.sub(r"^Value error, ", "", problem["msg"])
-            parts.append(f"{where or last}: {message} (got {problem['input']!r})")
-    return "; ".join(parts)
+def _explain_problem(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
+    *above, last = problem["loc"] or ("",)
+    where = ".".join(str(part) for part in problem["loc"])
+    if problem["type"] == "extra_forbidden":
+        section = ".".join(str(part) for part in above)
+        return f"unknown key {where}; valid in {section or 'the file'}: {', '.join(_valid_names(model, above))}"
+    message = re.sub(r"^Value error, ", "", problem["msg"])
+    given = problem["input"]
+    shown = "" if isinstance(given, dict | list) else f" (got {given!r})"  # a table may hold secrets
+    return f"{where or last}: {message}{shown}"
 
 
 def _valid_names(model: Any, path: Sequence[int | str]) -> list[str]:

@@ -1,8 +1,4 @@
-"""The configuration: one TOML file, overlaid by the environment, overlaid by ``--set``.
-
-Every key may come as ``SEAMLESS_SM__MODEL__ENGINE=cpu`` or ``--set model.engine=cpu``. Relative paths are relative to
-the file. An unknown key is refused with the names that would be valid.
-"""
+"""Every key that can be configured, with its type, its default and what it does."""
 
 from __future__ import annotations
 
@@ -13,11 +9,9 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
-from runtime.archive.database import CATALOG
 from runtime.common.grid import Grid
 from runtime.common.sensors import PRODUCTS
-from runtime.common.vocabulary import EngineName, Precision
-from runtime.engines.select import EngineSettings
+from runtime.common.vocabulary import EngineName, ImergRun, LayoutName, Precision
 
 
 class _ConfigSection(BaseModel):
@@ -28,13 +22,13 @@ class Archive(_ConfigSection):
     """``[archive]``: what is published."""
 
     path: Path = Path("archive")
-    layout: Literal["cf", "sgd-sm"] = "cf"
+    layout: LayoutName = LayoutName.CF
     start: dt.date | None = None
-    """The chain's first day; unset: the oldest day the feed has."""
+    """The archive's first day; unset: the oldest day that a feed has."""
     keep_superseded: bool = False
     """Keep the file a new revision replaces, below ``.superseded``."""
     cube: bool = True
-    """Keep the days a second time, chunked for time series, in ``cube.zarr``."""
+    """Also keep the days in ``cube.zarr``, chunked for time series."""
 
 
 class Paths(_ConfigSection):
@@ -58,9 +52,9 @@ class Model(_ConfigSection):
     bundle: str = "seamless-amsr2-x"
     engine: EngineName = "auto"
     precision: Precision = "fp32"
-    """Of the multiplications; others than fp32 only where the bundle's own accuracy allows them."""
+    """What multiplications are computed in; lower ones than fp32 only if the bundle is offered in them."""
     rebuild: bool = True
-    """Build a TensorRT engine again that does not fit any more; otherwise that is an error."""
+    """Build a TensorRT engine again if it no longer fits; if false, that is an error."""
 
 
 class SoilMoistureFeed(_ConfigSection):
@@ -68,16 +62,16 @@ class SoilMoistureFeed(_ConfigSection):
 
     kind: Literal["folder", "earthdata"] = "folder"
     path: str = "incoming/lprm"
-    """Of a folder feed; any path fsspec knows."""
+    """Folder of a folder feed: any path that fsspec knows."""
     pattern: str | None = None
-    """Regular expression of the file names with a group ``date`` (YYYYMMDD), if not the product's own."""
+    """Regular expression of the file names, with a group ``date`` (YYYYMMDD), if they are not the product's own."""
     product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
     orbit: Literal["descending", "ascending"] = "descending"
     band: Literal["c", "c1", "c2", "x"] = "x"
     first: dt.date | None = Field(default=None, alias="from")
     last: dt.date | None = Field(default=None, alias="to")
     version: str | None = None
-    """Of an Earthdata collection, if not the one this software knows."""
+    """Version of the Earthdata collection, if not the one this software knows."""
 
     @model_validator(mode="after")
     def _band_exists(self) -> SoilMoistureFeed:
@@ -99,10 +93,10 @@ class PrecipitationFeed(_ConfigSection):
     kind: Literal["folder", "earthdata", "none"] = "none"
     path: str = "incoming/imerg"
     product: Literal["imerg"] = "imerg"
-    runs: tuple[Literal["early", "late", "final"], ...] = ("late", "early")
+    runs: tuple[ImergRun, ...] = (ImergRun.LATE, ImergRun.EARLY)
     """Runs that may be used, best first. Final also enters by `runtime reprocess`."""
     version: str | None = None
-    """Of an Earthdata collection, if not the one this software knows (``06`` for V06)."""
+    """Version of the Earthdata collection, if not the one this software knows (``06`` for V06)."""
 
 
 class Feeds(_ConfigSection):
@@ -125,11 +119,11 @@ class Earthdata(_ConfigSection):
     cmr_url: str = "https://cmr.earthdata.nasa.gov/search/"
     edl_host: str = "urs.earthdata.nasa.gov"
     timeout_s: float = Field(default=60.0, gt=0)
-    """How long a server may keep silent."""
+    """Seconds without an answer after which a request has failed."""
     attempts: int = Field(default=6, ge=1)
-    """How often a request is tried; in between a wait that doubles, with jitter."""
+    """How often a request is tried; the wait between two tries doubles each time."""
     wait_s: float = Field(default=2.0, ge=0)
-    """The first wait."""
+    """Seconds of the first wait."""
     parallel: int = Field(default=4, ge=1)
     """Downloads at a time."""
 
@@ -139,9 +133,9 @@ class Metadata(_ConfigSection):
 
     title: str = "Seamless daily surface soil moisture"
     id: str = Field(default="seamless-sm", pattern=r"^[A-Za-z0-9_.-]+$")
-    """Of the STAC collection; files and items add their day."""
+    """Identifier of the STAC collection; files and items add their day."""
     naming_authority: str | None = None
-    """Whose name makes the id unique, for example ``org.example``."""
+    """Organisation that makes the id unique, for example ``org.example``."""
     institution: str | None = None
     creator_name: str | None = None
     creator_email: str | None = None
@@ -151,16 +145,16 @@ class Metadata(_ConfigSection):
 
 
 class Policy(_ConfigSection):
-    """``[policy]``: what to do about absent, late and implausible inputs, and about implausible results."""
+    """``[policy]``: absent, late and implausible inputs, and implausible results."""
 
     max_lag_days: int = Field(default=7, ge=0)
-    """How far behind is still normal."""
+    """Days by which the newest day may lag behind today before that is a failure."""
     max_outage_days: int = Field(default=10, ge=0)
-    """Days in a row without soil-moisture input before filling stops."""
+    """Days in a row without soil-moisture input after which filling stops."""
     max_refill_days: int = Field(default=30, ge=0)
     """How far back a plain `fill` re-does stale days."""
-    consolidated_precipitation: Literal["early", "late", "final"] = "late"
-    """The IMERG run a consolidated day rests on, or a better one."""
+    consolidated_precipitation: ImergRun = ImergRun.LATE
+    """A consolidated day needs rain of this IMERG run, or of a better one."""
     min_coverage: float = Field(default=0.25, ge=0)
     """A soil-moisture file with less than this share of the usual coverage is refused."""
     max_mean_jump: float | None = Field(default=None, gt=0)
@@ -170,7 +164,7 @@ class Policy(_ConfigSection):
     max_seam_step: float | None = Field(default=None, gt=0)
     """m3 m-3 by which neighbours may differ more across tile edges than inside tiles; unset: 0.15, a region 0.4."""
     inbox_gib: float = Field(default=20.0, ge=0)
-    """Fetched files kept beyond those a plain `fill` may read again."""
+    """GiB of fetched files that are kept beyond those a plain `fill` may read again."""
 
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
@@ -182,14 +176,14 @@ class Service(_ConfigSection):
     run_at: str = Field(default="15:30", pattern=_TIME_OF_DAY)
     """Time of day of the daily run, UTC; polling begins then."""
     poll_until: str = Field(default="23:30", pattern=_TIME_OF_DAY)
-    """Until then, while the newest day is not complete, the run is repeated."""
+    """Until this time of day the run is repeated while the newest day is not complete."""
     poll_minutes: float = Field(default=30.0, gt=0)
     host: str = "127.0.0.1"
-    """The address the web server listens on; loopback unless said otherwise."""
+    """Address the web server listens on; the default accepts connections of this machine only."""
     port: int = Field(default=8000, ge=0, le=65535)
-    """0: any free one."""
+    """0 takes any free port."""
     token: SecretStr | None = None
-    """Bearer token of ``POST /api/runs``; without one that route is off."""
+    """Bearer token of ``POST /api/runs``; without a token that route is off."""
     webhook: str | None = None
     """URL that alerts are posted to as JSON."""
 
@@ -212,27 +206,6 @@ class Config(_ConfigSection):
     metadata: Metadata = Metadata()
     policy: Policy = Policy()
     service: Service = Service()
-
-    @property
-    def state_path(self) -> Path:
-        """Folder of the state snapshots."""
-        return self.paths.state or self.archive.path / ".state"
-
-    @property
-    def inbox_path(self) -> Path:
-        """Folder of what was fetched from remote feeds."""
-        return self.paths.inbox or self.archive.path / ".inbox"
-
-    @property
-    def catalog_path(self) -> Path:
-        """The catalog's SQLite file."""
-        return self.archive.path / CATALOG
-
-    @property
-    def engine_setup(self) -> EngineSettings:
-        """How the engine is opened."""
-        cache = self.paths.engines or self.archive.path / ".engines"
-        return EngineSettings(self.model.engine, self.model.precision, cache, self.model.rebuild)
 
     def make_grid(self) -> Grid:
         """Return the configured grid."""

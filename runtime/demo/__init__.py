@@ -1,1 +1,1 @@
-"""A made-up world with weather, soil and a satellite, for the demo, the tests and a first training."""
+"""A synthetic world with weather, soil and a satellite, for the demo, the tests and a first training."""

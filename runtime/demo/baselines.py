@@ -1,4 +1,4 @@
-"""What a careful person would fill a day with by hand: the fillers a network has to beat."""
+"""Simple fillers, such as means over the window, that a network has to beat."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from runtime.fill.window import days_since_observation
 
 
 def simple_fillers(frames: Floats, window: tuple[int, ...]) -> dict[str, Floats]:
-    """Return what a careful person would fill with by hand.
+    """Fill day T with simple methods.
 
     Parameters
     ----------
-    frames : (T, rows, cols), m3 m-3, NaN for a gap, in the order of `window`
+    frames : float32 array, shape (T, rows, cols)
+        Soil moisture of the window's days, m3 m-3, NaN for a gap.
+    window : tuple of int
+        The window's days relative to day T, ascending. The names of the methods are for four days before and after.
+
+    Returns
+    -------
+    dict of str to float32 array, shape (rows, cols)
+        The filled field of each method, m3 m-3, NaN where the method has no value.
     """
 
     def mean(stack: Floats) -> Floats:

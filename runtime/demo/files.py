@@ -1,23 +1,24 @@
-"""The made-up world as files that the readers cannot tell from real ones."""
+"""Write the synthetic world as files with the format of the real products."""
 
 from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import Dataset, open_dataset
-from runtime.common.sensors import PRODUCTS
+from runtime.common.sensors import IMERG_RUN_LETTERS, PRODUCTS
+from runtime.common.vocabulary import ImergRun
 from runtime.demo.world import WorldDay
 
-_BANDS = {"c": "6.9", "c1": "6.9", "c2": "7.3", "x": "10.7"}
-_RUN = {"early": "-E", "late": "-L", "final": ""}
+_FREQUENCIES = {"c": "6.9", "c1": "6.9", "c2": "7.3", "x": "10.7"}
+"""Frequency of each band, GHz, as text."""
+_RUN_LETTERS = {run: f"-{letter}" if letter else "" for letter, run in IMERG_RUN_LETTERS.items()}
 _FILL = -32767
-
 
 _LPRM_NAMES = {
     "lprm-amsr2": "LPRM-AMSR2_L3_D_SOILM3_V001_{date:%Y%m%d}013507.nc4",
@@ -27,11 +28,30 @@ _LPRM_NAMES = {
 
 
 def write_lprm(folder: Path, day: WorldDay, grid: Grid, product: str = "lprm-amsr2") -> Path:
-    """Write a day as GES DISC writes descending LPRM: (Longitude, Latitude), int16 percent, scan time in seconds."""
+    """Write the soil moisture of a day as a descending LPRM file of GES DISC.
+
+    Its variables have the dimensions (Longitude, Latitude); soil moisture is int16 percent.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the file.
+    day : WorldDay
+        The day.
+    grid : Grid
+        Its grid.
+    product : str
+        ``lprm-amsr2``, ``lprm-amsre`` or ``lprm-windsat``.
+
+    Returns
+    -------
+    Path
+        The file.
+    """
     path = folder / _LPRM_NAMES[product].format(date=day.date)
     path.parent.mkdir(parents=True, exist_ok=True)
-    seen = ~np.isnan(day.observed)
-    percent = np.where(seen, np.rint(np.nan_to_num(day.observed) * 100), _FILL).astype(np.int16)
+    is_observed = ~np.isnan(day.observed)
+    percent = np.where(is_observed, np.rint(np.nan_to_num(day.observed) * 100), _FILL).astype(np.int16)
     with open_dataset(path, "w", format="NETCDF4_CLASSIC") as file:
         file.Conventions = "CF-1.0"
         for name, units, values in (
@@ -43,7 +63,7 @@ def write_lprm(folder: Path, day: WorldDay, grid: Grid, product: str = "lprm-ams
             axis.units = units
             axis[:] = values
         for band in PRODUCTS[product].bands:
-            frequency = _BANDS[band]
+            frequency = _FREQUENCIES[band]
             _write_variable(
                 file,
                 f"soil_moisture_{band}",
@@ -56,12 +76,12 @@ def write_lprm(folder: Path, day: WorldDay, grid: Grid, product: str = "lprm-ams
                     "add_offset": 0.0,
                 },
             )
-        kelvin = np.where(seen, np.rint(day.temperature * 10), _FILL).astype(np.int16)
+        kelvin = np.where(is_observed, np.rint(day.temperature * 10), _FILL).astype(np.int16)
         attributes = {"long_name": "Skin Temperature (2mm)", "units": "Kelvin", "scale_factor": 0.1, "add_offset": 0.0}
         _write_variable(file, "ts", kelvin, _FILL, attributes)
         midnight = (day.date - dt.date(1993, 1, 1)).days * 86400.0
         overpass = (1.5 - grid.longitudes / 15) % 24 * 3600
-        scanned = np.where(seen, midnight + overpass[None], 0.0)
+        scanned = np.where(is_observed, midnight + overpass[None], 0.0)
         _write_variable(
             file, "scantime", scanned, 0.0, {"long_name": "Scan time", "units": "seconds since 1993-01-01 00:00:00"}
         )
@@ -77,9 +97,9 @@ def _write_variable(file: Dataset, name: str, values: NDArray[Any], fill: float,
     variable[:] = values.T
 
 
-def imerg_name(date: dt.date, run: str = "late", version: str = "V07B") -> str:
-    """Return the name GES DISC would give a daily IMERG file."""
-    return f"3B-DAY{_RUN[run]}.MS.MRG.3IMERG.{date:%Y%m%d}-S000000-E235959.{version}.nc4"
+def imerg_name(date: dt.date, run: ImergRun = ImergRun.LATE, version: str = "V07B") -> str:
+    """Return the name of a daily IMERG file at GES DISC."""
+    return f"3B-DAY{_RUN_LETTERS[run]}.MS.MRG.3IMERG.{date:%Y%m%d}-S000000-E235959.{version}.nc4"
 
 
 def write_imerg(
@@ -87,19 +107,37 @@ def write_imerg(
     date: dt.date,
     rain: Floats,
     grid: Grid,
-    run: Literal["early", "late", "final"] = "late",
+    run: ImergRun = ImergRun.LATE,
     version: str = "V07B",
 ) -> Path:
-    """Write a day of rain as ``GPM_3IMERGDE|DL|DF``: (time, lon, lat) at 0.1 degree, south first.
+    """Write the precipitation of a day as an IMERG file of GES DISC.
+
+    Its variables have the dimensions (time, lon, lat), at 0.1 degree, with the southernmost latitude first.
 
     Parameters
     ----------
-    rain : (rows, cols) on `grid`, mm/day; NaN for no estimate
+    folder : Path
+        Folder of the file.
+    date : dt.date
+        The day.
+    rain : float32 array, shape (rows, cols)
+        Precipitation, mm/day, NaN for no estimate.
+    grid : Grid
+        Its grid.
+    run : ImergRun
+        The run, which is part of the file name.
+    version : str
+        Version of IMERG; V06 has other variable names and units.
+
+    Returns
+    -------
+    Path
+        The file.
     """
     path = folder / imerg_name(date, run, version)
     path.parent.mkdir(parents=True, exist_ok=True)
-    old = version.startswith("V06")
-    name, units = ("precipitationCal", "mm") if old else ("precipitation", "mm/day")
+    is_v06 = version.startswith("V06")
+    name, units = ("precipitationCal", "mm") if is_v06 else ("precipitation", "mm/day")
     east = grid.west + grid.step * grid.shape[1]
     south = grid.north - grid.step * grid.shape[0]
     lons = _tenths(grid.west, east)

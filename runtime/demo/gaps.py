@@ -1,4 +1,4 @@
-"""Made-up gaps: what is hidden from a filler to see how well it does."""
+"""Artificial gaps: cells that are hidden from a filler to measure its error."""
 
 from __future__ import annotations
 
@@ -13,13 +13,23 @@ def strips(
     share: tuple[float, float] = (0.3, 0.3),
     period: tuple[float, float] = (40, 110),
 ) -> Bools:
-    """Return slanted parallel strips to hide, as the gaps between swaths are.
+    """Return the cells of slanted parallel strips, similar to the gaps between swaths.
 
     Parameters
     ----------
-    shape : rows and columns
-    share : smallest and largest part of the area that is hidden
-    period : smallest and largest distance from strip to strip, in cells
+    rng : numpy.random.Generator
+        Source of random numbers.
+    shape : (int, int)
+        Rows and columns.
+    share : (float, float)
+        Smallest and largest share of the area in strips.
+    period : (float, float)
+        Smallest and largest distance from strip to strip, cells.
+
+    Returns
+    -------
+    bool array, shape (rows, cols)
+        True in the strips.
     """
     rows, cols = np.mgrid[: shape[0], : shape[1]]
     distance, slant = rng.uniform(*period), rng.uniform(-0.4, 0.4)

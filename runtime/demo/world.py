@@ -1,4 +1,4 @@
-"""Soil that storms wet and that drains and dries by climate, seen by an AMSR2-like instrument. numpy only."""
+"""Simulate soil that rain wets and that dries with its climate, observed by an instrument like AMSR2."""
 
 from __future__ import annotations
 
@@ -14,30 +14,49 @@ from runtime.common.grid import Bools, Floats, Grid
 Doubles = NDArray[np.float64]
 
 ORBITS_PER_DAY = 233 / 16
-"""AMSR2's orbit (GCOM-W1) repeats after 233 revolutions in 16 days."""
+"""The orbit of AMSR2 (GCOM-W1) repeats after 233 revolutions in 16 days."""
 _INCLINATION = np.radians(98.2)
+"""Inclination of the orbit."""
 _HALF_SWATH = np.radians(725 / 111.2)
+"""Half of the swath's width of 1450 km, as an angle."""
 _EARTH_PER_ORBIT = 2 * np.pi / ORBITS_PER_DAY
+"""Angle by which the Earth turns during one revolution."""
 _SPIN_UP = 45
+"""Days simulated before the first one, so that the soil depends on the weather."""
 
 
 @dataclass(frozen=True)
 class WorldDay:
-    """One day; every field has the grid's shape."""
+    """One day of the world; every field has the shape (rows, cols)."""
 
     date: dt.date
     truth: Floats
-    """Soil moisture on every land cell, m3 m-3; NaN at sea."""
+    """True soil moisture of every land cell, m3 m-3; NaN off land."""
     observed: Floats
-    """What the instrument gives, m3 m-3 in steps of 0.01; NaN for a gap."""
+    """Observed soil moisture, m3 m-3 in steps of 0.01; NaN for a gap."""
     rain: Floats
-    """mm/day, everywhere."""
+    """Precipitation of every cell, mm/day."""
     temperature: Floats
     """Skin temperature, K."""
 
 
 def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], length: float) -> Doubles:
-    """Return Gaussian noise of mean 0 and spread 1 with a correlation length in cells, periodic in both axes."""
+    """Return smooth Gaussian noise, periodic in both axes.
+
+    Parameters
+    ----------
+    rng : numpy.random.Generator
+        Source of random numbers.
+    shape : (int, int)
+        Rows and columns.
+    length : float
+        Correlation length, cells.
+
+    Returns
+    -------
+    float64 array, shape (rows, cols)
+        Noise with mean 0 and standard deviation 1.
+    """
     ky, kx = np.fft.fftfreq(shape[0])[:, None], np.fft.rfftfreq(shape[1])[None]
     spectrum = np.fft.rfft2(rng.standard_normal(shape)) * np.exp(-2 * (np.pi * length) ** 2 * (ky**2 + kx**2))
     spectrum[0, 0] = 0
@@ -46,16 +65,16 @@ def smooth_noise(rng: np.random.Generator, shape: tuple[int, int], length: float
 
 
 class World:
-    """A world on a grid; the same seed gives the same world on the same grid.
+    """A synthetic world on a grid.
 
     Parameters
     ----------
     grid : Grid
-        Where it is.
+        The grid.
     seed : int
-        Which of all worlds.
+        Seed of the random numbers; the same seed and grid give the same world.
     retrieval_noise : float
-        Spread of the instrument's error, m3 m-3.
+        Standard deviation of the instrument's error, m3 m-3.
     """
 
     def __init__(self, grid: Grid, seed: int, retrieval_noise: float = 0.025) -> None:
@@ -72,7 +91,7 @@ class World:
         self._eastward = np.where(np.abs(np.degrees(latitude[:, 0])) > 25, 14, -9)
 
     def days(self, start: dt.date, count: int) -> Iterator[WorldDay]:
-        """Yield consecutive days; the soil is spun up before the first."""
+        """Yield `count` consecutive days from `start`; the soil of the first one depends on the weather before it."""
         rng = np.random.default_rng([self.seed, 1])
         soil = self.dry + 0.3 * self.wetness
         storms = smooth_noise(rng, self.grid.shape, 9)
@@ -96,7 +115,7 @@ class World:
         return np.asarray(np.take_along_axis(field, columns, 1))
 
     def _season(self, date: dt.date) -> float:
-        """Return 1 in the northern midsummer, -1 in midwinter."""
+        """Return the season: 1 in the middle of the northern summer, -1 in the middle of the northern winter."""
         return float(np.cos(2 * np.pi * (date.timetuple().tm_yday - 200) / 365.25))
 
     def _rain(self, storms: Doubles, date: dt.date) -> Doubles:
@@ -117,13 +136,13 @@ class World:
 
     def _observe(self, rng: np.random.Generator, soil: Doubles, temperature: Doubles, date: dt.date) -> Floats:
         noise = self.retrieval_noise * rng.standard_normal(self.grid.shape)
-        seen = swath(self.grid, date) & self.grid.land & (temperature > 273.15) & ~self.forest
+        is_observed = swath(self.grid, date) & self.grid.land & (temperature > 273.15) & ~self.forest
         values = np.round((soil + noise).clip(0.01, 0.99), 2)
-        return np.where(seen, values, np.nan).astype(np.float32)
+        return np.where(is_observed, values, np.nan).astype(np.float32)
 
 
 def swath(grid: Grid, date: dt.date) -> Bools:
-    """Return the cells that descending AMSR2 passes of a day see, from the geometry of its orbit."""
+    """Return the cells that the descending passes of AMSR2 cover on a day, from the geometry of its orbit."""
     latitude = np.radians(grid.latitudes)
     ratio = (np.sin(latitude) / np.sin(_INCLINATION)).clip(-1, 1)
     angle = np.pi - np.arcsin(ratio)
@@ -133,9 +152,9 @@ def swath(grid: Grid, date: dt.date) -> Bools:
     day = date.toordinal()
     orbits = np.arange(np.ceil(day * ORBITS_PER_DAY), np.ceil((day + 1) * ORBITS_PER_DAY))
     longitude = np.radians(grid.longitudes)
-    seen = np.zeros(grid.shape, bool)
+    covered = np.zeros(grid.shape, bool)
     for orbit in orbits:
         centre = along - orbit * _EARTH_PER_ORBIT
         distance = np.abs((longitude[None] - centre[:, None] + np.pi) % (2 * np.pi) - np.pi)
-        seen |= distance < half_width[:, None]
-    return seen
+        covered |= distance < half_width[:, None]
+    return covered

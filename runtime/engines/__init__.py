@@ -1,1 +1,1 @@
-"""Libraries that compute a network: ONNX Runtime, OpenVINO, TensorRT."""
+"""The libraries that compute a network: ONNX Runtime, OpenVINO, TensorRT."""

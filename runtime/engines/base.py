@@ -1,4 +1,4 @@
-"""Who computes: one engine per library that can run a bundle's graph."""
+"""What every engine can do: run the graph of a bundle, and carry a recurrent network's state through a day."""
 
 from __future__ import annotations
 
@@ -10,45 +10,49 @@ import numpy as np
 from numpy.typing import NDArray
 
 Arrays = Mapping[str, NDArray[Any]]
+"""Arrays by name of the graph's input or output."""
 
 
 class Engine(Protocol):
-    """Runs a graph: named arrays in, named arrays out, float32 but for what is `carried`, first axis the tiles."""
+    """Run a graph: arrays by name in, arrays by name out.
+
+    The first axis of every array counts the tiles. All arrays are float32, except those whose type is `carried`.
+    """
 
     @property
     def name(self) -> str:
-        """What computes, as recorded in the catalog."""
+        """Library, version, device and precision, as recorded in the catalog."""
 
     @property
     def carried(self) -> np.dtype[Any]:
-        """Type of what passes from a graph to the next one: float32, or uint16 that holds bfloat16 bits."""
+        """Type of arrays that pass from one graph to the next: float32, or uint16 with the bits of bfloat16."""
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run one batch of tiles; the arrays returned may be overwritten by the next run."""
+        """Compute one batch of tiles; the next call may overwrite the returned arrays."""
 
     def remember(self, state: Arrays) -> Memory:
-        """Take the state of all tiles, for a day."""
+        """Prepare to compute a day that starts from `state`, the state of all tiles."""
 
 
 class Memory(Protocol):
-    """The state of all tiles while a day is computed, wherever the engine keeps it."""
+    """The state of all tiles while a day is computed, in the memory of the machine or of its GPU."""
 
     def run(self, inputs: Arrays, tiles: slice) -> dict[str, NDArray[Any]]:
-        """Run the tiles of a slice and advance their state; the outputs are those that are not state."""
+        """Compute the tiles of a slice and update their state; return the outputs that are not state."""
 
     def after(self) -> dict[str, NDArray[np.float32]]:
         """Return the state of all tiles after the day."""
 
 
 class HostMemory:
-    """State in the machine's own memory; the tensor `x` comes out of the graph as ``x_out``."""
+    """State in the machine's own memory; the graph returns the new value of the tensor ``x`` as ``x_out``."""
 
     def __init__(self, engine: Engine, state: Arrays) -> None:
         self._engine, self._before = engine, state
         self._after = {name: np.empty_like(tensor) for name, tensor in state.items()}
 
     def run(self, inputs: Arrays, tiles: slice) -> dict[str, NDArray[Any]]:
-        """Run the tiles of a slice and advance their state."""
+        """Compute the tiles of a slice and update their state; return the outputs that are not state."""
         out = self._engine.run({**inputs, **{name: tensor[tiles] for name, tensor in self._before.items()}})
         for name, tensor in self._after.items():
             tensor[tiles] = out.pop(f"{name}_out")
@@ -61,11 +65,12 @@ class HostMemory:
 
 @dataclass(frozen=True)
 class Staged:
-    """A window network whose stages are an engine each; see `runtime.fill.staged`."""
+    """A window network with one engine per stage; see `runtime.fill.staged`."""
 
     stages: Sequence[Engine]
+    """The engines, first stage first."""
 
     @property
     def name(self) -> str:
-        """What computes, as recorded in the catalog."""
+        """Name of the first engine and the word ``staged``, as recorded in the catalog."""
         return f"{self.stages[0].name} staged"

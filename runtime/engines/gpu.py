@@ -1,4 +1,4 @@
-"""The NVIDIA GPU of this machine, asked from its driver; nothing else needs to be installed for that."""
+"""Find the NVIDIA GPU of this machine through its driver; no other library is needed."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _MAJOR, _MINOR = 75, 76  # CUdevice_attribute: compute capability
 
 @dataclass(frozen=True)
 class Gpu:
-    """The first GPU."""
+    """The first GPU of the machine."""
 
     name: str
     capability: tuple[int, int]
@@ -18,7 +18,7 @@ class Gpu:
 
 
 def find_gpu(library: str = "libcuda.so.1") -> Gpu | str:
-    """Return the first GPU, or what is missing."""
+    """Return the first GPU, or a text that says what is missing."""
     try:
         cuda = ctypes.CDLL(library)
     except OSError:

@@ -21,7 +21,7 @@ def _import_openvino() -> Any:
 
 
 def openvino_unavailable_reason() -> str | None:
-    """Return what keeps OpenVINO from running on this machine, None if nothing does."""
+    """Return why OpenVINO cannot run on this machine, or None if it can."""
     try:
         devices = _import_openvino().Core().available_devices
     except ConfigError as error:
@@ -30,7 +30,7 @@ def openvino_unavailable_reason() -> str | None:
 
 
 def has_bfloat16() -> bool:
-    """Return whether this CPU multiplies bfloat16 itself; elsewhere it would be slower than float32."""
+    """Return whether this CPU has bfloat16 instructions; without them bfloat16 is slower than float32."""
     return "BF16" in _import_openvino().Core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
 
 
@@ -42,18 +42,17 @@ class OpenVinoEngine:
     graph : Path
         The ONNX file.
     precision : str
-        ``fp32`` or ``bf16``: what is multiplied; inputs and outputs are float32 either way.
+        Type of the multiplications, ``fp32`` or ``bf16``. Inputs and outputs are float32 in both.
     carried : tuple of str
-        Inputs and outputs that only pass from one graph to the next. In bf16 they stay what they are: arrays of uint16
-        that hold bfloat16 bits.
-
+        Inputs and outputs that only pass from one graph to the next. In ``bf16`` they are not converted to float32:
+        they are uint16 arrays with the bits of bfloat16.
 
     Raises
     ------
     ConfigError
-        OpenVINO is missing, or this CPU does not compute in bfloat16.
+        OpenVINO is missing, or this CPU has no bfloat16.
     BundleError
-        The graph does not load.
+        OpenVINO cannot load the graph.
     """
 
     def __init__(self, graph: Path, precision: str = "fp32", carried: tuple[str, ...] = ()) -> None:
@@ -89,12 +88,12 @@ class OpenVinoEngine:
         self._outputs = [output.any_name for output in compiled.outputs]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run one batch of tiles; the arrays returned are overwritten by the next run."""
+        """Compute one batch of tiles; the next call overwrites the returned arrays."""
         self._request.infer({name: self._tensor(name, values) for name, values in inputs.items()}, share_inputs=True)
         return {name: self._array(name) for name in self._outputs}
 
     def remember(self, state: Arrays) -> HostMemory:
-        """Take the state of all tiles, for a day."""
+        """Prepare to compute a day that starts from `state`, the state of all tiles."""
         return HostMemory(self, state)
 
     def _tensor(self, name: str, values: NDArray[Any]) -> Any:

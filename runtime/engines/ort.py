@@ -1,4 +1,4 @@
-"""ONNX Runtime, on its CPU, CUDA or TensorRT provider."""
+"""ONNX Runtime with its CPU, CUDA or TensorRT provider."""
 
 from __future__ import annotations
 
@@ -20,8 +20,10 @@ PROVIDERS: dict[Device, str] = {
     "cuda": "CUDAExecutionProvider",
     "tensorrt": "TensorrtExecutionProvider",
 }
+"""ONNX Runtime's names of its providers, by device."""
+
 _TENSORRT = "libnvinfer.so.10"
-"""What onnxruntime-gpu's TensorRT provider links; a TensorRT 11 package does not have it."""
+"""The library that the TensorRT provider of onnxruntime-gpu links; TensorRT 11 packages do not contain it."""
 
 
 def _import_onnxruntime() -> Any:
@@ -35,7 +37,7 @@ def _import_onnxruntime() -> Any:
 
 
 def ort_unavailable_reason(device: Device) -> str | None:
-    """Return what keeps a provider from running on this machine, None if nothing is known to."""
+    """Return why a provider cannot run on this machine, or None if no reason is known."""
     try:
         offered = _import_onnxruntime().get_available_providers()
     except ConfigError as error:
@@ -59,7 +61,7 @@ def ort_unavailable_reason(device: Device) -> str | None:
 
 
 class OrtEngine:
-    """A graph in an ONNX Runtime session.
+    """A graph that ONNX Runtime computes.
 
     Parameters
     ----------
@@ -68,17 +70,17 @@ class OrtEngine:
     device : str
         ``cpu``, ``cuda`` or ``tensorrt``.
     cache : Path, optional
-        Folder for the TensorRT provider's engines and timings.
+        Folder where the TensorRT provider keeps its engines and timings.
     precision : str
-        What the graph multiplies, for the name.
+        Type of the graph's multiplications; used for `name` and for the TensorRT provider.
 
     Raises
     ------
     ConfigError
-        ONNX Runtime is missing, or the session did not get the provider that was asked for. ONNX Runtime itself falls
-        back to the CPU without a word.
+        ONNX Runtime is missing, or it does not use the requested provider. (ONNX Runtime itself changes to the CPU
+        without any message.)
     BundleError
-        The graph does not load.
+        ONNX Runtime cannot load the graph.
     """
 
     def __init__(
@@ -94,21 +96,21 @@ class OrtEngine:
             raise ConfigError(f'model.engine = "{device}": {missing}; or set model.engine = "cpu"')
         options = ort.SessionOptions()
         options.log_severity_level = 3
-        # Tiles differ in shape and number from graph to graph; the arena would keep the largest of everything.
+        # Shapes differ from graph to graph and from batch to batch; the arena would keep memory for the largest of all.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False
         if graph.with_name(graph.name + ".data").exists():
-            # Packing copies every weight: at paper size twice two gigabytes for a few per cent of speed.
+            # Packing copies every weight: for the published sizes 4 GB instead of 2 GB, for a few per cent of speed.
             options.add_session_config_entry("session.disable_prepacking", "1")
         try:
             self._session = ort.InferenceSession(str(graph), options, providers=providers(device, cache, precision))
-        except Exception as error:  # ONNX Runtime raises its own untyped errors
+        except Exception as error:  # the errors of ONNX Runtime have no common class
             raise BundleError(f"{graph} does not load in ONNX Runtime: {str(error).splitlines()[0]}") from error
-        got = self._session.get_providers()
-        if got[0] != PROVIDERS[device]:
+        used = self._session.get_providers()
+        if used[0] != PROVIDERS[device]:
             raise ConfigError(
-                f'model.engine = "{device}", but ONNX Runtime gave {", ".join(got)}: its libraries do not load on this '
-                'machine; `runtime doctor` says more, or set model.engine = "cpu"'
+                f'model.engine = "{device}", but ONNX Runtime gave {", ".join(used)}: its libraries do not load on '
+                'this machine; `runtime doctor` says more, or set model.engine = "cpu"'
             )
         provider = PROVIDERS[device].removesuffix("ExecutionProvider")
         self.name = f"onnxruntime {ort.__version__} {provider} {precision}"
@@ -117,7 +119,7 @@ class OrtEngine:
         self._on_device = device != "cpu"
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run one batch of tiles."""
+        """Compute one batch of tiles."""
         arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in inputs.items()}
         if not self._on_device:
             return dict(zip(self._outputs, self._session.run(self._outputs, arrays), strict=True))
@@ -130,12 +132,27 @@ class OrtEngine:
         return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
 
     def remember(self, state: Arrays) -> HostMemory:
-        """Take the state of all tiles, for a day."""
+        """Prepare to compute a day that starts from `state`, the state of all tiles."""
         return HostMemory(self, state)
 
 
 def providers(device: Device, cache: Path | None, precision: str = "fp32") -> list[tuple[str, dict[str, str]]]:
-    """Return ONNX Runtime's providers and their options: the one asked for, and those that take what it does not."""
+    """Return the providers of a session and their options.
+
+    Parameters
+    ----------
+    device : str
+        ``cpu``, ``cuda`` or ``tensorrt``.
+    cache : Path, optional
+        Folder where the TensorRT provider keeps its engines and timings.
+    precision : str
+        Type of the multiplications.
+
+    Returns
+    -------
+    list of (str, dict)
+        The requested provider first, then those that compute the operations it cannot.
+    """
     cpu: tuple[str, dict[str, str]] = PROVIDERS["cpu"], {}
     cuda = PROVIDERS["cuda"], {"use_tf32": "0", "cudnn_conv_algo_search": "EXHAUSTIVE"}
     if device == "cpu":

@@ -1,10 +1,10 @@
-"""Which engine: a name and a bundle in, an open engine and the reason for it out."""
+"""Choose the engine for a bundle and open it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from runtime.bundle import GRAPH, Bundle, in_precision
 from runtime.common.vocabulary import EngineName, Precision
@@ -14,10 +14,15 @@ from runtime.engines.ort import OrtEngine, ort_unavailable_reason
 from runtime.engines.tensorrt import cached, open_tensorrt_engine, tensorrt_unavailable_reason
 from runtime.errors import ConfigError
 
-EngineKind = Literal["cpu", "openvino", "cuda", "tensorrt"]
+if TYPE_CHECKING:
+    from runtime.config import Config
 
+EngineKind = Literal["cpu", "openvino", "cuda", "tensorrt"]
+"""An engine; as `EngineName`, without ``auto``."""
 
 ENGINES: tuple[EngineKind, ...] = get_args(EngineKind)
+"""All engines."""
+
 _PRECISIONS: dict[EngineKind, tuple[Precision, ...]] = {
     "cpu": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
@@ -32,11 +37,11 @@ class EngineSettings:
 
     engine: EngineName = "auto"
     precision: Precision = "fp32"
-    """Of the multiplications."""
+    """Type of the multiplications."""
     cache: Path | None = None
-    """Folder of built TensorRT engines; None where there is none."""
+    """Folder of built TensorRT engines; None if there is none."""
     rebuild: bool = True
-    """Whether a TensorRT engine that does not fit any more is built again, or an error."""
+    """Whether a TensorRT engine that is missing or does not fit any more is built; otherwise that is an error."""
 
     def __post_init__(self) -> None:
         if self.engine not in get_args(EngineName) or self.precision not in get_args(Precision):
@@ -45,17 +50,37 @@ class EngineSettings:
                 f"precisions {', '.join(get_args(Precision))}"
             )
 
+    @classmethod
+    def configured(cls, config: Config, cache: Path) -> EngineSettings:
+        """Return the settings of a configuration.
+
+        Parameters
+        ----------
+        config : Config
+            The configuration, whose section ``[model]`` is used.
+        cache : Path
+            Folder of built TensorRT engines.
+
+        Returns
+        -------
+        EngineSettings
+            Engine, precision and whether engines may be built, as configured.
+        """
+        model = config.model
+        return cls(engine=model.engine, precision=model.precision, cache=cache, rebuild=model.rebuild)
+
 
 @dataclass(frozen=True)
 class ChosenEngine:
-    """An engine, by name, and why."""
+    """The engine that is used, and why."""
 
     engine: EngineKind
     why: str
+    """The reason, in words."""
 
 
 def unavailable_reason(name: EngineKind) -> str | None:
-    """Return what keeps an engine from running on this machine, None if nothing is known to."""
+    """Return why an engine cannot run on this machine, or None if no reason is known."""
     match name:
         case "openvino":
             return openvino_unavailable_reason()
@@ -67,50 +92,51 @@ def unavailable_reason(name: EngineKind) -> str | None:
 
 
 def choose_engine(bundle: Bundle, setup: EngineSettings) -> ChosenEngine:
-    """Return the engine to open: the one that is set, or for ``auto`` the fastest that is there.
+    """Return the engine to open: the configured one, or for ``auto`` the fastest that can run on this machine.
 
-    TensorRT is chosen by itself only where an accepted engine of this bundle lies in the cache: building one takes
-    minutes, and is somebody's decision.
+    ``auto`` takes TensorRT only if the cache contains an engine of this bundle that passed its parity check. Building
+    one takes minutes, so the user starts it.
 
     Raises
     ------
     ConfigError
-        The engine that is set is not there, or ``auto`` finds none.
+        The configured engine cannot run on this machine, or ``auto`` finds none.
     """
     if setup.engine != "auto":
-        missing = unavailable_reason(setup.engine)
-        if missing:
-            raise ConfigError(f'model.engine = "{setup.engine}": {missing}; or set model.engine = "auto"')
+        reason = unavailable_reason(setup.engine)
+        if reason:
+            raise ConfigError(f'model.engine = "{setup.engine}": {reason}; or set model.engine = "auto"')
         return ChosenEngine(setup.engine, "as configured")
-    passed: dict[str, list[str]] = {}
+    not_usable: dict[str, list[str]] = {}
     names: tuple[EngineKind, ...] = ("tensorrt", "cuda", "openvino", "cpu")
-    if bundle.manifest.kind == "recurrent":  # for products with a vector OpenVINO is no faster, and packs all weights
+    if bundle.manifest.has_memory:
+        # Its matrices are multiplied with single vectors: OpenVINO is not faster there, and copies all weights.
         names = ("tensorrt", "cuda", "cpu", "openvino")
     for name in names:
-        missing = unavailable_reason(name)
-        if missing is None and setup.precision not in _PRECISIONS[name]:
-            missing = f"does not compute in {setup.precision}"
-        if missing is None and name == "tensorrt" and not cached(bundle, setup.cache, setup.precision):
-            missing = "no engine of this bundle has been built (python -m export tensorrt)"
-        if missing is None:
-            return ChosenEngine(name, _reasons(passed) or "the fastest there is")
-        passed.setdefault(missing, []).append(name)
-    raise ConfigError(f'model.engine = "auto" finds no engine: {_reasons(passed)}')
+        reason = unavailable_reason(name)
+        if reason is None and setup.precision not in _PRECISIONS[name]:
+            reason = f"does not compute in {setup.precision}"
+        if reason is None and name == "tensorrt" and not cached(bundle, setup.cache, setup.precision):
+            reason = "no engine of this bundle has been built (python -m export tensorrt)"
+        if reason is None:
+            return ChosenEngine(name, _reasons_text(not_usable) or "the fastest there is")
+        not_usable.setdefault(reason, []).append(name)
+    raise ConfigError(f'model.engine = "auto" finds no engine: {_reasons_text(not_usable)}')
 
 
-def _reasons(passed: dict[str, list[str]]) -> str:
-    return "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in passed.items())
+def _reasons_text(not_usable: dict[str, list[str]]) -> str:
+    return "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in not_usable.items())
 
 
 def open_engine(bundle: Bundle, setup: EngineSettings | None = None) -> Engine | Staged:
-    """Open the engine of `choose` on a bundle.
+    """Open the engine that `choose_engine` returns for a bundle.
 
     Raises
     ------
     ConfigError
-        The engine is not there, or the bundle is not offered in this precision.
+        The engine cannot run on this machine, or the bundle may not be used in this precision.
     BundleError
-        The graph does not load.
+        The engine cannot load the graph.
     """
     setup = setup or EngineSettings()
     name, manifest = choose_engine(bundle, setup).engine, bundle.manifest
@@ -130,20 +156,20 @@ def open_engine(bundle: Bundle, setup: EngineSettings | None = None) -> Engine |
         cache = setup.cache and setup.cache / "onnxruntime" / bundle.model_id
         return OrtEngine(bundle.graph_in(setup.precision), name, cache=cache, precision=setup.precision)
     if not manifest.stages:
-        return _on_cpu(bundle, GRAPH, name, setup)
+        return _open_cpu_engine(bundle, GRAPH, name, setup)
     last = len(manifest.stages) - 1
     return Staged(
         [
-            _on_cpu(bundle, stage.file, name, setup, ("x",) * (number > 0) + ("x_out",) * (number < last))
+            _open_cpu_engine(bundle, stage.file, name, setup, ("x",) * (number > 0) + ("x_out",) * (number < last))
             for number, stage in enumerate(manifest.stages)
         ]
     )
 
 
-def _on_cpu(
+def _open_cpu_engine(
     bundle: Bundle, file: str, name: EngineKind, setup: EngineSettings, carried: tuple[str, ...] = ()
 ) -> Engine:
-    """Open a graph on the CPU: OpenVINO lowers to bf16 by itself, int8 is a graph of its own."""
+    """Open a graph on the CPU; OpenVINO converts the float32 graph to bf16 itself, int8 has its own file."""
     graph = bundle.path / (in_precision(file, "int8") if setup.precision == "int8" else file)
     if name == "openvino":
         return OpenVinoEngine(graph, setup.precision, carried)

@@ -1,4 +1,4 @@
-"""The recurrent kind: the day from yesterday's memory, today's observations and today's rain (SGD-SM 2.0)."""
+"""Recurrent networks: day T from the state of the day before, its own observations and its rain (SGD-SM 2.0)."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _LONGEST = np.iinfo(np.int16).max
 
 
 def land_tiles(manifest: Manifest, grid: Grid) -> list[Tile]:
-    """Return the tiles that hold land: all of them run every day, gap or not, since memory must advance."""
+    """Return the tiles that hold land; all of them run every day, gap or not, because their state must advance."""
     return Tiling.of(grid, manifest.tile_core, manifest.halo).tiles(grid.land)
 
 
@@ -30,13 +30,31 @@ def fill_recurrent(
     state: State,
     progress: Progress | None = None,
 ) -> tuple[Filled, State]:
-    """Advance the memory by a day and fill it.
+    """Fill a day, and return it with the state after it.
 
     Parameters
     ----------
-    observed : (rows, cols), m3 m-3, NaN for a gap; all NaN on a day without input
-    precipitation : (rows, cols), mm/day, NaN for no estimate; all NaN on a day without rain data
-    state : the state after the day before; it is not changed
+    engine : Engine
+        The network, opened by an engine.
+    manifest : Manifest
+        The bundle's manifest.
+    grid : Grid
+        The grid of the fields.
+    observed : float32 array, shape (rows, cols)
+        Soil moisture, m3 m-3, NaN for a gap; all NaN on a day without input.
+    precipitation : float32 array, shape (rows, cols)
+        Rain, mm/day, NaN for no estimate; all NaN on a day without rain data.
+    state : State
+        The state after the day before; it is not changed.
+    progress : callable, optional
+        Called with the number of tiles done and of all tiles.
+
+    Returns
+    -------
+    filled : Filled
+        The filled day.
+    state : State
+        The state after it.
 
     Raises
     ------

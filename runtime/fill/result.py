@@ -1,4 +1,4 @@
-"""The two kinds of filling, and what both give back."""
+"""The filled day: the result of both kinds of network, put together with the observations."""
 
 from __future__ import annotations
 
@@ -11,16 +11,17 @@ from numpy.typing import NDArray
 from runtime.common.grid import Floats, Grid
 
 VALID_RANGE = (0.0, 1.0)
-"""Volumetric soil moisture is a share of the soil's volume, m3 m-3."""
+"""Physical limits of volumetric soil moisture, m3 m-3: it is a share of the soil's volume."""
 
 _SLACK = 0.05
+"""How far a predicted value may be outside `VALID_RANGE` without being counted in `Filled.cut`, m3 m-3."""
 
 NEVER = -1
-"""`days_since_observation` of a cell without any observation."""
+"""Value of `days_since_observation` for a cell without any observation."""
 
 
 class Flag(IntEnum):
-    """Where a cell's value comes from (CF flag_values; the meanings are the lower-case names)."""
+    """Where the value of a cell comes from (CF flag_values; flag_meanings are the names in lower case)."""
 
     OBSERVED = 0
     OBSERVED_OFF_LAND_MASK = 1
@@ -35,21 +36,21 @@ class Filled:
     """A filled day; every field has the grid's shape."""
 
     soil_moisture: Floats
-    """m3 m-3; NaN off land and where nothing reached."""
+    """Observed and filled values, m3 m-3; NaN off land and where no data reach."""
     observed: Floats
-    """m3 m-3; NaN where the sensor gave nothing."""
+    """Observed values, m3 m-3; NaN for a gap."""
     flag: NDArray[np.int8]
-    """`Flag` values."""
+    """Values of `Flag`."""
     days_since_observation: NDArray[np.int16]
-    """0 where observed on the day itself; `NEVER` where not known."""
+    """0 where observed on day T itself; `NEVER` where not known."""
     uncertainty: Floats | None = None
-    """m3 m-3, on filled cells, else NaN; None where the bundle says nothing about its errors."""
+    """Uncertainty of filled values, m3 m-3; NaN on all other cells. None if the bundle does not provide it."""
     cut: int = 0
-    """Filled cells whose value was more than `_SLACK` outside the physical range before it was cut to it."""
+    """Number of filled cells whose predicted value was more than 0.05 m3 m-3 outside `VALID_RANGE`."""
 
     @property
     def counts(self) -> dict[str, int]:
-        """Number of cells of each flag."""
+        """Number of cells with each flag, by the flag's name in lower case."""
         return {flag.name.lower(): int((self.flag == flag).sum()) for flag in Flag}
 
 
@@ -62,16 +63,31 @@ def compose(
     seen_elsewhere: NDArray[np.bool_],
     uncertainty: Floats | None = None,
 ) -> Filled:
-    """Put observation and network together; observed cells are never changed.
+    """Put observations and the network's prediction together; observed cells are never changed.
+
+    All arrays have the shape (rows, cols).
 
     Parameters
     ----------
-    observed : m3 m-3, NaN for a gap
-    predicted : m3 m-3, the network's day; values beyond `VALID_RANGE` are cut to it
-    reached : 1 where the network's value rests on data
-    days_since : days since the last observation, 0 today, `NEVER` without one
-    seen_elsewhere : the cell itself was seen on another day the network looked at, or carries in its memory
-    uncertainty : m3 m-3, kept on filled cells only
+    grid : Grid
+        The grid of all arrays.
+    observed : float32 array
+        Soil moisture of day T, m3 m-3, NaN for a gap.
+    predicted : float32 array
+        Soil moisture of the network, m3 m-3; values outside `VALID_RANGE` are set to its limits.
+    reached : float32 array
+        1 where the prediction is based on data, else 0.
+    days_since : int16 array
+        Days since the last observation: 0 on day T itself, `NEVER` without one.
+    seen_elsewhere : bool array
+        True where the cell itself was observed on another day that the network read or carries in its state.
+    uncertainty : float32 array, optional
+        Uncertainty of the prediction, m3 m-3; used on filled cells only.
+
+    Returns
+    -------
+    Filled
+        The filled day.
     """
     is_observed = ~np.isnan(observed)
     filled = grid.land & ~is_observed & (reached > 0)
@@ -87,7 +103,14 @@ def compose(
         ],
         Flag.NOT_LAND,
     )
-    cut = int((filled & (np.abs(predicted - predicted.clip(*VALID_RANGE)) > _SLACK)).sum())
+    outside = int((filled & (np.abs(predicted - predicted.clip(*VALID_RANGE)) > _SLACK)).sum())
     if uncertainty is not None:
         uncertainty = np.where(filled, uncertainty, np.float32(np.nan)).astype(np.float32)
-    return Filled(values.astype(np.float32), observed, flag.astype(np.int8), days_since, uncertainty, cut)
+    return Filled(
+        soil_moisture=values.astype(np.float32),
+        observed=observed,
+        flag=flag.astype(np.int8),
+        days_since_observation=days_since,
+        uncertainty=uncertainty,
+        cut=outside,
+    )

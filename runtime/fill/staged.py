@@ -1,9 +1,9 @@
-"""The window kind stage by stage: a stage's graphs and a window in, the network's day out.
+"""Compute a window network stage by stage instead of tile by tile.
 
-Tile by tile, every layer is computed over the halo of every tile again, and over the sea. Here a group of layers (a
-stage) runs over the whole grid before the next one starts, and what lies between is kept for the land cells that a gap
-of day T can still see, and for no other. The value of a cell is the same: beyond its land every field of a partial
-convolution is 0, and the halo of a tile holds what its neighbours have computed.
+Tile by tile, every layer is computed again over the halo of every tile, and over the sea. Here a stage (consecutive
+layers) runs over the whole grid before the next one starts. Between stages, values are stored only for the land cells
+from which a gap of day T can still be reached. The result is the same: off land every field of a partial convolution is
+0, and the halo of a tile contains what was computed for its neighbours.
 """
 
 from __future__ import annotations
@@ -23,27 +23,37 @@ from runtime.engines.base import Engine
 from runtime.fill.tiling import Tile, Tiling, batches, dilate
 
 TILE = (8, 16)
-"""Rows and columns of cells that a stage computes at once: small enough to follow coasts and swaths."""
+"""Rows and columns of a tile: small enough to fit coasts and swaths."""
 BATCH = 16
-"""Tiles per call; always so many, so that an engine prepares for one shape."""
+"""Tiles per call of an engine; always the same number, so that the engine prepares for one shape only."""
 
 
-class _Sheet:
-    """Frames and maps of the kept cells of a grid; of every other cell 0 (slot 0)."""
+class _CellStore:
+    """Values and masks between two stages, for some cells of the grid; for all other cells they are 0.
 
-    def __init__(self, kept: Bools, frames: int, size: int, dtype: np.dtype[Any]) -> None:
-        self.slots = np.zeros(kept.shape, np.int32)
-        self.slots[kept] = np.arange(1, np.count_nonzero(kept) + 1)
-        self.values = np.zeros((np.count_nonzero(kept) + 1, size), dtype)
+    Attributes
+    ----------
+    slots : int32 array, shape (rows, cols)
+        Row of `values` and `valid` that belongs to a cell; 0 for a cell that is not stored.
+    values : array, shape (slots, size)
+        Frames x maps of each stored cell, one after the other; row 0 is 0.
+    valid : float32 array, shape (slots, frames)
+        Mask of each stored cell; row 0 is 0.
+    """
+
+    def __init__(self, stored: Bools, frames: int, size: int, dtype: np.dtype[Any]) -> None:
+        self.slots = np.zeros(stored.shape, np.int32)
+        self.slots[stored] = np.arange(1, np.count_nonzero(stored) + 1)
+        self.values = np.zeros((np.count_nonzero(stored) + 1, size), dtype)
         self.valid = np.zeros((len(self.values), frames), np.float32)
 
     def get(self, slots: NDArray[np.int32], frames: int, maps: int) -> tuple[NDArray[Any], Floats]:
-        """Return values (..., frames, maps) and mask (..., frames) of cells."""
+        """Return values, shape (..., frames, maps), and mask, shape (..., frames), of the cells with these slots."""
         values = self.values[:, : frames * maps][slots]
         return values.reshape(*slots.shape, frames, maps), self.valid[:, :frames][slots]
 
     def put(self, slots: NDArray[np.int32], values: NDArray[Any], valid: Floats) -> None:
-        """Write values (..., frames, maps) and mask (..., frames) of cells."""
+        """Write values, shape (..., frames, maps), and mask, shape (..., frames), of the cells with these slots."""
         flat = values.reshape(slots.size, -1)
         self.values[:, : flat.shape[1]][slots.ravel()] = flat
         self.valid[:, : valid.shape[-1]][slots] = valid
@@ -51,18 +61,18 @@ class _Sheet:
 
 
 @dataclass(frozen=True)
-class _Computed:
-    """A batch that waits until nobody reads the cells it will be written to."""
+class _ComputedBatch:
+    """A computed batch that is written when no later tile needs the old values of its cells."""
 
-    below: int
-    """First row south of it."""
+    next_row: int
+    """First row south of the batch."""
     slots: NDArray[np.int32]
     values: NDArray[Any]
     valid: Floats
 
 
 def cells_needed(grid: Grid, gaps: Bools, stages: Sequence[Stage]) -> list[Bools]:
-    """Return, for each stage, the cells whose output can reach a gap: land within the halo of all later stages."""
+    """Return, for each stage, the land cells whose output can reach a gap through the later stages."""
     reach = [sum(stage.halo for stage in stages[number + 1 :]) for number in range(len(stages))]
     return [grid.land & dilate(gaps, cells, grid.wraps) for cells in reach]
 
@@ -77,39 +87,56 @@ def predict_staged(
     tile: tuple[int, int] = TILE,
     progress: Progress | None = None,
 ) -> tuple[Floats, Floats]:
-    """Return the network's value (m3 m-3) and `reached` on every gap, (rows, cols), 0 elsewhere.
+    """Fill the gaps of day T with a network in stages.
 
     Parameters
     ----------
-    engines : one per stage, in order
-    frames : (T, rows, cols), m3 m-3, NaN for a gap
-    gaps : (rows, cols), the cells to fill; land
-    tile : rows and columns per tile; the result does not depend on it
+    engines : sequence of Engine
+        One per stage, first stage first.
+    stages : sequence of Stage
+        The stages, as the bundle describes them.
+    grid : Grid
+        The grid.
+    frames : float32 array, shape (T, rows, cols)
+        Soil moisture, m3 m-3, NaN for a gap.
+    gaps : bool array, shape (rows, cols)
+        The land cells to fill.
+    tile : (int, int)
+        Rows and columns of a tile; the result does not depend on it.
+    progress : callable, optional
+        Called with the number of computed tiles and of all tiles.
+
+    Returns
+    -------
+    filled : float32 array, shape (rows, cols)
+        The network's soil moisture, m3 m-3; 0 outside the gaps.
+    reached : float32 array, shape (rows, cols)
+        1 where the value is based on data; 0 elsewhere and outside the gaps.
     """
     needs = cells_needed(grid, gaps, stages)
     covers = [Tiling(grid, tile, stage.halo).cover(need) for stage, need in zip(stages, needs, strict=True)]
     total, done = sum(len(cover) for cover in covers), 0
     land = grid.land.astype(np.float32)
     shape = len(frames), 1
-    sheet = _Sheet(np.ones(grid.shape, bool), len(frames), len(frames), np.dtype(np.float32))
-    sheet.values[1:] = frames.reshape(len(frames), -1).T
-    sheet.valid[1:] = ~np.isnan(sheet.values[1:])
-    between = stages[:-1]
+    store = _CellStore(np.ones(grid.shape, bool), len(frames), len(frames), np.dtype(np.float32))
+    store.values[1:] = frames.reshape(len(frames), -1).T
+    store.valid[1:] = ~np.isnan(store.values[1:])
+    but_last = stages[:-1]
     for number, (engine, stage, cover) in enumerate(zip(engines, stages, covers, strict=True)):
-        source = sheet
+        source = store
         if stage is stages[-1]:
-            sheet = _Sheet(gaps, 1, 1, np.dtype(np.float32))
-        elif number == 0:  # what the stages between write over, each in turn
-            size = max(stage.frames * stage.maps for stage in between)
-            sheet = _Sheet(needs[0], max(stage.frames for stage in between), size, engine.carried)
+            store = _CellStore(gaps, 1, 1, np.dtype(np.float32))
+        elif number == 0:  # all stages but the last write to this store, one after the other
+            size = max(stage.frames * stage.maps for stage in but_last)
+            store = _CellStore(needs[0], max(stage.frames for stage in but_last), size, engine.carried)
         tiling = Tiling(grid, tile, stage.halo)
-        for count in _run_stage(engine, tiling, tiling.pad(land, 0.0), source, shape, sheet, cover):
+        for count in _run_stage(engine, tiling, tiling.pad(land, 0.0), source, shape, store, cover):
             done += count
             if progress:
                 progress(done, total)
         shape = stage.frames, stage.maps
     filled, reached = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
-    filled[gaps], reached[gaps] = sheet.values[1:, 0], sheet.valid[1:, 0]
+    filled[gaps], reached[gaps] = store.values[1:, 0], store.valid[1:, 0]
     return filled, reached
 
 
@@ -117,31 +144,32 @@ def _run_stage(
     engine: Engine,
     tiling: Tiling,
     land: Floats,
-    source: _Sheet,
+    source: _CellStore,
     shape: tuple[int, int],
-    target: _Sheet,
+    target: _CellStore,
     cover: Sequence[Tile],
 ) -> Iterator[int]:
-    """Run a stage over its tiles, from `source`, whose cells have `shape` frames and maps, to `target`.
+    """Run a stage over its tiles, and yield the number of tiles of each batch.
 
-    Both may be the same: a batch is written when no later tile reads its cells.
+    It reads `source`, whose cells have `shape` (frames, maps), and writes `target`. Both may be the same: a batch is
+    written when no later tile reads its cells.
     """
     inputs, outputs = tiling.pad(source.slots, 0), Tiling(tiling.grid, tiling.core, 0).pad(target.slots, 0)
-    waiting: deque[_Computed] = deque()
+    waiting: deque[_ComputedBatch] = deque()
     for batch in batches(cover, BATCH):
-        while waiting and waiting[0].below <= batch[0].row - tiling.halo:
+        while waiting and waiting[0].next_row <= batch[0].row - tiling.halo:
             first = waiting.popleft()
             target.put(first.slots, first.values, first.valid)
-        slots = _fixed(tiling.cut(inputs, batch))
+        slots = _full_batch(tiling.cut(inputs, batch))
         values, valid = source.get(slots, *shape)
-        out = engine.run({"x": values, "valid": valid, "land": _fixed(tiling.cut(land, batch))})
-        here = np.stack([outputs[t.row : t.row + tiling.core[0], t.col : t.col + tiling.core[1]] for t in batch])
+        out = engine.run({"x": values, "valid": valid, "land": _full_batch(tiling.cut(land, batch))})
+        rows, cols = tiling.core
         waiting.append(
-            _Computed(
-                batch[-1].row + tiling.core[0],
-                here,
-                out["x_out"][: len(batch)].copy(),
-                out["valid_out"][: len(batch)].copy(),
+            _ComputedBatch(
+                next_row=batch[-1].row + rows,
+                slots=np.stack([outputs[tile.row : tile.row + rows, tile.col : tile.col + cols] for tile in batch]),
+                values=out["x_out"][: len(batch)].copy(),
+                valid=out["valid_out"][: len(batch)].copy(),
             )
         )
         yield len(batch)
@@ -149,6 +177,6 @@ def _run_stage(
         target.put(last.slots, last.values, last.valid)
 
 
-def _fixed(tiles: NDArray[Any]) -> NDArray[Any]:
-    """Return a batch filled up to `BATCH` tiles with cells of nothing."""
+def _full_batch(tiles: NDArray[Any]) -> NDArray[Any]:
+    """Return the tiles, with tiles of zeros added up to `BATCH`."""
     return np.concatenate([tiles, np.zeros((BATCH - len(tiles), *tiles.shape[1:]), tiles.dtype)])

@@ -1,7 +1,7 @@
-"""The memory between days: one snapshot a day, never overwritten, and useless to any other chain.
+"""The state that a recurrent network carries from day to day, and its snapshots: one a day, never overwritten.
 
 A snapshot's name holds its date and its fingerprint, which covers the model, the inputs, and the snapshot it started
-from. safetensors files: no pickle, and nothing in them depends on when they were written.
+from. Snapshots are safetensors files: no pickle, and nothing in them depends on when they were written.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _CURE = "delete it and run again: the days since the snapshot before it are repl
 
 @dataclass(frozen=True)
 class State:
-    """What the recurrent kind carries from one day to the next."""
+    """What a recurrent network carries from one day to the next."""
 
     tensors: dict[str, NDArray[np.float32]]
-    """By the bundle's names, (land tiles, *shape)."""
+    """By the bundle's names, each of shape (land tiles, ...)."""
     days_since_observation: NDArray[np.int16]
-    """Of the grid's shape; `NEVER` before the first observation."""
+    """Days since each cell was last observed, of the grid's shape; `NEVER` before the first observation."""
 
     @classmethod
     def cold(cls, manifest: Manifest, grid: Grid, tiles: int) -> State:
-        """Return the state at the start of a chain: zeros, and nothing ever observed."""
+        """Return the state at the start of a chain: zeros, and no cell observed yet."""
         tensors = {t.name: np.zeros((tiles, *t.shape), np.float32) for t in manifest.state}
         return cls(tensors, np.full(grid.shape, NEVER, np.int16))
 
@@ -54,15 +54,15 @@ class StateStore:
     model_id: str
 
     def path(self, date: dt.date, fingerprint: str) -> Path:
-        """Return where a snapshot stands."""
+        """Return the path of a snapshot."""
         return self.folder / f"{date:%Y}" / f"{date:%Y%m%d}-{fingerprint[:16]}.safetensors"
 
     def has(self, date: dt.date, fingerprint: str) -> bool:
-        """Whether the snapshot is there."""
+        """Whether a snapshot exists."""
         return self.path(date, fingerprint).is_file()
 
     def save(self, date: dt.date, fingerprint: str, state: State) -> None:
-        """Write a snapshot, whole or not at all; one that is there already stays.
+        """Write a snapshot, whole or not at all; one that exists already stays.
 
         Raises
         ------
@@ -79,19 +79,31 @@ class StateStore:
             part.write_bytes(save(arrays, {"record": json.dumps(record)}))
         move_into_place(path)
 
-    def load(self, date: dt.date, fingerprint: str, manifest: Manifest, grid: Grid, tiles: int) -> State:
+    def load(self, date: dt.date, fingerprint: str, like: State | None) -> State:
         """Read a snapshot.
+
+        Parameters
+        ----------
+        date : date
+            The day whose state it is.
+        fingerprint : str
+            Its fingerprint.
+        like : State or None
+            A state of the same network and grid, for the shapes.
 
         Raises
         ------
         StateChainBroken
-            It is damaged, or belongs to another day, model, chain or grid.
+            It is missing or damaged, or belongs to another day, model, chain or grid.
         """
         path = self.path(date, fingerprint)
         record, arrays = read_snapshot(path)
         if record != {"date": date.isoformat(), "model_id": self.model_id, "fingerprint": fingerprint}:
             raise StateChainBroken(f"{path}: the state snapshot belongs to {record}, not to this chain; {_CURE}")
-        shapes = {t.name: (tiles, *t.shape) for t in manifest.state} | {_DAYS_SINCE: grid.shape}
+        expected: dict[str, NDArray[Any]] = {}
+        if like is not None:
+            expected = {**like.tensors, _DAYS_SINCE: like.days_since_observation}
+        shapes = {name: array.shape for name, array in expected.items()}
         found = {name: array.shape for name, array in arrays.items()}
         if found != shapes:
             raise StateChainBroken(f"{path}: the state snapshot has shapes {found}, the bundle wants {shapes}; {_CURE}")
@@ -106,7 +118,7 @@ class StateStore:
         newest : date
             The newest published day.
         fingerprints : callable
-            Returns the state fingerprint of each published day among those asked for.
+            Returns the state fingerprint of each published day among the given ones.
         """
         found: dict[dt.date, list[Path]] = {}
         for path in self.folder.glob("[0-9][0-9][0-9][0-9]/*.safetensors"):
@@ -122,7 +134,7 @@ class StateStore:
 
 
 def read_snapshot(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
-    """Read a snapshot's record and arrays, and check both against the hash it carries.
+    """Read a snapshot's record and arrays, and compare both with the hash it carries.
 
     Raises
     ------

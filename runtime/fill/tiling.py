@@ -1,4 +1,4 @@
-"""Cutting the grid into tiles with a halo, and putting the cores back together."""
+"""Cut the grid into tiles with a halo, and put their cores back together."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from runtime.common.grid import Bools, Floats, Grid
 from runtime.errors import ConfigError
 
 Number = TypeVar("Number", bound=np.generic)
+"""Type of a field's values."""
 
 
 @dataclass(frozen=True)
 class Tile:
-    """One core, by its first row and first column on the grid."""
+    """One tile, by the first row and first column of its core on the grid."""
 
     row: int
     col: int
@@ -26,28 +27,46 @@ class Tile:
 
 @dataclass(frozen=True)
 class Tiling:
-    """How a grid is cut: cores of `core` (rows, cols) cells, each with `halo` cells around it.
+    """How a grid is cut into tiles.
 
-    The rule beyond the edges is part of the result's definition: longitude wraps where the grid does; beyond the poles,
-    and beyond a region's edge, a field has its `beyond` value and land is 0.
+    What a tile contains outside the grid is part of the result's definition. On a grid that wraps, longitudes continue
+    on the other side. Beyond the poles, and beyond the edge of a region, a field has the value `beyond` of `pad`.
     """
 
     grid: Grid
     core: tuple[int, int]
+    """Rows and columns of a core: the cells of a tile that are filled."""
     halo: int
+    """Number of cells read around the core, on every side."""
 
     @classmethod
     def of(cls, grid: Grid, core: int | tuple[int, int], halo: int, stride: int = 1) -> Tiling:
-        """Return the tiling of a grid by square cores, or by cores of (rows, cols).
+        """Return the tiling of a grid for a network that pools by `stride`.
+
+        Parameters
+        ----------
+        grid : Grid
+            The grid to cut.
+        core : int or (int, int)
+            Rows and columns of a core.
+        halo : int
+            Number of cells read around the core, on every side.
+        stride : int
+            Cores, halo and, on a grid that wraps, the number of columns must be multiples of it.
+
+        Returns
+        -------
+        Tiling
+            The tiling.
 
         Raises
         ------
         ConfigError
-            The network pools by `stride`, and tiles of this size would not lie on it all around the grid.
+            One of them is not a multiple of `stride`.
         """
         core = (core, core) if isinstance(core, int) else core
-        around = grid.shape[1] if grid.wraps else 0
-        if any(size % stride for size in (*core, halo, around)):
+        circumference = grid.shape[1] if grid.wraps else 0
+        if any(size % stride for size in (*core, halo, circumference)):
             raise ConfigError(
                 f"a network that pools by {stride} cannot be tiled by cores of {core} cells with a halo of {halo} on a "
                 f"grid of {grid.shape}; every one of them must be a multiple of {stride}"
@@ -55,11 +74,17 @@ class Tiling:
         return cls(grid, core, halo)
 
     def tiles(self, wanted: Bools) -> list[Tile]:
-        """Return the tiles whose core holds a wanted cell, north-west first.
+        """Return the tiles of a regular pattern whose core contains a wanted cell.
 
         Parameters
         ----------
-        wanted : bool array of the grid's shape
+        wanted : bool array, shape (rows, cols)
+            The wanted cells.
+
+        Returns
+        -------
+        list of Tile
+            From north to south, and from west to east.
         """
         (rows, cols), (height, width) = self.grid.shape, self.core
         return [
@@ -70,51 +95,117 @@ class Tiling:
         ]
 
     def cover(self, wanted: Bools, stride: int = 1) -> list[Tile]:
-        """Return tiles whose cores hold all wanted cells, laid where the cells are: in bands from north to south.
+        """Return tiles whose cores contain all wanted cells, placed so that few tiles are needed.
 
-        A band begins at the first row that still has a wanted cell, a core at the band's first column that has one, on
-        multiples of `stride`.
+        The tiles form bands from north to south. A band begins at the first row that still has a wanted cell; a core
+        begins at the first column of its band that still has one.
+
+        Parameters
+        ----------
+        wanted : bool array, shape (rows, cols)
+            The wanted cells.
+        stride : int
+            Rows and columns of tiles are multiples of it.
+
+        Returns
+        -------
+        list of Tile
+            From north to south, and from west to east.
         """
         height, width = self.core
-        found, row = [], 0
+        tiles, row = [], 0
         occupied = np.flatnonzero(wanted.any(1))
-        while (place := np.searchsorted(occupied, row)) < len(occupied):
-            row = int(occupied[place]) // stride * stride
+        while (index := np.searchsorted(occupied, row)) < len(occupied):
+            row = int(occupied[index]) // stride * stride
             col, columns = 0, np.flatnonzero(wanted[row : row + height].any(0))
-            while (place := np.searchsorted(columns, col)) < len(columns):
-                col = int(columns[place]) // stride * stride
-                found.append(Tile(row, col))
+            while (index := np.searchsorted(columns, col)) < len(columns):
+                col = int(columns[index]) // stride * stride
+                tiles.append(Tile(row, col))
                 col += width
             row += height
-        return found
+        return tiles
 
     def pad(self, field: NDArray[Number], beyond: float) -> NDArray[Number]:
-        """Return a field, (..., rows, cols), extended so that every tile with its halo lies inside it."""
+        """Extend a field so that every tile with its halo lies inside it.
+
+        Parameters
+        ----------
+        field : array, shape (..., rows, cols)
+            The field on the grid.
+        beyond : float
+            Value of cells beyond the poles, or beyond the edge of a region.
+
+        Returns
+        -------
+        array, shape (..., rows + 2 * halo + height - 1, cols + 2 * halo + width - 1)
+            The extended field, with cores of height x width cells.
+        """
         (height, width), halo = self.core, self.halo
         south, east = halo + height - 1, halo + width - 1
-        lead = [(0, 0)] * (field.ndim - 2)
+        other_axes = [(0, 0)] * (field.ndim - 2)
         if self.grid.wraps:
-            field = np.pad(field, [*lead, (0, 0), (halo, east)], mode="wrap")
+            field = np.pad(field, [*other_axes, (0, 0), (halo, east)], mode="wrap")
         else:
-            field = np.pad(field, [*lead, (0, 0), (halo, east)], constant_values=beyond)
-        return np.pad(field, [*lead, (halo, south), (0, 0)], constant_values=beyond)
+            field = np.pad(field, [*other_axes, (0, 0), (halo, east)], constant_values=beyond)
+        return np.pad(field, [*other_axes, (halo, south), (0, 0)], constant_values=beyond)
 
     def cut(self, padded: NDArray[Number], tiles: Sequence[Tile]) -> NDArray[Number]:
-        """Return tiles with their halo, (N, ..., core + 2 halo, core + 2 halo), from a field that `pad` extended."""
+        """Cut tiles with their halo out of a field.
+
+        Parameters
+        ----------
+        padded : array, shape (..., rows, cols)
+            A field that `pad` has extended.
+        tiles : sequence of Tile
+            The N tiles to cut.
+
+        Returns
+        -------
+        array, shape (N, ..., height + 2 * halo, width + 2 * halo)
+            The tiles, with cores of height x width cells.
+        """
         height, width = (size + 2 * self.halo for size in self.core)
-        return np.stack([padded[..., t.row : t.row + height, t.col : t.col + width] for t in tiles])
+        return np.stack([padded[..., tile.row : tile.row + height, tile.col : tile.col + width] for tile in tiles])
 
     def paste(self, out: Floats, tiles: Sequence[Tile], cores: Floats) -> None:
-        """Write cores, (N, core, core), into a field of the grid's shape, leaving out what lies beyond its edge."""
+        """Write the cores of tiles into a field; cells outside the grid are left out.
+
+        Parameters
+        ----------
+        out : float32 array, shape (rows, cols)
+            The field to write to.
+        tiles : sequence of Tile
+            The N tiles.
+        cores : float32 array, shape (N, height, width)
+            Values of their cores.
+        """
         (rows, cols), (height, width) = self.grid.shape, self.core
         for tile, core in zip(tiles, cores, strict=True):
             out[tile.row : tile.row + height, tile.col : tile.col + width] = core[: rows - tile.row, : cols - tile.col]
 
 
 def cheapest_core(grid: Grid, wanted: Bools, largest: int, halo: int, stride: int = 1) -> tuple[int, int]:
-    """Return the core (rows, cols), at most `largest` each way, whose cover computes the fewest cells, halo included.
+    """Return the core for which `Tiling.cover` computes the fewest cells, halos included.
 
-    What a convolution costs is the cells it computes: small cores follow the gaps, large ones have less halo.
+    The cost of a convolution is the number of cells. Small cores fit the gaps better, large cores have less halo.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid to cut.
+    wanted : bool array, shape (rows, cols)
+        The cells to compute.
+    largest : int
+        Largest number of rows and of columns of a core.
+    halo : int
+        Number of cells read around the core, on every side.
+    stride : int
+        Rows and columns of a core are multiples of it.
+
+    Returns
+    -------
+    (int, int)
+        Rows and columns of the core.
     """
     sides = sorted({max(largest // part // stride * stride, stride) for part in (1, 2, 3, 4)}, reverse=True)
 
@@ -124,18 +215,33 @@ def cheapest_core(grid: Grid, wanted: Bools, largest: int, halo: int, stride: in
     return min(itertools.product(sides, sides), key=computed)
 
 
-def dilate(cells: Bools, by: int, wraps: bool) -> Bools:
-    """Return the cells of a grid, (rows, cols), and all that lie at most `by` rows and columns away."""
+def dilate(cells: Bools, distance: int, wraps: bool) -> Bools:
+    """Return the given cells and all cells that are at most `distance` rows and columns away.
+
+    Parameters
+    ----------
+    cells : bool array, shape (rows, cols)
+        The cells.
+    distance : int
+        Largest difference of rows and of columns.
+    wraps : bool
+        Whether the first and the last column are neighbours.
+
+    Returns
+    -------
+    bool array, shape (rows, cols)
+        The larger set of cells.
+    """
     for axis in (0, 1):
-        for _ in range(by):
-            ahead, behind = np.roll(cells, 1, axis), np.roll(cells, -1, axis)
+        for _ in range(distance):
+            forward, backward = np.roll(cells, 1, axis), np.roll(cells, -1, axis)
             if axis == 0 or not wraps:
-                ahead.swapaxes(0, axis)[0], behind.swapaxes(0, axis)[-1] = False, False
-            cells = cells | ahead | behind
+                forward.swapaxes(0, axis)[0], backward.swapaxes(0, axis)[-1] = False, False
+            cells = cells | forward | backward
     return cells
 
 
 def batches(tiles: Sequence[Tile], size: int) -> Iterator[Sequence[Tile]]:
-    """Yield the tiles in runs of at most `size`."""
+    """Yield the tiles in groups of at most `size`, in order."""
     for start in range(0, len(tiles), size):
         yield tiles[start : start + size]

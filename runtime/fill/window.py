@@ -1,4 +1,4 @@
-"""The window kind: day T from the days around it (SGD-SM 1.0, and the project's own network)."""
+"""Window networks: day T from the days around it (SGD-SM 1.0, and the project's own network)."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _MASK = {"sm": "mask", "precip": "precip_mask"}
 
 
 class Prediction(NamedTuple):
-    """What the network says about a day's land gaps; (rows, cols), 0 everywhere else."""
+    """The network's output on a day's land gaps; fields of shape (rows, cols), 0 everywhere else."""
 
     filled: Floats
     """m3 m-3."""
@@ -42,9 +42,20 @@ def predict_window(
 
     Parameters
     ----------
-    frames : (T, rows, cols), m3 m-3, NaN for a gap; a day that is not there is all NaN
-    rain : (T, rows, cols), mm/day, NaN for no estimate, for a bundle that takes rain; None is no estimate anywhere
-    core : the tiles' core; None for the leanest up to the bundle's. The result does not depend on it
+    engine : Engine or Staged
+        The network, opened by an engine.
+    manifest : Manifest
+        The bundle's manifest.
+    grid : Grid
+        The grid of the fields.
+    frames : float32 array, shape (T, rows, cols)
+        Soil moisture of the days of the window, m3 m-3, NaN for a gap; a missing day is all NaN.
+    rain : float32 array, shape (T, rows, cols), optional
+        Rain, mm/day, NaN for no estimate, for a bundle that takes rain; None is no estimate anywhere.
+    core : int or (int, int), optional
+        The tiles' core; by default the one that computes the fewest cells. The result does not depend on it.
+    progress : callable, optional
+        Called with the number of tiles done and of all tiles.
     """
     gaps = grid.land & np.isnan(frames[manifest.window.index(0)])
     if isinstance(engine, Staged):
@@ -79,7 +90,10 @@ def days_since_observation(frames: Floats, window: tuple[int, ...]) -> NDArray[n
 
     Parameters
     ----------
-    frames : (T, rows, cols), NaN for a gap, in the order of `window`
+    frames : float32 array, shape (T, rows, cols)
+        Soil moisture of the days of the window, NaN for a gap.
+    window : tuple of int
+        The days, relative to day T, in the order of `frames`.
     """
     since = np.full(frames.shape[1:], NEVER, np.int16)
     for offset, frame in zip(window, frames, strict=True):
@@ -96,7 +110,7 @@ def fill_window(
     rain: Floats | None = None,
     progress: Progress | None = None,
 ) -> Filled:
-    """Fill day T from its window; `frames` and `rain` as in `predict`."""
+    """Fill day T from its window; parameters as in `predict_window`."""
     predicted = predict_window(engine, manifest, grid, frames, rain, progress=progress)
     today = manifest.window.index(0)
     seen = np.asarray((~np.isnan(np.delete(frames, today, axis=0))).any(0))

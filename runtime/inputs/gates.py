@@ -1,4 +1,4 @@
-"""The gate for inputs: is a soil-moisture file plausible beside those of the days before?
+"""The gate for inputs: a soil-moisture file must cover as much as those of the days before.
 
 It looks at dates, not at the order of arrival: a replay comes to the same verdict.
 """
@@ -13,17 +13,21 @@ from runtime.config import Policy
 COVERAGE_DAYS = 30
 """Coverage is compared with the median of so many days before."""
 
-
 _ENOUGH = 10
+"""With fewer days before there is no verdict."""
 
 
 def coverage_fault(share: float, before: Sequence[float], policy: Policy) -> str | None:
-    """Return what is wrong with how much of the globe a file covers, None if nothing.
+    """Return what is wrong with the coverage of a file; None if nothing.
 
     Parameters
     ----------
-    share : of the file's cells that have a value
-    before : the same of the `COVERAGE_DAYS` days before, as far as there were any
+    share : float
+        Share of the file's cells that have a value.
+    before : sequence of float
+        The same of the `COVERAGE_DAYS` days before, as far as there were files.
+    policy : Policy
+        The limit.
     """
     if len(before) < _ENOUGH:
         return None

@@ -1,22 +1,26 @@
-"""What has arrived: for each day, the file that counts, its field, or why it was refused."""
+"""The inputs of each day: the file that counts, its field, or why there is none."""
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from runtime.archive.catalog import Catalog
-from runtime.archive.record import Decision, RecordedInput
+from runtime.archive.paths import ArchivePaths
+from runtime.archive.record import Decision
 from runtime.common import digest
+from runtime.common.clock import DAY, DateRange, now
+from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
+from runtime.common.vocabulary import ImergRun, Verdict
 from runtime.config import Config, Policy
 from runtime.errors import FeedUnreachable
+from runtime.inputs.day_input import Absent, DayInput, ListedFile, Pending, Ready, Refused, Rejected, Unknown
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.gates import COVERAGE_DAYS, coverage_fault
 from runtime.inputs.listing import FeedListing, open_feed
@@ -25,246 +29,242 @@ from runtime.inputs.store import GranuleStore
 READER_VERSION = 3
 """Raised by hand when a reader gives other values for the same file."""
 
-_TRY_AGAIN = dt.timedelta(hours=6)
-"""After so long a refused file is fetched once more: the server may have served a broken copy."""
+CONTEXT = 40 * DAY
+"""How far before a day feeds are listed: for its window, its coverage gate, and the length of an outage."""
 
-_CONTEXT = dt.timedelta(days=40)
-_DAY = dt.timedelta(days=1)
-_BACK = [number * _DAY for number in range(1, COVERAGE_DAYS + 1)]
-
-
-@dataclass(frozen=True)
-class DayInput:
-    """What there is for one day of one kind: a field, nothing, a refused file, or one that has yet to be fetched."""
-
-    granule: Granule | None = None
-    input: RecordedInput | None = None
-    refused: str | None = None
-    unknown: str | None = None
-    """Why nobody knows whether there is anything: the feed does not answer, or a file could not be fetched."""
-    rejected: bool = False
-    """An operator has said that the file is not to be used."""
-    pending: bool = False
-    """The feed has it, it was not fetched yet; `input` stands for it with a field nobody has."""
-    source: FeedListing | None = dataclasses.field(default=None, repr=False, compare=False)
-    key: str = ""
-    sha256: str = ""
-
-    @property
-    def field(self) -> str | None:
-        """Digest of the field, None without one."""
-        return self.input.field if self.input else None
-
-    @property
-    def subject(self) -> str:
-        """What an operator's decision is about: the field, the file where it has none, or nothing."""
-        return self.field or self.sha256
-
-
-ABSENT = DayInput()
+_RETRY_AFTER = dt.timedelta(hours=6)
+"""After so long a refused file is fetched once more: the server may have sent a broken copy."""
 
 
 @dataclass
 class Inbox:
-    """Reads what feeds offer, once per version of a file, and remembers the outcome in the catalog."""
+    """Finds, fetches and judges the input files of each day; every version of a file is read once."""
 
     grid: Grid
     catalog: Catalog
-    shelf: GranuleStore
+    store: GranuleStore
     policy: Policy
-    soil_moisture_sources: Sequence[FeedListing]
-    precipitation_source: FeedListing | None
+    soil_moisture_feeds: Sequence[FeedListing]
+    precipitation_feed: FeedListing | None
+    events: RunEvents
     offline: bool = False
     parallel: int = 4
+    """Downloads at a time."""
     retry_refused: bool = False
-    """Fetch refused files once more, however young they are."""
-    final: Callable[[dt.date], bool] = lambda _: False
-    """Whether a day's rain may come from IMERG Final whatever the configuration says."""
-    _arrivals: dict[tuple[str, dt.date], DayInput] = dataclasses.field(default_factory=dict)
-    _failed: dict[str, str] = dataclasses.field(default_factory=dict)
-    _tried: set[str] = dataclasses.field(default_factory=set)
+    """Fetch refused files again, however young they are."""
+    reprocessed: DateRange | None = None
+    """Days whose rain may be IMERG Final whatever the configuration says."""
+    _soil_moisture: dict[dt.date, DayInput] = field(default_factory=dict)
+    _raw_soil_moisture: dict[dt.date, DayInput] = field(default_factory=dict)
+    _precipitation: dict[dt.date, DayInput] = field(default_factory=dict)
+    _raw_precipitation: dict[dt.date, DayInput] = field(default_factory=dict)
+    _failed: dict[str, str] = field(default_factory=dict)
+    """Why a file could not be fetched, by key."""
+    _tried: set[str] = field(default_factory=set)
+    """Keys of the files that this inbox has fetched or tried to."""
+    _published_with_final: set[dt.date] = field(default_factory=set)
     _decisions: dict[dt.date, Decision] | None = None
-    _coverages: dict[dt.date, float | None] = dataclasses.field(default_factory=dict)
-    _trivial: set[str] | None = None
+    _uniform_digests: frozenset[str] = frozenset()
 
     @classmethod
-    def of(cls, config: Config, grid: Grid, catalog: Catalog, *, offline: bool = False) -> Inbox:
-        """Return the inbox of a configuration's feeds."""
-        soil = [FeedListing(*open_feed(config, f), f.band) for f in config.feeds.soil_moisture]
+    def open(
+        cls,
+        config: Config,
+        grid: Grid,
+        catalog: Catalog,
+        events: RunEvents,
+        *,
+        offline: bool = False,
+        retry_refused: bool = False,
+        reprocessed: DateRange | None = None,
+    ) -> Inbox:
+        """Open the inbox of the configured feeds.
+
+        Raises
+        ------
+        ConfigError
+            A feed needs a package that is not installed.
+        """
+        soil_moisture = [FeedListing(*open_feed(config, feed), feed.band) for feed in config.feeds.soil_moisture]
         rain = config.feeds.precipitation
-        source = None if rain.kind == "none" else FeedListing(*open_feed(config, rain), None, rain.runs)
-        parallel = config.earthdata.parallel
+        runs = [ImergRun(run) for run in rain.runs]
+        zero = np.zeros(grid.shape, np.float32)
         return cls(
-            grid,
-            catalog,
-            GranuleStore(grid, catalog, config.inbox_path),
-            config.policy,
-            soil,
-            source,
-            offline,
-            parallel,
+            grid=grid,
+            catalog=catalog,
+            store=GranuleStore(grid, catalog, ArchivePaths.of(config).inbox, events),
+            policy=config.policy,
+            soil_moisture_feeds=soil_moisture,
+            precipitation_feed=None if rain.kind == "none" else FeedListing(*open_feed(config, rain), None, runs),
+            events=events,
+            offline=offline,
+            parallel=config.earthdata.parallel,
+            retry_refused=retry_refused,
+            reprocessed=reprocessed,
+            _uniform_digests=frozenset({digest.of_field(zero), digest.of_field(zero * np.float32(np.nan))}),
         )
 
     # What there is
 
     def oldest(self) -> dt.date | None:
-        """Return the oldest day any soil-moisture feed has."""
-        days = [source.feed.oldest() for source in self.soil_moisture_sources]
+        """Return the first day for which a soil-moisture feed has a file; None if there is none."""
+        days = [listing.feed.oldest() for listing in self.soil_moisture_feeds]
         return min((day for day in days if day), default=None)
 
     def soil_moisture(self, date: dt.date) -> DayInput:
-        """Return the day's soil moisture; the first feed that covers the day and has a file for it wins.
+        """Return the day's soil moisture: the file of the first feed that covers the day and has one.
 
-        A file that an operator has rejected is absent; one that is implausible is refused, unless accepted.
+        A file that an operator rejected is `Rejected`; an implausible one is `Refused`, unless an operator accepted it.
         """
-        if ("soil_moisture", date) not in self._arrivals:
-            arrival = self.raw(date)
-            decision = self.decision(date, arrival)
-            if decision and decision.verdict == "reject":
-                arrival = DayInput(rejected=True)
-            elif arrival.input and not arrival.pending and not decision:
-                doubt = self._doubt(date, arrival)
-                if doubt and arrival.granule:
-                    cure = f"`runtime fill --accept {date} --because ...`, or --reject"
-                    arrival = replace(arrival, input=None, refused=f"{arrival.granule.location}: {doubt}; {cure}")
-            self._arrivals["soil_moisture", date] = arrival
-        return self._arrivals["soil_moisture", date]
+        if date not in self._soil_moisture:
+            self._soil_moisture[date] = self._judge_soil_moisture(date)
+        return self._soil_moisture[date]
 
-    def decision(self, date: dt.date, arrival: DayInput | None = None) -> Decision | None:
-        """Return the operator's word on a day, if it is about the file that is there now."""
+    def raw_soil_moisture(self, date: dt.date) -> DayInput:
+        """Return the day's soil moisture before gates and operator."""
+        if date not in self._raw_soil_moisture:
+            self._raw_soil_moisture[date] = self._find_soil_moisture(date)
+        return self._raw_soil_moisture[date]
+
+    def precipitation(self, date: dt.date) -> DayInput:
+        """Return the day's rain, from the best run whose file is sound; a repeat of the day before is refused."""
+        if date not in self._precipitation:
+            self._precipitation[date] = self._judge_precipitation(date)
+        return self._precipitation[date]
+
+    def decision(self, date: dt.date) -> Decision | None:
+        """Return the operator's decision on a day, if it is about the file that is there now."""
         if self._decisions is None:
             self._decisions = self.catalog.decisions()
         decision = self._decisions.get(date)
-        if decision is None:
+        if decision is None or decision.subject != self.raw_soil_moisture(date).subject:
             return None
-        return decision if decision.subject == (arrival or self.raw(date)).subject else None
+        return decision
 
-    def raw(self, date: dt.date) -> DayInput:
-        """Return the day's soil moisture before anyone judges it."""
-        if ("raw", date) not in self._arrivals:
-            found = ABSENT
-            for source in self.soil_moisture_sources:
-                if not source.wanted.covers(date):
-                    continue
-                self._look(source, date)
-                arrival = self._best(source, source.granules(date)[:1])
-                if arrival.granule or not found.unknown:
-                    found = arrival
-                if found.granule:
-                    break
-            self._arrivals["raw", date] = found
-        return self._arrivals["raw", date]
+    def list_days(self, first: dt.date, last: dt.date) -> None:
+        """List every feed once for all days that are about to be asked for, with the days before them."""
+        for listing in self._listings():
+            self._list(listing, first - CONTEXT, last)
 
-    def precipitation(self, date: dt.date) -> DayInput:
-        """Return the day's rain, from the best run whose file is sound."""
-        source = self.precipitation_source
-        if source is None:
-            return ABSENT
-        if ("precipitation", date) not in self._arrivals:
-            arrival = self._rain(source, date)
-            same = arrival.field and arrival.field == self._rain(source, date - _DAY).field
-            if same and arrival.granule and not self._is_trivial(arrival):
-                doubt = f"{arrival.granule.location}: holds the field of {date - _DAY}; fetch it again"
-                arrival = replace(arrival, input=None, refused=doubt)
-            self._arrivals["precipitation", date] = arrival
-        return self._arrivals["precipitation", date]
-
-    def _rain(self, source: FeedListing, date: dt.date) -> DayInput:
-        """Return the day's rain before anyone judges it."""
-        if ("rain", date) not in self._arrivals:
-            self._look(source, date)
-            runs = [*(("final",) if self.final(date) else ()), *source.runs]
-            candidates = sorted(
-                (g for g in source.granules(date) if g.run in runs), key=lambda g: runs.index(g.run or "")
-            )
-            self._arrivals["rain", date] = self._best(source, candidates)
-        return self._arrivals["rain", date]
-
-    def look(self, first: dt.date, last: dt.date) -> None:
-        """Say which days are going to be asked for, so that each feed is listed once."""
-        for source in self._sources():
-            source.look(self.catalog, first, last, offline=self.offline)
-
-    def forget(self) -> None:
-        """Judge everything anew when it is next asked for; listings and fields are kept."""
-        self._arrivals.clear()
-        self._coverages.clear()
+    def reset(self) -> None:
+        """Judge every day anew when it is next asked for; listings and fields are kept."""
+        for judged in (self._soil_moisture, self._raw_soil_moisture, self._precipitation, self._raw_precipitation):
+            judged.clear()
         self._decisions = None
 
-    def unreachable(self) -> list[str]:
-        """Return what is wrong with feeds that do not answer, and with files that could not be fetched."""
-        return [s.unreachable for s in self._sources() if s.unreachable and not self.offline] + list(
-            self._failed.values()
-        )
+    def failures(self) -> list[str]:
+        """Return why feeds did not answer, and why files could not be fetched."""
+        unreachable = [listing.unreachable for listing in self._listings() if listing.unreachable and not self.offline]
+        return unreachable + list(self._failed.values())
 
-    def _sources(self) -> list[FeedListing]:
-        return [*self.soil_moisture_sources, *([self.precipitation_source] if self.precipitation_source else [])]
+    def _listings(self) -> list[FeedListing]:
+        return [*self.soil_moisture_feeds, *([self.precipitation_feed] if self.precipitation_feed else [])]
 
-    def _look(self, source: FeedListing, date: dt.date) -> None:
-        if not source.covers(date):
-            source.look(self.catalog, date - _CONTEXT, date, offline=self.offline)
+    def _list(self, listing: FeedListing, first: dt.date, last: dt.date) -> None:
+        for new in listing.list_days(self.catalog, first, last, offline=self.offline):
+            if listing is self.precipitation_feed:
+                self._published_with_final |= self.catalog.days_with_final_rain(new.first, new.last)
 
-    def _best(self, source: FeedListing, candidates: Sequence[Granule]) -> DayInput:
-        """Return the first sound candidate, else why the first of them is not."""
-        first_refusal = None
-        for granule in candidates:
-            arrival = self._read(source, granule)
-            if arrival.input:
-                return arrival
-            first_refusal = first_refusal or arrival
-        return first_refusal or DayInput(unknown=source.unreachable)
+    def _granules(self, listing: FeedListing, date: dt.date) -> list[Granule]:
+        if not listing.is_listed(date):
+            self._list(listing, date - CONTEXT, date)
+        return listing.granules(date)
 
-    def _read(self, source: FeedListing, granule: Granule) -> DayInput:
-        key = f"{granule.location} {granule.version} {source.band} {self.grid.digest} {READER_VERSION}"
-        known = source.known(key)
-        if known is None and source.feed.in_place:
-            known = self.shelf.take_in(source, granule, key, Path(granule.location))
-        if known and known.refused and known.fetched_bytes and not self.offline and key not in self._tried:
-            since = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(known.arrived_at)
-            known = None if self.retry_refused or since > _TRY_AGAIN else known
-        if known is None and key in self._failed:
-            return DayInput(granule, unknown=self._failed[key], source=source, key=key)
-        if known is None:
-            stands_for = RecordedInput(granule.name, f"pending {granule.location} {granule.version}", granule.run)
-            return DayInput(granule, stands_for, pending=True, source=source, key=key)
-        if known.field is None:
-            return DayInput(granule, None, known.refused, source=source, key=key, sha256=known.sha256)
-        item = RecordedInput(granule.name, known.field, granule.run)
-        return DayInput(granule, item, source=source, key=key, sha256=known.sha256)
+    # One day of one variable
 
-    def _doubt(self, date: dt.date, arrival: DayInput) -> str | None:
-        """Return why a sound file is implausible beside the days before it, None if it is not."""
-        if self.raw(date - _DAY).field == arrival.field and not self._is_trivial(arrival):
-            return f"holds the field of {date - _DAY}"
-        mine = self._coverage(date)
-        if mine is None:
+    def _find_soil_moisture(self, date: dt.date) -> DayInput:
+        found: DayInput = Absent()
+        for listing in self.soil_moisture_feeds:
+            if not listing.wanted.covers(date):
+                continue
+            candidate = self._best(listing, self._granules(listing, date)[:1])
+            if candidate.listed:
+                return candidate
+            if not isinstance(found, Unknown):
+                found = candidate
+        return found
+
+    def _judge_soil_moisture(self, date: dt.date) -> DayInput:
+        found, decision = self.raw_soil_moisture(date), self.decision(date)
+        if decision and decision.verdict is Verdict.REJECT:
+            return Rejected()
+        if not isinstance(found, Ready) or decision:
+            return found
+        fault = self._soil_moisture_fault(date, found)
+        if fault is None:
+            return found
+        cure = f"`runtime fill --accept {date} --because ...`, or --reject"
+        return Refused(found.file, f"{found.file.granule.location}: {fault}; {cure}", found.sha256)
+
+    def _soil_moisture_fault(self, date: dt.date, found: Ready) -> str | None:
+        """Return why a sound file is implausible compared with the days before; None if it is not."""
+        if self.raw_soil_moisture(date - DAY).identity == found.identity and not self._is_uniform(found):
+            return f"holds the field of {date - DAY}"
+        if found.coverage is None:
             return None
-        days = (self._coverage(date - back) for back in _BACK)
-        return coverage_fault(mine, [share for share in days if share is not None], self.policy)
+        before = [self.raw_soil_moisture(date - number * DAY) for number in range(1, COVERAGE_DAYS + 1)]
+        shares = [day.coverage for day in before if isinstance(day, Ready) and day.coverage is not None]
+        return coverage_fault(found.coverage, shares, self.policy)
 
-    def _is_trivial(self, arrival: DayInput) -> bool:
-        """Whether a field has nothing by which two days could be told apart."""
-        if self._trivial is None:
-            zero = np.zeros(self.grid.shape, np.float32)
-            self._trivial = {digest.of_field(zero), digest.of_field(zero * np.float32(np.nan))}
-        return arrival.field in self._trivial
+    def _find_precipitation(self, date: dt.date) -> DayInput:
+        """Return the day's rain before it is compared with the day before."""
+        listing = self.precipitation_feed
+        if listing is None:
+            return Absent()
+        if date not in self._raw_precipitation:
+            granules = self._granules(listing, date)
+            takes_final = date in self._published_with_final or bool(self.reprocessed and date in self.reprocessed)
+            runs = [*((ImergRun.FINAL,) if takes_final else ()), *listing.runs]
+            best_first = [granule for run in dict.fromkeys(runs) for granule in granules if granule.run == run]
+            self._raw_precipitation[date] = self._best(listing, best_first)
+        return self._raw_precipitation[date]
 
-    def _coverage(self, date: dt.date) -> float | None:
-        """Return the share of a day's soil-moisture file that has a value, None without a sound file."""
-        if date not in self._coverages:
-            arrival = self.raw(date)
-            known = arrival.source.known(arrival.key) if arrival.source else None
-            self._coverages[date] = known.coverage if known else None
-        return self._coverages[date]
+    def _judge_precipitation(self, date: dt.date) -> DayInput:
+        found = self._find_precipitation(date)
+        if not isinstance(found, Ready) or self._is_uniform(found):
+            return found
+        if found.identity != self._find_precipitation(date - DAY).identity:
+            return found
+        reason = f"{found.file.granule.location}: holds the field of {date - DAY}; fetch it again"
+        return Refused(found.file, reason, found.sha256)
 
-    # Bringing files here and reading them
+    def _best(self, listing: FeedListing, candidates: Sequence[Granule]) -> DayInput:
+        """Return the first usable candidate, otherwise why the first of them is not usable."""
+        unusable: DayInput | None = None
+        for granule in candidates:
+            found = self._state_of(listing, granule)
+            if isinstance(found, Ready | Pending):
+                return found
+            unusable = unusable or found
+        if unusable:
+            return unusable
+        return Unknown(listing.unreachable) if listing.unreachable else Absent()
 
-    def pending(self, arrivals: Sequence[DayInput]) -> list[DayInput]:
-        """Return those that have yet to be fetched, each once."""
-        return list({arrival.key: arrival for arrival in arrivals if arrival.pending}.values())
+    def _state_of(self, listing: FeedListing, granule: Granule) -> Ready | Pending | Refused | Unknown:
+        """Return what is known of a file; one that can be read where it lies is read if it was not yet."""
+        key = f"{granule.location} {granule.version} {listing.band} {self.grid.digest} {READER_VERSION}"
+        file, known = ListedFile(listing, granule, key), listing.known(key)
+        if known is None and listing.feed.in_place:
+            known = self.store.ingest(file, Path(granule.location))
+        if known and known.refused and known.fetched_bytes and not self.offline and key not in self._tried:
+            age = now() - dt.datetime.fromisoformat(known.arrived_at)
+            known = None if self.retry_refused or age > _RETRY_AFTER else known
+        if known is None and key in self._failed:
+            return Unknown(self._failed[key], file)
+        if known is None:
+            return Pending(file)
+        if known.field_digest is None:
+            return Refused(file, known.refused or "", known.sha256)
+        return Ready(file, known.field_digest, known.sha256, known.coverage)
 
-    def fetch(self, arrivals: Sequence[DayInput], on_fetched: Callable[[Granule, int], None] | None = None) -> None:
-        """Fetch files and read them; what cannot be had now is `unknown` afterwards.
+    def _is_uniform(self, day_input: Ready) -> bool:
+        """Whether a field is empty or zero everywhere: two such days are equal without being copies."""
+        return day_input.field_digest in self._uniform_digests
+
+    # Fetching and reading
+
+    def fetch(self, files: Sequence[Pending]) -> None:
+        """Fetch files and read them; a file that cannot be fetched now is `Unknown` afterwards.
 
         Raises
         ------
@@ -273,33 +273,39 @@ class Inbox:
         ArchiveError
             The inbox cannot be written.
         """
+        if not files:
+            return
+        self.events.fetch_started(len(files))
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="fetch")
         try:
-            todo = [(a.source, a.granule, a.key) for a in arrivals if a.source and a.granule]
-            running = [(*item, pool.submit(self.shelf.local, item[0], item[1])) for item in todo]
-            for source, granule, key, path in running:
-                self._tried.add(key)
+            downloads = [(day_input.file, pool.submit(self.store.local_path, day_input.file)) for day_input in files]
+            for file, download in downloads:
+                self._tried.add(file.key)
                 size = 0
                 try:
-                    file = path.result()
-                    size = file.stat().st_size
-                    self.shelf.take_in(source, granule, key, file, size)
+                    path = download.result()
+                    size = path.stat().st_size
+                    self.store.ingest(file, path, size)
                 except FeedUnreachable as error:
-                    self._failed[key] = str(error)
-                if on_fetched:
-                    on_fetched(granule, size)
+                    self._failed[file.key] = str(error)
+                self.events.file_fetched(file.granule.name, size)
         finally:
             pool.shutdown(cancel_futures=True)
-        self.forget()
+        self.reset()
 
-    def read_ahead(self, arrivals: Iterable[DayInput]) -> None:
-        """Read what `values` will be asked for; may run beside everything else."""
-        for arrival in arrivals:
-            if arrival.input and arrival.granule and arrival.source and not arrival.pending:
-                self.shelf.read_ahead(arrival.source, arrival.granule, arrival.input.field)
+    def preload(self, day_inputs: Iterable[DayInput]) -> None:
+        """Read the fields that `read_field` will be asked for into memory; may run in another thread."""
+        for day_input in day_inputs:
+            if isinstance(day_input, Ready):
+                self.store.preload(day_input)
 
-    def values(self, arrival: DayInput) -> Floats:
-        """Return an arrival's field on the grid; all NaN where there is none. See `Shelf.values`."""
-        if arrival.input is None or arrival.granule is None or arrival.source is None or arrival.pending:
-            return np.full(self.grid.shape, np.nan, np.float32)
-        return self.shelf.values(arrival.source, arrival.granule, arrival.key, arrival.input.field)
+    def read_field(self, day_input: DayInput) -> Floats:
+        """Return an input's field on the grid, all NaN where there is none; see `GranuleStore.read_field`."""
+        if isinstance(day_input, Ready):
+            return self.store.read_field(day_input)
+        return np.full(self.grid.shape, np.nan, np.float32)
+
+
+def to_be_fetched(day_inputs: Iterable[DayInput]) -> list[Pending]:
+    """Return the inputs whose file is still to be fetched, each file once."""
+    return list({each.file.key: each for each in day_inputs if isinstance(each, Pending)}.values())

@@ -1,4 +1,4 @@
-"""One configured feed: what it lists, month by month, and what reading its files gave before."""
+"""What one configured feed offers, month by month, and what reading its files gave earlier."""
 
 from __future__ import annotations
 
@@ -6,60 +6,69 @@ import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from runtime.archive.catalog import Catalog, GranuleRecord
+from runtime.archive.catalog import Catalog
+from runtime.archive.rows import GranuleRecord
+from runtime.common.clock import DAY, DateRange
+from runtime.common.vocabulary import ImergRun
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import Feed, Granule, GranuleFilter, Listing
 
-_DAY = dt.timedelta(days=1)
-
 
 @dataclass(eq=False)
 class FeedListing:
-    """One feed, how its files are read, and what is known of both for a range of days."""
+    """The files that one feed offers, and the catalog's records of those that were read."""
 
     feed: Feed
     wanted: GranuleFilter
+    """Which files of the feed are used."""
     band: str | None = None
-    runs: Sequence[str] = ()
+    """Band of the soil moisture; None for precipitation."""
+    runs: Sequence[ImergRun] = ()
     """IMERG runs that may be used, best first."""
     unreachable: str | None = None
+    """Why the feed could not be listed; None if it could."""
     _listing: Listing = field(default_factory=dict)
     _known: dict[str, GranuleRecord] = field(default_factory=dict)
-    _seen: set[dt.date] = field(default_factory=set)
+    _listed_months: set[dt.date] = field(default_factory=set)
     """First day of each month that was listed."""
 
-    def look(self, catalog: Catalog, first: dt.date, last: dt.date, *, offline: bool) -> None:
-        """List the feed for the months from `first` to `last`, as far as that was not done yet."""
-        for begin, end in _runs_of_months([m for m in _months(first, last) if m not in self._seen]):
-            self._seen.update(_months(begin, end))
-            if not self.wanted.covers(begin, end):
+    def list_days(self, catalog: Catalog, first: dt.date, last: dt.date, *, offline: bool) -> list[DateRange]:
+        """List the feed for the months from `first` to `last` that were not listed yet; return those months.
+
+        If the feed does not answer, the files that were read earlier stand for its listing.
+        """
+        new = _join_months([m for m in _months(first, last) if m not in self._listed_months])
+        for part in new:
+            self._listed_months.update(_months(part.first, part.last))
+            if not self.wanted.covers(part.first, part.last):
                 continue
-            arrived = catalog.arrived(self.wanted.product, begin, end)
-            self._known |= {item.key: item for item in arrived}
+            known = catalog.granules(self.wanted.product, part.first, part.last)
+            self._known |= {record.key: record for record in known}
             try:
                 if offline and not self.feed.in_place:
                     raise FeedUnreachable("--offline: only what has been fetched is used")
-                self._listing |= self.feed.granules(begin, end)
+                self._listing |= self.feed.granules(part.first, part.last)
             except FeedUnreachable as error:
                 self.unreachable = str(error)
-                self._listing |= _listed(arrived)
+                self._listing |= _listing_of(known)
+        return new
 
-    def covers(self, date: dt.date) -> bool:
-        """Whether `look` has been there."""
-        return date.replace(day=1) in self._seen
+    def is_listed(self, date: dt.date) -> bool:
+        """Whether the month of a day was listed."""
+        return date.replace(day=1) in self._listed_months
 
     def granules(self, date: dt.date) -> list[Granule]:
-        """Return what the feed has for a day."""
+        """Return the files that the feed has for a day."""
         return self._listing.get(date, [])
 
     def known(self, key: str) -> GranuleRecord | None:
-        """Return what reading a file gave."""
+        """Return what reading a version of a file gave; None if it was not read yet."""
         return self._known.get(key)
 
-    def learn(self, arrived: GranuleRecord) -> None:
+    def cache(self, record: GranuleRecord) -> None:
         """Keep what reading a file gave."""
-        self._known[arrived.key] = arrived
+        self._known[record.key] = record
 
 
 def _months(first: dt.date, last: dt.date) -> list[dt.date]:
@@ -68,29 +77,37 @@ def _months(first: dt.date, last: dt.date) -> list[dt.date]:
     return [dt.date(first.year + m // 12, m % 12 + 1, 1) for m in range(first.month - 1, first.month - 1 + count)]
 
 
-def _runs_of_months(months: Sequence[dt.date]) -> list[tuple[dt.date, dt.date]]:
-    """Return the first and the last day of each unbroken run of months."""
-    runs: list[tuple[dt.date, dt.date]] = []
+def _join_months(months: Sequence[dt.date]) -> list[DateRange]:
+    """Return months as ranges of days; months that follow each other make one range."""
+    ranges: list[DateRange] = []
     for month in months:
-        end = (month + 31 * _DAY).replace(day=1) - _DAY
-        joins = runs and runs[-1][1] + _DAY == month
-        runs[-1:] = [(runs[-1][0], end)] if joins else [*runs[-1:], (month, end)]
-    return runs
+        end = (month + 31 * DAY).replace(day=1) - DAY
+        if ranges and ranges[-1].last + DAY == month:
+            ranges[-1] = DateRange(ranges[-1].first, end)
+        else:
+            ranges.append(DateRange(month, end))
+    return ranges
 
 
-def _listed(arrived: Sequence[GranuleRecord]) -> Listing:
+def _listing_of(records: Sequence[GranuleRecord]) -> Listing:
     """Return the newest version of each file that was read, as a feed would list it."""
-    newest = {item.location: item for item in arrived}
+    newest = {record.location: record for record in records}
     found: Listing = {}
-    for item in newest.values():
-        date = dt.date.fromisoformat(item.date)
-        granule = Granule(date, item.product, item.name, item.location, item.version, item.run)
+    for record in newest.values():
+        date = dt.date.fromisoformat(record.date)
+        granule = Granule(date, record.product, record.name, record.location, record.version, record.run)
         found.setdefault(date, []).append(granule)
     return found
 
 
 def open_feed(config: Config, feed: SoilMoistureFeed | PrecipitationFeed) -> tuple[Feed, GranuleFilter]:
-    """Return the feed a section of the configuration describes, and what it looks for."""
+    """Return the feed that a section of the configuration describes, and which files of it are used.
+
+    Raises
+    ------
+    ConfigError
+        The feed needs a package that is not installed.
+    """
     if isinstance(feed, SoilMoistureFeed):
         wanted = GranuleFilter(feed.product, feed.orbit, feed.first, feed.last, feed.pattern)
     else:

@@ -1,1 +1,1 @@
-"""What people get out of an archive: time series, subsets in other formats, maps."""
+"""Write time series, subsets in other formats, and maps from an archive."""

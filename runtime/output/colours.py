@@ -1,6 +1,6 @@
-"""Which colours stand for which values, in pictures and on the page: perceptually uniform, safe for the colour-blind.
+"""The colours of pictures and of the web page: perceptually uniform, and readable for colour-blind people.
 
-Sequences come from Matplotlib; categories are Okabe and Ito's (jfly.uni-koeln.de/color).
+Sequences of colours come from Matplotlib, colours of categories from Okabe and Ito (jfly.uni-koeln.de/color).
 """
 
 from __future__ import annotations
@@ -12,15 +12,16 @@ import numpy as np
 from runtime.fill.result import Flag
 
 OBSERVED, FILLED, RAIN = "#0072b2", "#d55e00", "#56b4e9"
-"""In time series."""
+"""Colours in time series."""
 
 NO_VALUE, NO_LAND = "#9a9a9a", "#e6e9ec"
+"""Colours of land cells without a value, and of all other cells."""
 
 STEPS = 250
-"""Of a scale, from low to high; a map of bytes has the rest of 256 for what is no value."""
+"""Number of colours of a scale; in a map of bytes, the other 6 of 256 are free for cells without a value."""
 
 DIFFERENCE = "RdBu"
-"""Two ends that differ for the colour-blind, white where nothing changed."""
+"""Matplotlib's colour map for differences: white for no change, two ends that colour-blind people can tell apart."""
 
 FLAGS = {
     Flag.OBSERVED: OBSERVED,
@@ -30,21 +31,25 @@ FLAGS = {
     Flag.NOT_REACHED: NO_VALUE,
     Flag.NOT_LAND: NO_LAND,
 }
+"""Colour of each flag."""
 
 
 @dataclass(frozen=True)
 class Scale:
-    """How a variable's values become colours."""
+    """How the values of a variable become colours."""
 
     title: str
     colormap: str
+    """Name of Matplotlib's colour map."""
     low: float
+    """Value of the first colour."""
     high: float
+    """Value of the last colour."""
     unit: str
 
     @property
     def colours(self) -> list[str]:
-        """The sequence from low to high in ``STEPS`` steps, ``#rrggbb``."""
+        """The `STEPS` colours from low to high, each as ``#rrggbb``."""
         from matplotlib import colormaps
 
         steps = colormaps[self.colormap](np.linspace(0, 1, STEPS), bytes=True)
@@ -58,4 +63,4 @@ SCALES = {
     "days_since_observation": Scale("Days since the last observation", "cividis_r", 0.0, 10.0, "days"),
     "precipitation": Scale("Precipitation", "cividis_r", 0.0, 50.0, "mm/day"),
 }
-"""By variable; values beyond an end have its colour."""
+"""The scale of each variable; values outside it have the colour of the nearer end."""

@@ -1,4 +1,4 @@
-"""A day as a picture: observed, filled, and the difference from the day before."""
+"""Draw a day as a map: observed, filled, and the difference from the day before."""
 
 from __future__ import annotations
 
@@ -14,7 +14,16 @@ from runtime.output.colours import DIFFERENCE, NO_LAND, SCALES
 
 
 def draw_map(config: Config, date: dt.date, out: Path) -> None:
-    """Draw a published day to a PNG.
+    """Draw a published day, and write the picture as PNG.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration, which names the archive.
+    date : dt.date
+        The day.
+    out : Path
+        The file to write.
 
     Raises
     ------
@@ -32,10 +41,9 @@ def draw_map(config: Config, date: dt.date, out: Path) -> None:
 
     (lat, lon), half = reader.axes, reader.step / 2
     observed, filled, before = day["soil_moisture_observed"], day["soil_moisture"], date - dt.timedelta(1)
-    extent = (lon[0] - half, lon[-1] + half, lat[-1] - half, lat[0] + half)
     rows = np.flatnonzero(np.isfinite(filled).any(1))
     shown = slice(rows[0], rows[-1] + 1) if rows.size else slice(None)
-    extent = (*extent[:2], lat[shown][-1] - half, lat[shown][0] + half)
+    extent = (lon[0] - half, lon[-1] + half, lat[shown][-1] - half, lat[shown][0] + half)
     scale = SCALES["soil_moisture"]
     sequence = (scale.colormap, scale.low, scale.high)
     panels = [(f"Observed, {date}", observed, *sequence), (f"Filled, {date}", filled, *sequence)]

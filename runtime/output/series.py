@@ -1,4 +1,4 @@
-"""A place's days as a table, a NetCDF time series (CF-1.11, ACDD-1.3), a picture, or a plot on the terminal."""
+"""Write the time series of a cell as CSV, NetCDF (CF-1.11, ACDD-1.3) or picture, or plot it on the terminal."""
 
 from __future__ import annotations
 
@@ -15,6 +15,7 @@ from runtime.archive.cf import EPOCH
 from runtime.archive.reader import Reader, Series
 from runtime.archive.variables import VARIABLES
 from runtime.common.atomic import move_into_place, part_file
+from runtime.common.netcdf import open_dataset
 from runtime.errors import UsageError
 from runtime.fill.result import Flag
 from runtime.output.colours import FILLED, OBSERVED, RAIN
@@ -23,10 +24,20 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 ENDINGS = (".csv", ".nc", ".png")
+"""Endings of the files that `write_series` can write."""
 
 
 def write_series(reader: Reader, series: Series, out: Path) -> None:
-    """Write a series in the format its ending names.
+    """Write a series in the format that the ending of the file name says.
+
+    Parameters
+    ----------
+    reader : Reader
+        The archive, for the global attributes of a NetCDF file.
+    series : Series
+        The series.
+    out : Path
+        The file to write.
 
     Raises
     ------
@@ -42,27 +53,28 @@ def write_series(reader: Reader, series: Series, out: Path) -> None:
         if kind == ".csv":
             part.write_text(series_table(series))
         elif kind == ".nc":
-            _netcdf(part, reader, series)
+            _write_netcdf(part, reader, series)
         else:
             draw_series(series).savefig(part, format="png", dpi=100, metadata={"Software": None})
     move_into_place(out)
 
 
 def series_table(series: Series) -> str:
-    """Return a series as CSV: a header, then one line a day, empty where there is no value."""
+    """Return a series as CSV: a header, then one line per day with empty fields where there is no value."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(series.values)
     flags = {int(flag): flag.name.lower() for flag in Flag}
     units = [VARIABLES[name].attributes.get("units") for name in names]
-    writer.writerow(["date", *(f"{n} ({u})" if u else n for n, u in zip(names, units, strict=True))])
+    header = [f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True)]
+    writer.writerow(["date", *header])
     columns = [series.values[name].tolist() for name in names]
     for date, *row in zip(series.dates, *columns, strict=True):
-        writer.writerow([str(date), *(_cell(name, value, flags) for name, value in zip(names, row, strict=True))])
+        writer.writerow([str(date), *(_value_text(name, value, flags) for name, value in zip(names, row, strict=True))])
     return text.getvalue()
 
 
-def _cell(name: str, value: float, flags: dict[int, str]) -> str:
+def _value_text(name: str, value: float, flags: dict[int, str]) -> str:
     if math.isnan(value):
         return ""
     if name == "flag":
@@ -70,10 +82,8 @@ def _cell(name: str, value: float, flags: dict[int, str]) -> str:
     return f"{value:.4f}" if VARIABLES[name].attributes.get("units") == "m3 m-3" else f"{value:g}"
 
 
-def _netcdf(path: Path, reader: Reader, series: Series) -> None:
-    """Write the series as a CF discrete sampling geometry: one station's time series."""
-    from runtime.common.netcdf import open_dataset
-
+def _write_netcdf(path: Path, reader: Reader, series: Series) -> None:
+    """Write the series as a CF discrete sampling geometry: the time series of one station."""
     with open_dataset(path, "w", format="NETCDF4") as file:
         file.setncatts(reader.attributes | {"featureType": "timeSeries", "cdm_data_type": "Station"})
         if series.dates:
@@ -96,29 +106,29 @@ def _netcdf(path: Path, reader: Reader, series: Series) -> None:
         cell.setncatts({"cf_role": "timeseries_id", "long_name": "grid cell"})
         cell[:] = np.array(list(station), "S1")
         for name, values in series.values.items():
-            kind = VARIABLES[name]
-            variable = file.createVariable(
+            variable = VARIABLES[name]
+            stored = file.createVariable(
                 name,
-                kind.dtype.str[1:],
+                variable.dtype.str[1:],
                 ("time",),
                 compression="zlib",
-                fill_value=False if kind.fill is None else kind.dtype.type(kind.fill),
+                fill_value=False if variable.fill is None else variable.dtype.type(variable.fill),
             )
-            variable.setncatts({**kind.attributes, "coordinates": "lat lon cell"})
-            variable.set_auto_maskandscale(False)
-            variable[:] = kind.pack(values)
+            stored.setncatts({**variable.attributes, "coordinates": "lat lon cell"})
+            stored.set_auto_maskandscale(False)
+            stored[:] = variable.pack(values)
 
 
 def split_observed(series: Series) -> tuple[list[float], list[float]]:
-    """Return soil moisture where it was observed and where it was filled, NaN elsewhere, m3 m-3."""
+    """Return the observed and the filled soil moisture of each day, m3 m-3; each is NaN where the other one is not."""
     values, observed = series.values["soil_moisture"], series.values["soil_moisture_observed"]
-    seen = np.isfinite(observed)
-    nothing = np.float32(np.nan)
-    return np.where(seen, values, nothing).tolist(), np.where(seen, nothing, values).tolist()
+    is_observed = np.isfinite(observed)
+    nan = np.float32(np.nan)
+    return np.where(is_observed, values, nan).tolist(), np.where(is_observed, nan, values).tolist()
 
 
 def draw_series(series: Series) -> Figure:
-    """Draw observed and filled values with their uncertainty, and rain beneath."""
+    """Draw observed and filled values with their uncertainty, and rain below them."""
     import matplotlib
 
     matplotlib.use("Agg")
@@ -149,14 +159,29 @@ def draw_series(series: Series) -> Figure:
 
 
 def place_name(series: Series) -> str:
-    """Return the cell's centre and the days, in words."""
+    """Return the cell's centre and the first and last day as text."""
     ns, ew = "N" if series.latitude >= 0 else "S", "E" if series.longitude >= 0 else "W"
     where = f"{abs(series.latitude):g}° {ns}, {abs(series.longitude):g}° {ew}"
     return f"{where}: {series.dates[0]} to {series.dates[-1]}" if series.dates else f"{where}: no day"
 
 
 def plot_on_terminal(series: Series, width: int, height: int = 18) -> str:
-    """Return the series as a plot of characters, ``o`` observed and ``x`` filled."""
+    """Return the series as a plot made of characters: ``o`` for observed, ``x`` for filled.
+
+    Parameters
+    ----------
+    series : Series
+        The series.
+    width : int
+        Columns of the plot.
+    height : int
+        Lines of the plot.
+
+    Returns
+    -------
+    str
+        The plot.
+    """
     import plotext
 
     observed, filled = split_observed(series)
@@ -165,9 +190,9 @@ def plot_on_terminal(series: Series, width: int, height: int = 18) -> str:
     plotext.plotsize(width, height)
     plotext.date_form("Y-m-d")
     for name, marker, values in (("x filled", "x", filled), ("o observed", "o", observed)):
-        there = [(str(d), v) for d, v in zip(series.dates, values, strict=True) if not math.isnan(v)]
-        if there:
-            days, shown = zip(*there, strict=True)
+        points = [(str(date), value) for date, value in zip(series.dates, values, strict=True) if not math.isnan(value)]
+        if points:
+            days, shown = zip(*points, strict=True)
             plotext.scatter(days, shown, marker=marker, label=name)
     plotext.title(f"{place_name(series)}, m3 m-3")
     return str(plotext.uncolorize(plotext.build()))

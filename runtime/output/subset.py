@@ -1,4 +1,4 @@
-"""A part of the archive in other formats: days and a box in, files out."""
+"""Write some days and a box of the archive in other formats."""
 
 from __future__ import annotations
 
@@ -10,17 +10,22 @@ from typing import Any, Literal, get_args
 
 import numpy as np
 
-from runtime.archive import sgdsm
 from runtime.archive.acdd import time_coverage
+from runtime.archive.dataset import open_archive
 from runtime.archive.reader import Reader
+from runtime.archive.sgdsm import SgdSmLayout, write_fields
 from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, VARIABLES
 from runtime.common.atomic import move_into_place, part_file, write_guard
 from runtime.common.events import Track
 from runtime.errors import InputsMissing, UsageError
 
 Format = Literal["netcdf", "zarr", "geotiff", "cog", "sgd-sm"]
+"""Format of the files; ``cog`` is a cloud-optimised GeoTIFF."""
 FORMATS: tuple[str, ...] = get_args(Format)
+"""All formats."""
 Box = tuple[float, float, float, float]
+"""Western, southern, eastern and northern edge, degrees."""
+_SCALING = ("scale_factor", "add_offset")
 
 
 @dataclass(frozen=True)
@@ -28,29 +33,45 @@ class Subset:
     """A part of an archive."""
 
     reader: Reader
+    """The archive."""
     dates: list[dt.date]
+    """The days."""
     rows: slice
+    """The rows of the archive's grid."""
     cols: slice
+    """The columns of the archive's grid."""
 
     @classmethod
     def of(cls, reader: Reader, first: dt.date | None, last: dt.date | None, box: Box | None) -> Subset:
-        """Return the published days of a range, and the cells whose centres lie in a box.
+        """Return the published days of a range, and the cells whose centres are in a box.
 
         Parameters
         ----------
-        box : west, south, east, north edge in degrees
+        reader : Reader
+            The archive.
+        first : dt.date, optional
+            First day; without it, from the archive's first day.
+        last : dt.date, optional
+            Last day, included; without it, to the archive's newest day.
+        box : (float, float, float, float), optional
+            Western, southern, eastern and northern edge, degrees; without it, all cells.
+
+        Returns
+        -------
+        Subset
+            The part of the archive.
 
         Raises
         ------
         InputsMissing
             No day of the range is published.
         UsageError
-            The box holds no cell.
+            The box contains no cell.
         """
         dates = [date for date in reader.days if (first or date) <= date <= (last or date)]
         if not dates:
-            known = f"{min(reader.days)} to {max(reader.days)}"
-            raise InputsMissing(f"{reader.archive} has no day from {first} to {last}; it has {known}")
+            published = f"{min(reader.days)} to {max(reader.days)}"
+            raise InputsMissing(f"{reader.archive} has no day from {first} to {last}; it has {published}")
         if box is None:
             return cls(reader, dates, slice(None), slice(None))
         west, south, east, north = box
@@ -65,73 +86,88 @@ class Subset:
 
     @property
     def latitudes(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Of the cells' centres, degrees north, north first."""
+        """The latitudes of the cell centres, degrees north, northernmost first."""
         return self.reader.axes[0][self.rows]
 
     @property
     def longitudes(self) -> np.ndarray[Any, np.dtype[np.float64]]:
-        """Of the cells' centres, degrees east."""
+        """The longitudes of the cell centres, degrees east."""
         return self.reader.axes[1][self.cols]
 
 
 def subset_files(part: Subset, kind: Format, out: Path, names: Sequence[str]) -> list[Path]:
-    """Return what `write` would write."""
+    """Return the files that `write_subset` would write; the arguments are the same."""
     if kind in ("geotiff", "cog"):
         return [out / f"{name}_{date:%Y%m%d}.tif" for date in part.dates for name in names]
     if kind == "sgd-sm":
-        return [out / sgdsm.relative_path(date).name for date in part.dates]
+        return [out / SgdSmLayout().relative_path(date).name for date in part.dates]
     return [out]
 
 
 def write_subset(part: Subset, kind: Format, out: Path, names: Sequence[str], track: Track) -> list[Path]:
-    """Write a part of an archive, and return the files.
+    """Write a part of an archive.
 
     Parameters
     ----------
-    out : a file for ``netcdf``, a folder for everything else
-    names : variables, of those the archive has; ``sgd-sm`` has its own two
+    part : Subset
+        The part.
+    kind : Format
+        Format of the files.
+    out : Path
+        A file for ``netcdf``, a folder for all other formats.
+    names : sequence of str
+        Variables to write; those that the archive does not have are left out. Files of ``sgd-sm`` always have the same
+        two variables.
+    track : Track
+        Shows progress over the days.
+
+    Returns
+    -------
+    list of Path
+        The files or the Zarr store.
 
     Raises
     ------
     UsageError
-        Something is there already, a variable is not known, or a library is missing.
+        One of the files exists already, a variable is not known, or a library is missing.
     ArchiveError
-        Nothing can be written there.
+        A file cannot be written.
     """
     unknown = [name for name in names if name not in VARIABLES]
     if unknown:
         raise UsageError(f"unknown variable {unknown[0]}; there are {', '.join(VARIABLES)}")
     wanted = subset_files(part, kind, out, names)
-    there = next((path for path in wanted if path.exists()), None)
-    if there:
-        raise UsageError(f"{there} exists; choose another --out or delete it")
+    existing = next((path for path in wanted if path.exists()), None)
+    if existing:
+        raise UsageError(f"{existing} exists; choose another --out or delete it")
     if kind in ("netcdf", "zarr"):
-        _one_store(part, kind, out, names)
+        _write_store(part, kind, out, names)
     else:
-        each = _raster if kind in ("geotiff", "cog") else _sgdsm
+        write_day = _write_rasters if kind in ("geotiff", "cog") else _write_sgdsm
         for date in track(part.dates, "export"):
-            each(part, date, kind, out, names)
+            write_day(part, date, kind, out, names)
     return wanted
 
 
-def _one_store(part: Subset, kind: str, out: Path, names: Sequence[str]) -> None:
-    """Write everything to one NetCDF file or Zarr store."""
-    from runtime.archive.dataset import open_archive
-
+def _write_store(part: Subset, kind: str, out: Path, names: Sequence[str]) -> None:
+    """Write all days to one NetCDF file or Zarr store."""
     days = np.array(part.dates, "datetime64[ns]")
     whole = open_archive(part.reader.archive).sel(time=days).isel(lat=part.rows, lon=part.cols)
     chosen = whole[[name for name in names if name in whole]].assign_attrs(time_coverage(part.dates[0], part.dates[-1]))
     encoding: dict[str, Any] = {}
     for name in chosen.data_vars:
-        kind_of = VARIABLES[str(name)]
-        encoding[str(name)] = {"dtype": kind_of.dtype}
-        if kind_of.fill is not None:
-            encoding[str(name)] |= {"_FillValue": kind_of.dtype.type(kind_of.fill)}
-        if kind_of.step is not None:
-            encoding[str(name)] |= {"scale_factor": np.float32(kind_of.step), "add_offset": np.float32(0)}
+        variable = VARIABLES[str(name)]
+        encoding[str(name)] = {"dtype": variable.dtype}
+        if variable.fill is not None:
+            encoding[str(name)] |= {"_FillValue": variable.dtype.type(variable.fill)}
+        if variable.step is not None:
+            encoding[str(name)] |= {"scale_factor": np.float32(variable.step), "add_offset": np.float32(0)}
     if kind == "zarr":
         with write_guard(out):
-            plain = {name: {k: float(v) if k in _SCALING else v for k, v in e.items()} for name, e in encoding.items()}
+            plain = {
+                name: {key: float(value) if key in _SCALING else value for key, value in entry.items()}
+                for name, entry in encoding.items()
+            }
             chosen.chunk(time=128, lat=40, lon=40).to_zarr(out, mode="w-", encoding=plain, consolidated=False)
         return
     with part_file(out) as file:
@@ -141,11 +177,8 @@ def _one_store(part: Subset, kind: str, out: Path, names: Sequence[str]) -> None
     move_into_place(out)
 
 
-_SCALING = ("scale_factor", "add_offset")
-
-
-def _raster(part: Subset, date: dt.date, kind: str, out: Path, names: Sequence[str]) -> None:
-    """Write each variable of a day as a (cloud-optimised) GeoTIFF, packed as in the archive."""
+def _write_rasters(part: Subset, date: dt.date, kind: str, out: Path, names: Sequence[str]) -> None:
+    """Write each variable of a day as a GeoTIFF, with values packed as in the archive."""
     try:
         import rasterio
         from rasterio.transform import from_origin
@@ -173,17 +206,17 @@ def _raster(part: Subset, date: dt.date, kind: str, out: Path, names: Sequence[s
 
 
 def _texts(part: Subset) -> dict[str, str]:
-    return {
-        key: str(value) for key, value in part.reader.attributes.items() if key in ("title", "license", "references")
-    }
+    """Return the global attributes that GeoTIFF and SGD-SM files have."""
+    wanted = ("title", "license", "references")
+    return {key: str(value) for key, value in part.reader.attributes.items() if key in wanted}
 
 
-def _sgdsm(part: Subset, date: dt.date, kind: str, out: Path, names: Sequence[str]) -> None:
-    """Write a day as readers of the published SGD-SM data sets expect it."""
+def _write_sgdsm(part: Subset, date: dt.date, kind: str, out: Path, names: Sequence[str]) -> None:
+    """Write a day like a file of the published SGD-SM data sets."""
     fields = part.reader.fields(date, (SOIL_MOISTURE.name, OBSERVED.name))
-    final = out / sgdsm.relative_path(date).name
+    final = out / SgdSmLayout().relative_path(date).name
     with part_file(final) as path:
-        sgdsm.write_fields(
+        write_fields(
             path,
             part.latitudes,
             part.longitudes,

@@ -1,6 +1,6 @@
-"""The gates: inputs before a day is filled, results before it is published. What is wrong with a file, its reader says.
+"""The gates for results: a filled day is checked before it is published.
 
-Every gate looks at dates, not at what arrived when: a replay comes to the same verdict.
+They look at dates, not at the order of arrival: a replay comes to the same verdict.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from runtime.fill.statistics import DayStatistics
 MEAN_DAYS = 7
 """The land mean is compared with the median of so many days before."""
 
-
 _GLOBAL = 50_000
 """Land cells below which a grid is a region, whose mean follows its weather. The globe has 234 015."""
 
@@ -32,7 +31,7 @@ def check_sound(filled: Filled, date: dt.date) -> None:
     Raises
     ------
     ResultRefused
-        A filled cell without a value, a value where there should be none, or an observed cell that changed.
+        A filled cell has no value, a cell has a value where there should be none, or an observed cell changed.
     """
     has_value = np.isfinite(filled.soil_moisture)
     should = (filled.flag != Flag.NOT_REACHED) & (filled.flag != Flag.NOT_LAND)
@@ -48,37 +47,46 @@ def check_sound(filled: Filled, date: dt.date) -> None:
 
 
 def check_plausible(
-    filled: Filled, figures: DayStatistics, before: Sequence[float], policy: Policy, date: dt.date
+    filled: Filled, day: DayStatistics, means_before: Sequence[float], policy: Policy, date: dt.date
 ) -> None:
     """Refuse a day that differs too much from the days before.
 
     Parameters
     ----------
-    before : land means of the `MEAN_DAYS` days before, as far as they are published
+    filled : Filled
+        The filled day.
+    day : DayStatistics
+        The same day in numbers.
+    means_before : sequence of float
+        Land means of the `MEAN_DAYS` days before, m3 m-3, as far as they are published.
+    policy : Policy
+        The limits.
+    date : date
+        The day, for the message.
 
     Raises
     ------
     ResultRefused
-        A network that leaves the physical range, a jump of the land mean, or tile edges that show.
+        The network left the physical range, the land mean jumped, or tile edges show.
     """
-    is_global = figures.land >= _GLOBAL
+    is_global = day.land >= _GLOBAL
     cure = f"the day is not published; {_OVERRULE.format(date=date)}"
-    if figures.filled and filled.cut > policy.max_out_of_range * figures.filled:
+    if day.filled and filled.cut > policy.max_out_of_range * day.filled:
         raise ResultRefused(
-            f"{date}: the network left the range 0..1 m3 m-3 by more than 0.05 on {filled.cut / figures.filled:.1%} of "
+            f"{date}: the network left the range 0..1 m3 m-3 by more than 0.05 on {filled.cut / day.filled:.1%} of "
             f"the filled cells (policy.max_out_of_range); {cure}"
         )
-    if figures.land_mean is not None and before:
-        usual = statistics.median(before)
+    if day.land_mean is not None and means_before:
+        usual = statistics.median(means_before)
         limit = policy.max_mean_jump or (0.1 if is_global else 0.3)
-        if abs(figures.land_mean - usual) > limit:
+        if abs(day.land_mean - usual) > limit:
             raise ResultRefused(
-                f"{date}: the land mean is {figures.land_mean:.3f} m3 m-3 where {usual:.3f} is usual of the "
+                f"{date}: the land mean is {day.land_mean:.3f} m3 m-3 where {usual:.3f} is usual of the "
                 f"{MEAN_DAYS} days before (policy.max_mean_jump); {cure}"
             )
     limit = policy.max_seam_step or (0.15 if is_global else 0.4)
-    if figures.seam_step is not None and figures.seam_step > limit:
+    if day.seam_step is not None and day.seam_step > limit:
         raise ResultRefused(
-            f"{date}: tile edges show, neighbours across them differ by {figures.seam_step:.3f} m3 m-3 more than "
+            f"{date}: tile edges show, neighbours across them differ by {day.seam_step:.3f} m3 m-3 more than "
             f"inside tiles (policy.max_seam_step); {cure}"
         )

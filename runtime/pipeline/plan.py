@@ -1,29 +1,26 @@
-"""What has to run, and why: a day is stale when anything it was made from has changed."""
+"""What has to be filled, and why: a day is stale when anything it was made from has changed."""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from functools import cached_property
 
-from runtime.archive.catalog import Catalog, DayRow
-from runtime.archive.record import DayRecord, RecordedInput
-from runtime.bundle import Bundle
+from runtime.archive.publish import published_file_fault
+from runtime.archive.record import DayRecord, Decision
+from runtime.archive.rows import DayRow
 from runtime.common import digest
-from runtime.config import Policy
-from runtime.inputs.inbox import DayInput, Inbox
+from runtime.common.clock import DAY, days_between
+from runtime.common.vocabulary import RAIN_TODAY, TODAY, ImergRun, InputRole, ProblemKind, Tier
+from runtime.config import SoilMoistureFeed
+from runtime.inputs.day_input import Absent, DayInput, Pending, Refused, Rejected, Unknown
+from runtime.inputs.inbox import to_be_fetched
+from runtime.pipeline.context import RunContext
 
 ALGORITHM_VERSION = 1
 """Raised by hand when the code gives other values for the same inputs."""
-
-DAY = dt.timedelta(days=1)
-_RAIN = "precipitation"
-RUNS = ("early", "late", "final")
-"""IMERG runs, the worst first."""
-_CONTEXT = 40 * DAY
-"""How far before the planned days feeds are listed: for gates, windows, and counting an outage back."""
 
 
 class Action(StrEnum):
@@ -32,262 +29,356 @@ class Action(StrEnum):
     CURRENT = "current"
     FILL = "fill"
     WAIT = "wait"
-    """Not published upstream yet."""
+    """Its soil moisture is not published upstream yet."""
     REFUSED = "refused"
     """Its soil-moisture file is damaged, wrong or implausible."""
     OUTAGE = "outage"
     """Too many days in a row without soil moisture."""
 
+    @property
+    def problem(self) -> ProblemKind | None:
+        """The problem that the catalog keeps for such a day; None if it has none."""
+        return _PROBLEMS.get(self)
+
+
+_PROBLEMS = {
+    Action.WAIT: ProblemKind.WAIT,
+    Action.REFUSED: ProblemKind.REFUSED,
+    Action.OUTAGE: ProblemKind.OUTAGE,
+}
+
+
+@dataclass(frozen=True)
+class DaySelection:
+    """The days that a command deals with."""
+
+    dates: Sequence[dt.date]
+    """In order."""
+    redo_from: dt.date | None
+    """Published days before this one stand as they are, stale or not."""
+
 
 @dataclass(frozen=True)
 class ChainLink:
-    """One day of a recurrent chain: what it read and the state it leaves."""
+    """One day of a recurrent chain: what it reads, the state it starts from and the state it leaves."""
 
+    date: dt.date
     soil_moisture: DayInput
     precipitation: DayInput
+    upstream: str | None
+    """Fingerprint of the state it starts from; None on the first day of the chain."""
     state: str
+    """Fingerprint of the state it leaves."""
+    replayed_state: str
+    """Fingerprint that a replay would leave now; not `state` if the inputs of a published day have changed since."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class PlannedDay:
-    """One day, what is to be done about it and why."""
+    """One day, what is to be done about it and why, and everything that filling it needs."""
 
     date: dt.date
     action: Action
     reason: str
-    record: DayRecord
-    """What the day will carry once it is filled."""
-    arrivals: dict[str, DayInput] = field(repr=False)
-    """Everything it reads, by role: ``T-4`` .. ``T+4``, ``precipitation``, ``precipitation T+1``."""
+    tier: Tier
+    inputs: Mapping[InputRole, DayInput] = field(repr=False)
+    """Everything the network reads, in its order."""
+    decision: Decision | None
+    """The operator's decision about the day's soil moisture."""
+    fingerprint: str
+    """Digest of everything that determines the published values."""
+    published: DayRow | None = field(repr=False)
+    """The day as it is published now; None if it is not."""
+    feed: SoilMoistureFeed = field(repr=False)
+    """The feed that brings the day's soil moisture, or would have brought it."""
+    link: ChainLink | None = field(default=None, repr=False)
+    """The day's link of the chain; None for a window network."""
+    replay: tuple[ChainLink, ...] = field(default=(), repr=False)
+    """Days before it that must be computed again first, because their states are not on disk; oldest first."""
 
     @property
     def soil_moisture(self) -> list[DayInput]:
-        """The days of the window, in order."""
-        return [arrival for role, arrival in self.arrivals.items() if role.startswith("T")]
+        """The soil moisture of the days of the window, in order."""
+        return [day_input for role, day_input in self.inputs.items() if role.is_soil_moisture]
 
     @property
     def precipitation(self) -> list[DayInput]:
-        """The days of rain, in order; empty where the model takes none."""
-        return [arrival for role, arrival in self.arrivals.items() if role.startswith(_RAIN)]
+        """The rain of the days of the window, in order; empty if the network reads no rain."""
+        return [day_input for role, day_input in self.inputs.items() if role.is_precipitation]
 
     @property
     def warnings(self) -> list[str]:
-        """Refused files that are treated as absent when this day is filled."""
-        around = [arrival for role, arrival in self.arrivals.items() if role != "T"]
-        return [reason for a in around if (reason := a.refused or (a.granule and a.unknown))]
+        """Why files around the day itself are treated as absent although the feed has them."""
+        around = [day_input for role, day_input in self.inputs.items() if role != TODAY and day_input.listed]
+        return [day_input.reason for day_input in around if isinstance(day_input, Refused | Unknown)]
+
+    @property
+    def to_be_fetched(self) -> list[Pending]:
+        """The files that must be fetched before the day can be filled."""
+        replayed = [day_input for link in self.replay for day_input in (link.soil_moisture, link.precipitation)]
+        return to_be_fetched([*self.inputs.values(), *replayed])
+
+
+def plan_days(run: RunContext, selection: DaySelection) -> list[PlannedDay]:
+    """Compare what each selected day would be made from with what it was made from.
+
+    Parameters
+    ----------
+    run : RunContext
+        The run; nothing of it is changed, but new files that need no fetching are read.
+    selection : DaySelection
+        The days.
+    """
+    planner = _Planner(run, selection.redo_from)
+    return planner.plan(selection.dates)
 
 
 @dataclass
-class Planner:
-    """Compares what a day would be made from with what it was made from."""
-
-    bundle: Bundle
-    settings: str
-    """Digest of the settings that change values."""
-    policy: Policy
-    inbox: Inbox
-    catalog: Catalog
-    start: dt.date
-    """The archive's first day."""
-    today: dt.date
-    intact: Callable[[DayRow], str | None]
-    """Says what is wrong with a row's published file, None if nothing."""
-    redo_from: dt.date | None = None
-    """Published days before it stand as they are, stale or not."""
-    _chain: dict[dt.date, ChainLink] = field(default_factory=dict)
+class _Planner:
+    run: RunContext
+    redo_from: dt.date | None
     _rows: dict[dt.date, DayRow | None] = field(default_factory=dict)
+    _states: dict[dt.date, str] = field(default_factory=dict)
+    """Fingerprint of the state after each day of the chain, as it will be once the plan is done."""
 
     @property
-    def recurrent(self) -> bool:
-        """Whether a memory is carried."""
-        return self.bundle.manifest.kind == "recurrent"
+    def _window(self) -> tuple[int, ...]:
+        return self.run.bundle.manifest.window
 
-    @cached_property
-    def chain_start(self) -> dt.date:
-        """The first day whose input enters the memory: the spin-up before `start`, as far as the feed has it."""
-        spin_up = [self.start - n * DAY for n in range(self.bundle.manifest.spin_up_days + 1)]
-        return min((day for day in spin_up if self.inbox.soil_moisture(day).granule), default=self.start)
+    @property
+    def _is_recurrent(self) -> bool:
+        return self.run.bundle.manifest.has_memory
 
-    def row(self, date: dt.date) -> DayRow | None:
-        """Return the published day, None if there is none."""
-        if date not in self._rows:
-            self._rows[date] = self.catalog.days(date, date).get(date)
-        return self._rows[date]
-
-    def plan(self, dates: Iterable[dt.date]) -> list[PlannedDay]:
-        """Plan some days, given in order."""
-        dates = list(dates)
+    def plan(self, dates: Sequence[dt.date]) -> list[PlannedDay]:
         if not dates:
             return []
-        window = self.bundle.manifest.window
         begin = max(dates[0], self.redo_from or dates[0])
-        self.inbox.look(begin - _CONTEXT, dates[-1] + window[-1] * DAY)
-        margin = (window[-1] - window[0] + 1) * DAY
-        stored = self.catalog.days(begin - margin, dates[-1] + margin)
+        self.run.inbox.list_days(begin, dates[-1] + self._window[-1] * DAY)
+        margin = (self._window[-1] - self._window[0] + 1) * DAY
+        stored = self.run.catalog.days(begin - margin, dates[-1] + margin)
         self._rows |= {day: stored.get(day) for day in days_between(begin - margin, dates[-1] + margin)}
-        return [self._day(date) for date in dates]
+        planned = [self._day(date) for date in dates]
+        return self._with_replays(planned) if self._is_recurrent else planned
 
-    def link(self, date: dt.date) -> ChainLink:
-        """Return a day of the chain as it will be once the plan is done.
-
-        Each state's fingerprint comes from the one before and the day's inputs; a published day that stands as it is
-        begins the walk.
-        """
-        todo = []
-        while date not in self._chain:
-            standing = self._standing(date)
-            if standing:
-                self._chain[date] = standing
-            else:
-                todo.append(date)
-                if date <= self.start and date <= self.chain_start:  # the latter asks the feeds
-                    break
-                date -= DAY
-        for day in reversed(todo):
-            before = self._chain.get(day - DAY)
-            soil, rain = self.inbox.soil_moisture(day), self.inbox.precipitation(day)
-            upstream = before.state if before else None
-            self._chain[day] = ChainLink(soil, rain, self.state_fingerprint(upstream, soil, rain))
-            date = day
-        return self._chain[todo[0] if todo else date]
-
-    def _standing(self, date: dt.date) -> ChainLink | None:
-        """Return the link of a published day that is not to be re-done: it is too old, or its inputs are gone."""
-        row = self.row(date)
-        if row is None or not row.record.state_fingerprint or row.record.model_id != self.bundle.model_id:
-            return None
-        soil, rain = self.inbox.soil_moisture(date), self.inbox.precipitation(date)
-        old = self.redo_from and date < self.redo_from
-        if not old and not _gone(row.record, {"T": soil, _RAIN: rain}):
-            return None
-        return ChainLink(soil, rain, row.record.state_fingerprint)
-
-    def state_fingerprint(self, upstream: str | None, soil: DayInput, rain: DayInput) -> str:
-        """Return the fingerprint of the state a day leaves; `upstream` is None on a chain's first day."""
-        return digest.of_values(
-            ALGORITHM_VERSION, self.bundle.model_id, self.settings, upstream, soil.field, rain.field
-        )
+    def _row(self, date: dt.date) -> DayRow | None:
+        if date not in self._rows:
+            self._rows[date] = self.run.catalog.days(date, date).get(date)
+        return self._rows[date]
 
     def _day(self, date: dt.date) -> PlannedDay:
-        manifest = self.bundle.manifest
-        arrivals = {f"T{k:+d}" if k else "T": self.inbox.soil_moisture(date + k * DAY) for k in manifest.window}
+        inbox, manifest = self.run.inbox, self.run.bundle.manifest
+        inputs = {InputRole.soil_moisture(k): inbox.soil_moisture(date + k * DAY) for k in manifest.window}
         for k in manifest.window if manifest.takes_rain else ():
-            arrivals[f"{_RAIN} T{k:+d}" if k else _RAIN] = self.inbox.precipitation(date + k * DAY)
-        inputs = {role: a.input for role, a in arrivals.items()}
-        state = self.link(date).state if self.recurrent else None
-        decision = self.inbox.decision(date)
-        tier = self._tier(date, inputs)
-        # The file carries the names; other bytes under the same name, with the same field, change nothing in it.
-        read = (state or [item and item.field for item in inputs.values()], [i and i.name for i in inputs.values()])
-        record = DayRecord(
+            inputs[InputRole.precipitation(k)] = inbox.precipitation(date + k * DAY)
+        link = self._link(date) if self._is_recurrent else None
+        day = PlannedDay(
             date=date,
-            tier=tier,
-            fingerprint=digest.of_values(
-                ALGORITHM_VERSION, self.bundle.model_id, self.settings, tier, read, decision and vars(decision)
-            ),
-            state_fingerprint=state,
-            model=f"{manifest.name} {manifest.version}",
-            model_id=self.bundle.model_id,
-            settings=self.settings,
+            action=Action.CURRENT,
+            reason="already current",
+            tier=self._tier(date, inputs),
             inputs=inputs,
-            decision=decision,
+            decision=inbox.decision(date),
+            fingerprint="",
+            published=self._row(date),
+            feed=self._feed(date, inputs[TODAY]),
+            link=link,
         )
-        action, reason = self._verdict(date, arrivals, record)
-        return PlannedDay(date, action, reason, record, arrivals)
+        day = replace(day, fingerprint=self._fingerprint(day))
+        action, reason = self._verdict(day)
+        return replace(day, action=action, reason=reason)
 
-    def _tier(self, date: dt.date, inputs: dict[str, RecordedInput | None]) -> str:
-        """Return ``consolidated`` once nothing that is missing will come."""
-        if (self.today - date).days > self.bundle.manifest.window[-1] + self.policy.max_lag_days:
-            return "consolidated"
-        enough = RUNS.index(self.policy.consolidated_precipitation)
-        rain = [item for role, item in inputs.items() if role.startswith(_RAIN)]
-        rain_is_final = self.inbox.precipitation_source is None or all(
-            item and RUNS.index(item.run or "") >= enough for item in rain
+    def _fingerprint(self, day: PlannedDay) -> str:
+        # The names are part of the file; other bytes under the same name, with the same field, change nothing in it.
+        names = [None if item.identity is None else _name(item) for item in day.inputs.values()]
+        fields = day.link.state if day.link else [item.identity for item in day.inputs.values()]
+        return digest.of_values(
+            ALGORITHM_VERSION,
+            self.run.bundle.model_id,
+            self.run.settings_digest,
+            day.tier,
+            (fields, names),
+            day.decision and day.decision.to_json(),
         )
-        window_is_full = all(item for role, item in inputs.items() if not role.startswith(_RAIN))
-        return "consolidated" if window_is_full and rain_is_final else "provisional"
 
-    def _verdict(self, date: dt.date, arrivals: dict[str, DayInput], record: DayRecord) -> tuple[Action, str]:
-        row, soil = self.row(date), arrivals["T"]
-        if soil.refused:
-            return Action.REFUSED, soil.refused
-        if soil.unknown and not (row and row.record.inputs["T"]):
-            return Action.WAIT, soil.unknown
-        if row and row.record.inputs["T"] and "T" in _gone(row.record, arrivals):
-            damage = self.intact(row)
-            if damage:
-                return Action.WAIT, f"{damage}, and {row.record.inputs['T'].name} is gone from the feed; bring it back"
+    def _tier(self, date: dt.date, inputs: Mapping[InputRole, DayInput]) -> Tier:
+        """Return `Tier.CONSOLIDATED` once nothing that is missing will arrive."""
+        policy = self.run.config.policy
+        if (self.run.today - date).days > self._window[-1] + policy.max_lag_days:
+            return Tier.CONSOLIDATED
+        rain = [day_input for role, day_input in inputs.items() if role.is_precipitation]
+        has_rain_feed = self.run.inbox.precipitation_feed is not None
+        if has_rain_feed and not all(_is_at_least(day_input, policy.consolidated_precipitation) for day_input in rain):
+            return Tier.PROVISIONAL
+        is_full = all(day_input.identity for role, day_input in inputs.items() if role.is_soil_moisture)
+        return Tier.CONSOLIDATED if is_full else Tier.PROVISIONAL
+
+    def _feed(self, date: dt.date, soil_moisture: DayInput) -> SoilMoistureFeed:
+        feeds = self.run.config.feeds.soil_moisture
+        if soil_moisture.listed:
+            return next(feed for feed in feeds if feed.product == soil_moisture.listed.granule.product)
+        listings = zip(feeds, self.run.inbox.soil_moisture_feeds, strict=True)
+        return next((feed for feed, listing in listings if listing.wanted.covers(date)), feeds[0])
+
+    def _verdict(self, day: PlannedDay) -> tuple[Action, str]:
+        policy, soil_moisture = self.run.config.policy, day.inputs[TODAY]
+        was = day.published.record.inputs[TODAY] if day.published else None
+        if isinstance(soil_moisture, Refused):
+            return Action.REFUSED, soil_moisture.reason
+        if isinstance(soil_moisture, Unknown) and not was:
+            return Action.WAIT, soil_moisture.reason
+        if day.published and was and TODAY in _lost_inputs(day.published.record, day.inputs):
+            fault = published_file_fault(self.run.paths.root, day.published)
+            if fault:
+                return Action.WAIT, f"{fault}, and {was.name} is gone from the feed; bring it back"
             return Action.CURRENT, "its input is gone from the feed; what is published stands"
-        if soil.input is None and not soil.rejected:
-            if (self.today - date).days <= self.policy.max_lag_days:
+        if isinstance(soil_moisture, Absent | Unknown):
+            if (self.run.today - day.date).days <= policy.max_lag_days:
                 return Action.WAIT, "soil moisture is not published yet"
-            outage = self._outage(date)
-            if outage > self.policy.max_outage_days:
+            if self._outage_length(day.date) > policy.max_outage_days:
                 return Action.OUTAGE, (
-                    f"no soil moisture for more than {self.policy.max_outage_days} days in a row; check the feed, "
+                    f"no soil moisture for more than {policy.max_outage_days} days in a row; check the feed, "
                     "or raise policy.max_outage_days"
                 )
-        reason = _why(row, record, arrivals, self.intact)
-        if reason and any(arrival.pending for arrival in arrivals.values()):
-            reason += " (to be fetched)"
-        return (Action.FILL, reason) if reason else (Action.CURRENT, "already current")
+        reason = self._stale_reason(day)
+        if reason is None:
+            return Action.CURRENT, "already current"
+        is_pending = any(isinstance(day_input, Pending) for day_input in day.inputs.values())
+        return Action.FILL, f"{reason} (to be fetched)" if is_pending else reason
 
-    def _outage(self, date: dt.date) -> int:
-        """Return how many days in a row, up to this one, have no soil moisture."""
+    def _outage_length(self, date: dt.date) -> int:
+        """Return how many days in a row, up to this one, have no soil moisture; counted no further than needed."""
         days = 0
-        while days <= self.policy.max_outage_days and self.inbox.soil_moisture(date - days * DAY).input is None:
+        while days <= self.run.config.policy.max_outage_days:
+            if self.run.inbox.soil_moisture(date - days * DAY).identity is not None:
+                break
             days += 1
         return days
 
+    def _stale_reason(self, day: PlannedDay) -> str | None:
+        """Return why a day must be filled; None if what is published is current."""
+        if day.published is None:
+            return "new"
+        fault = published_file_fault(self.run.paths.root, day.published)
+        if fault:
+            return fault
+        old, model = day.published.record, self.run.bundle.manifest
+        if old.fingerprint == day.fingerprint:
+            return None
+        if old.model_id != self.run.bundle.model_id:
+            return f"model changed ({old.model} to {model.name} {model.version})"
+        if old.settings_digest != self.run.settings_digest:
+            return "settings changed"
+        changes = [change for role in day.inputs if (change := _input_change(role, old, day.inputs[role]))]
+        if changes:
+            return ", ".join(changes)
+        if old.decision != day.decision and day.decision:
+            return f"{day.decision.verdict}ed by an operator: {day.decision.because}"
+        if _lost_inputs(old, day.inputs):
+            return None
+        if old.tier is not day.tier:
+            return f"{old.tier} to {day.tier}"
+        return "state upstream changed"
 
-def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
-    """Return the days from `first` to `last`, both included."""
-    return [first + n * DAY for n in range((last - first).days + 1)]
+    # The recurrent chain
+
+    @cached_property
+    def _chain_start(self) -> dt.date:
+        """The first day whose input enters the state: the spin-up before the start, as far as the feed has files."""
+        start, spin_up = self.run.start, self.run.bundle.manifest.spin_up_days
+        days = [start - number * DAY for number in range(spin_up + 1)]
+        return min((day for day in days if self.run.inbox.soil_moisture(day).listed), default=start)
+
+    def _link(self, date: dt.date) -> ChainLink:
+        upstream = self._state_after(date - DAY) if date > self._chain_start else None
+        soil_moisture, rain = self.run.inbox.soil_moisture(date), self.run.inbox.precipitation(date)
+        replayed = self._state_fingerprint(upstream, soil_moisture, rain)
+        return ChainLink(date, soil_moisture, rain, upstream, self._state_after(date), replayed)
+
+    def _state_after(self, date: dt.date) -> str:
+        """Return the fingerprint of the state after a day, as it will be once the plan is done.
+
+        Each fingerprint comes from the one before and the day's inputs; the walk begins at the chain's first day, or at
+        a published day that stands as it is.
+        """
+        todo = []
+        while date not in self._states:
+            standing = self._standing_state(date)
+            if standing:
+                self._states[date] = standing
+            else:
+                todo.append(date)
+                if date <= self.run.start and date <= self._chain_start:  # the latter asks the feeds
+                    break
+                date -= DAY
+        for day in reversed(todo):
+            soil_moisture, rain = self.run.inbox.soil_moisture(day), self.run.inbox.precipitation(day)
+            self._states[day] = self._state_fingerprint(self._states.get(day - DAY), soil_moisture, rain)
+            date = day
+        return self._states[todo[0] if todo else date]
+
+    def _standing_state(self, date: dt.date) -> str | None:
+        """Return the state of a published day that is not filled again: it is too old, or its inputs are gone."""
+        row = self._row(date)
+        if row is None or not row.record.state_fingerprint or row.record.model_id != self.run.bundle.model_id:
+            return None
+        is_old = self.redo_from is not None and date < self.redo_from
+        inputs = {TODAY: self.run.inbox.soil_moisture(date), RAIN_TODAY: self.run.inbox.precipitation(date)}
+        return row.record.state_fingerprint if is_old or _lost_inputs(row.record, inputs) else None
+
+    def _state_fingerprint(self, upstream: str | None, soil_moisture: DayInput, rain: DayInput) -> str:
+        return digest.of_values(
+            ALGORITHM_VERSION,
+            self.run.bundle.model_id,
+            self.run.settings_digest,
+            upstream,
+            soil_moisture.identity,
+            rain.identity,
+        )
+
+    def _with_replays(self, planned: Sequence[PlannedDay]) -> list[PlannedDay]:
+        """Add to each day to be filled the days before it that must be replayed first.
+
+        A day whose day before is filled by the same plan has none: that leaves its state.
+        """
+        filled = {day.date for day in planned if day.action is Action.FILL}
+        first_of_a_run = {date for date in filled if date - DAY not in filled}
+        return [replace(day, replay=self._replay(day.date)) if day.date in first_of_a_run else day for day in planned]
+
+    def _replay(self, date: dt.date) -> tuple[ChainLink, ...]:
+        links: list[ChainLink] = []
+        date -= DAY
+        while date >= self._chain_start and not self.run.states.has(date, self._state_after(date)):
+            links.append(self._link(date))
+            date -= DAY
+        return tuple(reversed(links))
 
 
-def _why(
-    row: DayRow | None, record: DayRecord, arrivals: dict[str, DayInput], intact: Callable[[DayRow], str | None]
-) -> str | None:
-    """Return why a day is stale, None if it is not."""
-    if row is None:
-        return "new"
-    damage = intact(row)
-    if damage:
-        return damage
-    old = row.record
-    if old.fingerprint == record.fingerprint:
-        return None
-    if old.model_id != record.model_id:
-        return f"model changed ({old.model} to {record.model})"
-    if old.settings != record.settings:
-        return "settings changed"
-    reasons = []
-    for role, new in record.inputs.items():
-        was = old.inputs.get(role)
-        if (was and was.field) == (new and new.field):
-            if was and new and was.name != new.name:
-                reasons.append(f"{role} renamed")
-            continue
-        if was is None:
-            reasons.append(f"{role} arrived")
-        elif new is None:
-            if arrivals[role].rejected:
-                reasons.append(f"{role} rejected by an operator")
-        elif was.run != new.run:
-            reasons.append(f"IMERG {new.run} replaced {was.run}")
-        else:
-            reasons.append(f"{role} changed")
-    if reasons:
-        return ", ".join(reasons)
-    if old.decision != record.decision and record.decision:
-        return f"{record.decision.verdict}ed by an operator: {record.decision.because}"
-    if _gone(old, arrivals):
-        return None
-    if old.tier != record.tier:
-        return f"{old.tier} to {record.tier}"
-    return "state upstream changed"
+def _name(day_input: DayInput) -> str | None:
+    return day_input.listed.granule.name if day_input.listed else None
 
 
-def _gone(old: DayRecord, arrivals: dict[str, DayInput]) -> list[str]:
-    """Return the roles of inputs a published day had and the feeds no longer have; that alone re-does nothing."""
-    return [r for r, now in arrivals.items() if now.input is None and not now.rejected and old.inputs.get(r)]
+def _is_at_least(rain: DayInput, enough: ImergRun) -> bool:
+    run = rain.listed.granule.run if rain.listed and rain.identity else None
+    return run is not None and ImergRun(run).is_at_least(enough)
+
+
+def _input_change(role: InputRole, old: DayRecord, new: DayInput) -> str | None:
+    """Return how an input differs from the one that a published day was made from; None if that needs no fill."""
+    was = old.inputs.get(role)
+    if (was.field_digest if was else None) == new.identity:
+        return f"{role} renamed" if was and was.name != _name(new) else None
+    if was is None:
+        return f"{role} arrived"
+    if new.identity is None:
+        return f"{role} rejected by an operator" if isinstance(new, Rejected) else None
+    run = new.listed.granule.run if new.listed else None
+    return f"IMERG {run} replaced {was.run}" if was.run != run else f"{role} changed"
+
+
+def _lost_inputs(old: DayRecord, inputs: Mapping[InputRole, DayInput]) -> list[InputRole]:
+    """Return the inputs that a published day had and the feeds no longer have; that alone makes no day stale."""
+    return [
+        role
+        for role, day_input in inputs.items()
+        if day_input.identity is None and not isinstance(day_input, Rejected) and old.inputs.get(role)
+    ]

@@ -1,41 +1,33 @@
-"""The job: plan a range of days, fetch what they lack, work the plan in order, and say how it ended."""
+"""The daily job: select days, plan them, fetch what they lack, fill them, and say how it ended."""
 
 from __future__ import annotations
 
 import datetime as dt
-import itertools
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from runtime.archive.catalog import Catalog
-from runtime.archive.lock import hold_archive
-from runtime.archive.publish import recover
+from runtime.archive.cube import SLAB
+from runtime.archive.derived import update_derived
+from runtime.archive.lock import open_for_writing
 from runtime.archive.record import Decision
+from runtime.common.clock import DAY, DateRange, days_between, now_text
+from runtime.common.events import RunEvents
+from runtime.common.vocabulary import ImergRun, ProblemKind, Verdict
 from runtime.config import Config
-from runtime.errors import FeedUnreachable, InputRefused, InputsMissing, ResultRefused, UsageError
-from runtime.fill.statistics import DayStatistics
+from runtime.errors import FeedUnreachable, InputRefused, InputsMissing, ResultRefused, SeamlessError, UsageError
+from runtime.inputs.day_input import DayInput, Pending, Refused
 from runtime.inputs.feeds.base import Granule
-from runtime.inputs.inbox import DayInput
-from runtime.pipeline.day import Archivist
-from runtime.pipeline.plan import DAY, Action, PlannedDay, Planner, days_between
+from runtime.inputs.inbox import to_be_fetched
+from runtime.pipeline.context import RunContext
+from runtime.pipeline.day import FilledDay, fill_days
+from runtime.pipeline.plan import Action, DaySelection, PlannedDay, plan_days
 
 _CHUNK = 30
 """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
 
-_KINDS = {Action.REFUSED: "refused", Action.OUTAGE: "outage", Action.WAIT: "wait"}
-
-
-@dataclass(frozen=True)
-class DateRange:
-    """Days asked for; both None means: bring the archive up to date."""
-
-    first: dt.date | None = None
-    last: dt.date | None = None
-
-    @property
-    def is_today(self) -> bool:
-        """Whether no day was named."""
-        return self.first is None
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -44,97 +36,121 @@ class Outcome:
 
     planned: dict[dt.date, PlannedDay]
     filled: list[dt.date] = field(default_factory=list)
-    failed: dict[dt.date, str] = field(default_factory=dict)
+    failed: dict[dt.date, ResultRefused] = field(default_factory=dict)
     """Days whose result a gate refused."""
-    exit_code: int = 0
-    message: str = ""
-    """Why the exit code is not 0."""
+    error: SeamlessError | None = None
+    """Why the run did not do all that was asked for; None if it did."""
 
+    @property
+    def exit_code(self) -> int:
+        """Exit code of the command; see `runtime.errors`."""
+        return self.error.exit_code if self.error else 0
 
-class RunEvents:
-    """Told how a run goes; the base class keeps silent."""
+    @property
+    def message(self) -> str:
+        """Message of the error; empty without one."""
+        return str(self.error) if self.error else ""
 
-    def say(self, line: str) -> None:
-        """Hear what a person should know: a warning, or what was recovered or replayed."""
+    def plan_again(self, days: Sequence[PlannedDay]) -> None:
+        """Take note of days that were planned again, with files fetched since."""
+        self.planned |= {day.date: day for day in days}
 
-    def on_read(self) -> None:
-        """Hear that a file was read for the first time."""
+    def end(self, error: SeamlessError | None) -> Outcome:
+        """Take note how the run ended, and return the outcome."""
+        self.error = error
+        return self
 
-    def on_fetch(self, files: int) -> None:
-        """Hear how many files are going to be fetched."""
-
-    def on_fetched(self, granule: Granule, size: int) -> None:
-        """Hear that a file has come (bytes), or could not be had (0)."""
-
-    def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
-        """Hear which days are going to be filled."""
-
-    def on_day(self, day: PlannedDay, figures: DayStatistics, seconds: float) -> None:
-        """Hear that a day was published, and how long its reading, computing, checking and writing took."""
+    def add(self, result: FilledDay) -> None:
+        """Take note how filling a day ended."""
+        date = result.day.date
+        if result.error is None:
+            self.filled.append(date)
+        elif isinstance(result.error, ResultRefused):
+            self.failed[date] = result.error
+        else:  # an input that was deleted is needed again and cannot be fetched
+            self.planned[date] = replace(result.day, action=Action.WAIT, reason=str(result.error))
 
 
 @dataclass(frozen=True)
-class DaySelection:
-    """The days a command looks at."""
+class OperatorDecision:
+    """What an operator decides about the soil moisture of one day."""
 
-    dates: list[dt.date]
-    redo_from: dt.date | None
-    """Published days before it stand as they are."""
+    date: dt.date
+    verdict: Verdict
+    because: str
 
-    @classmethod
-    def of(cls, archivist: Archivist, wanted: DateRange, max_refill_days: int | None = None) -> DaySelection:
-        """Return the days of a range; without one, everything from the archive's start to today.
 
-        Parameters
-        ----------
-        max_refill_days : int, optional
-            Without a range: published days further back than this from the newest one are not looked at.
+def select_days(run: RunContext, wanted: DateRange | None, max_refill_days: int | None = None) -> DaySelection:
+    """Return the days of a range; without one, everything from the archive's start to today.
 
-        Raises
-        ------
-        UsageError
-            The range begins before the archive or reaches into the future.
-        """
-        start, today = archivist.start, archivist.today
-        first, last = wanted.first or start, wanted.last or today
-        if last > today:
-            raise UsageError(f"{last} is in the future (today is {today}, UTC); give a past day or `--date today`")
-        if first < start:
-            raise UsageError(f"{first} is before the archive's first day, {start}; give a later day")
-        published = archivist.catalog.span()
-        if not wanted.is_today or not published or max_refill_days is None:
-            return cls(days_between(first, last), wanted.first)
-        redo_from = max(start, published[1] - max_refill_days * DAY)
-        return cls(archivist.catalog.missing(start, redo_from - DAY) + days_between(redo_from, today), redo_from)
+    Parameters
+    ----------
+    run : RunContext
+        The run.
+    wanted : DateRange or None
+        The days asked for; None for all that are due.
+    max_refill_days : int, optional
+        Without a range: published days further back than this from the newest one stand as they are.
 
-    @classmethod
-    def reading(cls, archivist: Archivist, first: dt.date, last: dt.date) -> DaySelection:
-        """Return the published days that read the rain of a range: its windows, or all that follow in a chain."""
-        window = archivist.bundle.manifest.window
-        published = archivist.catalog.span()
-        newest = published[1] if published else archivist.today
-        begin = max(archivist.start, first - window[-1] * DAY)
-        end = newest if archivist.bundle.manifest.kind == "recurrent" else min(newest, last - window[0] * DAY)
-        return cls(days_between(begin, end), begin)
+    Raises
+    ------
+    UsageError
+        The range begins before the archive or reaches into the future.
+    """
+    start, today = run.start, run.today
+    first, last = (wanted.first, wanted.last) if wanted else (start, today)
+    if last > today:
+        raise UsageError(f"{last} is in the future (today is {today}, UTC); give a past day or `--date today`")
+    if first < start:
+        raise UsageError(f"{first} is before the archive's first day, {start}; give a later day")
+    published = run.catalog.first_and_newest()
+    if wanted or not published or max_refill_days is None:
+        return DaySelection(days_between(first, last), wanted.first if wanted else None)
+    redo_from = max(start, published[1] - max_refill_days * DAY)
+    return DaySelection(run.catalog.missing(start, redo_from - DAY) + days_between(redo_from, today), redo_from)
+
+
+def _select_readers_of_rain(run: RunContext, rain: DateRange) -> DaySelection:
+    """Return the published days that read the rain of a range: its windows, or all that follow in a chain."""
+    window = run.bundle.manifest.window
+    published = run.catalog.first_and_newest()
+    newest = published[1] if published else run.today
+    begin = max(run.start, rain.first - window[-1] * DAY)
+    is_chain = run.bundle.manifest.has_memory
+    end = newest if is_chain else min(newest, rain.last - window[0] * DAY)
+    return DaySelection(days_between(begin, end), begin)
 
 
 def fill_archive(
     config: Config,
-    wanted: DateRange,
+    wanted: DateRange | None,
     today: dt.date,
-    listener: RunEvents,
+    events: RunEvents,
     *,
     offline: bool = False,
-    decision: tuple[str, str] | None = None,
-    reprocess: bool = False,
+    decision: OperatorDecision | None = None,
 ) -> Outcome:
     """Fill every stale day of a range, in date order.
 
     Parameters
     ----------
-    offline : use only what has been fetched
-    decision : ``accept`` or ``reject``, and why: an operator's word on the soil moisture of the range's first day
-    reprocess : let IMERG Final into the range, and re-do every published day that reads it
+    config : Config
+        The configuration.
+    wanted : DateRange or None
+        The days; None for all that are due.
+    today : date
+        The current day, UTC.
+    events : RunEvents
+        Hears how the run goes.
+    offline : bool
+        Use only files that have been fetched.
+    decision : OperatorDecision, optional
+        Keep this decision in the catalog first.
+
+    Returns
+    -------
+    Outcome
+        How the run ended; its `error` says why something that was asked for is not there.
 
     Raises
     ------
@@ -143,152 +159,170 @@ def fill_archive(
     SeamlessError
         Configuration, credentials, bundle, state or archive are not usable; days already published stay.
     """
-    with hold_archive(config.catalog_path.with_name("lock")) as killed, Catalog.open(config.catalog_path) as catalog:
-        for line in recover(config.archive.path, catalog, killed=killed):
-            listener.say(line)
-        archivist = Archivist.open(config, catalog, today, listener.say, offline=offline)
-        archivist.inbox.shelf.on_read = listener.on_read
-        if reprocess and wanted.first and wanted.last:
-            archivist.reprocessed = wanted.first, wanted.last
-            scope = DaySelection.reading(archivist, wanted.first, wanted.last)
-        else:
-            scope = DaySelection.of(archivist, wanted, config.policy.max_refill_days)
-        if decision and wanted.first:
-            _decide(archivist, wanted.first, Decision(*decision, ""), listener)
-        outcome = _work(archivist, scope, listener)
-        if archivist.reprocessed and not any(
-            _is_final(archivist, date) for date in days_between(*archivist.reprocessed)
-        ):
-            raise InputsMissing(f"IMERG Final is not there for {wanted.first} to {wanted.last}; check the feed")
-        if archivist.bundle.manifest.kind == "recurrent":
-            archivist.prune_states()
-        _note(catalog, outcome)
-        _judge(outcome, archivist, wanted)
-        return outcome
+    with open_for_writing(config) as catalog:
+        run = RunContext.open(config, catalog, today, events, offline=offline)
+        selection = select_days(run, wanted, config.policy.max_refill_days)
+        if decision:
+            _decide(run, decision)
+        outcome = _fill_selection(run, selection)
+        return outcome.end(_judge(run, outcome, is_due=wanted is None))
 
 
-def _work(archivist: Archivist, scope: DaySelection, listener: RunEvents) -> Outcome:
+def reprocess_archive(
+    config: Config, rain: DateRange, today: dt.date, events: RunEvents, *, offline: bool = False
+) -> Outcome:
+    """Take IMERG Final for a range, and fill every published day again that reads this rain.
+
+    Parameters and errors are those of `fill_archive`; `rain` is the range whose rain is replaced.
+
+    Raises
+    ------
+    InputsMissing
+        IMERG Final is not there for any day of the range.
+    """
+    with open_for_writing(config) as catalog:
+        run = RunContext.open(config, catalog, today, events, offline=offline, reprocessed=rain)
+        outcome = _fill_selection(run, _select_readers_of_rain(run, rain))
+        used = [found.listed for day in rain.days if (found := run.inbox.precipitation(day)).identity]
+        if not any(file and file.granule.run == ImergRun.FINAL for file in used):
+            raise InputsMissing(f"IMERG Final is not there for {rain}; check the feed")
+        return outcome.end(_judge(run, outcome, is_due=False))
+
+
+def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
     """Plan, then fetch and fill what is stale, some days at a time."""
-    planner = archivist.planner(scope.redo_from)
-    outcome = Outcome({day.date: day for day in planner.plan(scope.dates)})
-    todo = [day for day in outcome.planned.values() if day.action == Action.FILL]
-    listener.on_plan(archivist, todo)
+    outcome = Outcome({day.date: day for day in plan_days(run, selection)})
+    todo = [day for day in outcome.planned.values() if day.action is Action.FILL]
+    run.events.fill_started(len(todo))
     if not todo:
-        archivist.update_views()  # an earlier run may have been killed before it did
+        _update_derived(run)  # an earlier run may have been killed before it did
     for begin in range(0, len(todo), _CHUNK):
-        chunk = todo[begin : begin + _CHUNK]
-        lacking = _lacking(archivist, chunk)
-        while lacking:
-            listener.on_fetch(len(lacking))
-            archivist.inbox.fetch(lacking, listener.on_fetched)
-            planner = archivist.planner(scope.redo_from)
-            chunk = planner.plan([day.date for day in chunk])
-            lacking = _lacking(archivist, chunk)
-        outcome.planned |= {day.date: day for day in chunk}
-        stale = [day for day in chunk if day.action == Action.FILL]
-        try:
-            for day, following in itertools.zip_longest(stale, stale[1:]):
-                _one(archivist, day, following, planner, outcome, listener)
-        finally:
-            archivist.finish()
-        archivist.update_views()
-        published = archivist.catalog.span()
-        if published:
-            oldest = min(published[1] - archivist.config.policy.max_refill_days * DAY, chunk[-1].date)
-            needed_from = oldest + (archivist.bundle.manifest.window[0] - 1) * DAY
-            archivist.inbox.shelf.prune(archivist.config.policy.inbox_gib, needed_from)
+        chunk = _fetch_chunk(run, todo[begin : begin + _CHUNK], selection, plan_again=bool(outcome.failed))
+        outcome.plan_again(chunk)
+        for result in fill_days([day for day in chunk if day.action is Action.FILL], run):
+            outcome.add(result)
+        _update_derived(run)
+        _prune_inbox(run, chunk[-1].date)
+    if run.bundle.manifest.has_memory:
+        _prune_states(run)
+    _note_problems(run.catalog, outcome)
     return outcome
 
 
-def _lacking(archivist: Archivist, chunk: Sequence[PlannedDay]) -> list[DayInput]:
-    stale = [day for day in chunk if day.action == Action.FILL]
-    return archivist.inbox.pending([arrival for day in stale for arrival in day.arrivals.values()])
+def _fetch_chunk(
+    run: RunContext, chunk: Sequence[PlannedDay], selection: DaySelection, *, plan_again: bool
+) -> Sequence[PlannedDay]:
+    """Fetch what the stale days of a chunk lack, and return the chunk as it is planned with that."""
+    dates = DaySelection([day.date for day in chunk], selection.redo_from)
+    while True:
+        lacking = _lacking(chunk)
+        if not lacking and not plan_again:
+            return chunk
+        run.inbox.fetch(lacking)
+        chunk, plan_again = plan_days(run, dates), False
 
 
-def _one(
-    archivist: Archivist,
-    day: PlannedDay,
-    following: PlannedDay | None,
-    planner: Planner,
-    outcome: Outcome,
-    listener: RunEvents,
-) -> None:
-    def done(day: PlannedDay, figures: DayStatistics, seconds: float) -> None:
-        outcome.filled.append(day.date)
-        listener.on_day(day, figures, seconds)
-
-    try:
-        archivist.run(day, planner, done, following)
-    except ResultRefused as refusal:
-        outcome.failed[day.date] = str(refusal)
-    except FeedUnreachable as error:  # an input that was pruned is needed again and cannot be had
-        outcome.planned[day.date] = replace(day, action=Action.WAIT, reason=str(error))
+def _lacking(days: Sequence[PlannedDay]) -> list[Pending]:
+    return to_be_fetched(each for day in days if day.action is Action.FILL for each in day.to_be_fetched)
 
 
-def _decide(archivist: Archivist, date: dt.date, decision: Decision, listener: RunEvents) -> None:
-    """Write down an operator's word on the file that is there now."""
-    archivist.inbox.fetch(archivist.inbox.pending([archivist.inbox.raw(date)]), listener.on_fetched)
-    raw = archivist.inbox.raw(date)
-    if decision.verdict == "accept" and raw.refused:
-        raise UsageError(f"{date} cannot be accepted, its file has no field: {raw.refused}; or --reject {date}")
-    if decision.verdict == "reject" and raw.granule is None:
+def _update_derived(run: RunContext) -> None:
+    """Bring cube and STAC documents up to date with the published days."""
+
+    def track(slabs: Sequence[object], title: str) -> Sequence[object]:
+        if len(slabs) > 1:
+            logger.info(f"{title}: up to {len(slabs) * SLAB} days are copied from the daily files")
+        return slabs
+
+    update_derived(run.config, run.catalog, run.grid, track)
+
+
+def _prune_inbox(run: RunContext, filled_to: dt.date) -> None:
+    """Delete fetched files beyond the budget that no plain `fill` will read again."""
+    published, policy = run.catalog.first_and_newest(), run.config.policy
+    if published:
+        oldest = min(published[1] - policy.max_refill_days * DAY, filled_to)
+        needed_from = oldest + (run.bundle.manifest.window[0] - 1) * DAY
+        run.inbox.store.prune(policy.inbox_gib, needed_from)
+
+
+def _prune_states(run: RunContext) -> None:
+    """Delete snapshots that are superseded, and old ones but the first of each month."""
+    published = run.catalog.first_and_newest()
+    if published:
+        run.states.prune(published[1], run.catalog.state_fingerprints)
+
+
+def _decide(run: RunContext, decision: OperatorDecision) -> None:
+    """Keep an operator's decision about the file that is there now."""
+    date, inbox = decision.date, run.inbox
+    inbox.fetch(to_be_fetched([inbox.raw_soil_moisture(date)]))
+    raw = inbox.raw_soil_moisture(date)
+    if decision.verdict is Verdict.ACCEPT and isinstance(raw, Refused):
+        raise UsageError(f"{date} cannot be accepted, its file has no field: {raw.reason}; or --reject {date}")
+    if decision.verdict is Verdict.REJECT and raw.listed is None:
         raise UsageError(f"{date} has no soil-moisture file that could be rejected")
-    now = dt.datetime.now(dt.UTC).isoformat(timespec="seconds")
-    archivist.catalog.decide(date, Decision(decision.verdict, decision.because, raw.subject), now)
-    archivist.inbox.forget()
+    run.catalog.decide(date, Decision(decision.verdict, decision.because, raw.subject), now_text())
+    inbox.reset()
 
 
-def _is_final(archivist: Archivist, date: dt.date) -> bool:
-    rain = archivist.inbox.precipitation(date).input
-    return rain is not None and rain.run == "final"
-
-
-def _note(catalog: Catalog, outcome: Outcome) -> None:
+def _note_problems(catalog: Catalog, outcome: Outcome) -> None:
     """Keep in the catalog what is wrong with which day."""
-    found = {d.date: (_KINDS[d.action], d.reason) for d in outcome.planned.values() if d.action in _KINDS}
-    found |= {date: ("result refused", reason) for date, reason in outcome.failed.items()}
-    fine = outcome.planned.keys() - found.keys()
-    catalog.note_problems(found, fine, dt.datetime.now(dt.UTC).isoformat(timespec="seconds"))
-
-
-def _judge(outcome: Outcome, archivist: Archivist, wanted: DateRange) -> None:
-    """Set the exit code: a refused result, a refused input, a feed that does not answer, a missing input."""
     planned = outcome.planned.values()
-    refused = [day for day in planned if day.action == Action.REFUSED]
+    found = {day.date: (day.action.problem, day.reason) for day in planned if day.action.problem}
+    found |= {date: (ProblemKind.RESULT_REFUSED, str(refusal)) for date, refusal in outcome.failed.items()}
+    catalog.note_problems(found, outcome.planned.keys() - found.keys(), now_text())
+
+
+def _judge(run: RunContext, outcome: Outcome, *, is_due: bool) -> SeamlessError | None:
+    """Return why a run did not do what was asked for: a refused result, a refused input, a feed, a missing input."""
+    planned = outcome.planned.values()
+    refused = [day for day in planned if day.action is Action.REFUSED]
     missing = [day for day in planned if day.action in (Action.OUTAGE, Action.WAIT)]
-    published = archivist.catalog.span()
-    lag = (archivist.today - published[1]).days if published else None
-    late = wanted.is_today and (lag is None or lag > archivist.config.policy.max_lag_days)
-    unreachable = archivist.inbox.unreachable()
+    published = run.catalog.first_and_newest()
+    lag = (run.today - published[1]).days if published else None
+    is_late = is_due and (lag is None or lag > run.config.policy.max_lag_days)
+    failures = run.inbox.failures()
     if outcome.failed:
-        outcome.exit_code, outcome.message = ResultRefused.exit_code, "; ".join(outcome.failed.values())
-    elif refused:
-        outcome.exit_code = InputRefused.exit_code
-        outcome.message = f"{refused[-1].date} is not published: {refused[-1].reason}"
-    elif unreachable:
-        outcome.exit_code = InputsMissing.exit_code
-        outcome.message = unreachable[0] + (f" (and {len(unreachable) - 1} more)" if len(unreachable) > 1 else "")
-    elif missing and (late or not wanted.is_today):
-        outcome.exit_code = InputsMissing.exit_code
-        outcome.message = f"{missing[0].date} is not filled: {missing[0].reason}"
+        return ResultRefused("; ".join(map(str, outcome.failed.values())))
+    if refused:
+        return InputRefused(f"{refused[-1].date} is not published: {refused[-1].reason}")
+    if failures:
+        return FeedUnreachable(failures[0] + (f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""))
+    if missing and (is_late or not is_due):
+        return InputsMissing(f"{missing[0].date} is not filled: {missing[0].reason}")
+    return None
 
 
 @dataclass(frozen=True)
 class FetchResult:
-    """What `fetch` did."""
+    """What `fetch_inputs` did."""
 
     files: list[Granule]
-    """Those the feeds have and this machine had not."""
+    """Files that the feeds have and this machine had not."""
     failed: list[str]
+    """Why feeds did not answer, and why files could not be fetched."""
     refused: list[str]
+    """Why files were refused."""
 
 
 def fetch_inputs(
-    config: Config, wanted: DateRange, today: dt.date, listener: RunEvents, *, dry_run: bool = False
+    config: Config, wanted: DateRange | None, today: dt.date, events: RunEvents, *, dry_run: bool = False
 ) -> FetchResult:
     """Fetch the files of a range of days; those that are here already stay, refused ones are fetched once more.
 
-    Without a range: what bringing the archive up to date lacks.
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    wanted : DateRange or None
+        The days; None for all that bringing the archive up to date lacks.
+    today : date
+        The current day, UTC.
+    events : RunEvents
+        Hears how the run goes.
+    dry_run : bool
+        List the files, fetch none.
 
     Raises
     ------
@@ -297,26 +331,24 @@ def fetch_inputs(
     LoginRefused
         The feed wants other credentials.
     """
-    with hold_archive(config.catalog_path.with_name("lock")) as killed, Catalog.open(config.catalog_path) as catalog:
-        for line in recover(config.archive.path, catalog, killed=killed):
-            listener.say(line)
-        archivist = Archivist.open(config, catalog, today, listener.say)
-        inbox = archivist.inbox
-        inbox.shelf.on_read, inbox.retry_refused = listener.on_read, True
+    with open_for_writing(config) as catalog:
+        run = RunContext.open(config, catalog, today, events, retry_refused=True)
         files: list[Granule] = []
         while True:
-            if wanted.first and wanted.last:
-                inbox.look(wanted.first, wanted.last)
-                days = days_between(wanted.first, wanted.last)
-                arrivals = [found for day in days for found in (inbox.raw(day), inbox.precipitation(day))]
-            else:
-                scope = DaySelection.of(archivist, wanted, config.policy.max_refill_days)
-                planned = archivist.planner(scope.redo_from).plan(scope.dates)
-                arrivals = [arrival for day in planned for arrival in day.arrivals.values()]
-            lacking = inbox.pending(arrivals)
-            files += [arrival.granule for arrival in lacking if arrival.granule]
+            inputs = _inputs_of(run, wanted)
+            lacking = to_be_fetched(inputs)
+            files += [pending.file.granule for pending in lacking]
             if not lacking or dry_run:
                 break
-            listener.on_fetch(len(lacking))
-            inbox.fetch(lacking, listener.on_fetched)
-        return FetchResult(files, inbox.unreachable(), [a.refused for a in arrivals if a.refused])
+            run.inbox.fetch(lacking)
+        refused = [day_input.reason for day_input in inputs if isinstance(day_input, Refused)]
+        return FetchResult(files, run.inbox.failures(), refused)
+
+
+def _inputs_of(run: RunContext, wanted: DateRange | None) -> list[DayInput]:
+    inbox = run.inbox
+    if wanted is None:
+        planned = plan_days(run, select_days(run, None, run.config.policy.max_refill_days))
+        return [day_input for day in planned for day_input in day.inputs.values()]
+    inbox.list_days(wanted.first, wanted.last)
+    return [found for day in wanted.days for found in (inbox.raw_soil_moisture(day), inbox.precipitation(day))]

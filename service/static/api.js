@@ -1,15 +1,24 @@
-// What the service answers. A server that is not there is an Unreachable, everything else it says is a Refused.
+// Requests to the service. A server that does not answer raises Unreachable, an answer with an error status Refused.
+
+/** @import { ArchiveInfo, Calendar, LayerName, PlaceSeries, ServiceStatus } from "./schema.js" */
 
 export class Unreachable extends Error {}
 
 export class Refused extends Error {
+  /**
+   * @param {number} status HTTP status.
+   * @param {string} message The reason the service gives.
+   */
   constructor(status, message) {
     super(message);
     this.status = status;
   }
 }
 
-async function ask(path) {
+const GATEWAY_ERRORS = [502, 504]; // a web server in front of the service answers these when the service does not
+
+/** @param {string} path */
+async function request(path) {
   let answer;
   try {
     answer = await fetch(path, { headers: { Accept: "*/*" } });
@@ -17,36 +26,62 @@ async function ask(path) {
     throw new Unreachable("the service does not answer");
   }
   if (answer.ok) return answer;
-  if (answer.status === 502 || answer.status === 504) throw new Unreachable("the service does not answer");
-  const said = await answer.json().catch(() => ({}));
-  const detail = Array.isArray(said.detail) ? said.detail.map((d) => d.msg).join("; ") : said.detail;
-  throw new Refused(answer.status, detail || `the service answered ${answer.status}`);
+  if (GATEWAY_ERRORS.includes(answer.status)) throw new Unreachable("the service does not answer");
+  const { detail } = await answer.json().catch(() => ({}));
+  const reason = Array.isArray(detail) ? detail.map((part) => part.msg).join("; ") : detail;
+  throw new Refused(answer.status, reason || `the service answered ${answer.status}`);
 }
 
-const json = async (path) => (await ask(path)).json();
+/** @param {string} path */
+const requestJson = async (path) => (await request(path)).json();
 
-export const archive = () => json("api/archive");
-export const calendar = () => json("api/calendar");
-export const status = () => json("api/status");
-export const series = (lat, lon) => json(`api/series?lat=${lat}&lon=${lon}`);
-export const csv = (lat, lon) => `api/series?lat=${lat}&lon=${lon}&format=csv`;
-export const file = (date) => `api/days/${date}/file`;
+/** @returns {Promise<ArchiveInfo>} */
+export const getArchive = () => requestJson("api/archive");
 
-const frames = new Map(); // the newest requests last
-const MOST_FRAMES = 160;
+/** @returns {Promise<Calendar>} */
+export const getCalendar = () => requestJson("api/calendar");
 
-export const forget = () => frames.clear();
+/** @returns {Promise<ServiceStatus>} */
+export const getStatus = () => requestJson("api/status");
 
-// One byte a cell, north first.
-export function frame(date, layer) {
+/**
+ * @param {number | string} lat
+ * @param {number | string} lon
+ * @returns {Promise<PlaceSeries>}
+ */
+export const getSeries = (lat, lon) => requestJson(`api/series?lat=${lat}&lon=${lon}`);
+
+/**
+ * @param {number} lat
+ * @param {number} lon
+ */
+export const csvAddress = (lat, lon) => `api/series?lat=${lat}&lon=${lon}&format=csv`;
+
+/** @param {string} date */
+export const fileAddress = (date) => `api/days/${date}/file`;
+
+/** @type {Map<string, Promise<Uint8Array>>} Maps by date and layer, those requested last at the end. */
+const maps = new Map();
+const MAX_MAPS = 160;
+
+/** Drop the cached maps: the archive has changed. */
+export const clearMaps = () => maps.clear();
+
+/**
+ * Return a layer of a day, one byte per cell, north first.
+ *
+ * @param {string} date
+ * @param {LayerName} layer
+ */
+export function getMap(date, layer) {
   const key = `${date}/${layer}`;
-  let found = frames.get(key);
-  frames.delete(key);
-  if (!found) {
-    found = ask(`api/days/${date}/map/${layer}`).then(async (a) => new Uint8Array(await a.arrayBuffer()));
-    found.catch(() => frames.delete(key));
+  let map = maps.get(key);
+  maps.delete(key);
+  if (!map) {
+    map = request(`api/days/${date}/map/${layer}`).then(async (answer) => new Uint8Array(await answer.arrayBuffer()));
+    map.catch(() => maps.delete(key));
   }
-  frames.set(key, found);
-  if (frames.size > MOST_FRAMES) frames.delete(frames.keys().next().value);
-  return found;
+  maps.set(key, map);
+  if (maps.size > MAX_MAPS) maps.delete(/** @type {string} */ (maps.keys().next().value));
+  return map;
 }

@@ -1,41 +1,57 @@
-// A year of the archive, a button a day: what it is, and why, on hover and on focus.
+// One year of the archive as a calendar: a button per day, its state and the reason on hover and on focus.
 
 import * as days from "./days.js";
+import { CALENDAR_LEGEND, CalendarState } from "./schema.js";
+import { textElement } from "./page_parts.js";
 
-const MEANING = { c: "current", p: "provisional", r: "refused", k: "refused, earlier version kept", m: "missing" };
-const SIGN = { c: "", p: "", r: "×", k: "", m: "" };
+/** @import { Calendar } from "./schema.js" */
 
-export class Calendar {
-  constructor({ grid, year, reason, key, summary, before, after }, onPick) {
-    Object.assign(this, { grid, year, reason, summary, onPick });
-    this.first = null;
+const LEGEND = new Map(CALENDAR_LEGEND.map((entry) => [entry.state, entry]));
+/** @type {Record<string, string>} Shown instead of the day's number. */
+const SIGNS = { [CalendarState.REFUSED]: "×" };
+const KEY_STEPS = new Map([["ArrowLeft", -1], ["ArrowRight", 1], ["ArrowUp", -7], ["ArrowDown", 7]]);
+
+export class YearCalendar {
+  /**
+   * @param {Record<string, any>} elements The elements that the calendar fills.
+   * @param {(date: string) => void} onPick Called with the day that was clicked.
+   */
+  constructor({ grid, year, reason, legend, summary, before, after }, onPick) {
+    this.grid = grid;
+    this.year = year;
+    this.reason = reason;
+    this.summary = summary;
+    this.before = before;
+    this.after = after;
+    this.first = "";
     this.states = "";
+    /** @type {Record<string, string>} */
     this.reasons = {};
-    key.replaceChildren(
-      ...Object.entries(MEANING).map(([letter, meaning]) => {
-        const item = document.createElement("li");
-        const sign = document.createElement("span");
-        [sign.className, sign.textContent] = [letter, SIGN[letter]];
-        item.append(sign, meaning);
-        return item;
-      }),
-    );
+    /** @type {string | null} */
+    this.marked = null;
+    legend.replaceChildren(...CALENDAR_LEGEND.map(legendItem));
     year.addEventListener("change", () => this.#draw());
     before.addEventListener("click", () => this.#turn(-1));
     after.addEventListener("click", () => this.#turn(1));
-    this.turners = [before, after];
-    grid.addEventListener("click", (event) => event.target.dataset.date && onPick(event.target.dataset.date));
+    /** @type {(event: any) => string | undefined} */
+    const dateOf = (event) => event.target.dataset.date;
+    grid.addEventListener("click", (/** @type {any} */ event) => dateOf(event) && onPick(event.target.dataset.date));
     for (const kind of ["focusin", "mouseover"])
-      grid.addEventListener(kind, (event) => event.target.dataset.date && this.#tell(event.target.dataset.date));
-    grid.addEventListener("keydown", (event) => this.#move(event));
+      grid.addEventListener(kind, (/** @type {any} */ event) => dateOf(event) && this.#showReason(event.target.dataset.date));
+    grid.addEventListener("keydown", (/** @type {any} */ event) => this.#moveFocus(event));
   }
 
+  /**
+   * Show other states; the chosen year stays.
+   *
+   * @param {Calendar} calendar
+   */
   load({ first, states, reasons }) {
-    Object.assign(this, { first, states, reasons });
     if (!first) return;
+    [this.first, this.states, this.reasons] = [first, states, reasons];
     const chosen = this.year.value;
     const years = [];
-    for (let y = Number(first.slice(0, 4)); y <= Number(this.last.slice(0, 4)); y++) years.push(y);
+    for (let y = Number(first.slice(0, 4)); y <= Number(this.last.slice(0, 4)); y++) years.push(String(y));
     this.year.replaceChildren(...years.map((y) => new Option(y, y)));
     this.year.value = chosen || years.at(-1);
     this.#draw();
@@ -45,107 +61,160 @@ export class Calendar {
     return days.shifted(this.first, this.states.length - 1);
   }
 
+  /**
+   * Return the state of a day; undefined outside the calendar.
+   *
+   * @param {string} date
+   */
   state(date) {
-    return this.first ? this.states[days.number(date) - days.number(this.first)] : undefined;
+    return this.first ? LEGEND.get(this.states[days.number(date) - days.number(this.first)]) : undefined;
   }
 
-  // Whether a day has a map.
-  has(date) {
-    return "cpk".includes(this.state(date) || " ");
+  /**
+   * Whether a day has a map.
+   *
+   * @param {string} date
+   */
+  hasMap(date) {
+    return Boolean(this.state(date)?.has_map);
   }
 
-  why(date) {
-    const state = MEANING[this.state(date)];
-    return state ? `${state}${this.reasons[date] ? `: ${this.reasons[date]}` : ""}` : "outside the record";
+  /**
+   * Return the state of a day and its reason, in words.
+   *
+   * @param {string} date
+   */
+  stateText(date) {
+    const state = this.state(date);
+    if (!state) return "outside the calendar";
+    return this.reasons[date] ? `${state.meaning}: ${this.reasons[date]}` : state.meaning;
   }
 
-  // Show the year of a day and mark it.
+  /**
+   * Show the year of a day and mark the day.
+   *
+   * @param {string} date
+   */
   mark(date) {
     this.marked = date;
-    if (this.year.value !== String(Number(date.slice(0, 4)))) {
-      this.year.value = Number(date.slice(0, 4));
-      this.#draw();
-    }
+    this.#showYearOf(date);
     this.grid.querySelector("[aria-current]")?.removeAttribute("aria-current");
     const button = this.#button(date);
     button?.setAttribute("aria-current", "date");
-    if (button) this.#focusable(button);
+    if (button) this.#makeFocusable(button);
   }
 
+  /** @param {string} date */
+  #showYearOf(date) {
+    const year = String(Number(date.slice(0, 4)));
+    if (this.year.value === year) return;
+    this.year.value = year;
+    this.#draw();
+  }
+
+  /** @param {string | null} date */
   #button(date) {
     return this.grid.querySelector(`[data-date="${date}"]`);
   }
 
-  #focusable(button) {
-    this.grid.querySelectorAll('[tabindex="0"]').forEach((other) => (other.tabIndex = -1));
+  /** @param {HTMLElement} button */
+  #makeFocusable(button) {
+    this.grid.querySelectorAll('[tabindex="0"]').forEach((/** @type {HTMLElement} */ other) => (other.tabIndex = -1));
     button.tabIndex = 0;
   }
 
-  #tell(date) {
-    this.reason.textContent = `${days.words(date)}: ${this.why(date)}`;
+  /** @param {string} date */
+  #showReason(date) {
+    this.reason.textContent = `${days.words(date)}: ${this.stateText(date)}`;
   }
 
+  /** @param {number} step */
   #turn(step) {
     this.year.selectedIndex += step;
     this.#draw();
   }
 
-  #move(event) {
-    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 }[event.key];
+  /** @param {any} event */
+  #moveFocus(event) {
+    const step = KEY_STEPS.get(event.key);
     const from = event.target.dataset.date;
     if (!step || !from) return;
     event.preventDefault();
     event.stopPropagation();
     const to = days.shifted(from, step);
     if (!this.state(to)) return;
-    if (to.slice(0, 4) !== from.slice(0, 4)) {
-      this.year.value = Number(to.slice(0, 4));
-      this.#draw();
-    }
+    this.#showYearOf(to);
     const button = this.#button(to);
-    this.#focusable(button);
+    this.#makeFocusable(button);
     button.focus();
   }
 
   #draw() {
     const year = Number(this.year.value);
+    /** @type {Record<string, number>} Days of the year by state. */
     const counts = {};
     const months = [];
     for (let month = 0; month < 12; month++) {
-      const length = new Date(Date.UTC(year, month + 1, 0)).getUTCDate();
-      const cells = [];
-      for (let day = 1; day <= length; day++) {
-        const date = new Date(Date.UTC(year, month, day)).toISOString().slice(0, 10);
-        const state = this.state(date);
-        if (!state) continue;
-        counts[state] = (counts[state] || 0) + 1;
-        const button = document.createElement("button");
-        button.type = "button";
-        [button.className, button.textContent, button.tabIndex] = [state, SIGN[state] || day, -1];
-        button.dataset.date = date;
-        button.title = this.why(date);
-        button.setAttribute("aria-label", `${days.words(date)}, ${this.why(date)}`);
-        button.style.gridColumn = ((new Date(Date.UTC(year, month, day)).getUTCDay() + 6) % 7) + 1;
-        cells.push(button);
-      }
-      if (!cells.length) continue;
-      const box = document.createElement("div");
-      const title = document.createElement("h3");
-      const grid = document.createElement("div");
-      title.textContent = new Date(Date.UTC(year, month)).toLocaleDateString("en-GB", { month: "long", timeZone: "UTC" });
-      [box.className, grid.className] = ["month", "days"];
-      grid.append(...cells);
-      box.append(title, grid);
-      months.push(box);
+      const buttons = this.#monthButtons(year, month, counts);
+      if (buttons.length) months.push(monthBox(year, month, buttons));
     }
     this.grid.replaceChildren(...months);
     const first = this.#button(this.marked) || this.grid.querySelector("button");
     if (first) first.tabIndex = 0;
-    if (this.marked) this.#button(this.marked)?.setAttribute("aria-current", "date");
-    const said = Object.entries(MEANING).filter(([s]) => counts[s]).map(([s, meaning]) => `${counts[s]} ${meaning}`);
-    this.summary.textContent = `${year}: ${said.join(", ")}. The record: ${this.first} to ${this.last}.`;
-    const [before, after] = this.turners;
-    before.disabled = this.year.selectedIndex <= 0;
-    after.disabled = this.year.selectedIndex >= this.year.length - 1;
+    this.#button(this.marked)?.setAttribute("aria-current", "date");
+    const parts = CALENDAR_LEGEND.filter(({ state }) => counts[state]).map(({ state, meaning }) => `${counts[state]} ${meaning}`);
+    this.summary.textContent = `${year}: ${parts.join(", ")}. The calendar: ${this.first} to ${this.last}.`;
+    this.before.disabled = this.year.selectedIndex <= 0;
+    this.after.disabled = this.year.selectedIndex >= this.year.length - 1;
   }
+
+  /**
+   * Return the buttons of a month's days, and count their states.
+   *
+   * @param {number} year
+   * @param {number} month From 0.
+   * @param {Record<string, number>} counts
+   */
+  #monthButtons(year, month, counts) {
+    const buttons = [];
+    const length = new Date(Date.UTC(year, month + 1, 0)).getUTCDate();
+    for (let day = 1; day <= length; day++) {
+      const moment = new Date(Date.UTC(year, month, day));
+      const date = moment.toISOString().slice(0, 10);
+      const state = this.state(date);
+      if (!state) continue;
+      counts[state.state] = (counts[state.state] || 0) + 1;
+      const button = textElement("button", SIGNS[state.state] || String(day));
+      [button.type, button.className, button.tabIndex] = ["button", state.name, -1];
+      button.dataset.date = date;
+      button.title = this.stateText(date);
+      button.setAttribute("aria-label", `${days.words(date)}, ${this.stateText(date)}`);
+      button.style.gridColumn = String(((moment.getUTCDay() + 6) % 7) + 1); // Monday first
+      buttons.push(button);
+    }
+    return buttons;
+  }
+}
+
+/** @param {{ state: string, name: string, meaning: string }} entry */
+function legendItem({ state, name, meaning }) {
+  const item = document.createElement("li");
+  const sign = textElement("span", SIGNS[state] || "");
+  sign.className = name;
+  item.append(sign, meaning);
+  return item;
+}
+
+/**
+ * @param {number} year
+ * @param {number} month From 0.
+ * @param {HTMLElement[]} buttons
+ */
+function monthBox(year, month, buttons) {
+  const [box, grid] = [document.createElement("div"), document.createElement("div")];
+  const name = new Date(Date.UTC(year, month)).toLocaleDateString("en-GB", { month: "long", timeZone: "UTC" });
+  [box.className, grid.className] = ["month", "days"];
+  grid.append(...buttons);
+  box.append(textElement("h3", name), grid);
+  return box;
 }

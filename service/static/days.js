@@ -1,9 +1,33 @@
-// Days as YYYY-MM-DD, counted in UTC.
+// Dates as YYYY-MM-DD text, counted in UTC.
 
-const MS = 86_400_000;
+const DAY_MS = 86_400_000;
 
-export const number = (date) => Date.parse(`${date}T00:00:00Z`) / MS;
-export const date = (day) => new Date(day * MS).toISOString().slice(0, 10);
+/**
+ * Return the number of a day since 1970-01-01.
+ *
+ * @param {string} date
+ */
+export const number = (date) => Date.parse(`${date}T00:00:00Z`) / DAY_MS;
+
+/**
+ * Return the date of a day number.
+ *
+ * @param {number} day
+ */
+export const date = (day) => new Date(day * DAY_MS).toISOString().slice(0, 10);
+
+/**
+ * Return the date some days after another; before it if `days` is negative.
+ *
+ * @param {string} from
+ * @param {number} days
+ */
 export const shifted = (from, days) => date(number(from) + days);
+
+/**
+ * Return a date in words: 14 April 2020.
+ *
+ * @param {string} day
+ */
 export const words = (day) =>
   new Date(`${day}T00:00:00Z`).toLocaleDateString("en-GB", { day: "numeric", month: "long", year: "numeric", timeZone: "UTC" });

@@ -1,9 +1,13 @@
-// The map: one or two canvases on a Leaflet map in plain longitude and latitude, colours from the service.
+// The map: one or two canvases on a Leaflet map in plain longitude and latitude, with the service's colours.
+
+import { LayerName } from "./schema.js";
 
 /* global L */
 
+/** @import { ArchiveInfo, ColourScale, LayerName as Layer } from "./schema.js" */
+
 const Canvas = L.ImageOverlay.extend({
-  initialize(bounds, options) {
+  initialize(/** @type {any} */ bounds, /** @type {any} */ options) {
     this._bounds = L.latLngBounds(bounds);
     L.setOptions(this, options);
   },
@@ -14,14 +18,27 @@ const Canvas = L.ImageOverlay.extend({
   },
 });
 
+/**
+ * Return a colour as the bytes of a pixel, red first in memory.
+ *
+ * @param {string} colour ``#rrggbb``
+ */
 const rgba = (colour) => {
   const value = parseInt(colour.slice(1), 16);
   return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
 };
 
 export class DayMap {
+  /**
+   * @param {HTMLElement} element The element that the map fills.
+   * @param {ArchiveInfo} archive An archive with at least one day.
+   * @param {object} handlers
+   * @param {(lat: number, lon: number) => void} handlers.onPick Called with the place that was clicked.
+   * @param {(lat: number | null, lon: number | null) => void} handlers.onHover Called with the place below the pointer.
+   */
   constructor(element, archive, { onPick, onHover }) {
     this.archive = archive;
+    if (!archive.grid) throw new Error("an archive without days has no grid");
     this.grid = archive.grid;
     const { north, south, west, east } = this.grid;
     const bounds = [[south, west], [north, east]];
@@ -40,10 +57,12 @@ export class DayMap {
     this.map.getPane("place").style.pointerEvents = "none";
     this.base = new Canvas(bounds).addTo(this.map);
     this.left = new Canvas(bounds, { pane: "left" });
-    this.map.fitBounds([[Math.max(south, -60), west], [Math.min(north, 85), east]]); // no soil beyond
-    this.luts = Object.fromEntries([...archive.scales.map((s) => [s.name, this.#ramp(s)]), ["flag", this.#flags()]]);
-    this.map.on("click", (event) => onPick(event.latlng.lat, event.latlng.lng));
-    this.map.on("mousemove", (event) => onHover(event.latlng.lat, event.latlng.lng));
+    this.map.fitBounds([[Math.max(south, -60), west], [Math.min(north, 85), east]]); // Antarctica has no soil moisture
+    /** @type {Map<string, Uint32Array>} The colour of each byte, by layer. */
+    this.tables = new Map(archive.scales.map((scale) => [scale.name, this.#scaleTable(scale)]));
+    this.tables.set(LayerName.FLAG, this.#flagTable());
+    this.map.on("click", (/** @type {any} */ event) => onPick(event.latlng.lat, event.latlng.lng));
+    this.map.on("mousemove", (/** @type {any} */ event) => onHover(event.latlng.lat, event.latlng.lng));
     this.map.on("mouseout", () => onHover(null, null));
     this.map.on("move resize zoom viewreset", () => this.#clip());
     element.addEventListener("keydown", (event) => {
@@ -51,24 +70,32 @@ export class DayMap {
       const { lat, lng } = this.map.getCenter();
       onPick(lat, lng);
     });
+    /** @type {number | null} See `swipeTo`. */
     this.swipe = null;
     new ResizeObserver(() => this.map.invalidateSize()).observe(element);
   }
 
-  #ramp(scale) {
-    const lut = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
-    scale.colours.forEach((colour, step) => (lut[step] = rgba(colour)));
-    lut[this.archive.gap.value] = rgba(this.archive.gap.colour);
-    return lut;
+  /** @param {ColourScale} scale */
+  #scaleTable(scale) {
+    const table = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
+    scale.colours.forEach((colour, step) => (table[step] = rgba(colour)));
+    table[this.archive.gap.value] = rgba(this.archive.gap.colour);
+    return table;
   }
 
-  #flags() {
-    const lut = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
-    this.archive.flags.forEach((flag) => (lut[flag.value] = rgba(flag.colour)));
-    return lut;
+  #flagTable() {
+    const table = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
+    this.archive.flags.forEach((flag) => (table[flag.value] = rgba(flag.colour)));
+    return table;
   }
 
-  // Show a layer; with a second one, that one to the left of the swipe.
+  /**
+   * Show a layer; with a second one, show that one to the left of the swipe line.
+   *
+   * @param {Layer} layer
+   * @param {Uint8Array} bytes
+   * @param {{ layer: Layer, bytes: Uint8Array } | null} left
+   */
   show(layer, bytes, left = null) {
     this.#paint(this.base, layer, bytes);
     if (left) {
@@ -78,23 +105,33 @@ export class DayMap {
     this.#clip();
   }
 
+  /** Show no values. */
   clear() {
     const canvas = this.base.getElement();
     canvas.getContext("2d").clearRect(0, 0, canvas.width, canvas.height);
     this.left.remove();
   }
 
+  /**
+   * @param {any} overlay
+   * @param {Layer} layer
+   * @param {Uint8Array} bytes
+   */
   #paint(overlay, layer, bytes) {
     const { rows, cols } = this.grid;
     const canvas = overlay.getElement();
     if (canvas.width !== cols || canvas.height !== rows) [canvas.width, canvas.height] = [cols, rows];
     const pixels = new Uint32Array(rows * cols);
-    const lut = this.luts[layer];
-    for (let i = 0; i < pixels.length; i++) pixels[i] = lut[bytes[i]];
+    const table = /** @type {Uint32Array} */ (this.tables.get(layer));
+    for (let i = 0; i < pixels.length; i++) pixels[i] = table[bytes[i]];
     canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), cols, rows), 0, 0);
   }
 
-  // How far from the left edge of the map observed values reach, 0 to 1; null: no swipe.
+  /**
+   * Move the swipe line.
+   *
+   * @param {number | null} share Its distance from the left edge of the map, 0 to 1; null: no swipe.
+   */
   swipeTo(share) {
     this.swipe = share;
     this.#clip();
@@ -109,7 +146,12 @@ export class DayMap {
     pane.style.clip = `rect(${from.y}px, ${from.x + size.x * this.swipe}px, ${to.y}px, ${from.x}px)`;
   }
 
-  // The number of the cell a point lies in, or null.
+  /**
+   * Return the number of the cell that a place lies in; null outside the grid.
+   *
+   * @param {number} lat
+   * @param {number} lon
+   */
   cell(lat, lon) {
     const { north, west, step, rows, cols } = this.grid;
     const row = Math.floor((north - lat) / step);
@@ -117,6 +159,12 @@ export class DayMap {
     return row >= 0 && row < rows && col >= 0 && col < cols ? row * cols + col : null;
   }
 
+  /**
+   * Mark a cell.
+   *
+   * @param {number} lat Of its centre.
+   * @param {number} lon
+   */
   mark(lat, lon) {
     this.marker?.remove();
     const half = this.grid.step / 2;

@@ -1,366 +1,332 @@
-// The page: which day, layer and place are shown, and what happens when the service or the archive has nothing to show.
+// The page: which day, layer and place are shown, and what is shown when the service or the archive has no data.
 
 import * as api from "./api.js";
-import { Calendar } from "./calendar.js";
+import { YearCalendar } from "./calendar.js";
+import { credits } from "./credits.js";
 import * as days from "./days.js";
+import { LAYER_LABELS, mainLayer, showLegend, SWIPE, valueText } from "./legend.js";
 import { DayMap } from "./map.js";
-import { PlaceChart } from "./series.js";
+import { element } from "./page_parts.js";
+import { PlacePanel } from "./place.js";
+import { MONTH, Player } from "./player.js";
+import { LayerName } from "./schema.js";
+import { hasBanner, showBanner, showStatus } from "./status.js";
 
-const $ = (id) => document.getElementById(id);
-const LOOK_S = 30; // between looks at the state of the service
-const LOOK_AGAIN_S = 5; // while it does not answer
-const FRAME_MS = 250; // at least, while playing
-const MONTH = 30;
-const SHORT = {
-  soil_moisture: "Filled", soil_moisture_observed: "Observed", flag: "What was filled", days_since_observation: "Age of evidence",
-  soil_moisture_uncertainty: "Uncertainty", precipitation: "Rain", swipe: "Swipe",
+/** @import { ShownLayer } from "./legend.js" */
+
+const POLL_S = 30; // between requests for the state of the service
+const RETRY_S = 5; // the same while the service does not answer
+
+/** What the page shows. */
+const shown = {
+  date: "",
+  /** @type {ShownLayer} */
+  layer: LayerName.SOIL_MOISTURE,
+  /** @type {{ lat: number, lon: number } | null} */
+  place: null,
+  /** @type {Uint8Array | null} Bytes of the layer on the map. */
+  map: null,
+  /** @type {Uint8Array | null} Flags of the day on the map. */
+  flags: null,
+  /** @type {{ date: string, layer: ShownLayer } | null} The day and layer of the map that was drawn last. */
+  drawn: null,
 };
-const ORDER = [
-  "soil_moisture", "soil_moisture_observed", "swipe", "flag", "days_since_observation", "soil_moisture_uncertainty", "precipitation",
-];
+/** @type {any} The archive's description, `ArchiveInfo`; undefined until it is loaded. */
+let archive;
+/** @type {DayMap} */
+let map;
+/** @type {PlacePanel} */
+let place;
 
-const shown = { date: null, layer: "soil_moisture", place: null, frame: null, flags: null, painted: null };
-let archive, map, chart, playing, turn = 0;
-
-const calendar = new Calendar(
-  { grid: $("calendar"), year: $("year"), reason: $("reason"), key: $("key"), summary: $("record-summary"),
-    before: $("year-before"), after: $("year-after") },
-  (date) => show(date),
+const calendar = new YearCalendar(
+  { grid: element("calendar"), year: element("year"), reason: element("reason"), legend: element("calendar-legend"),
+    summary: element("calendar-summary"), before: element("year-before"), after: element("year-after") },
+  (date) => showDay(date),
 );
+const player = new Player(element("play"), {
+  shown: () => shown.date,
+  newest: () => archive.days.newest,
+  show: showDay,
+  preload: (date) => calendar.hasMap(date) && api.getMap(date, mainLayer(shown.layer)).catch(() => {}),
+});
 
 // The state of the service
 
-function glance(state) {
-  const when = (time) => (time ? `${time.slice(0, 16).replace("T", " ")} UTC` : "–");
-  const run = state.last_run;
-  const expected = !run || [0, 3, 4, 5, 7].includes(run.exit_code);
-  const ended = state.running_since
-    ? `running since ${when(state.running_since)}`
-    : run ? `${when(run.ended)}, ${run.exit_code === 0 ? "well" : `exit code ${run.exit_code}`}` : "none yet";
-  const late = state.incidents.some((incident) => incident.kind === "lag");
-  const others = state.incidents.filter((incident) => incident.kind !== "lag");
-  const facts = [
-    ["Newest day", state.newest || "none", false],
-    ["Lag", state.lag_days === null ? "–" : `${state.lag_days} days`, late],
-    ["Last run", ended, !expected],
-    ["Next run", when(state.next_run), false],
-    ...(others.length ? [["Incidents", others.map((i) => `${i.kind}: ${i.message}`).join("; "), true]] : []),
-  ];
-  $("glance").replaceChildren(
-    ...facts.map(([name, value, bad]) => {
-      const box = document.createElement("div");
-      const [term, text] = [document.createElement("dt"), document.createElement("dd")];
-      [term.textContent, text.textContent] = [name, value];
-      box.append(term, text);
-      box.classList.toggle("bad", bad);
-      return box;
-    }),
-  );
+/** @type {string | null} What the archive was when it was loaded last. */
+let loadedVersion = null;
+let pollTimer = 0;
+
+/** @param {number} seconds */
+function pollIn(seconds) {
+  clearTimeout(pollTimer);
+  pollTimer = setTimeout(poll, seconds * 1000);
 }
 
-function banner(text) {
-  $("banner").textContent = text || "";
-  $("banner").hidden = !text;
-}
-
-let known = null;
-let coming; // the next look
-
-function lookIn(seconds) {
-  clearTimeout(coming);
-  coming = setTimeout(look, seconds * 1000);
-}
-
-async function look() {
-  let again = LOOK_S;
+async function poll() {
+  let wait = POLL_S;
   try {
-    const state = await api.status();
-    glance(state);
-    const now = JSON.stringify([state.newest, state.days, state.last_run?.ended, state.last_published_at]);
-    if (!$("banner").hidden) banner(null);
-    if (now !== known) {
-      await reload(known !== null);
-      known = now;
+    const status = await api.getStatus();
+    showStatus(status);
+    const version = JSON.stringify([status.newest, status.days, status.last_run?.ended]);
+    if (hasBanner()) showBanner(null);
+    if (version !== loadedVersion) {
+      await loadArchive(loadedVersion !== null);
+      loadedVersion = version;
     }
   } catch (error) {
-    again = LOOK_AGAIN_S;
-    if (error instanceof api.Unreachable) away();
-    else banner(`The service cannot say how it is: ${error.message}`);
-    $("stage").setAttribute("aria-busy", "false");
+    wait = RETRY_S;
+    if (error instanceof api.Unreachable) showUnreachable();
+    else showBanner(`The state of the service cannot be read: ${/** @type {Error} */ (error).message}`);
+    element("stage").setAttribute("aria-busy", "false");
   }
-  lookIn(again);
+  pollIn(wait);
 }
 
-async function reload(again) {
-  const [about, record] = await Promise.all([api.archive(), api.calendar()]);
-  archive = about;
+/**
+ * Load the archive's description and calendar, and show a day.
+ *
+ * @param {boolean} again Whether it was loaded before: then the day stays, unless the newest was shown.
+ */
+async function loadArchive(again) {
+  const [description, states] = await Promise.all([api.getArchive(), api.getCalendar()]);
+  archive = description;
   document.title = archive.title;
-  $("title").textContent = archive.title;
-  $("about").replaceChildren(...credits());
+  element("title").textContent = archive.title;
+  element("about").replaceChildren(...credits(archive));
   const empty = !archive.days;
-  $("empty").hidden = !empty;
-  for (const id of ["day", "place", "record"]) $(id).hidden = empty;
+  element("empty").hidden = !empty;
+  for (const id of ["day", "place", "calendar-section"]) element(id).hidden = empty;
   if (empty) return;
-  calendar.load(record);
-  if (!map) begin();
-  const slider = $("slider");
-  const follows = shown.date === null || (again && Number(slider.value) === Number(slider.max));
+  calendar.load(states);
+  if (!map) createMap();
+  const slider = element("slider");
+  const followsNewest = !shown.date || (again && Number(slider.value) === Number(slider.max));
   slider.max = days.number(archive.days.newest) - days.number(archive.days.first);
-  [$("date").min, $("date").max] = [archive.days.first, archive.days.newest];
-  api.forget();
-  await show(follows ? asked().get("date") || archive.days.newest : shown.date);
+  [element("date").min, element("date").max] = [archive.days.first, archive.days.newest];
+  api.clearMaps();
+  await showDay(followsNewest ? addressState().get("date") || archive.days.newest : shown.date);
 }
 
-function credits() {
-  const parts = [`${archive.licence}. Method: `];
-  archive.citations.forEach(({ doi, text }, number) => {
-    const link = document.createElement("a");
-    [link.href, link.textContent, link.title] = [`https://doi.org/${doi}`, `doi:${doi}`, text];
-    parts.push(number ? ", " : "", link);
-  });
-  const stac = document.createElement("a");
-  [stac.href, stac.textContent] = ["archive/stac/collection.json", "STAC"];
-  return [...parts, ". Catalogue: ", stac, "."];
-}
+/** Return what the page's address says about day, layer and place. */
+const addressState = () => new URLSearchParams(location.hash.slice(1));
 
-const asked = () => new URLSearchParams(location.hash.slice(1));
-
-function begin() {
-  map = new DayMap($("map"), archive, { onPick: pick, onHover: hover });
-  chart = new PlaceChart($("chart"), $("rain"), archive.series);
-  const there = [...archive.layers, "swipe"];
-  for (const name of ORDER.filter((layer) => there.includes(layer))) {
-    const [label, input] = [document.createElement("label"), document.createElement("input")];
-    Object.assign(input, { type: "radio", name: "layer", value: name, checked: name === shown.layer });
-    input.addEventListener("change", () => choose(name));
-    label.append(input, SHORT[name]);
-    $("layers").append(label);
-  }
-  const wanted = asked();
-  if (there.includes(wanted.get("layer"))) {
-    shown.layer = wanted.get("layer");
-  }
-  if (wanted.has("lat") && wanted.has("lon")) pick(Number(wanted.get("lat")), Number(wanted.get("lon")));
-}
-
-function remember() {
+/** Write day, layer and place into the page's address. */
+function updateAddress() {
+  /** @type {any} */
   const state = { date: shown.date, layer: shown.layer, ...(shown.place || {}) };
   history.replaceState(null, "", `#${new URLSearchParams(state)}`);
 }
 
-// The day
-
-function label(date) {
-  const [first, newest] = [archive.days.first, archive.days.newest];
-  shown.date = date;
-  $("day-name").textContent = days.words(date);
-  $("day-state").textContent = calendar.why(date);
-  $("slider").value = days.number(date) - days.number(first);
-  $("slider").setAttribute("aria-valuetext", days.words(date));
-  $("date").value = date;
-  $("previous").disabled = date === first;
-  $("next").disabled = date === newest;
-  $("download").href = api.file(date);
-  calendar.mark(date);
-  remember();
+/** Create map, chart and layer buttons; an archive without days has none. */
+function createMap() {
+  place = new PlacePanel(archive.series, markPlace);
+  map = new DayMap(element("map"), archive, { onPick: (lat, lon) => place.show(lat, lon), onHover: showValue });
+  const wanted = addressState();
+  for (const [layer, label] of LAYER_LABELS) {
+    if (layer !== SWIPE && !archive.layers.includes(layer)) continue;
+    const [box, input] = [document.createElement("label"), document.createElement("input")];
+    Object.assign(input, { type: "radio", name: "layer", value: layer, checked: layer === shown.layer });
+    input.addEventListener("change", () => chooseLayer(layer));
+    box.append(input, label);
+    element("layers").append(box);
+    if (layer === wanted.get("layer")) shown.layer = layer;
+  }
+  if (wanted.has("lat") && wanted.has("lon")) place.show(Number(wanted.get("lat")), Number(wanted.get("lon")));
 }
 
-async function show(date) {
-  const mine = ++turn;
-  const [first, newest] = [archive.days.first, archive.days.newest];
-  label((date = date < first ? first : date > newest ? newest : date));
-  $("stage").setAttribute("aria-busy", "true");
-  const swipe = shown.layer === "swipe";
-  const layer = swipe ? "soil_moisture" : shown.layer;
-  const wanted = [layer, ...(swipe ? ["soil_moisture_observed"] : []), ...(archive.layers.includes("flag") ? ["flag"] : [])];
+// The day
+
+/**
+ * Show the name and state of a day everywhere but on the map.
+ *
+ * @param {string} date
+ */
+function labelDay(date) {
+  const { first, newest } = archive.days;
+  shown.date = date;
+  element("day-name").textContent = days.words(date);
+  element("day-state").textContent = calendar.stateText(date);
+  element("slider").value = days.number(date) - days.number(first);
+  element("slider").setAttribute("aria-valuetext", days.words(date));
+  element("date").value = date;
+  element("previous").disabled = date === first;
+  element("next").disabled = date === newest;
+  element("download").href = api.fileAddress(date);
+  calendar.mark(date);
+  updateAddress();
+}
+
+let dayRequests = 0;
+
+/**
+ * Show a day; a later call cancels an earlier one that still waits for its map.
+ *
+ * @param {string} wanted A day outside the archive stands for its first or newest one.
+ */
+async function showDay(wanted) {
+  const request = ++dayRequests;
+  const { first, newest } = archive.days;
+  const date = wanted < first ? first : wanted > newest ? newest : wanted;
+  labelDay(date);
+  element("stage").setAttribute("aria-busy", "true");
   try {
-    if (!calendar.has(date)) throw new api.Refused(404, "");
-    const [bytes, second] = await Promise.all(wanted.map((name) => api.frame(date, name)));
-    const flags = archive.layers.includes("flag") ? await api.frame(date, "flag") : null;
-    if (mine !== turn) return;
-    map.show(layer, bytes, swipe ? { layer: "soil_moisture_observed", bytes: second } : null);
-    Object.assign(shown, { frame: bytes, flags, painted: { date, layer: shown.layer } });
-    $("download").hidden = false;
-    $("stage").dataset.shows = `${date} ${shown.layer}`;
+    if (!calendar.hasMap(date)) throw new api.Refused(404, "");
+    const maps = await loadMaps(date);
+    if (request === dayRequests) drawDay(date, maps);
   } catch (error) {
-    if (mine !== turn) return;
-    if (error instanceof api.Unreachable) return away();
-    map.clear();
-    Object.assign(shown, { frame: null, flags: null, painted: { date, layer: shown.layer } });
-    $("download").hidden = true;
-    $("day-state").textContent = error.status === 404 ? `no map: ${calendar.why(date)}` : `no map: ${error.message}`;
-    $("stage").dataset.shows = `${date} nothing`;
+    if (request === dayRequests) drawNoDay(date, /** @type {Error} */ (error));
   } finally {
-    if (mine === turn) $("stage").setAttribute("aria-busy", "false");
+    if (request === dayRequests) element("stage").setAttribute("aria-busy", "false");
   }
 }
 
-// Nobody answers: say so, and go back to the day and layer that the map still shows.
-function away() {
-  banner("The service does not answer. What you see was loaded before; this page tries again by itself.");
-  lookIn(LOOK_AGAIN_S);
-  if (!shown.painted) return;
-  label(shown.painted.date);
-  dress(shown.painted.layer);
+/** @typedef {{ main: Uint8Array, left: Uint8Array | null, flags: Uint8Array | null }} DayMaps */
+
+/**
+ * Load what the map needs for a day: the layer, the one to the left of the swipe line, and the flags.
+ *
+ * @param {string} date
+ * @returns {Promise<DayMaps>}
+ */
+async function loadMaps(date) {
+  const [main, left, flags] = await Promise.all([
+    api.getMap(date, mainLayer(shown.layer)),
+    shown.layer === SWIPE ? api.getMap(date, LayerName.SOIL_MOISTURE_OBSERVED) : null,
+    archive.layers.includes(LayerName.FLAG) ? api.getMap(date, LayerName.FLAG) : null,
+  ]);
+  return { main, left, flags };
 }
 
-function choose(layer) {
-  dress(layer);
-  return show(shown.date);
+/**
+ * @param {string} date
+ * @param {DayMaps} maps
+ */
+function drawDay(date, { main, left, flags }) {
+  const observed = LayerName.SOIL_MOISTURE_OBSERVED;
+  map.show(mainLayer(shown.layer), main, left && { layer: observed, bytes: left });
+  Object.assign(shown, { map: main, flags, drawn: { date, layer: shown.layer } });
+  element("download").hidden = false;
+  element("stage").dataset.shows = `${date} ${shown.layer}`;
 }
 
-function dress(layer) {
+/**
+ * Show that a day has no map, and why.
+ *
+ * @param {string} date
+ * @param {Error} error
+ */
+function drawNoDay(date, error) {
+  if (error instanceof api.Unreachable) return showUnreachable();
+  map.clear();
+  Object.assign(shown, { map: null, flags: null, drawn: { date, layer: shown.layer } });
+  element("download").hidden = true;
+  const isKnown = error instanceof api.Refused && error.status === 404;
+  element("day-state").textContent = `no map: ${isKnown ? calendar.stateText(date) : error.message}`;
+  element("stage").dataset.shows = `${date} nothing`;
+}
+
+/** Show that the service does not answer, and go back to the day and layer that the map still shows. */
+function showUnreachable() {
+  showBanner("The service does not answer. The page shows what it loaded before, and tries again by itself.");
+  pollIn(RETRY_S);
+  if (!shown.drawn) return;
+  labelDay(shown.drawn.date);
+  labelLayer(shown.drawn.layer);
+}
+
+/** @param {ShownLayer} layer */
+function chooseLayer(layer) {
+  labelLayer(layer);
+  return showDay(shown.date);
+}
+
+/**
+ * Show the controls and the legend of a layer.
+ *
+ * @param {ShownLayer} layer
+ */
+function labelLayer(layer) {
   shown.layer = layer;
-  $("layers").querySelector(`[value="${layer}"]`).checked = true;
-  const swipe = layer === "swipe";
-  $("swipe-bar").hidden = $("swipe-line").hidden = !swipe;
-  map.swipeTo(swipe ? swiped() : null);
-  legend(swipe ? "soil_moisture" : layer);
+  element("layers").querySelector(`[value="${layer}"]`).checked = true;
+  const isSwipe = layer === SWIPE;
+  element("swipe-bar").hidden = element("swipe-line").hidden = !isSwipe;
+  map.swipeTo(isSwipe ? moveSwipeLine() : null);
+  showLegend(archive, mainLayer(layer));
 }
 
-function swiped() {
-  const share = $("swipe").value / 100;
-  $("swipe-line").style.left = `${share * 100}%`;
+/** Move the swipe line to where its slider is, and return that place, 0 to 1. */
+function moveSwipeLine() {
+  const share = element("swipe").value / 100;
+  element("swipe-line").style.left = `${share * 100}%`;
   return share;
 }
 
-function legend(layer) {
-  if (layer === "flag") {
-    const list = document.createElement("ul");
-    list.append(
-      ...archive.flags.map(({ meaning, colour }) => {
-        const item = document.createElement("li");
-        item.textContent = meaning;
-        item.style.setProperty("--swatch", colour);
-        return item;
-      }),
-    );
-    return $("legend").replaceChildren(list);
-  }
-  const scale = archive.scales.find((s) => s.name === layer);
-  const [bar, ends] = [document.createElement("div"), document.createElement("div")];
-  [bar.className, ends.className] = ["bar", "ends"];
-  bar.style.background = `linear-gradient(to right, ${scale.colours.filter((_, n) => n % 10 === 0).join(", ")})`;
-  for (const text of [`${scale.low}`, `${scale.title}, ${scale.unit}; grey: land without a value`, `${scale.high} and more`]) {
-    const span = document.createElement("span");
-    span.textContent = text;
-    ends.append(span);
-  }
-  $("legend").replaceChildren(bar, ends);
+/**
+ * Show the value below the pointer.
+ *
+ * @param {number | null} lat
+ * @param {number | null} lon
+ */
+function showValue(lat, lon) {
+  const cell = lat === null || lon === null || !shown.map ? null : map.cell(lat, lon);
+  if (lat === null || lon === null || !shown.map || cell === null) return void (element("readout").textContent = "");
+  const flag = shown.flags && archive.flags.find((/** @type {any} */ f) => f.value === shown.flags?.[cell])?.meaning;
+  const place = `${Math.abs(lat).toFixed(1)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(lon).toFixed(1)}° ${lon < 0 ? "W" : "E"}`;
+  const value = valueText(archive, mainLayer(shown.layer), shown.map[cell]);
+  element("readout").textContent = [place, value, flag].filter(Boolean).join(" · ");
 }
 
-function hover(lat, lon) {
-  const cell = lat === null || !shown.frame ? null : map.cell(lat, lon);
-  if (cell === null) return void ($("readout").textContent = "");
-  const layer = shown.layer === "swipe" ? "soil_moisture" : shown.layer;
-  const scale = archive.scales.find((s) => s.name === layer);
-  const value = shown.frame[cell];
-  const said = scale && value < archive.steps
-    ? `${(scale.low + (value / (archive.steps - 1)) * (scale.high - scale.low)).toFixed(scale.high > 1 ? 0 : 2)} ${scale.unit}`
-    : null;
-  const flag = shown.flags && archive.flags.find((f) => f.value === shown.flags[cell])?.meaning;
-  const where = `${Math.abs(lat).toFixed(1)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(lon).toFixed(1)}° ${lon < 0 ? "W" : "E"}`;
-  $("readout").textContent = [where, said, flag].filter(Boolean).join(" · ");
+/**
+ * Mark the place whose series is shown.
+ *
+ * @param {number} lat
+ * @param {number} lon
+ */
+function markPlace(lat, lon) {
+  map.mark(lat, lon);
+  shown.place = { lat, lon };
+  updateAddress();
 }
 
-// Playing
+// Buttons, keys and the page's address
 
-function play(on) {
-  if (Boolean(playing) === on) return;
-  clearTimeout(playing);
-  playing = null;
-  $("play").setAttribute("aria-pressed", on);
-  $("play").textContent = on ? "❚❚ Stop" : "▶ Play a month";
-  if (!on) return;
-  const newest = archive.days.newest;
-  if (shown.date === newest) shown.date = days.shifted(newest, -MONTH);
-  const end = days.shifted(shown.date, MONTH);
-  const step = async () => {
-    const date = days.shifted(shown.date, 1);
-    if (!playing || date > end || date > newest) return play(false);
-    const began = performance.now();
-    await show(date);
-    const layer = shown.layer === "swipe" ? "soil_moisture" : shown.layer;
-    for (let n = 1; n <= 3; n++) {
-      const ahead = days.shifted(date, n);
-      if (ahead <= newest && calendar.has(ahead)) api.frame(ahead, layer).catch(() => {});
-    }
-    if (playing) playing = setTimeout(step, Math.max(0, FRAME_MS - (performance.now() - began)));
-  };
-  playing = setTimeout(step, 0);
+/** @param {number} step */
+function changeDay(step) {
+  player.play(false);
+  return showDay(days.shifted(shown.date, step));
 }
 
-// The place
-
-let placeTurn = 0;
-
-async function pick(lat, lon) {
-  const mine = ++placeTurn;
-  const wrapped = ((((lon + 180) % 360) + 360) % 360) - 180;
-  const said = $("place-status");
-  said.className = "";
-  said.textContent = "Loading the days of this place …";
-  [$("lat").value, $("lon").value] = [lat.toFixed(3), wrapped.toFixed(3)];
-  try {
-    const found = await api.series(lat.toFixed(5), wrapped.toFixed(5));
-    if (mine !== placeTurn) return;
-    map.mark(found.latitude, found.longitude);
-    shown.place = { lat: found.latitude, lon: found.longitude };
-    $("series").hidden = false;
-    $("place-hint").hidden = true;
-    $("csv").hidden = false;
-    $("csv").href = api.csv(found.latitude, found.longitude);
-    $("series-summary").textContent = chart.show(found);
-    const [ns, ew] = [found.latitude < 0 ? "S" : "N", found.longitude < 0 ? "W" : "E"];
-    $("place-title").textContent = `${Math.abs(found.latitude)}° ${ns}, ${Math.abs(found.longitude)}° ${ew}`;
-    said.textContent = "";
-    remember();
-  } catch (error) {
-    if (mine !== placeTurn) return;
-    said.className = "bad";
-    said.textContent = error instanceof api.Unreachable
-      ? "The service does not answer; try again when it does."
-      : `No series: ${error.message}`;
-  }
-}
-
-// Hands
-
-const go = (step) => {
-  play(false);
-  return show(days.shifted(shown.date, step));
-};
-$("previous").addEventListener("click", () => go(-1));
-$("next").addEventListener("click", () => go(1));
-$("play").addEventListener("click", () => play(!playing));
-$("slider").addEventListener("input", () => {
-  play(false);
-  show(days.date(days.number(archive.days.first) + Number($("slider").value)));
+element("previous").addEventListener("click", () => changeDay(-1));
+element("next").addEventListener("click", () => changeDay(1));
+element("play").addEventListener("click", () => player.play(!player.isPlaying));
+element("slider").addEventListener("input", () => {
+  player.play(false);
+  showDay(days.date(days.number(archive.days.first) + Number(element("slider").value)));
 });
-$("date").addEventListener("change", () => $("date").value && (play(false), show($("date").value)));
-$("swipe").addEventListener("input", () => map.swipeTo(swiped()));
-$("where").addEventListener("submit", (event) => {
-  event.preventDefault();
-  pick(Number($("lat").value), Number($("lon").value));
+element("date").addEventListener("change", () => {
+  if (!element("date").value) return;
+  player.play(false);
+  showDay(element("date").value);
 });
+element("swipe").addEventListener("input", () => map.swipeTo(moveSwipeLine()));
+
+const KEY_STEPS = new Map([["ArrowLeft", -1], ["ArrowRight", 1], ["PageUp", -MONTH], ["PageDown", MONTH]]);
+
 document.addEventListener("keydown", (event) => {
-  const within = event.target.closest("input, select, button, a, #map, #calendar");
+  const within = /** @type {Element} */ (event.target).closest("input, select, button, a, #map, #calendar");
   if (!archive?.days || event.ctrlKey || event.altKey || event.metaKey || within) return;
-  const step = { ArrowLeft: -1, ArrowRight: 1, PageUp: -MONTH, PageDown: MONTH, Home: -1e6, End: 1e6 }[event.key];
-  if (step) {
-    event.preventDefault();
-    const ends = { Home: archive.days.first, End: archive.days.newest }[event.key];
-    if (ends) show(ends);
-    else go(step);
-  } else if (event.key === " ") {
-    event.preventDefault();
-    play(!playing);
-  }
+  const step = KEY_STEPS.get(event.key);
+  if (step) changeDay(step);
+  else if (event.key === "Home") showDay(archive.days.first);
+  else if (event.key === "End") showDay(archive.days.newest);
+  else if (event.key === " ") player.play(!player.isPlaying);
+  else return;
+  event.preventDefault();
 });
 addEventListener("hashchange", () => {
-  const date = asked().get("date");
-  if (date && date !== shown.date && archive?.days) show(date);
+  const date = addressState().get("date");
+  if (date && date !== shown.date && archive?.days) showDay(date);
 });
 
-await look();
-if (archive?.days) choose(shown.layer);
+await poll();
+if (archive?.days) chooseLayer(shown.layer);

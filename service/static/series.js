@@ -1,13 +1,31 @@
-// A place's days: observed solid, filled hollow with its uncertainty, rain beneath.
+// The time series of a place: observed values solid, filled values hollow with their uncertainty, rain below.
 
 /* global uPlot */
 
 import * as days from "./days.js";
+import { LayerName } from "./schema.js";
 
+/** @import { PlaceSeries, SeriesColours } from "./schema.js" */
+/** @typedef {(number | null)[]} Values */
+
+const DAY_S = 86400;
+
+/**
+ * @param {number | null} value
+ * @param {number} digits
+ */
 const round = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits));
 
-// A line from a sigma below each filled value to a sigma above it.
-function bars(plot, x, filled, sigma, colour) {
+/**
+ * Draw a line from one sigma below each filled value to one sigma above it.
+ *
+ * @param {any} plot
+ * @param {number[]} x
+ * @param {Values} filled
+ * @param {Values} sigma
+ * @param {string} colour
+ */
+function drawUncertainty(plot, x, filled, sigma, colour) {
   const { ctx } = plot;
   ctx.save();
   ctx.beginPath();
@@ -15,99 +33,154 @@ function bars(plot, x, filled, sigma, colour) {
   ctx.clip();
   ctx.beginPath();
   for (let i = 0; i < x.length; i++) {
-    if (filled[i] === null || sigma[i] == null || x[i] < plot.scales.x.min || x[i] > plot.scales.x.max) continue;
+    const [value, spread] = [filled[i], sigma[i]];
+    if (value === null || spread === null || x[i] < plot.scales.x.min || x[i] > plot.scales.x.max) continue;
     const at = plot.valToPos(x[i], "x", true);
-    ctx.moveTo(at, plot.valToPos(filled[i] - sigma[i], "y", true));
-    ctx.lineTo(at, plot.valToPos(filled[i] + sigma[i], "y", true));
+    ctx.moveTo(at, plot.valToPos(value - spread, "y", true));
+    ctx.lineTo(at, plot.valToPos(value + spread, "y", true));
   }
   [ctx.strokeStyle, ctx.lineWidth] = [colour, 1.5 * devicePixelRatio];
   ctx.stroke();
   ctx.restore();
 }
 
+const FONT = "12px system-ui";
+const TIME_LABELS = [
+  [365 * DAY_S, "{YYYY}", null, null, null, null, null, null, 1],
+  [28 * DAY_S, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+  [DAY_S, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
+];
+const AXIS = { font: FONT, labelFont: FONT, stroke: "#1b2430", grid: { stroke: "#e4e8ec" } };
+const DATE_SERIES = { label: "Day", value: "{YYYY}-{MM}-{DD}" };
+const COMMON = {
+  cursor: { sync: { key: "place" } },
+  scales: { x: { time: true } },
+  tzDate: (/** @type {number} */ seconds) => uPlot.tzDate(new Date(seconds * 1e3), "UTC"),
+};
+
+/**
+ * Return the options of a series of points without a line.
+ *
+ * @param {string} label
+ * @param {string} stroke
+ * @param {string} fill
+ */
+const points = (label, stroke, fill) => ({
+  label, stroke, width: 0, paths: () => null,
+  points: { show: true, size: 5, width: 1.5, stroke, fill },
+  value: (/** @type {any} */ _, /** @type {number | null} */ value) => round(value),
+});
+
 export class PlaceChart {
+  /**
+   * @param {HTMLElement} chart Where soil moisture is drawn.
+   * @param {HTMLElement} rain Where rain is drawn.
+   * @param {SeriesColours} colours
+   */
   constructor(chart, rain, colours) {
     this.boxes = [chart, rain];
     this.colours = colours;
+    /** @type {any[]} */
     this.plots = [];
-    new ResizeObserver(() => this.#size()).observe(chart);
+    new ResizeObserver(() => this.#resize()).observe(chart);
   }
 
-  show(found) {
+  /**
+   * Draw a series.
+   *
+   * @param {PlaceSeries} series
+   * @returns {string} The series in words.
+   */
+  show(series) {
     this.plots.forEach((plot) => plot.destroy());
-    const v = found.values;
-    const x = found.dates.map((date) => days.number(date) * 86400);
-    const seen = v.soil_moisture_observed;
-    const all = v.soil_moisture;
-    const sigma = v.soil_moisture_uncertainty;
-    const filled = all.map((value, i) => (seen[i] === null ? value : null));
-    const { observed: blue, filled: orange, rain: sky } = this.colours;
-    const points = (label, stroke, fill) => ({
-      label, stroke, width: 0, paths: () => null,
-      points: { show: true, size: 5, width: 1.5, stroke, fill },
-      value: (_, value) => round(value),
-    });
-    const time = [
-      [365 * 86400, "{YYYY}", null, null, null, null, null, null, 1],
-      [28 * 86400, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-      [86400, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
-    ];
-    const axis = { font: "12px system-ui", labelFont: "12px system-ui", stroke: "#1b2430", grid: { stroke: "#e4e8ec" } };
-    const reach = all.flatMap((value, i) => (value === null ? [] : [value - (sigma?.[i] ?? 0), value + (sigma?.[i] ?? 0)]));
-    const [low, high] = [Math.min(...reach, 0.5), Math.max(...reach, 0)];
-    const common = { cursor: { sync: { key: "place" } }, scales: { x: { time: true } }, tzDate: (s) => uPlot.tzDate(new Date(s * 1e3), "UTC") };
-    const upper = new uPlot(
+    const x = series.dates.map((date) => days.number(date) * DAY_S);
+    const observed = series.values[LayerName.SOIL_MOISTURE_OBSERVED];
+    const filled = series.values[LayerName.SOIL_MOISTURE].map((value, i) => (observed[i] === null ? value : null));
+    const rain = series.values[LayerName.PRECIPITATION];
+    this.plots = [this.#drawSoilMoisture(series, x, observed, filled)];
+    if (rain?.some((value) => value !== null)) this.plots.push(this.#drawRain(x, rain));
+    this.#resize();
+    return summary(series, observed, filled);
+  }
+
+  /**
+   * @param {PlaceSeries} series
+   * @param {number[]} x
+   * @param {Values} observed
+   * @param {Values} filled
+   */
+  #drawSoilMoisture({ values }, x, observed, filled) {
+    const all = values[LayerName.SOIL_MOISTURE];
+    const sigma = values[LayerName.SOIL_MOISTURE_UNCERTAINTY];
+    const { observed: blue, filled: orange } = this.colours;
+    const ends = all.flatMap((value, i) => (value === null ? [] : [value - (sigma?.[i] ?? 0), value + (sigma?.[i] ?? 0)]));
+    const [low, high] = [Math.min(...ends, 0.5), Math.max(...ends, 0)];
+    const plot = new uPlot(
       {
-        ...common, width: 300, height: 260,
+        ...COMMON, width: 300, height: 260,
         scales: { x: { time: true }, y: { range: [Math.max(0, low - 0.01), high + 0.01] } },
-        axes: [{ ...axis, values: time }, { ...axis, label: "soil moisture, m³ m⁻³", size: 56 }],
-        hooks: { drawSeries: [(plot, n) => n === 1 && sigma && bars(plot, x, filled, sigma, `${orange}88`)] },
+        axes: [{ ...AXIS, values: TIME_LABELS }, { ...AXIS, label: "soil moisture, m³ m⁻³", size: 56 }],
+        hooks: {
+          drawSeries: [
+            (/** @type {any} */ drawn, /** @type {number} */ n) =>
+              n === 1 && sigma && drawUncertainty(drawn, x, filled, sigma, `${orange}88`),
+          ],
+        },
         series: [
-          { label: "Day", value: "{YYYY}-{MM}-{DD}" },
+          DATE_SERIES,
           { label: "line", stroke: "#b3bac2", width: 1, points: { show: false } },
           points("filled", orange, "#ffffff"),
           points("observed", blue, blue),
         ],
       },
-      [x, all, filled, seen],
+      [x, all, filled, observed],
       this.boxes[0],
     );
-    this.plots = [upper];
-    const rain = v.precipitation;
-    if (rain?.some((value) => value !== null))
-      this.plots.push(
-        new uPlot(
-          {
-            ...common, width: 300, height: 130,
-            axes: [{ ...axis, values: time }, { ...axis, label: "rain, mm/day", size: 56 }],
-            series: [
-              { label: "Day", value: "{YYYY}-{MM}-{DD}" },
-              { label: "rain", stroke: sky, fill: sky, paths: uPlot.paths.bars({ size: [0.9, 40] }), points: { show: false },
-                value: (_, value) => round(value, 1) },
-            ],
-          },
-          [x, rain],
-          this.boxes[1],
-        ),
-      );
-    upper.root.querySelectorAll(".u-series")[1].hidden = true; // the line is no entry of the legend
-    this.#size();
-    return this.#summary(found, filled);
+    plot.root.querySelectorAll(".u-series")[1].hidden = true; // the legend does not need the line
+    return plot;
   }
 
-  #size() {
-    this.plots.forEach((plot) => plot.setSize({ width: this.boxes[0].clientWidth, height: plot.height }));
-  }
-
-  #summary(found, filled) {
-    const seen = found.values.soil_moisture_observed.filter((value) => value !== null);
-    const made = filled.filter((value) => value !== null);
-    const mean = (values) => round(values.length ? values.reduce((a, b) => a + b) / values.length : null);
-    const none = found.dates.length - seen.length - made.length;
-    return (
-      `${found.dates.length} days from ${found.dates[0]} to ${found.dates.at(-1)}: ${seen.length} observed ` +
-      `(solid; mean ${mean(seen)} m³ m⁻³), ${made.length} filled (hollow, with uncertainty; mean ${mean(made)})` +
-      (none ? `, ${none} without a value.` : ".")
+  /**
+   * @param {number[]} x
+   * @param {Values} rain
+   */
+  #drawRain(x, rain) {
+    const colour = this.colours.rain;
+    return new uPlot(
+      {
+        ...COMMON, width: 300, height: 130,
+        axes: [{ ...AXIS, values: TIME_LABELS }, { ...AXIS, label: "rain, mm/day", size: 56 }],
+        series: [
+          DATE_SERIES,
+          { label: "rain", stroke: colour, fill: colour, paths: uPlot.paths.bars({ size: [0.9, 40] }), points: { show: false },
+            value: (/** @type {any} */ _, /** @type {number | null} */ value) => round(value, 1) },
+        ],
+      },
+      [x, rain],
+      this.boxes[1],
     );
   }
+
+  #resize() {
+    this.plots.forEach((plot) => plot.setSize({ width: this.boxes[0].clientWidth, height: plot.height }));
+  }
+}
+
+/**
+ * Return a series in words.
+ *
+ * @param {PlaceSeries} series
+ * @param {Values} observed
+ * @param {Values} filled
+ */
+function summary({ dates }, observed, filled) {
+  const present = (/** @type {Values} */ values) => values.flatMap((value) => (value === null ? [] : [value]));
+  const [seen, added] = [present(observed), present(filled)];
+  const mean = (/** @type {number[]} */ values) => round(values.length ? values.reduce((a, b) => a + b) / values.length : null);
+  const none = dates.length - seen.length - added.length;
+  return (
+    `${dates.length} days from ${dates[0]} to ${dates.at(-1)}: ${seen.length} observed ` +
+    `(solid; mean ${mean(seen)} m³ m⁻³), ${added.length} filled (hollow, with uncertainty; mean ${mean(added)})` +
+    (none ? `, ${none} without a value.` : ".")
+  );
 }

@@ -1,4 +1,4 @@
-"""Engines come out of `export` on a machine without a GPU: TensorRT for RTX takes every node of every network."""
+"""Engines are built on a machine without a GPU: TensorRT for RTX accepts every node of every network."""
 
 from __future__ import annotations
 
@@ -123,7 +123,7 @@ def test_the_command(tmp_path: Path) -> None:
     assert done.stdout.count("not run yet: this machine has no such GPU") == 2
     shown = run(app, [*options, "--capability", "sm86", "--json"])
     assert EngineRecord.model_validate_json(shown.stdout).key.target == "sm86"
-    for wrong, said in (
+    for wrong, message in (
         (["--capability", "sm12"], "does not build for sm12; it does for sm75"),
         (["--precision", "fp8"], "--precision is fp32, fp16 or bf16"),
         (["--flavour", "tensorrt"], "tensorrt cannot be imported"),
@@ -131,4 +131,4 @@ def test_the_command(tmp_path: Path) -> None:
     ):
         refused = run(app, [*options, *wrong])
         assert refused.exit_code == 2
-        assert said in refused.stderr
+        assert message in refused.stderr

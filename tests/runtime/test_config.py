@@ -1,7 +1,10 @@
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
 
+from runtime.archive.paths import ArchivePaths
 from runtime.config import load_config
 from runtime.config.template import TEMPLATE
 from runtime.errors import ConfigError
@@ -43,11 +46,13 @@ def test_a_token_is_text_and_is_not_shown(tmp_path: Path) -> None:
 def test_paths_are_relative_to_the_file(tmp_path: Path) -> None:
     settings = load_config(_write(tmp_path, '[archive]\npath = "a"\n'), environment={})
     assert settings.archive.path == tmp_path / "a"
-    assert settings.state_path == tmp_path / "a" / ".state"
+    assert ArchivePaths.of(settings).state == tmp_path / "a" / ".state"
     assert settings.feeds.soil_moisture[0].path == str(tmp_path / "incoming/lprm")
-    folders = load_config(_write(tmp_path, '[paths]\nstate = "s"\ninbox = "i"\nengines = "e"\n'), environment={})
-    assert (folders.state_path, folders.inbox_path) == (tmp_path / "s", tmp_path / "i")
-    assert folders.engine_setup.cache == tmp_path / "e"
+    paths = ArchivePaths.of(
+        load_config(_write(tmp_path, '[paths]\nstate = "s"\ninbox = "i"\nengines = "e"\n'), environment={})
+    )
+    assert (paths.state, paths.inbox) == (tmp_path / "s", tmp_path / "i")
+    assert paths.engines == tmp_path / "e"
 
 
 def test_urls_are_left_alone(tmp_path: Path) -> None:
@@ -111,3 +116,49 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
 def test_a_misspelt_environment_key_is_refused() -> None:
     with pytest.raises(ConfigError, match="unknown key policy.max_lag"):
         load_config(None, [], {"SEAMLESS_SM__POLICY__MAX_LAG": "2"})
+
+
+@pytest.mark.parametrize(
+    ("overrides", "environment", "message"),
+    [
+        (["model.engine=foo"], {}, "^--set model.engine: model.engine: "),
+        ([], {"SEAMLESS_SM__MODEL__ENGINE": "foo"}, "^SEAMLESS_SM__MODEL__ENGINE: model.engine: "),
+        (["policy.max_lag_days=9"], {"SEAMLESS_SM__MODEL__ENGINE": "foo"}, "^SEAMLESS_SM__MODEL__ENGINE: "),
+        (["model.engine=cpu"], {"SEAMLESS_SM__MODEL__ENGINE": "foo"}, None),
+        (["model.engin=cpu"], {}, "^--set model.engin: unknown key model.engin; valid in model: "),
+        (["service.poll_until=01:00"], {}, "c.toml with --set service.poll_until: service: poll_until 01:00 is before"),
+    ],
+)
+def test_a_faulty_value_is_reported_with_its_source(
+    overrides: list[str], environment: dict[str, str], message: str | None, tmp_path: Path
+) -> None:
+    file = _write(tmp_path, "[policy]\nmax_lag_days = 3\n")
+    if message is None:
+        assert load_config(file, overrides, environment).model.engine == "cpu"
+        return
+    with pytest.raises(ConfigError, match=message) as caught:
+        load_config(file, overrides, environment)
+    assert "c.toml" in str(caught.value) or str(caught.value).startswith(("--set", "SEAMLESS_SM__"))
+
+
+def test_faults_of_several_sources_are_told_apart(tmp_path: Path) -> None:
+    file = _write(tmp_path, "[policy]\nmax_lag_days = -1\n")
+    with pytest.raises(ConfigError) as caught:
+        load_config(file, ["model.engine=foo"], {"SEAMLESS_SM__SERVICE__PORT": "x"})
+    parts = str(caught.value).split("; ")
+    assert [part.split(": ")[0] for part in parts] == ["--set model.engine", str(file), "SEAMLESS_SM__SERVICE__PORT"]
+
+
+def test_a_message_does_not_print_a_table_that_may_hold_secrets() -> None:
+    environment = {"SEAMLESS_SM__SERVICE__TOKEN": "s3cr3t", "SEAMLESS_SM__SERVICE__POLL_UNTIL": "01:00"}
+    with pytest.raises(ConfigError) as caught:
+        load_config(None, [], environment)
+    assert "s3cr3t" not in str(caught.value)
+
+
+def test_importing_the_configuration_loads_no_netcdf_and_no_engine() -> None:
+    code = "import runtime.config, sys; print(*sys.modules)"
+    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split()
+    heavy = {"netCDF4", "onnxruntime", "openvino", "tensorrt", "tensorrt_rtx", "xarray", "zarr", "matplotlib"}
+    assert heavy.isdisjoint(loaded)
+    assert not [name for name in loaded if name.startswith(("runtime.engines", "runtime.archive", "runtime.inputs"))]

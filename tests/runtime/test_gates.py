@@ -7,6 +7,7 @@ from netCDF4 import Dataset
 
 from runtime.archive.record import DayRecord
 from runtime.archive.verify import archive_faults, rebuild_catalog
+from runtime.common.vocabulary import RAIN_TODAY, InputRole
 from runtime.errors import UsageError
 from runtime.pipeline.plan import Action
 from tests.conftest import DAYS, MakeSite, Runtime, Site
@@ -30,7 +31,7 @@ def test_a_file_with_hardly_any_coverage_is_refused(window_site: Site) -> None:
     assert "% is usual of the 30 days before; `runtime fill --accept 2020-04-13 --because ...`" in outcome.message
     assert not window_site.day_file(12).exists()
     assert "T-1" in [
-        role for role, item in DayRecord.from_file(window_site.day_file(13)).inputs.items() if item is None
+        str(role) for role, item in DayRecord.from_file(window_site.day_file(13)).inputs.items() if item is None
     ]
 
 
@@ -49,7 +50,7 @@ def test_yesterdays_rain_is_a_warning(recurrent_site: Site) -> None:
         new["precipitation"][:] = old["precipitation"][:]
     assert recurrent_site.fill().exit_code == 0
     assert any("holds the field of 2020-04-05" in line for line in recurrent_site.said)
-    assert DayRecord.from_file(recurrent_site.day_file(5)).inputs["precipitation"] is None
+    assert DayRecord.from_file(recurrent_site.day_file(5)).inputs[RAIN_TODAY] is None
 
 
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
@@ -66,10 +67,10 @@ def test_an_operator_accepts_and_the_file_says_so(bundle: str, make_site: MakeSi
         assert int(np.isfinite(day.soil_moisture_observed).sum()) == 40
         assert "a manoeuvre" in day.attrs["operator_decision"]
     site.fill()
-    assert DayRecord.from_file(site.day_file(13)).inputs.get("T-1") or bundle.startswith("sgdsm2")
+    assert DayRecord.from_file(site.day_file(13)).inputs.get(InputRole.soil_moisture(-1)) or bundle.startswith("sgdsm2")
     before = site.published()
     assert site.fill().filled == []
-    site.config().catalog_path.unlink()
+    site.paths.catalog.unlink()
     rebuild_catalog(site.config(), lambda items, _: items)
     assert site.fill().filled == [], "the decision is read back from the file"
     assert site.published() == before

@@ -7,6 +7,7 @@ from netCDF4 import Dataset
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.record import DayRecord
+from runtime.common.vocabulary import RAIN_TODAY
 from runtime.pipeline.plan import Action
 from tests.conftest import DAYS, MakeSite, Runtime, Site
 
@@ -136,7 +137,7 @@ def test_rain_of_the_window_counts_for_the_window_kind(make_site: MakeSite) -> N
 
 
 def _missing(site: Site, day: int) -> list[str]:
-    return [role for role, item in DayRecord.from_file(site.day_file(day)).inputs.items() if item is None]
+    return [str(role) for role, item in DayRecord.from_file(site.day_file(day)).inputs.items() if item is None]
 
 
 def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site) -> None:
@@ -161,12 +162,12 @@ def test_final_enters_by_reprocess_and_stays(bundle: str, make_site: MakeSite, r
     assert site.fill().filled == [], "Final does not come by itself"
     done = runtime("reprocess", "--from", "2020-04-06", "--to", "2020-04-06", "--config", site.file)
     assert done.exit_code == 0, done.output
-    assert "IMERG final replaced late" in done.stdout
-    rain = DayRecord.from_file(site.day_file(5)).inputs["precipitation"]
+    assert "IMERG final replaced late" in done.stderr
+    rain = DayRecord.from_file(site.day_file(5)).inputs[RAIN_TODAY]
     assert rain
     assert rain.run == "final"
     assert DayRecord.from_file(site.day_file(5)).tier == "consolidated"
-    with Catalog.open(site.config().catalog_path, read_only=True) as catalog:
+    with Catalog.open(site.paths.catalog, read_only=True) as catalog:
         redone = {r.date for r in catalog.revisions() if r.revision == 2}
     window = [site.date(n) for n in range(1, 10)] if bundle.startswith("seamless") else None
     assert sorted(redone) == (window or [site.date(n) for n in range(5, DAYS)])

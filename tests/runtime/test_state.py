@@ -35,7 +35,7 @@ def store(tmp_path: Path) -> StateStore:
 
 def test_what_is_saved_comes_back(store: StateStore, state: State, manifest: Manifest, grid: Grid) -> None:
     store.save(DAY, FINGERPRINT, state)
-    loaded = store.load(DAY, FINGERPRINT, manifest, grid, 4)
+    loaded = store.load(DAY, FINGERPRINT, State.cold(manifest, grid, 4))
     np.testing.assert_array_equal(loaded.days_since_observation, state.days_since_observation)
     for name, tensor in state.tensors.items():
         np.testing.assert_array_equal(loaded.tensors[name], tensor)
@@ -75,7 +75,7 @@ def test_any_flipped_bit_is_found(
     raw[place % (600 if in_header else len(raw))] ^= 1 << bit
     path.write_bytes(raw)
     with pytest.raises(StateChainBroken, match=r"safetensors: .*delete it and run again"):
-        store.load(DAY, FINGERPRINT, manifest, grid, 4)
+        store.load(DAY, FINGERPRINT, State.cold(manifest, grid, 4))
 
 
 def test_a_snapshot_of_another_day_model_or_grid_is_refused(
@@ -87,11 +87,11 @@ def test_a_snapshot_of_another_day_model_or_grid_is_refused(
     target = store.path(other_day, FINGERPRINT)
     target.write_bytes(path.read_bytes())
     with pytest.raises(StateChainBroken, match="belongs to"):
-        store.load(other_day, FINGERPRINT, manifest, grid, 4)
+        store.load(other_day, FINGERPRINT, State.cold(manifest, grid, 4))
     with pytest.raises(StateChainBroken, match="belongs to"):
-        StateStore(store.folder, "n" * 64).load(DAY, FINGERPRINT, manifest, grid, 4)
+        StateStore(store.folder, "n" * 64).load(DAY, FINGERPRINT, State.cold(manifest, grid, 4))
     with pytest.raises(StateChainBroken, match="has shapes"):
-        store.load(DAY, FINGERPRINT, manifest, grid, 5)
+        store.load(DAY, FINGERPRINT, State.cold(manifest, grid, 5))
 
 
 def test_pruning_keeps_130_days_and_the_first_of_each_month(

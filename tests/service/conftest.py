@@ -16,7 +16,8 @@ from runtime.common.netcdf import LOCK
 from runtime.demo.files import write_lprm
 from runtime.demo.world import WorldDay
 from service.metrics import ArchiveCollector
-from service.runs import FillSchedule, Runner
+from service.runner import Runner
+from service.schedule import FillSchedule
 from service.web import application
 from tests.conftest import BOX, START, Site
 

@@ -21,7 +21,7 @@ import numpy as np
 import pytest
 
 from runtime.archive import cf
-from service.serve import _listening
+from service.serve import listening
 from tests.conftest import DAYS, MakeSite, Site, tool
 from tests.service.conftest import MISSING, REFUSED, web
 
@@ -46,7 +46,7 @@ def browser() -> Iterator[Any]:
 
 @pytest.fixture(scope="module")
 def address(varied: Site) -> Iterator[str]:
-    with web(varied) as app, _listening(varied.config(), app) as address:
+    with web(varied) as app, listening(varied.config(), app) as address:
         yield address
 
 
@@ -135,8 +135,8 @@ def test_the_map_shows_the_newest_day(visit: Open, varied: Site) -> None:
     page.shows(f"{newest} soil_moisture")
     assert page.text("#day-name") == "14 April 2020"
     assert page.text("#day-state").startswith("provisional: made without soil moisture of")
-    assert "Newest day\n2020-04-14" in page.text("#glance")
-    assert "Next run" in page.text("#glance")
+    assert "Newest day\n2020-04-14" in page.text("#service-status")
+    assert "Next run" in page.text("#service-status")
     colours = page.colours()
     values = cf.values(varied.day_file(DAYS - 1), "soil_moisture")
     flags = cf.values(varied.day_file(DAYS - 1), "flag")
@@ -173,7 +173,7 @@ def test_layers(visit: Open, varied: Site) -> None:
     for label, layer in (
         ("Observed", "soil_moisture_observed"),
         ("What was filled", "flag"),
-        ("Age of evidence", "days_since_observation"),
+        ("Days since observation", "days_since_observation"),
         ("Uncertainty", "soil_moisture_uncertainty"),
         ("Rain", "precipitation"),
     ):
@@ -269,7 +269,7 @@ def test_the_calendar_tells_the_reason_on_hover_and_on_focus(visit: Open, varied
     assert "LPRM-AMSR2_L3_D_SOILM3_V001_20200410" in page.text("#reason")
     page.page.hover(f'[data-date="{missing}"]')
     assert page.text("#reason").startswith("12 April 2020: missing: wait")
-    assert page.page.locator("#calendar .c, #calendar .p").count() == 12
+    assert page.page.locator("#calendar .current, #calendar .provisional").count() == 12
     page.page.click('[data-date="2020-04-04"]')
     page.shows("2020-04-04 soil_moisture")
     page.page.focus('[data-date="2020-04-04"]')
@@ -328,7 +328,7 @@ def test_on_a_phone(visit: Open) -> None:
 
 def test_an_archive_without_days(visit: Open, make_site: MakeSite) -> None:
     site = make_site(arrived=False)
-    with web(site) as app, _listening(site.config(), app) as address:
+    with web(site) as app, listening(site.config(), app) as address:
         page = visit(address).goes_to()
         page.page.wait_for_selector("#empty:not([hidden])")
         assert "runtime fill --date today" in page.text("#empty")
@@ -343,7 +343,7 @@ def test_an_archive_without_days(visit: Open, make_site: MakeSite) -> None:
 
 @contextmanager
 def _served(site: Site, port: int) -> Iterator[str]:
-    with web(site) as app, _listening(site.config(f"service.port={port}"), app) as address:
+    with web(site) as app, listening(site.config(f"service.port={port}"), app) as address:
         yield address
 
 

@@ -23,11 +23,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.archive.verify import archive_faults
+from runtime.common.clock import now
 from runtime.common.grid import Grid
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
 from service.alerts import Alerts
+from service.runner import FillRun
 from tests.conftest import BOX
 from tests.earthdata import TOKEN, Server, serve
 
@@ -323,9 +325,9 @@ def test_two_who_look_at_once_tell_once(live: Live, hook: _Hook) -> None:
     """The end of a run and the clock look in threads of their own."""
     hook.refuse, hook.takes_s = 0, 0.5
     alerts = Alerts(load_config(live.file, [hook.setting], {}))
-    alerts.exit_code = 2
+    failed = FillRun(now(), now(), 2)
     with ThreadPoolExecutor(2) as both:
-        list(both.map(lambda _: alerts.look(), range(2)))
+        list(both.map(lambda _: alerts.run_ended(failed), range(2)))
     assert sorted(a["kind"] for a in hook.got) == ["lag", "run failed"]
 
 

@@ -1,4 +1,4 @@
-"""Evaluation: figures by hand, what fillers may see, and one report from files to Markdown."""
+"""Evaluation: scores by hand, what fillers may see, and one report from files to Markdown."""
 
 import csv
 import datetime as dt
@@ -11,11 +11,14 @@ from typer.testing import CliRunner
 
 from runtime.bundle import shipped_bundles
 from runtime.common.grid import Grid
+from runtime.common.vocabulary import Tier
 from tests.conftest import START
 from training.cli import app
-from training.evaluate.hidden import KINDS, TIERS, TODAY, _complete, dct_pls, gaps
-from training.evaluate.insitu import Station, compare, stations
-from training.evaluate.report import CSV, JSON, MARKDOWN, calibration, error_table, sigma_ratio
+from training.evaluate.findings import calibration, error_table, sigma_ratio
+from training.evaluate.hidden import TODAY, _complete, dct_pls, gaps
+from training.evaluate.insitu import Station, compare, read_stations
+from training.evaluate.kinds import KINDS, TIERS, GapKind
+from training.evaluate.report import CSV, JSON, MARKDOWN
 from training.evaluate.run import Settings, evaluate_bundles
 from training.evaluate.scores import Cells, Score, nugget, strata, thirds
 from training.evaluate.series import Published
@@ -92,18 +95,18 @@ def test_the_nugget_is_the_noise() -> None:
 
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tier", TIERS)
-def test_fillers_see_nothing_of_what_they_are_judged_on(kind: str, tier: str, record: TrainingArchive) -> None:
-    made = gaps(record, DATE, tier, kind, seed=0)
-    judged = np.isfinite(made.truth)
+def test_fillers_see_nothing_of_what_they_are_judged_on(kind: GapKind, tier: Tier, archive: TrainingArchive) -> None:
+    hidden = gaps(archive, DATE, tier, kind, seed=0)
+    judged = np.isfinite(hidden.truth)
     assert judged.any()
-    assert np.isnan(made.frames[TODAY][judged]).all()
-    original = record.soil_moisture(record.index(DATE), 1)[0]
-    np.testing.assert_array_equal(made.truth[judged], original[judged])
-    assert np.isnan(made.frames[TODAY + 1 :]).all() == (tier == "provisional")
-    evidence = made.frames[:TODAY] if tier == "provisional" else made.frames
-    assert np.isfinite(evidence[:, judged]).any(0).all()
-    again = gaps(record, DATE, "consolidated", kind, seed=0)
-    np.testing.assert_array_equal(np.isnan(again.frames[TODAY]), np.isnan(made.frames[TODAY]))
+    assert np.isnan(hidden.frames[TODAY][judged]).all()
+    original = archive.soil_moisture(archive.index(DATE), 1)[0]
+    np.testing.assert_array_equal(hidden.truth[judged], original[judged])
+    assert np.isnan(hidden.frames[TODAY + 1 :]).all() == (tier == Tier.PROVISIONAL)
+    visible = hidden.frames[:TODAY] if tier == Tier.PROVISIONAL else hidden.frames
+    assert np.isfinite(visible[:, judged]).any(0).all()
+    again = gaps(archive, DATE, Tier.CONSOLIDATED, kind, seed=0)
+    np.testing.assert_array_equal(np.isnan(again.frames[TODAY]), np.isnan(hidden.frames[TODAY]))
 
 
 def test_complete_patches_are_complete() -> None:
@@ -127,7 +130,15 @@ def test_dct_pls_fills_a_smooth_field() -> None:
 def _station(hours: list[float], values: list[float], longitude: float = 0.0) -> Station:
     midnight = np.datetime64("2020-04-01", "s")
     times = np.array([midnight + np.timedelta64(int(h * 3600), "s") for h in hours])
-    return Station("NET", "S", 45.0, longitude, (0.0, 0.05), times, np.array(values, np.float32))
+    return Station(
+        network="NET",
+        name="S",
+        latitude=45.0,
+        longitude=longitude,
+        depth=(0.0, 0.05),
+        times=times,
+        values=np.array(values, np.float32),
+    )
 
 
 def test_the_two_readings_nearest_to_the_overpass_are_averaged() -> None:
@@ -149,19 +160,18 @@ def test_a_station_meets_its_cell_at_local_overpass_time(grid: Grid) -> None:
     seamless[:, row, col] = [0.2, 0.3, 0.4]
     observed = fields.copy()
     observed[1, row, col] = 0.3
-    made_from = Published(grid, dates, observed, seamless)
-    made = compare(station, made_from, "AMSR2", "descending")
-    assert made is not None
-    np.testing.assert_allclose(made.in_situ, [0.025, 0.065, 0.105], atol=1e-6)
-    assert (made.original.n, made.filled.n, made.all_days.n) == (1, 2, 3)
-    assert made.original.bias == pytest.approx(0.3 - 0.065)
+    published = Published(grid, dates, observed, seamless)
+    comparison = compare(station, published, "AMSR2", "descending")
+    assert comparison is not None
+    np.testing.assert_allclose(comparison.in_situ, [0.025, 0.065, 0.105], atol=1e-6)
+    assert (comparison.original.n, comparison.filled.n, comparison.all_days.n) == (1, 2, 3)
+    assert comparison.original.bias == pytest.approx(0.3 - 0.065)
     elsewhere = _station(hours, [0.1] * 12, longitude=170.0)
-    assert compare(elsewhere, made_from, "AMSR2", "descending") is None
+    assert compare(elsewhere, published, "AMSR2", "descending") is None
 
 
 def test_genuine_station_files_of_both_formats_are_read_and_bad_ones_named(data: Path) -> None:
-    said: list[str] = []
-    found = list(stations(data / "ismn", said.append))
+    found, left_out = read_stations(data / "ismn")
     names = sorted(f"{s.network} {s.name}" for s in found)
     assert names == ["COSMOS ARM-1", "COSMOS ARM-1", "COSMOS Barrow-ARM", "COSMOS Barrow-ARM", "REMEDHUS ElTomillar"]
     (tomillar,) = (s for s in found if s.name == "ElTomillar")
@@ -171,8 +181,8 @@ def test_genuine_station_files_of_both_formats_are_read_and_bad_ones_named(data:
     ceop, header_values = (s for s in found if s.name == "ARM-1")
     np.testing.assert_allclose(ceop.values, header_values.values, atol=1e-6)
     np.testing.assert_array_equal(ceop.times, header_values.times)
-    assert any("mal_formed_file.txt: left out, not a readable ISMN file" in line for line in said)
-    assert any("MAQU_CST-01" in line and "no good" in line for line in said)
+    assert any("mal_formed_file.txt: left out, not a readable ISMN file" in line for line in left_out)
+    assert any("MAQU_CST-01" in line and "no good" in line for line in left_out)
 
 
 def test_a_file_whose_lines_end_in_carriage_returns_only_is_read(data: Path, tmp_path: Path) -> None:
@@ -181,7 +191,7 @@ def test_a_file_whose_lines_end_in_carriage_returns_only_is_read(data: Path, tmp
     assert b"\r" in raw
     assert b"\n" not in raw
     (tmp_path / genuine.name).write_bytes(raw.replace(b"C03", b"G  "))
-    (station,) = stations(tmp_path)
+    (station,), _ = read_stations(tmp_path)
     assert station.network == "MAQU"
     assert len(station.values) > 1_000
 
@@ -194,7 +204,7 @@ def _settings(fortnight: Path, *names: str) -> Settings:
         product="lprm-amsr2",
         orbit="descending",
         band="x",
-        tiers={"consolidated": [DATE], "provisional": [START + dt.timedelta(11)]},
+        tiers={Tier.CONSOLIDATED: [DATE], Tier.PROVISIONAL: [START + dt.timedelta(11)]},
         series=[DATE],
     )
 
@@ -211,7 +221,7 @@ def test_a_report_from_files_to_markdown(
     values = json.loads((tmp_path / "out" / JSON).read_text())
     assert set(values["bundles"]) == set(names)
     rows = list(csv.DictReader((tmp_path / "out" / CSV).read_text().splitlines()))
-    by_hand = found.cells["consolidated", "strips"].common()
+    by_hand = found.cells[Tier.CONSOLIDATED, GapKind.STRIPS].common()
     (line,) = (
         r
         for r in rows
@@ -222,7 +232,7 @@ def test_a_report_from_files_to_markdown(
     assert int(line["n"]) == error.size > 200
     for figure in ("scatter-consolidated.png", "series.png"):
         assert (tmp_path / "out" / figure).stat().st_size > 10_000
-    assert found.published[names[0]].dates == [DATE]
+    assert found.series.published[names[0]].dates == [DATE]
 
 
 def test_the_command_line_says_what_is_missing(
@@ -231,12 +241,12 @@ def test_the_command_line_says_what_is_missing(
     monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
     name = shipped_bundles()[0]
     common = ["evaluate", "--bundle", name, "--data", str(fortnight), "--out", str(tmp_path / "out")]
-    for extra, said in (
-        ([], "no day to judge"),
+    for extra, message in (
+        ([], "no day to evaluate"),
         (["--consolidated", "yesterday"], "give FIRST:LAST"),
         (["--consolidated", "2031-01-01"], "is not among the days"),
         (["--consolidated", str(DATE), "--ismn", str(tmp_path / "none")], "does not exist"),
     ):
         result = CliRunner().invoke(app, [*common, *extra])
         assert result.exit_code == 2, result.output
-        assert said in result.stderr
+        assert message in result.stderr

@@ -1,7 +1,8 @@
-"""Fitting: it learns, it repeats itself, it goes on where it was killed, and two processes do what one does."""
+"""Training: the loss falls, runs are repeatable, killed runs are resumed, and two processes give the result of one."""
 
 import csv
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,11 +15,14 @@ import torch
 from typer.testing import CliRunner
 
 from runtime.common.grid import Grid
+from training import fit as fitting
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.cli import app
-from training.fit import LAST, RESUME, TrainingEvents, TrainingRun
+from training.events import TrainingEvents
+from training.fit import LAST, TrainingRun
 from training.log import NAME
 from training.recipe import load_recipe
+from training.resume import RESUME
 from training.samples import TrainingArchive
 
 WINDOW = ['model={kind="stpcnn", layers=4, maps=6}', "samples.patch=24"]
@@ -27,9 +31,9 @@ SEAMLESS: list[str] = []
 
 
 def fit(
-    folder: Path, file: Path, record: TrainingArchive, *overrides: str, listener: TrainingEvents | None = None
+    folder: Path, file: Path, archive: TrainingArchive, *overrides: str, events: TrainingEvents | None = None
 ) -> Checkpoint:
-    return TrainingRun(folder, load_recipe(str(file), overrides), [record], listener=listener).fit()
+    return TrainingRun(folder, load_recipe(str(file), overrides), [archive], events=events).fit()
 
 
 def logged(folder: Path, what: str = "loss") -> dict[int, float]:
@@ -43,86 +47,86 @@ def same_weights(one: Checkpoint, other: Checkpoint) -> bool:
 
 
 @pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
-def test_fitting_learns(kind: list[str], tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
-    trained = fit(tmp_path / "run", recipe_file, record, *kind, "schedule.steps=60", "schedule.eta=0.1")
+def test_fitting_learns(kind: list[str], tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
+    trained = fit(tmp_path / "run", recipe_file, archive, *kind, "schedule.steps=60", "schedule.eta=0.1")
     losses = list(logged(tmp_path / "run").values())
     assert len(losses) == 60
     assert np.mean(losses[-10:]) < 0.8 * np.mean(losses[:10])
     assert trained.record["steps"] == 60
-    assert trained.record["data"][0]["source"] == record.source
+    assert trained.record["data"][0]["source"] == archive.source
     assert same_weights(load_checkpoint(tmp_path / "run" / LAST), trained)
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
 @pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
 def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(
-    kind: list[str], tmp_path: Path, recipe_file: Path, record: TrainingArchive
+    kind: list[str], tmp_path: Path, recipe_file: Path, archive: TrainingArchive
 ) -> None:
-    whole = fit(tmp_path / "whole", recipe_file, record, *kind)
+    whole = fit(tmp_path / "whole", recipe_file, archive, *kind)
 
     class Stops(TrainingEvents):
-        def on_step(self, step: int, loss: float) -> None:
+        def step_done(self, step: int, loss: float) -> None:
             if step == 8:
                 raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        fit(tmp_path / "cut", recipe_file, record, *kind, listener=Stops())
+        fit(tmp_path / "cut", recipe_file, archive, *kind, events=Stops())
     assert len(logged(tmp_path / "cut")) == 8
-    resumed = fit(tmp_path / "cut", recipe_file, record, *kind)
+    resumed = fit(tmp_path / "cut", recipe_file, archive, *kind)
     assert same_weights(whole, resumed)
     assert logged(tmp_path / "cut") == logged(tmp_path / "whole")
 
 
-def test_a_run_killed_in_the_middle_of_an_epoch_and_resumed_ends_with_the_same_weights(
-    tmp_path: Path, recipe_file: Path
-) -> None:
-    def command(out: str) -> list[str]:
-        steps = ["--set", "schedule.steps=150"]
-        return [
-            sys.executable,
-            "-m",
-            "training",
-            "fit",
-            "--config",
-            str(recipe_file),
-            "--out",
-            str(tmp_path / out),
-            *steps,
-        ]
+ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
+"""The number of threads changes the order of sums; the tests themselves compute on one, see `conftest`."""
 
-    subprocess.run(command("whole"), check=True, capture_output=True)
-    killed = subprocess.Popen(command("cut"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+def _command(file: Path, out: Path, *options: str) -> list[str]:
+    return [sys.executable, "-m", "training", "fit", "--config", str(file), "--out", str(out), *options]
+
+
+def test_a_run_killed_in_the_middle_of_an_epoch_and_resumed_ends_with_the_same_weights(
+    tmp_path: Path, recipe_file: Path, archive: TrainingArchive
+) -> None:
+    whole = fit(tmp_path / "whole", recipe_file, archive, "schedule.steps=150")
+    command = _command(recipe_file, tmp_path / "cut", "--set", "schedule.steps=150")
+    killed = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=ENVIRONMENT)
     deadline = time.monotonic() + 120
     while not (tmp_path / "cut" / RESUME).exists() and time.monotonic() < deadline:
         time.sleep(0.02)
     killed.send_signal(signal.SIGKILL)
     assert killed.wait() == -signal.SIGKILL
     assert not (tmp_path / "cut" / LAST).exists()
-    said = subprocess.run(command("cut"), check=True, capture_output=True, text=True).stdout
-    assert "going on from step" in said
-    assert same_weights(load_checkpoint(tmp_path / "whole" / LAST), load_checkpoint(tmp_path / "cut" / LAST))
+    resumed = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT)
+    assert re.search(r"resuming after step \d+ of 150", resumed.stderr)
+    assert "wrote" in resumed.stdout
+    assert same_weights(whole, load_checkpoint(tmp_path / "cut" / LAST))
 
 
-def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(tmp_path: Path, recipe_file: Path) -> None:
+def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(
+    tmp_path: Path, recipe_file: Path, archive: TrainingArchive
+) -> None:
     """Both see the same samples; each process half of every batch."""
-    arguments = ["-m", "training", "fit", "--config", str(recipe_file), "--out"]
-    settings = ["--set", "schedule.steps=20", "--set", "schedule.batch=8"]
-    subprocess.run([sys.executable, *arguments, str(tmp_path / "one"), *settings], check=True, capture_output=True)
+    settings = ["schedule.steps=20", "schedule.batch=8"]
+    fit(tmp_path / "one", recipe_file, archive, *settings)
+    options = [part for setting in settings for part in ("--set", setting)]
     torchrun = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node", "2"]
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    both = [*torchrun, *arguments, str(tmp_path / "two"), *settings]
-    subprocess.run(both, check=True, capture_output=True, env=environment)
+    both = [*torchrun, *_command(recipe_file, tmp_path / "two", *options)[1:]]
+    subprocess.run(both, check=True, capture_output=True, env=ENVIRONMENT)
     one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
     assert list(one) == list(two) == list(range(1, 21))
     np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=2e-4)
 
 
-def test_training_stops_early_and_keeps_the_best(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
-    looks: list[tuple[int, float, bool]] = []
+def test_training_stops_early_and_keeps_the_best(
+    tmp_path: Path, recipe_file: Path, archive: TrainingArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "_VALIDATION", 64)
+    validations: list[tuple[int, float, bool]] = []
 
-    class Looks(TrainingEvents):
-        def on_validation(self, step: int, loss: float, best: bool) -> None:
-            looks.append((step, loss, best))
+    class Validations(TrainingEvents):
+        def validation_done(self, step: int, loss: float, best: bool) -> None:
+            validations.append((step, loss, best))
 
     overrides = [
         'data.0.targets=["2020-04-01","2020-04-09"]',
@@ -133,40 +137,40 @@ def test_training_stops_early_and_keeps_the_best(tmp_path: Path, recipe_file: Pa
         "schedule.learning_rate=0.5",
         "schedule.average=0",
     ]
-    kept = fit(tmp_path / "run", recipe_file, record, *overrides, listener=Looks())
-    assert [best for _, _, best in looks[-2:]] == [False, False]
-    assert looks[-1][0] < 200
-    best_step = max(step for step, _, best in looks if best)
+    kept = fit(tmp_path / "run", recipe_file, archive, *overrides, events=Validations())
+    assert [best for _, _, best in validations[-2:]] == [False, False]
+    assert validations[-1][0] < 200
+    best_step = max(step for step, _, best in validations if best)
     assert kept.record["steps"] == best_step
-    assert logged(tmp_path / "run", "validation") == {step: loss for step, loss, _ in looks}
+    assert logged(tmp_path / "run", "validation") == {step: loss for step, loss, _ in validations}
 
 
-def test_a_folder_with_another_run_is_refused(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
-    fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
+def test_a_folder_with_another_run_is_refused(tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
+    fit(tmp_path / "run", recipe_file, archive, "schedule.steps=3")
     with pytest.raises(ValueError, match="holds a run of another recipe"):
-        fit(tmp_path / "run", recipe_file, record, "schedule.steps=4")
+        fit(tmp_path / "run", recipe_file, archive, "schedule.steps=4")
 
 
-def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
-    fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
+def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
+    fit(tmp_path / "run", recipe_file, archive, "schedule.steps=3")
     raw = (tmp_path / "run" / RESUME).read_bytes()
     (tmp_path / "run" / RESUME).write_bytes(raw[: len(raw) // 2])
     with pytest.raises(ValueError, match="cannot be read.*to start over"):
-        fit(tmp_path / "run", recipe_file, record, "schedule.steps=3")
+        fit(tmp_path / "run", recipe_file, archive, "schedule.steps=3")
 
 
-def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
+def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
     """In a process of its own, as users start it: forked off one with a test run's threads, it has crashed."""
-    alone = fit(tmp_path / "alone", recipe_file, record)
-    command = [sys.executable, "-m", "training", "fit", "--config", str(recipe_file), "--workers", "2"]
-    subprocess.run([*command, "--out", str(tmp_path / "helped")], check=True, capture_output=True)
-    assert same_weights(alone, load_checkpoint(tmp_path / "helped" / LAST))
+    alone = fit(tmp_path / "alone", recipe_file, archive)
+    command = _command(recipe_file, tmp_path / "workers", "--workers", "2")
+    subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
+    assert same_weights(alone, load_checkpoint(tmp_path / "workers" / LAST))
 
 
-def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, record: TrainingArchive) -> None:
-    first = fit(tmp_path / "first", recipe_file, record)
+def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
+    first = fit(tmp_path / "first", recipe_file, archive)
     loaded = load_recipe(str(recipe_file), ["schedule.steps=1", "schedule.learning_rate=1e-9"])
-    second = TrainingRun(tmp_path / "second", loaded, [record]).fit(first)
+    second = TrainingRun(tmp_path / "second", loaded, [archive]).fit(first)
     for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
 
@@ -215,6 +219,6 @@ def test_the_command_line_makes_records(
 def test_the_command_line_makes_days_that_read(tmp_path: Path, globe: Grid) -> None:
     result = CliRunner().invoke(app, ["world", "--out", str(tmp_path / "days"), "--days", "1"])
     assert result.exit_code == 0, result.output
-    made = TrainingArchive.of_granules(tmp_path / "record", tmp_path / "days", globe)
-    assert made.observed(0).sum() > 50_000
-    assert np.isfinite(made.rain(0, 1)).all()
+    archive = TrainingArchive.of_granules(tmp_path / "archive", tmp_path / "days", globe)
+    assert archive.observed(0).sum() > 50_000
+    assert np.isfinite(archive.rain(0, 1)).all()

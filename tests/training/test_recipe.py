@@ -1,11 +1,11 @@
-"""Recipes and presets: what they say, and what is refused."""
+"""Recipes and presets: their values, and the errors of wrong ones."""
 
 from pathlib import Path
 
 import pytest
 
 from runtime.errors import ConfigError
-from training.fit import rate
+from training.fit import learning_rate
 from training.recipe import load_recipe, recipe_names
 
 
@@ -22,12 +22,12 @@ def test_the_published_schedules() -> None:
     assert (recurrent.batch, recurrent.epochs, recurrent.learning_rate, recurrent.halve_every) == (128, 500, 5e-3, 100)
     assert (window.weight_decay, window.eta) == (0, 0.1)
     epoch = 10
-    assert [rate(window, step, 3000, epoch) for step in (0, 299, 300, 600)] == [1e-3, 1e-3, 5e-4, 2.5e-4]
+    assert [learning_rate(window, step, 3000, epoch) for step in (0, 299, 300, 600)] == [1e-3, 1e-3, 5e-4, 2.5e-4]
 
 
 def test_without_halving_the_rate_warms_up_and_falls() -> None:
     schedule = load_recipe("seamless").schedule
-    rates = [rate(schedule, step, 1000, 10) for step in range(1000)]
+    rates = [learning_rate(schedule, step, 1000, 10) for step in range(1000)]
     assert rates[0] < rates[20] < rates[49] == max(rates) == pytest.approx(schedule.learning_rate)
     assert rates[-1] < 0.02 * schedule.learning_rate
 
@@ -43,7 +43,7 @@ def test_a_recipe_wins_over_its_preset_and_the_command_line_over_both(tmp_path: 
 
 
 @pytest.mark.parametrize(
-    ("text", "said"),
+    ("text", "message"),
     [
         ("[schedule]\nstep = 3", "unknown key schedule.step; valid in schedule: steps, epochs"),
         ("[schedule]\nsteps = 3\nepochs = 3", "give steps or epochs"),
@@ -53,12 +53,12 @@ def test_a_recipe_wins_over_its_preset_and_the_command_line_over_both(tmp_path: 
         ("[schedule", "is not valid TOML"),
     ],
 )
-def test_what_is_wrong_is_said(text: str, said: str, tmp_path: Path) -> None:
+def test_what_is_wrong_is_said(text: str, message: str, tmp_path: Path) -> None:
     file = tmp_path / "mine.toml"
     file.write_text(f'preset = "seamless"\n{text}\n')
     with pytest.raises(ConfigError, match="mine.toml") as refusal:
         load_recipe(str(file))
-    assert said in str(refusal.value)
+    assert message in str(refusal.value)
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:

@@ -1,4 +1,4 @@
-"""Records and what is drawn from them."""
+"""Training archives, and the samples drawn from them."""
 
 import datetime as dt
 import shutil
@@ -21,25 +21,25 @@ SEQUENCE = Geometry(patch=24, context=0, days=6, label=None)
 def test_a_record_of_files_holds_what_the_files_hold(
     fortnight: Path, tmp_path: Path, grid: Grid, world_days: list[WorldDay]
 ) -> None:
-    heard: list[tuple[int, int]] = []
-    made = TrainingArchive.of_granules(
-        tmp_path / "r", fortnight, grid, progress=lambda done, of: heard.append((done, of))
+    progress: list[tuple[int, int]] = []
+    archive = TrainingArchive.of_granules(
+        tmp_path / "r", fortnight, grid, progress=lambda done, total: progress.append((done, total))
     )
-    assert heard[-1] == (DAYS, DAYS)
-    for opened in (made, TrainingArchive.open(tmp_path / "r")):
+    assert progress[-1] == (DAYS, DAYS)
+    for opened in (archive, TrainingArchive.open(tmp_path / "r")):
         expected = np.stack([day.observed for day in world_days])
         np.testing.assert_allclose(opened.soil_moisture(0, DAYS), expected, atol=1e-6)
         np.testing.assert_array_equal(opened.observed(3), ~np.isnan(expected[3]))
         assert opened.rain(2, 1)[0, 5:-5, 5:-5].mean() == pytest.approx(world_days[2].rain[5:-5, 5:-5].mean(), rel=0.1)
         assert opened.index(START + dt.timedelta(2)) == 2
-    assert made.has_rain
+    assert archive.has_rain
 
 
-def test_days_outside_a_record_are_gaps(record: TrainingArchive) -> None:
-    frames = record.soil_moisture(-2, 5, row=3, col=4, size=10)
+def test_days_outside_a_record_are_gaps(archive: TrainingArchive) -> None:
+    frames = archive.soil_moisture(-2, 5, row=3, col=4, size=10)
     assert np.isnan(frames[:2]).all()
-    np.testing.assert_array_equal(frames[2:], record.soil_moisture(0, 3)[:, 3:13, 4:14])
-    assert np.isnan(record.rain(DAYS - 1, 3)[1:]).all()
+    np.testing.assert_array_equal(frames[2:], archive.soil_moisture(0, 3)[:, 3:13, 4:14])
+    assert np.isnan(archive.rain(DAYS - 1, 3)[1:]).all()
 
 
 def test_a_folder_without_a_record_or_files_says_what_to_do(tmp_path: Path, grid: Grid) -> None:
@@ -50,8 +50,8 @@ def test_a_folder_without_a_record_or_files_says_what_to_do(tmp_path: Path, grid
 
 
 @pytest.mark.parametrize("geometry", [WINDOW, SEQUENCE])
-def test_what_is_hidden_is_not_shown(geometry: Geometry, record: TrainingArchive) -> None:
-    batch = Samples([SampleSource(record)], geometry, Choices(), seed=0).batch(0, 24)
+def test_what_is_hidden_is_not_shown(geometry: Geometry, archive: TrainingArchive) -> None:
+    batch = Samples([SampleSource(archive)], geometry, Choices(), seed=0).batch(0, 24)
     for name, value in vars(batch).items():
         assert value.dtype == np.float32
         assert np.isfinite(value).all(), name
@@ -66,40 +66,39 @@ def test_what_is_hidden_is_not_shown(geometry: Geometry, record: TrainingArchive
     assert ((batch.rain == 0) | (batch.rain_mask == 1)).all()
 
 
-def test_a_sample_depends_on_its_number_and_the_seed_alone(record: TrainingArchive) -> None:
-    one, again = (Samples([SampleSource(record)], WINDOW, Choices(), seed=4) for _ in range(2))
+def test_a_sample_depends_on_its_number_and_the_seed_alone(archive: TrainingArchive) -> None:
+    one, again = (Samples([SampleSource(archive)], WINDOW, Choices(), seed=4) for _ in range(2))
     again.batch(0, 7)
     for number in (0, 5, 1000):
         for x, y in zip(one.sample(number), again.sample(number), strict=True):
             np.testing.assert_array_equal(x, y)
-    other = Samples([SampleSource(record)], WINDOW, Choices(), seed=5)
+    other = Samples([SampleSource(archive)], WINDOW, Choices(), seed=5)
     assert not np.array_equal(one.sample(0)[0], other.sample(0)[0])
 
 
-def test_labels_come_from_the_days_that_may_carry_them(record: TrainingArchive) -> None:
+def test_labels_come_from_the_days_that_may_carry_them(archive: TrainingArchive) -> None:
     first, last = START + dt.timedelta(5), START + dt.timedelta(6)
-    samples = Samples([SampleSource(record, first, last)], WINDOW, Choices(), seed=0)
+    samples = Samples([SampleSource(archive, first, last)], WINDOW, Choices(), seed=0)
     assert {int(row[0]) + 4 for row in samples._places[0]} == {5, 6}
     for sequence in (SEQUENCE, Geometry(24, 0, 3, None)):
-        places = Samples([SampleSource(record, first, START + dt.timedelta(12))], sequence, Choices(), seed=0)._places[
+        places = Samples([SampleSource(archive, first, START + dt.timedelta(12))], sequence, Choices(), seed=0)._places[
             0
         ]
         assert places[:, 0].min() == 5
         assert places[:, 0].max() == 12 - sequence.days + 1
 
 
-def test_only_complete_land_patches_as_published(record: TrainingArchive) -> None:
-    complete = Samples([SampleSource(record)], Geometry(12, 0, 9, 4), Choices(min_observed=1.0), seed=0)
+def test_only_complete_land_patches_as_published(archive: TrainingArchive) -> None:
+    complete = Samples([SampleSource(archive)], Geometry(12, 0, 9, 4), Choices(min_observed=1.0), seed=0)
     assert (complete.batch(0, 20).labelled == 1).all()
     with pytest.raises(ValueError, match=r"lower samples\.min_observed"):
-        Samples([SampleSource(record)], Geometry(40, 0, 9, 4), Choices(min_observed=1.0), seed=0)
+        Samples([SampleSource(archive)], Geometry(40, 0, 9, 4), Choices(min_observed=1.0), seed=0)
 
 
-def test_the_future_and_the_rain_are_dropped_as_often_as_asked(record: TrainingArchive) -> None:
+def test_the_future_and_the_rain_are_dropped_as_often_as_asked(archive: TrainingArchive) -> None:
     choices = Choices(drop_future=0.5, drop_rain=0.25, drop_days=1.0)
-    batch = Samples([SampleSource(record, START + dt.timedelta(4), START + dt.timedelta(8))], WINDOW, choices, 1).batch(
-        0, 200
-    )
+    source = SampleSource(archive, START + dt.timedelta(4), START + dt.timedelta(8))
+    batch = Samples([source], WINDOW, choices, seed=1).batch(0, 200)
     nothing = batch.mask.sum((2, 3)) == 0
     assert 0.35 < nothing[:, 8].mean() < 0.75
     assert 0.2 < nothing[:, 5:].all(1).mean() < 0.5, "most of them have no future at all"
@@ -107,9 +106,9 @@ def test_the_future_and_the_rain_are_dropped_as_often_as_asked(record: TrainingA
     assert nothing[:, :4].any(1).mean() > 0.2
 
 
-def test_sources_are_drawn_by_their_weight(record: TrainingArchive) -> None:
-    late = SampleSource(record, START + dt.timedelta(9), None, weight=3)
-    early = SampleSource(record, None, START + dt.timedelta(3), weight=1)
+def test_sources_are_drawn_by_their_weight(archive: TrainingArchive) -> None:
+    late = SampleSource(archive, START + dt.timedelta(9), None, weight=3)
+    early = SampleSource(archive, None, START + dt.timedelta(3), weight=1)
     samples = Samples([early, late], WINDOW, Choices(drop_future=0), seed=0)
     batch = samples.batch(0, 200)
     no_past = (batch.mask[:, 0].sum((1, 2)) == 0).mean()
@@ -131,20 +130,20 @@ def test_a_storm_wets_the_soil_it_falls_on_and_dries_off() -> None:
     rain = np.zeros_like(sm)
     rain[1, 0, :] = 22
     wet = wetted(sm, rain)
-    fallen = 0.3 * (1 - np.exp(-1))
+    extra = 0.3 * (1 - np.exp(-1))
     assert np.isnan(wet[1, 0, 0])
-    assert wet[1, 0, 1] == pytest.approx(0.2 + fallen)
+    assert wet[1, 0, 1] == pytest.approx(0.2 + extra)
     for column in (0, 1):
-        np.testing.assert_allclose(wet[2:, 0, column], 0.2 + fallen * np.exp([-0.2, -0.4]), rtol=1e-5)
+        np.testing.assert_allclose(wet[2:, 0, column], 0.2 + extra * np.exp([-0.2, -0.4]), rtol=1e-5)
     np.testing.assert_array_equal(wet[:, 1], sm[:, 1])
     assert wetted(sm + 0.75, rain * 100)[3].max() <= 0.99
 
 
-def test_real_days_get_storms_and_the_rain_that_brought_them(record: TrainingArchive, tmp_path: Path) -> None:
-    shutil.copytree(record.folder, tmp_path / "dry")
+def test_real_days_get_storms_and_the_rain_that_brought_them(archive: TrainingArchive, tmp_path: Path) -> None:
+    shutil.copytree(archive.folder, tmp_path / "dry")
     (tmp_path / "dry" / "rain.npy").unlink()
     dry = SampleSource(TrainingArchive.open(tmp_path / "dry"), weight=1)
-    rainy = SampleSource(record, weight=1e-9)
+    rainy = SampleSource(archive, weight=1e-9)
     plain = Samples([dry, rainy], WINDOW, Choices(), seed=2).batch(0, 60)
     assert plain.rain_mask.max() == 0
     stormy = Samples([dry, rainy], WINDOW, Choices(storms=0.5, drop_rain=1.0), seed=2).batch(0, 60)

@@ -1,1 +1,1 @@
-"""How well exported bundles fill: hidden observations, time series, in-situ stations and seams, in one report."""
+"""Evaluate exported bundles on hidden observations, time series, in-situ stations and seams, in one report."""

@@ -1,4 +1,4 @@
-"""The report's figures."""
+"""Figures of the report."""
 
 from __future__ import annotations
 
@@ -10,7 +10,9 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from runtime.common.grid import Floats
+from runtime.common.vocabulary import Tier
 from training.evaluate.hidden import SQUARES
+from training.evaluate.kinds import GapKind
 from training.evaluate.scores import Cells
 from training.evaluate.series import Published, cells_to_follow
 from training.losses import ONE_SIGMA
@@ -20,14 +22,33 @@ _NUMBER_OF_CLASSES = 12
 
 def draw_figures(
     folder: Path,
-    cells: dict[tuple[str, str], Cells],
+    cells: dict[tuple[Tier, GapKind], Cells],
     with_sigma: Sequence[str],
     published: dict[str, Published],
     rain: Floats | None,
 ) -> Iterator[str]:
-    """Draw every figure there is something to draw for, and yield their names."""
+    """Draw the figures for which there are data.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder to write to.
+    cells : dict
+        Hidden cells by tier and kind of gap.
+    with_sigma : sequence of str
+        The bundles that give a sigma.
+    published : dict
+        Published days by bundle.
+    rain : float32 array, shape (days, rows, cols), or None
+        Precipitation of the published days, mm/day, NaN for no estimate.
+
+    Yields
+    ------
+    str
+        The name of each file.
+    """
     for tier, kind in cells:
-        if kind == "strips":
+        if kind == GapKind.STRIPS:
             yield _scatter(folder, f"scatter-{tier}.png", cells[tier, kind].common())
             if with_sigma:
                 yield _reliability(folder, f"reliability-{tier}.png", cells[tier, kind].common(), with_sigma)
@@ -36,7 +57,7 @@ def draw_figures(
 
 
 def _scatter(folder: Path, name: str, cells: Cells) -> str:
-    """Draw filled against observed, as SGD-SM 1.0's figure 11."""
+    """Draw filled against observed values, as in figure 11 of SGD-SM 1.0."""
     fillers = list(cells.fillers)
     figure, axes = plt.subplots(1, len(fillers), figsize=(3.2 * len(fillers), 3.4), sharey=True, squeeze=False)
     for axis, filler in zip(axes[0], fillers, strict=True):
@@ -46,11 +67,11 @@ def _scatter(folder: Path, name: str, cells: Cells) -> str:
         axis.set(title=f"{filler}\nR {score.r:.3f}, RMSE {score.rmse:.4f}, n {score.n}", xlabel="observed (m³ m⁻³)")
         axis.title.set_fontsize(8)
     axes[0, 0].set_ylabel("filled (m³ m⁻³)")
-    return _saved(figure, folder, name)
+    return _save(figure, folder, name)
 
 
 def _reliability(folder: Path, name: str, cells: Cells, bundles: Sequence[str]) -> str:
-    """Draw the 68 % quantile of errors against sigma: on the diagonal, sigma says what it should."""
+    """Draw the 68 % quantile of the errors against sigma; a point on the diagonal means that sigma is right."""
     figure, axis = plt.subplots(figsize=(4.2, 4))
     largest = 0.0
     for bundle in bundles:
@@ -58,18 +79,18 @@ def _reliability(folder: Path, name: str, cells: Cells, bundles: Sequence[str]) 
         edges = np.quantile(sigma, np.linspace(0, 1, _NUMBER_OF_CLASSES + 1))
         group = np.searchsorted(edges[1:-1], sigma, "right")
         members = [group == index for index in range(_NUMBER_OF_CLASSES) if (group == index).sum() > 10]
-        said = [float(sigma[m].mean()) for m in members]
-        met = [float(np.quantile(error[m], ONE_SIGMA)) for m in members]
-        axis.plot(said, met, marker="o", label=bundle)
-        largest = max([largest, *said, *met])
+        mean_sigma = [float(sigma[m].mean()) for m in members]
+        quantile = [float(np.quantile(error[m], ONE_SIGMA)) for m in members]
+        axis.plot(mean_sigma, quantile, marker="o", label=bundle)
+        largest = max([largest, *mean_sigma, *quantile])
     axis.plot([0, largest], [0, largest], color="grey", linewidth=0.8)
     axis.set(xlabel="sigma (m³ m⁻³)", ylabel="68 % of errors are below (m³ m⁻³)")
     axis.legend(fontsize=8)
-    return _saved(figure, folder, name)
+    return _save(figure, folder, name)
 
 
 def _series(folder: Path, name: str, published: dict[str, Published], rain: Floats | None) -> str:
-    """Draw observed and filled values at a point of each continent, with rain where there is any."""
+    """Draw observed and filled values at a point of each continent, and the rain if there is any."""
     any_days = next(iter(published.values()))
     places = cells_to_follow(any_days, SQUARES)
     figure, axes = plt.subplots(len(places), 1, figsize=(9, 1.9 * len(places) + 0.6), sharex=True, squeeze=False)
@@ -81,15 +102,16 @@ def _series(folder: Path, name: str, published: dict[str, Published], rain: Floa
         grid = any_days.grid
         axis.set_title(f"{place}, {grid.latitudes[row]:.2f} N {grid.longitudes[col]:.2f} E", fontsize=8, loc="left")
         if rain is not None and np.isfinite(rain[:, row, col]).any():
-            beneath = axis.twinx()
-            beneath.bar(any_days.dates, np.nan_to_num(rain[:, row, col]), color="tab:blue", alpha=0.3)
-            beneath.set_ylabel("mm")
+            rain_axis = axis.twinx()
+            rain_axis.bar(any_days.dates, np.nan_to_num(rain[:, row, col]), color="tab:blue", alpha=0.3)
+            rain_axis.set_ylabel("mm")
     axes[0, 0].legend(fontsize=7, ncol=4)
     figure.autofmt_xdate()
-    return _saved(figure, folder, name)
+    return _save(figure, folder, name)
 
 
-def _saved(figure: Figure, folder: Path, name: str) -> str:
+def _save(figure: Figure, folder: Path, name: str) -> str:
+    """Write a figure, and return its name."""
     figure.tight_layout()
     figure.savefig(folder / name, dpi=130)
     plt.close(figure)

@@ -1,8 +1,9 @@
-"""Simulated gaps: hide what was observed, fill it with exported bundles through the runtime, keep what they said."""
+"""Simulated gaps: hide observations, fill them with exported bundles as the runtime does, and keep the values."""
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,23 +13,28 @@ from scipy import ndimage
 
 from runtime.bundle import Bundle
 from runtime.common.grid import Bools, Floats, Grid
+from runtime.common.vocabulary import Tier
 from runtime.demo.baselines import simple_fillers
 from runtime.demo.gaps import strips
 from runtime.engines.base import Engine, Staged
 from runtime.engines.select import EngineSettings, open_engine
-from runtime.fill.recurrent import fill_recurrent, land_tiles
+from runtime.fill.base import make_filler
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.statistics import seam_ratio
-from runtime.fill.window import days_since_observation, fill_window
-from runtime.pipeline.day import Say
+from runtime.fill.window import days_since_observation
+from training.evaluate.kinds import KINDS, GapKind
 from training.evaluate.scores import Cells
 from training.samples import TrainingArchive
 
+_LOG = logging.getLogger(__name__)
+
 WINDOW = tuple(range(-4, 5))
+"""The days of the window, relative to day T."""
 TODAY = WINDOW.index(0)
+"""Position of day T in the window."""
 SQUARE = 40
-"""Cells across of a square gap, and of a complete patch."""
+"""Height and width in cells of a square gap, and of a complete patch."""
 SQUARES = {
     "North America": (40.0, -100.0),
     "South America": (-10.0, -60.0),
@@ -37,37 +43,56 @@ SQUARES = {
     "Asia": (45.0, 85.0),
     "Australia": (-25.0, 134.0),
 }
-"""Centres, latitude and longitude, of a square in each of six continents, as SGD-SM 1.0 does; the places are ours."""
-TIERS = ("consolidated", "provisional")
-KINDS = ("strips", "real masks", "squares")
+"""Latitude and longitude of the centre of a square on each of six continents. SGD-SM 1.0 uses such squares too; it does
+not publish their places, so these are our own."""
 WITHOUT_RAIN = " without rain"
+"""Ending of a filler's name in the report if it was not given the rain."""
 
 
 @dataclass(frozen=True)
 class Gaps:
-    """A day with a part of it hidden."""
+    """A day with a part of its observations hidden."""
 
     date: dt.date
-    tier: str
-    kind: str
+    tier: Tier
+    kind: GapKind
     frames: Floats
-    """(9, rows, cols), m3 m-3, without what is hidden, and without the future on the provisional tier."""
+    """(9, rows, cols), m3 m-3, without the hidden observations, on the provisional tier also without days after T."""
     rain: Floats
-    """(9, rows, cols), mm/day."""
+    """(9, rows, cols), mm/day, NaN for no estimate."""
     truth: Floats
-    """(rows, cols), m3 m-3, on hidden land cells that an observation of the window speaks for, else NaN."""
+    """(rows, cols), m3 m-3, the hidden observations on land cells that have another observation in the window; NaN on
+    all other cells."""
     complete: Bools
-    """(rows, cols), cells in patches of 40 x 40 that were observed land without a gap."""
+    """(rows, cols), cells in patches of 40 x 40 cells that were all observed land."""
 
 
-def hide(kind: str, record: TrainingArchive, grid: Grid, date: dt.date, seed: int) -> Bools:
-    """Return the cells to hide on a day; the same for every tier and filler."""
+def cells_to_hide(kind: GapKind, archive: TrainingArchive, date: dt.date, seed: int) -> Bools:
+    """Return the cells to hide on a day; they are the same for every tier and filler.
+
+    Parameters
+    ----------
+    kind : GapKind
+        How observations are hidden.
+    archive : TrainingArchive
+        The days to evaluate.
+    date : date
+        The day.
+    seed : int
+        Seed of the gaps.
+
+    Returns
+    -------
+    bool array, shape (rows, cols)
+        True on a cell to hide.
+    """
+    grid = archive.grid
     rng = np.random.default_rng([seed, date.toordinal(), KINDS.index(kind)])
-    if kind == "strips":
+    if kind == GapKind.STRIPS:
         return strips(rng, grid.shape)
-    if kind == "real masks":
-        others = [day for day in range(len(record)) if day != record.index(date) and record.observed(day).any()]
-        return ~record.observed(int(rng.choice(others)))
+    if kind == GapKind.REAL_MASKS:
+        others = [day for day in range(len(archive)) if day != archive.index(date) and archive.observed(day).any()]
+        return ~archive.observed(int(rng.choice(others)))
     hidden = np.zeros(grid.shape, bool)
     for latitude, longitude in SQUARES.values():
         row = np.searchsorted(-grid.latitudes, -latitude) - SQUARE // 2
@@ -76,86 +101,108 @@ def hide(kind: str, record: TrainingArchive, grid: Grid, date: dt.date, seed: in
     return hidden
 
 
-def gaps(record: TrainingArchive, date: dt.date, tier: str, kind: str, seed: int) -> Gaps:
-    """Return a day of the record with gaps made in it."""
-    grid, day = record.grid, record.index(date)
-    frames = record.soil_moisture(day + WINDOW[0], len(WINDOW))
-    rain = record.rain(day + WINDOW[0], len(WINDOW))
+def gaps(archive: TrainingArchive, date: dt.date, tier: Tier, kind: GapKind, seed: int) -> Gaps:
+    """Return a day of an archive with a part of its observations hidden.
+
+    Parameters
+    ----------
+    archive : TrainingArchive
+        The days to evaluate.
+    date : date
+        The day.
+    tier : Tier
+        The provisional tier has no days after the day itself.
+    kind : GapKind
+        How observations are hidden.
+    seed : int
+        Seed of the gaps.
+
+    Returns
+    -------
+    Gaps
+        The day and the hidden observations.
+    """
+    grid, day = archive.grid, archive.index(date)
+    frames = archive.soil_moisture(day + WINDOW[0], len(WINDOW))
+    rain = archive.rain(day + WINDOW[0], len(WINDOW))
     observed = frames[TODAY].copy()
-    hidden = hide(kind, record, grid, date, seed)
+    hidden = cells_to_hide(kind, archive, date, seed)
     frames[TODAY][hidden] = np.nan
-    if tier == "provisional":
+    if tier == Tier.PROVISIONAL:
         frames[TODAY + 1 :] = np.nan
         rain[TODAY + 1 :] = np.nan
-    evidence = frames[:TODAY] if tier == "provisional" else frames
-    spoken_for = np.isfinite(evidence).any(0)
-    truth = np.where(hidden & grid.land & spoken_for, observed, np.float32(np.nan))
+    visible = frames[:TODAY] if tier == Tier.PROVISIONAL else frames
+    seen = np.isfinite(visible).any(0)
+    truth = np.where(hidden & grid.land & seen, observed, np.float32(np.nan))
     return Gaps(date, tier, kind, frames, rain, truth, _complete(np.isfinite(observed) & grid.land))
 
 
 def _complete(observed: Bools) -> Bools:
-    """Return the cells that lie in a patch of `SQUARE` x `SQUARE` observed cells."""
+    """Return the cells that are part of a patch of `SQUARE` x `SQUARE` observed cells."""
     return np.asarray(ndimage.binary_opening(observed, np.ones((SQUARE, SQUARE), bool)))
 
 
 class BundleFiller:
-    """A bundle as the runtime runs it; the recurrent kind walks the record's days once, with nothing hidden."""
+    """Fills days with a bundle, as the runtime does; the recurrent kind first reads the days before, nothing hidden."""
 
     def __init__(
         self,
         name: str,
         bundle: Bundle,
-        record: TrainingArchive,
-        setup: EngineSettings | None = None,
+        archive: TrainingArchive,
+        settings: EngineSettings | None = None,
         engine: Engine | Staged | None = None,
     ) -> None:
-        self.name, self.bundle, self._record = name, bundle, record
-        self._engine = engine or open_engine(bundle, setup)
-        self._day = 0
-        self._state: State | None = None
+        self.name, self.bundle, self._archive = name, bundle, archive
+        self._filler = make_filler(engine or open_engine(bundle, settings), bundle.manifest, archive.grid)
+        self._state, self._day = self._filler.initial_state(), 0
 
     @property
     def takes_rain(self) -> bool:
-        """Whether rain changes what it says."""
+        """Whether rain changes the filled values."""
         return self.bundle.manifest.takes_rain
 
-    def fill(self, made: Gaps, with_rain: bool = True) -> Filled:
-        """Fill a day; days must come in order for the recurrent kind."""
-        manifest, grid = self.bundle.manifest, self._record.grid
-        rain = made.rain if with_rain else np.full_like(made.rain, np.nan)
-        if manifest.kind == "recurrent":
-            state = self._before(self._record.index(made.date))
-            return fill_recurrent(self._engine, manifest, grid, made.frames[TODAY], rain[TODAY], state)[0]
-        chosen = [TODAY + offset for offset in manifest.window]
-        return fill_window(self._engine, manifest, grid, made.frames[chosen], rain[chosen])
+    def fill(self, gaps: Gaps, with_rain: bool = True) -> Filled:
+        """Fill a day; a recurrent bundle reads all days before again if the day is earlier than the last one."""
+        rain = gaps.rain if with_rain else np.full_like(gaps.rain, np.nan)
+        window = [TODAY + offset for offset in self.bundle.manifest.window]
+        state = self._state_before(self._archive.index(gaps.date))
+        return self._filler.fill(gaps.frames[window], rain[window], state)[0]
 
-    def _before(self, day: int) -> State:
-        """Return the state that all days before a day leave."""
-        manifest, grid = self.bundle.manifest, self._record.grid
-        if self._state is None or day < self._day:
-            self._state, self._day = State.cold(manifest, grid, len(land_tiles(manifest, grid))), 0
-        while self._day < day:
-            soil, rain = self._record.soil_moisture(self._day, 1)[0], self._record.rain(self._day, 1)[0]
-            self._state = fill_recurrent(self._engine, manifest, grid, soil, rain, self._state)[1]
+    def _state_before(self, day: int) -> State | None:
+        """Return the state after all days before a day; None for a window bundle."""
+        if day < self._day:
+            self._state, self._day = self._filler.initial_state(), 0
+        while self._state is not None and self._day < day:
+            soil_moisture, rain = self._archive.soil_moisture(self._day, 1), self._archive.rain(self._day, 1)
+            self._state = self._filler.fill(soil_moisture, rain, self._state)[1]
             self._day += 1
         return self._state
 
 
 def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
-    """Return day T by penalised least squares on cosines (Garcia 2010), as ESA CCI SM GAPFILLED uses them.
+    """Fill day T by penalised least squares on cosines (Garcia 2010), as in ESA CCI SM GAPFILLED.
 
     Parameters
     ----------
-    frames : (9, rows, cols), m3 m-3, NaN for a gap
-    land : (rows, cols); rows and columns without land are left out of the computation
-    robust : give outliers less weight
+    frames : float32 array, shape (9, rows, cols)
+        Soil moisture, m3 m-3, NaN for a gap.
+    land : bool array, shape (rows, cols)
+        True on land; rows and columns without land are left out of the computation.
+    robust : bool
+        Whether outliers get less weight.
+
+    Returns
+    -------
+    float32 array, shape (rows, cols)
+        Soil moisture of day T, m3 m-3, NaN on rows and columns without land.
     """
     from pytesmo.interpolate.dctpls import smoothn
 
     rows, cols = np.flatnonzero(land.any(1)), np.flatnonzero(land.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # it says so when its smoothing parameter meets its bounds
+        warnings.simplefilter("ignore")  # a warning if the smoothing parameter reaches its bounds
         smooth = smoothn(frames[(slice(None), *box)].astype(np.float64), isrobust=robust, smoothOrder=2)[0]
     day = np.full(land.shape, np.nan, np.float32)
     day[box] = smooth[TODAY].clip(0, 1)
@@ -164,77 +211,99 @@ def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
 
 def fill_hidden(
     fillers: Sequence[BundleFiller],
-    record: TrainingArchive,
-    days: Mapping[str, Sequence[dt.date]],
-    kinds: Sequence[str] = KINDS,
+    archive: TrainingArchive,
+    days: Mapping[Tier, Sequence[dt.date]],
+    kinds: Sequence[GapKind] = KINDS,
     *,
     with_dct_pls: bool = True,
     seed: int = 0,
-    say: Say = lambda line: None,
-) -> tuple[dict[tuple[str, str], Cells], dict[str, list[float]]]:
-    """Fill hidden cells with every filler.
+) -> tuple[dict[tuple[Tier, GapKind], Cells], dict[str, list[float]]]:
+    """Hide observations and fill them with every filler.
 
     Parameters
     ----------
-    days : dict
-        By tier, in order.
+    fillers : sequence of BundleFiller
+        The bundles.
+    archive : TrainingArchive
+        The days to evaluate.
+    days : mapping
+        The days of each tier, in order.
+    kinds : sequence of GapKind
+        How observations are hidden.
+    with_dct_pls : bool
+        Whether DCT-PLS also fills the strips.
+    seed : int
+        Seed of the gaps.
 
     Returns
     -------
-    cells : by (tier, kind of gap)
-    seams : by bundle, the seam figure of each day and tier with strips
+    cells : dict
+        The hidden cells and their filled values, by tier and kind of gap.
+    seams : dict
+        The seam figure of each day and tier with the first kind of gap, by bundle.
     """
-    parts: dict[tuple[str, str], list[Cells]] = {}
+    parts: dict[tuple[Tier, GapKind], list[Cells]] = {}
     seams: dict[str, list[float]] = {filler.name: [] for filler in fillers}
     for date in sorted({date for dates in days.values() for date in dates}):
         for tier, dates in days.items():
             if date not in dates:
                 continue
             for kind in kinds:
-                made = gaps(record, date, tier, kind, seed)
-                said: dict[str, Filled] = {}
-                for filler in fillers:
-                    said[filler.name] = filler.fill(made)
-                    if filler.takes_rain and record.has_rain:
-                        said[filler.name + WITHOUT_RAIN] = filler.fill(made, with_rain=False)
-                    if kind == kinds[0]:
+                hidden = gaps(archive, date, tier, kind, seed)
+                filled = _fill_with_bundles(fillers, hidden, archive.has_rain)
+                if kind == kinds[0]:
+                    for filler in fillers:
                         core = filler.bundle.manifest.tile_core
-                        seams[filler.name].append(seam_ratio(said[filler.name], (core, core)))
-                others = dict(_references(made, record.grid.land, with_dct_pls and kind == "strips"))
-                parts.setdefault((tier, kind), []).append(_cells(made, record.grid, said, others))
-                say(f"{date} {tier}, {kind}: {int(np.isfinite(made.truth).sum())} hidden cells")
+                        seams[filler.name].append(seam_ratio(filled[filler.name], (core, core)))
+                references = dict(
+                    _fill_with_references(hidden, archive.grid.land, with_dct_pls and kind == GapKind.STRIPS)
+                )
+                parts.setdefault((tier, kind), []).append(_collect(hidden, archive.grid, filled, references))
+                _LOG.info("%s %s, %s: %d hidden cells", date, tier, kind, np.isfinite(hidden.truth).sum())
     return {key: Cells.joined(several) for key, several in parts.items()}, seams
 
 
-def _references(made: Gaps, land: Bools, with_dct_pls: bool) -> Iterator[tuple[str, Floats]]:
-    simple = simple_fillers(made.frames, WINDOW)
-    if made.tier == "consolidated":
+def _fill_with_bundles(fillers: Sequence[BundleFiller], hidden: Gaps, has_rain: bool) -> dict[str, Filled]:
+    """Return a day filled by every bundle, and also without rain by those that take rain."""
+    filled: dict[str, Filled] = {}
+    for filler in fillers:
+        filled[filler.name] = filler.fill(hidden)
+        if filler.takes_rain and has_rain:
+            filled[filler.name + WITHOUT_RAIN] = filler.fill(hidden, with_rain=False)
+    return filled
+
+
+def _fill_with_references(hidden: Gaps, land: Bools, with_dct_pls: bool) -> Iterator[tuple[str, Floats]]:
+    """Yield the name and the field of every filler that is no bundle."""
+    simple = simple_fillers(hidden.frames, WINDOW)
+    if hidden.tier == Tier.CONSOLIDATED:
         yield "mean of nine days", simple["mean of nine days"]
     else:
         yield "mean of past four days", simple["mean of past four days"]
         yield "last value", simple["last value"]
     if with_dct_pls:
-        yield "DCT-PLS", dct_pls(made.frames, land)
-        yield "DCT-PLS, robust", dct_pls(made.frames, land, robust=True)
+        yield "DCT-PLS", dct_pls(hidden.frames, land)
+        yield "DCT-PLS, robust", dct_pls(hidden.frames, land, robust=True)
 
 
-def _cells(made: Gaps, grid: Grid, said: dict[str, Filled], others: dict[str, Floats]) -> Cells:
-    where = np.isfinite(made.truth)
-    age = days_since_observation(made.frames, WINDOW)
-    distance = ndimage.distance_transform_edt(np.isnan(made.frames[TODAY]))
+def _collect(hidden: Gaps, grid: Grid, filled: dict[str, Filled], references: dict[str, Floats]) -> Cells:
+    """Return the hidden cells of a day with the values of all fillers."""
+    where = np.isfinite(hidden.truth)
+    age = days_since_observation(hidden.frames, WINDOW)
+    distance = ndimage.distance_transform_edt(np.isnan(hidden.frames[TODAY]))
     columns = {
         "latitude": np.broadcast_to(grid.latitudes[:, None], grid.shape),
         "age": np.where(age < 0, 99, age),
         "distance": distance,
-        "rain": made.rain[TODAY],
-        "complete": made.complete,
+        "rain": hidden.rain[TODAY],
+        "complete": hidden.complete,
     }
     return Cells(
-        made.truth[where],
+        hidden.truth[where],
         {name: np.asarray(values[where], np.float32) for name, values in columns.items()},
         {
-            **{name: filled.soil_moisture[where] for name, filled in said.items()},
-            **{k: v[where] for k, v in others.items()},
+            **{name: day.soil_moisture[where] for name, day in filled.items()},
+            **{name: values[where] for name, values in references.items()},
         },
-        {name: f.uncertainty[where] for name, f in said.items() if f.uncertainty is not None},
+        {name: day.uncertainty[where] for name, day in filled.items() if day.uncertainty is not None},
     )

@@ -1,7 +1,8 @@
 """In-situ validation: stations of the International Soil Moisture Network against an archive of published days.
 
-In: ISMN files (a zip as downloaded, a folder, or one file; CEOP or header+values) and an archive's fields. Out: scores
-per station for what the satellite saw and for the filled record, as the papers' tables 1 and 3.
+It reads ISMN files (a zip as downloaded, a folder, or one file; CEOP or header+values format) and compares them with
+the fields of an archive. The result is, for each station, a score of the satellite's own values and one of the filled
+values, as in tables 1 and 3 of the papers.
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import datetime as dt
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,7 +19,6 @@ from ismn.filehandlers import DataFile
 from numpy.typing import NDArray
 
 from runtime.common.grid import Floats
-from runtime.pipeline.day import Say
 from training.evaluate.scores import Score
 from training.evaluate.series import Published, cell
 
@@ -33,14 +32,14 @@ OVERPASS = {
 }
 """Local solar time of the equator crossing, hours (LPRM product documents)."""
 DEEPEST = 0.10
-"""Metres; a probe that begins deeper says nothing about the surface."""
+"""Metres; a probe that begins deeper does not measure the surface."""
 _NEAREST = dt.timedelta(hours=3)
-"""A reading further from the overpass than this is not its."""
+"""Longest time between the overpass and a reading that is used for it."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Station:
-    """One sensor of one station, good readings only."""
+    """The good readings of one sensor of a station."""
 
     network: str
     name: str
@@ -54,7 +53,7 @@ class Station:
     """m3 m-3."""
 
     def at(self, time: dt.datetime) -> float:
-        """Return the mean of the two readings nearest to a moment, NaN where they are more than three hours off."""
+        """Return the mean of the two readings nearest to a time, NaN if one is more than three hours away from it."""
         moment = np.datetime64(time, "s")
         position = int(np.searchsorted(self.times, moment))
         around = range(max(position - 2, 0), min(position + 2, len(self.times)))
@@ -64,16 +63,30 @@ class Station:
         return float(np.mean([self.values[i] for i in near]))
 
 
-def stations(path: Path, say: Say = lambda line: None) -> Iterator[Station]:
-    """Read every surface soil-moisture sensor of an ISMN archive; a file that cannot be read is named and left out.
+def read_stations(path: Path) -> tuple[list[Station], list[str]]:
+    """Read every surface soil-moisture sensor of an ISMN archive.
 
     Parameters
     ----------
-    path : a zip as ISMN gives it, a folder of files and zips, or one file
-    say : told each file that is left out, and why
+    path : Path
+        A zip as ISMN provides it, a folder of files and zips, or one file.
+
+    Returns
+    -------
+    stations : list of Station
+        The sensors with good readings.
+    left_out : list of str
+        One line for each file that is left out, with the reason.
+
+    Raises
+    ------
+    ValueError
+        The path does not exist.
     """
     if not path.exists():
         raise ValueError(f"{path} does not exist; give an ISMN zip, a folder or a file")
+    stations: list[Station] = []
+    left_out: list[str] = []
     files = [path] if path.is_file() else sorted(p for p in path.rglob("*") if p.is_file())
     for file in files:
         if file.suffix == ".zip":
@@ -81,22 +94,31 @@ def stations(path: Path, say: Say = lambda line: None) -> Iterator[Station]:
                 try:
                     zipfile.ZipFile(file).extractall(scratch)
                 except (zipfile.BadZipFile, OSError) as error:
-                    say(f"{file}: left out, cannot be unpacked ({error})")
+                    left_out.append(f"{file}: left out, cannot be unpacked ({error})")
                     continue
-                yield from stations(Path(scratch), say)
+                inside = read_stations(Path(scratch))
+            stations += inside[0]
+            left_out += inside[1]
         elif file.suffix in (".stm", ".txt"):
-            try:
-                station = _read_station(file)
-            except Exception as error:  # the library raises whatever its parsing meets
-                say(f"{file.name}: left out, not a readable ISMN file ({str(error).splitlines()[0].partition(':')[0]})")
-                continue
-            if station:
-                yield station
+            station = _read_station(file)
+            if isinstance(station, Station):
+                stations.append(station)
             else:
-                say(f"{file.name}: left out, no good surface soil-moisture reading")
+                left_out.append(f"{file.name}: left out, {station}")
+    return stations, left_out
 
 
-def _read_station(file: Path) -> Station | None:
+def _read_station(file: Path) -> Station | str:
+    """Return the sensor of a file, or the reason why it cannot be used."""
+    try:
+        station = _parse_station(file)
+    except Exception as error:  # the library raises many kinds of errors on a damaged file
+        return f"not a readable ISMN file ({str(error).splitlines()[0].partition(':')[0]})"
+    return station or "no good surface soil-moisture reading"
+
+
+def _parse_station(file: Path) -> Station | None:
+    """Return the sensor of a file, None if it has no good reading near the surface."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         data = DataFile(file.parent, file.name)
@@ -122,9 +144,9 @@ def _read_station(file: Path) -> Station | None:
     )
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """A station beside the archive's cell."""
+    """A station's readings and the values of the archive's cell that the station lies in."""
 
     station: Station
     sensor: str
@@ -138,7 +160,7 @@ class Comparison:
 
     @property
     def original(self) -> Score:
-        """Score of the days the satellite saw."""
+        """Score of the days that the satellite observed."""
         return self._score(self.observed)
 
     @property
@@ -157,11 +179,21 @@ class Comparison:
 
 
 def compare(station: Station, published: Published, sensor: str, orbit: str) -> Comparison | None:
-    """Put a station beside the cell it lies in; None where no day has both.
+    """Compare a station with the cell that it lies in.
 
     Parameters
     ----------
-    sensor, orbit : what passed over, which says when
+    station : Station
+        The station.
+    published : Published
+        The days of an archive.
+    sensor, orbit : str
+        Satellite sensor and orbit, which give the time of the overpass.
+
+    Returns
+    -------
+    Comparison or None
+        None if the station is outside the grid, or if no day has both a reading and a value.
     """
     grid = published.grid
     row, col = cell(grid, station.latitude, station.longitude)
@@ -169,7 +201,12 @@ def compare(station: Station, published: Published, sensor: str, orbit: str) -> 
         return None
     hour = (OVERPASS[sensor, orbit] - station.longitude / 15) % 24
     midnights = [dt.datetime.combine(date, dt.time()) for date in published.dates]
-    in_situ = np.array([station.at(midnight + dt.timedelta(hours=hour)) for midnight in midnights], np.float32)
-    observed, seamless = published.observed[:, row, col], published.seamless[:, row, col]
-    made = Comparison(station, sensor, published.dates, in_situ, observed, seamless)
-    return made if made.all_days.n else None
+    comparison = Comparison(
+        station=station,
+        sensor=sensor,
+        dates=published.dates,
+        in_situ=np.array([station.at(midnight + dt.timedelta(hours=hour)) for midnight in midnights], np.float32),
+        observed=published.observed[:, row, col],
+        seamless=published.seamless[:, row, col],
+    )
+    return comparison if comparison.all_days.n else None

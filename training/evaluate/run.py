@@ -1,137 +1,170 @@
-"""One evaluation from start to end: days of files and exported bundles in, a report out."""
+"""A whole evaluation: it reads days of files and exported bundles, and writes a report."""
 
 from __future__ import annotations
 
 import datetime as dt
+import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from runtime.bundle import Bundle, find_bundle, load_bundle
-from runtime.common.grid import Floats, Grid
+from runtime.common.clock import days_between
+from runtime.common.grid import Grid
 from runtime.common.sensors import PRODUCTS
-from runtime.common.vocabulary import EngineName
+from runtime.common.vocabulary import EngineName, Tier
 from runtime.engines.select import EngineSettings
 from runtime.errors import SeamlessError
-from runtime.pipeline.day import Say
-from runtime.pipeline.run import RunEvents
+from training.data import DataSection
+from training.evaluate.findings import Findings, SeriesFindings
 from training.evaluate.hidden import BundleFiller, fill_hidden
-from training.evaluate.insitu import compare, stations
-from training.evaluate.report import Findings, write_report
+from training.evaluate.insitu import Comparison, Station, compare, read_stations
+from training.evaluate.report import write_report
 from training.evaluate.scores import nugget
-from training.evaluate.series import InputFolders, publish_series
-from training.recipe import Data
+from training.evaluate.series import InputFolders, Published, publish_series
 from training.samples import TrainingArchive
 
+_LOG = logging.getLogger(__name__)
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What to judge, and on what."""
+    """What to evaluate, and on which days."""
 
     bundles: tuple[str, ...]
-    """Shipped names or folders."""
+    """Names of shipped bundles, or folders."""
     granules: Path
+    """Folder of the LPRM files."""
     rain: Path
+    """Folder of the IMERG files."""
     product: str
     orbit: str
     band: str
-    tiers: dict[str, list[dt.date]]
+    tiers: dict[Tier, list[dt.date]]
+    """The days to evaluate for each tier."""
     series: list[dt.date]
-    """Days to publish for time series and stations; none leaves them out, unless there are stations."""
+    """Days to publish for time series and stations; if empty, none, or all days if there are stations."""
     ismn: tuple[Path, ...] = ()
+    """ISMN zips, folders or files."""
     dct_pls: bool = True
+    """Whether DCT-PLS is evaluated too."""
     engine: EngineName = "auto"
     seed: int = 0
+    """Seed of the gaps."""
 
 
-def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None, say: Say = lambda line: None) -> Findings:
-    """Judge bundles and write the report; days that an earlier call published in `out` are used again.
+def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) -> Findings:
+    """Evaluate bundles and write the report.
+
+    Parameters
+    ----------
+    settings : Settings
+        What to evaluate, and on which days.
+    out : Path
+        Folder of the report. Days that an earlier call published there are used again.
+    grid : Grid, optional
+        Grid of the days; the globe if not given.
+
+    Returns
+    -------
+    Findings
+        The results.
 
     Raises
     ------
     ValueError
-        A day to judge is not among the files, or no day is named.
+        No day is named, or the files do not have one of the days.
     SeamlessError
-        A bundle cannot be read, or a day not be published.
+        A bundle cannot be read, or a day cannot be published.
     """
     grid = grid or Grid.globe()
-    source = Data(
+    source = DataSection(
         granules=settings.granules,
         rain=settings.rain,
         product=settings.product,
         orbit=settings.orbit,  # type: ignore[arg-type]
         band=settings.band,
     )
-    record = source.open(out / "record", grid)
+    archive = source.open(out / "record", grid)
     days = {tier: dates for tier, dates in settings.tiers.items() if dates}
-    _check(record, days, settings.series)
-    opened = {path.name: load_bundle(path) for path in (find_bundle(name) for name in settings.bundles)}
-    fillers = [BundleFiller(name, bundle, record, EngineSettings(settings.engine)) for name, bundle in opened.items()]
-    cells, seams = fill_hidden(fillers, record, days, with_dct_pls=settings.dct_pls, seed=settings.seed, say=say)
+    _check_days(archive, days, settings.series)
+    bundles = {path.name: load_bundle(path) for path in (find_bundle(name) for name in settings.bundles)}
+    fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
+    cells, seams = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, seed=settings.seed)
+    series = SeriesFindings()
+    if settings.series or settings.ismn:
+        series = _publish_and_compare(settings, archive, bundles, out / "archives")
     found = Findings(
-        bundles=opened,
-        source=record.source,
+        bundles=bundles,
+        source=archive.source,
         days={tier: [date.isoformat() for date in dates] for tier, dates in days.items()},
         cells=cells,
         seams=seams,
-        noise=_noise(record),
+        noise=_noise(archive),
+        series=series,
     )
-    if settings.series or settings.ismn:
-        _publish_and_compare(settings, record, opened, out, found, say)
     write_report(out, found)
     return found
 
 
-def _check(record: TrainingArchive, days: dict[str, list[dt.date]], series_days: list[dt.date]) -> None:
+def _check_days(archive: TrainingArchive, days: dict[Tier, list[dt.date]], series: list[dt.date]) -> None:
+    """Raise an error if no day is named, or if the archive does not have one of the days."""
     if not days:
-        raise ValueError("no day to judge; give --consolidated FIRST:LAST or --provisional FIRST:LAST")
-    last = record.first + dt.timedelta(len(record) - 1)
-    for date in [day for dates in days.values() for day in dates] + series_days:
-        if not record.first <= date <= last:
-            raise ValueError(f"{date} is not among the days of {record.source}; give days {record.first}..{last}")
+        raise ValueError("no day to evaluate; give --consolidated FIRST:LAST or --provisional FIRST:LAST")
+    last = archive.first + dt.timedelta(len(archive) - 1)
+    for date in [day for dates in days.values() for day in dates] + series:
+        if not archive.first <= date <= last:
+            raise ValueError(f"{date} is not among the days of {archive.source}; give days {archive.first}..{last}")
 
 
-def _noise(record: TrainingArchive) -> dict[str, float]:
-    frames = record.soil_moisture(0, min(len(record), 30))
+def _noise(archive: TrainingArchive) -> dict[str, float]:
+    """Return the noise of one retrieval by region, m3 m-3, from up to 30 days; empty with fewer than 6 days."""
+    frames = archive.soil_moisture(0, min(len(archive), 30))
     if len(frames) < 6:
         return {}
-    latitudes, land = record.grid.latitudes[:, None], record.grid.land
+    latitudes, land = archive.grid.latitudes[:, None], archive.grid.land
     regions = {"all land": land, "south of 45 N": land & (latitudes < 45), "north of 45 N": land & (latitudes >= 45)}
     return {region: nugget(frames, where) for region, where in regions.items() if where.any()}
 
 
 def _publish_and_compare(
-    settings: Settings,
-    record: TrainingArchive,
-    opened: dict[str, Bundle],
-    out: Path,
-    found: Findings,
-    say: Say,
-) -> None:
-    """Publish days with every bundle, and compare them with stations."""
-    dates = settings.series or [record.first + dt.timedelta(number) for number in range(len(record))]
-    feed = InputFolders(settings.granules, settings.rain, settings.product, settings.orbit, settings.band)
+    settings: Settings, archive: TrainingArchive, bundles: dict[str, Bundle], folder: Path
+) -> SeriesFindings:
+    """Publish days with every bundle below a folder, and compare them with stations."""
+    dates = settings.series or days_between(archive.first, archive.first + dt.timedelta(len(archive) - 1))
+    inputs = InputFolders(settings.granules, settings.rain, settings.product, settings.orbit, settings.band)
     sensor = PRODUCTS[settings.product].sensor
-    found_stations = [station for path in settings.ismn for station in stations(path, found.left_out.append)]
-    for line in found.left_out:
-        say(line)
-    for name, bundle in opened.items():
-        say(f"publishing {dates[0]} to {dates[-1]} with {name}")
+    stations, left_out = _read_all_stations(settings.ismn)
+    published: dict[str, Published] = {}
+    compared: dict[str, list[Comparison]] = {}
+    for name, bundle in bundles.items():
+        _LOG.info("publishing %s to %s with %s", dates[0], dates[-1], name)
         try:
-            published = publish_series(
-                out / "archives" / name, bundle.path, feed, dates[0], dates[-1], record.grid, RunEvents()
+            published[name] = publish_series(
+                folder / name, bundle.path, inputs, first=dates[0], last=dates[-1], grid=archive.grid
             )
         except SeamlessError as error:
             raise SeamlessError(f"{name}: {error}") from error
-        found.published[name] = published
-        compared = [compare(station, published, sensor, settings.orbit) for station in found_stations]
-        found.stations[name] = [c for c in compared if c is not None]
-        for station, comparison in zip(found_stations, compared, strict=True):
-            if comparison is None and name == next(iter(opened)):
-                found.left_out.append(f"{station.network} {station.name}: no reading on the days of the series")
-    found.series_rain = _rain(record, dates) if record.has_rain else None
+        results = [compare(station, published[name], sensor, settings.orbit) for station in stations]
+        compared[name] = [comparison for comparison in results if comparison is not None]
+        if len(compared) == 1:
+            left_out += [
+                f"{station.network} {station.name}: no reading on the days of the series"
+                for station, comparison in zip(stations, results, strict=True)
+                if comparison is None
+            ]
+    rain = archive.rain(archive.index(dates[0]), len(dates)) if archive.has_rain else None
+    return SeriesFindings(published=published, stations=compared, left_out=left_out, rain=rain)
 
 
-def _rain(record: TrainingArchive, dates: list[dt.date]) -> Floats:
-    return np.asarray(record.rain(record.index(dates[0]), len(dates)))
+def _read_all_stations(paths: Sequence[Path]) -> tuple[list[Station], list[str]]:
+    """Return the stations below all paths, and a line for each file that is left out, which is also logged."""
+    stations: list[Station] = []
+    left_out: list[str] = []
+    for path in paths:
+        found, skipped = read_stations(path)
+        stations += found
+        left_out += skipped
+    for line in left_out:
+        _LOG.warning("%s", line)
+    return stations, left_out

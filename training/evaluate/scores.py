@@ -1,4 +1,4 @@
-"""Figures of merit, and the tables they stand in."""
+"""Scores of filled values against observations, for all cells and for classes of them."""
 
 from __future__ import annotations
 
@@ -14,26 +14,42 @@ from runtime.common.grid import Bools, Floats
 
 @dataclass(frozen=True)
 class Score:
-    """How well estimates meet observations, all in m3 m-3 but R and n."""
+    """How far estimates are from observations; all values in m3 m-3 except R and n."""
 
     r: float
+    """Pearson correlation."""
     rmse: float
+    """Root mean square error."""
     ubrmse: float
+    """Root mean square error without the bias."""
     mae: float
+    """Mean absolute error."""
     bias: float
     """Mean of estimate minus observation."""
     n: int
+    """Number of pairs."""
 
     @classmethod
     def of(cls, estimate: NDArray[np.floating], observed: NDArray[np.floating]) -> Score:
-        """Compare two arrays of the same length without NaN; R is NaN below 3 pairs or without variation."""
+        """Compare estimates with observations.
+
+        Parameters
+        ----------
+        estimate, observed : float array
+            Arrays of the same length without NaN, m3 m-3.
+
+        Returns
+        -------
+        Score
+            The score; R is NaN for fewer than 3 pairs or if one array is constant, everything is NaN without pairs.
+        """
         x, y = np.asarray(estimate, np.float64).ravel(), np.asarray(observed, np.float64).ravel()
+        nan = float("nan")
         if not x.size:
-            nothing = float("nan")
-            return cls(nothing, nothing, nothing, nothing, nothing, 0)
-        varied = x.size > 2 and x.std() > 0 and y.std() > 0
+            return cls(nan, nan, nan, nan, nan, 0)
+        has_r = x.size > 2 and x.std() > 0 and y.std() > 0
         return cls(
-            r=float(metrics.pearson_r(x, y)) if varied else float("nan"),
+            r=float(metrics.pearson_r(x, y)) if has_r else nan,
             rmse=float(metrics.rmsd(x, y)),
             ubrmse=float(metrics.ubrmsd(x, y)),
             mae=float(np.abs(x - y).mean()),
@@ -44,20 +60,21 @@ class Score:
 
 @dataclass
 class Cells:
-    """Hidden observations and what each filler says about them; every array has one value per cell and day."""
+    """Hidden observations and the value of every filler for them; each array has one value per cell and day."""
 
     truth: Floats
-    """m3 m-3."""
+    """The hidden observations, m3 m-3."""
     columns: dict[str, Floats]
-    """What a figure may be split by: ``latitude``, ``age``, ``distance``, ``rain``, ``complete``."""
+    """Values that the cells can be divided into classes by: ``latitude``, ``age``, ``distance``, ``rain``,
+    ``complete``."""
     fillers: dict[str, Floats]
-    """m3 m-3."""
+    """Filled values by filler, m3 m-3."""
     sigma: dict[str, Floats]
-    """m3 m-3, for the bundles that have one."""
+    """Estimated errors by bundle, m3 m-3, for the bundles that give one."""
 
     @classmethod
     def joined(cls, parts: Sequence[Cells]) -> Cells:
-        """Return several days as one, with what all of them have."""
+        """Return the cells of several days as one, with the columns and fillers that all of them have."""
 
         def join(name: str) -> dict[str, Floats]:
             values = [getattr(part, name) for part in parts]
@@ -67,7 +84,7 @@ class Cells:
         return cls(np.concatenate([p.truth for p in parts]), join("columns"), join("fillers"), join("sigma"))
 
     def only(self, chosen: Bools) -> Cells:
-        """Return the chosen cells."""
+        """Return the cells that are True in `chosen`."""
 
         def pick(values: dict[str, Floats]) -> dict[str, Floats]:
             return {key: value[chosen] for key, value in values.items()}
@@ -79,11 +96,11 @@ class Cells:
         return self.only(np.all([np.isfinite(values) for values in self.fillers.values()], axis=0))
 
     def score(self, filler: str) -> Score:
-        """Return a filler's score."""
+        """Return the score of a filler."""
         return Score.of(self.fillers[filler], self.truth)
 
     def coverage(self, bundle: str) -> float:
-        """Return the share of errors within sigma."""
+        """Return the share of errors that are not larger than sigma."""
         inside = np.abs(self.fillers[bundle] - self.truth) <= self.sigma[bundle]
         return float(inside.mean()) if inside.size else float("nan")
 
@@ -98,6 +115,7 @@ EDGES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
     "precipitation on the day": ((0.1, 1, 10), ("none", "0.1-1 mm", "1-10 mm", "10 mm and more")),
     "observed value": ((0.1, 0.2, 0.4, 0.985), ("below 0.1", "0.1-0.2", "0.2-0.4", "above 0.4", "saturated, 0.99")),
 }
+"""What cells are divided into classes by: the edges between the classes, and the names of the classes."""
 _COLUMN = {
     "days since the last observation": "age",
     "cells to the nearest observation of the day": "distance",
@@ -107,32 +125,57 @@ _COLUMN = {
 
 
 def strata(cells: Cells) -> Iterator[tuple[str, str, Cells]]:
-    """Yield (what it is split by, class, the cells of the class) for every class that has cells."""
-    for what, (edges, labels) in EDGES.items():
-        values = cells.truth if what == "observed value" else cells.columns[_COLUMN[what]]
+    """Divide cells into classes.
+
+    Parameters
+    ----------
+    cells : Cells
+        The cells.
+
+    Yields
+    ------
+    split : str
+        What the cells are divided by, a key of `EDGES`.
+    label : str
+        Name of the class.
+    part : Cells
+        The cells of the class; classes without cells are left out.
+    """
+    for split, (edges, labels) in EDGES.items():
+        values = cells.truth if split == "observed value" else cells.columns[_COLUMN[split]]
         known = np.isfinite(values)
         group = np.searchsorted(edges, values, "right")
         for index, label in enumerate(labels):
             chosen = known & (group == index)
             if chosen.any():
-                yield what, label, cells.only(chosen)
+                yield split, label, cells.only(chosen)
 
 
 def thirds(values: Floats) -> list[Bools]:
-    """Return three masks: the lowest, the middle and the highest third."""
+    """Return three masks: the lowest, the middle and the highest third of the values."""
     low, high = np.quantile(values, (1 / 3, 2 / 3))
     return [values <= low, (values > low) & (values <= high), values > high]
 
 
 def nugget(frames: Floats, where: Bools, lags: int = 4) -> float:
-    """Return the square root of the temporal variogram's nugget, the noise of one retrieval.
+    """Return the noise of one retrieval: the square root of the temporal variogram's nugget.
 
-    The half mean square difference of days `lag` apart, drawn back to lag 0 by a straight line.
+    The variogram is half the mean square difference of days `lag` apart. A straight line through it, extended to lag 0,
+    gives the nugget.
 
     Parameters
     ----------
-    frames : (days, rows, cols), m3 m-3, NaN for a gap
-    where : (rows, cols), the cells to look at
+    frames : float32 array, shape (days, rows, cols)
+        Soil moisture, m3 m-3, NaN for a gap.
+    where : bool array, shape (rows, cols)
+        The cells to use.
+    lags : int
+        Largest lag, in days.
+
+    Returns
+    -------
+    float
+        The noise, m3 m-3.
     """
     half = []
     for lag in range(1, lags + 1):

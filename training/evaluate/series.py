@@ -1,4 +1,4 @@
-"""Time series: an archive made by the runtime from the very files, and what it holds at points and stations."""
+"""Time series: an archive that the runtime publishes from the evaluated files, and its values at points."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from runtime.archive import cf
+from runtime.common.clock import DateRange, days_between
+from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
 from runtime.config import load_config
 from runtime.errors import SeamlessError
-from runtime.pipeline.run import DateRange, RunEvents, fill_archive
+from runtime.pipeline.run import fill_archive
 
 _CONFIG = """\
 [archive]
@@ -39,10 +41,12 @@ runs = ["final", "late", "early"]
 
 @dataclass(frozen=True)
 class InputFolders:
-    """Where the files are, and which they are."""
+    """Folders of the input files, and which soil-moisture files of them to use."""
 
     granules: Path
+    """Folder of the LPRM files."""
     rain: Path
+    """Folder of the IMERG files."""
     product: str
     orbit: str
     band: str
@@ -61,9 +65,27 @@ class Published:
 
 
 def publish_series(
-    folder: Path, bundle: Path, feed: InputFolders, first: dt.date, last: dt.date, grid: Grid, listener: RunEvents
+    folder: Path, bundle: Path, inputs: InputFolders, *, first: dt.date, last: dt.date, grid: Grid
 ) -> Published:
-    """Run the main job over days into an archive in `folder` and read it back; days that stand are not done again.
+    """Fill days with the runtime into an archive, and read them back.
+
+    Parameters
+    ----------
+    folder : Path
+        Folder of the archive. Days that an earlier call published there are not filled again.
+    bundle : Path
+        Folder of the bundle.
+    inputs : InputFolders
+        The input files.
+    first, last : date
+        First and last day, both included.
+    grid : Grid
+        Grid of the archive.
+
+    Returns
+    -------
+    Published
+        The published days.
 
     Raises
     ------
@@ -77,27 +99,27 @@ def publish_series(
             archive="archive",
             first=first,
             bundle=bundle.absolute(),
-            granules=feed.granules.absolute(),
-            rain=feed.rain.absolute(),
-            product=feed.product,
-            orbit=feed.orbit,
-            band=feed.band,
+            granules=inputs.granules.absolute(),
+            rain=inputs.rain.absolute(),
+            product=inputs.product,
+            orbit=inputs.orbit,
+            band=inputs.band,
         )
     )
-    settings = load_config(file, environment={})
-    outcome = fill_archive(settings, DateRange(first, last), last + dt.timedelta(60), listener)
+    config = load_config(file, environment={})
+    outcome = fill_archive(config, DateRange(first, last), last + dt.timedelta(60), RunEvents())
     if outcome.exit_code:
         raise SeamlessError(outcome.message)
-    dates = [first + dt.timedelta(number) for number in range((last - first).days + 1)]
+    dates = days_between(first, last)
     observed, seamless = (
-        np.stack([cf.values(settings.archive.path / cf.relative_path(date), name) for date in dates])
+        np.stack([cf.values(config.archive.path / cf.CfLayout().relative_path(date), name) for date in dates])
         for name in ("soil_moisture_observed", "soil_moisture")
     )
     return Published(grid, dates, observed, seamless)
 
 
 def cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:
-    """Return the row and column of the cell a point lies in."""
+    """Return the row and column of the cell that a point, given in degrees, lies in."""
     return int((grid.north - latitude) / grid.step), int((longitude - grid.west) / grid.step)
 
 
@@ -108,8 +130,17 @@ def cells_to_follow(
 
     Parameters
     ----------
-    places : latitude and longitude by name; the middle of the grid stands in where none lies on it
-    within : cells to look around
+    published : Published
+        The days of an archive.
+    places : mapping
+        Latitude and longitude by name. If none of them is on the grid, the middle of the grid is used.
+    within : int
+        Largest distance from the place along each axis, in cells.
+
+    Returns
+    -------
+    dict
+        Row and column by name.
     """
     grid = published.grid
     rows, cols = grid.shape

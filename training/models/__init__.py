@@ -1,4 +1,4 @@
-"""The networks, and how a preset becomes one."""
+"""The networks, and the function that builds one from its configuration."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ __all__ = [
     "STPCNNConfig",
     "Seamless",
     "SeamlessConfig",
-    "build",
+    "build_network",
     "stride",
 ]
 
@@ -24,12 +24,12 @@ ModelConfig = STPCNNConfig | LSTMCNNConfig | SeamlessConfig
 
 
 def build_network(config: ModelConfig) -> Model:
-    """Return the network of a configuration, with freshly drawn weights."""
+    """Return the network of a configuration, with random weights."""
     if isinstance(config, SeamlessConfig):
         return Seamless(config)
     return STPCNN(config) if isinstance(config, STPCNNConfig) else LSTMCNN(config)
 
 
 def stride(config: ModelConfig) -> int:
-    """Return what tile sizes and origins must be multiples of: 1 for a network that does not pool."""
+    """Return the number that tile sizes and origins must be multiples of: 1 for a network without pooling."""
     return config.stride if isinstance(config, SeamlessConfig) else 1

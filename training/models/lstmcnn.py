@@ -1,6 +1,6 @@
 """SGD-SM 2.0: the LSTM-CNN with precipitation (doi:10.5194/essd-14-4473-2022, figure 3 and equations 4-11).
 
-Where the paper leaves room, ``docs/decisions/002-lstm-cnn-reading.md`` says how it is read here.
+Where the paper is silent, ``docs/decisions/002-lstm-cnn-reading.md`` says what is done here, and why.
 """
 
 from __future__ import annotations
@@ -25,13 +25,13 @@ class LSTMCNNConfig:
     tile: int = 40
     """Height and width of a tile in cells; fixed by the fully connected layers."""
     layers: int = 4
-    """Partial convolutions before, and again after, the memory."""
+    """Number of partial convolutions before the memory, and of those after it."""
     maps: int = 64
     """Feature maps of the convolutions."""
     fc_maps: int = 64
     """Feature maps that enter and leave the fully connected layers."""
     memory: int = 2048
-    """Length of the memory C, of h, S and P."""
+    """Length of the vectors C, h, S and P."""
     sm_mean: float = 0.25
     """Subtracted from soil moisture inside the graph, m3 m-3."""
     sm_std: float = 0.2
@@ -43,19 +43,31 @@ class LSTMCNNConfig:
 
     @property
     def halo(self) -> int:
-        """Cells of context around what is filled: none, tiles stand side by side."""
+        """The number of cells of context around the cells that are filled: none."""
         return 0
 
 
 def _stack(maps: list[int]) -> nn.ModuleList:
+    """Return partial convolutions from each number of maps to the next."""
     return nn.ModuleList(PartialConv(i, o, padding=(1, 1)) for i, o in itertools.pairwise(maps))
 
 
 def cosines(tile: int, count: int) -> tuple[Tensor, Tensor]:
-    """Return a tile's smoothest cosine patterns, (count, tile * tile), and what makes their coefficients alike.
+    """Return the smoothest cosine patterns of a tile, and factors that make their coefficients equally large.
 
-    The coefficients of natural fields fall with frequency; `scale`, (count, 1), rises with it. Beyond ``tile * tile``
-    the patterns begin again.
+    Parameters
+    ----------
+    tile : int
+        Height and width of the tile in cells.
+    count : int
+        Number of patterns; after ``tile * tile`` patterns they repeat.
+
+    Returns
+    -------
+    patterns : Tensor, shape (count, tile * tile)
+        The patterns, each of length 1.
+    scale : Tensor, shape (count, 1)
+        A factor that rises with the frequency, because the coefficients of natural fields fall with it.
     """
     angle = (torch.arange(tile) + 0.5) * torch.pi / tile
     waves = sorted(((u, v) for u in range(tile) for v in range(tile)), key=lambda wave: (math.hypot(*wave), wave))
@@ -66,14 +78,19 @@ def cosines(tile: int, count: int) -> tuple[Tensor, Tensor]:
 
 
 class LSTMCNN(nn.Module):
-    """Recurrent network: one day of soil moisture and rain and yesterday's memory in, the day filled and memory out.
+    """Recurrent network: it takes a day's soil moisture and rain and the memory of the day before, and fills the day.
 
-    With ``[h, S]`` yesterday's short memory and today's encoded field::
+    Here ``[h, S]`` is the short memory of the day before, joined with the encoded field of the day::
 
         f, i, o = sigma(W [h, S] + b)           forget, input and output gates
         S' = sigma(W_S' [h, S] + b) * tanh(P)   candidate, weighted by the rain
         C  = f * C + i * S'                     long memory
-        h  = tanh(o * C)                        short memory, decoded to today's field
+        h  = tanh(o * C)                        short memory, decoded to the field of the day
+
+    Parameters
+    ----------
+    config : LSTMCNNConfig
+        The sizes.
     """
 
     def __init__(self, config: LSTMCNNConfig) -> None:
@@ -91,9 +108,9 @@ class LSTMCNN(nn.Module):
 
     @torch.no_grad()
     def _start_as_cosines(self) -> None:
-        """Draw weights with which the memory holds the tile's cosine transform, and a signal passes from end to end.
+        """Set first weights with which the memory holds the tile's cosine transform.
 
-        From random weights the fully connected layers have to find a basis of the tile first.
+        With random weights, the fully connected layers have to learn a basis of the tile first.
         """
         config, memory = self.config, self.config.memory
         basis, scale = cosines(config.tile, memory)
@@ -107,11 +124,13 @@ class LSTMCNN(nn.Module):
                 weight[number, first : first + config.tile**2] += row
         nn.init.zeros_(self.from_memory.bias)
         nn.init.zeros_(self.gates.bias)
-        nn.init.ones_(self.gates.bias[:memory])  # the forget gate starts open: memory lasts
+        nn.init.ones_(self.gates.bias[:memory])  # the forget gate is open at the start, so memory is kept
         self.gates.weight.mul_(0.3)
-        self.gates.weight[3 * memory :, memory:] += 1.5 * torch.eye(memory)  # each candidate sees its own coefficient
+        # Each candidate depends on its own coefficient.
+        self.gates.weight[3 * memory :, memory:] += 1.5 * torch.eye(memory)
         self.rain_to_memory.weight.mul_(0.2)
-        nn.init.ones_(self.rain_to_memory.bias)  # tanh(P) starts well above 0, so that candidates are written
+        # tanh(P) is well above 0 at the start, so that candidates enter the memory.
+        nn.init.ones_(self.rain_to_memory.bias)
 
     def forward(
         self,
@@ -128,19 +147,29 @@ class LSTMCNN(nn.Module):
 
         Parameters
         ----------
-        sm : (N, tile, tile), m3 m-3; anything, NaN included, where `mask` is 0
-        mask : (N, tile, tile), 1 observed, 0 not
-        land : (N, tile, tile), 1 land, 0 not
-        precip : (N, tile, tile), mm/day; anything where `precip_mask` is 0
-        precip_mask : (N, tile, tile), 1 where there is an estimate, 0 not
-        h, c : (N, memory), short and long memory of the day before; 0 at the start of a chain
-        seen : (N, 1), 1 once the tile has had an observation
+        sm : Tensor, shape (N, tile, tile)
+            Soil moisture, m3 m-3; any value, NaN included, where `mask` is 0.
+        mask : Tensor, shape (N, tile, tile)
+            1 for an observation, else 0.
+        land : Tensor, shape (N, tile, tile)
+            1 for land, else 0.
+        precip : Tensor, shape (N, tile, tile)
+            Precipitation, mm/day; any value where `precip_mask` is 0.
+        precip_mask : Tensor, shape (N, tile, tile)
+            1 for an estimate, else 0.
+        h, c : Tensor, shape (N, memory)
+            Short and long memory of the day before; 0 at the start of a chain.
+        seen : Tensor, shape (N, 1)
+            1 if the tile has had an observation since the start of the chain, else 0.
 
         Returns
         -------
-        filled : (N, tile, tile), m3 m-3
-        reached : (N, tile, tile), land of tiles that have had an observation since the chain began
-        h, c, seen : the state after this day
+        filled : Tensor, shape (N, tile, tile)
+            Soil moisture, m3 m-3.
+        reached : Tensor, shape (N, tile, tile)
+            1 on land of tiles that have had an observation since the start of the chain, else 0.
+        h, c, seen : Tensor
+            The state after this day, with the shapes of the arguments.
         """
         config = self.config
         land = land.unsqueeze(1)

@@ -1,4 +1,4 @@
-"""Partial convolution: a convolution that only looks at valid cells, and says which cells it reached.
+"""Partial convolution: a convolution that uses valid cells only, and returns which cells it reached.
 
 Liu et al. 2018 (ECCV), as used in SGD-SM 1.0, doi:10.5194/essd-13-1385-2021, equations 2 and 3.
 """
@@ -13,13 +13,13 @@ from torch.nn import functional as F
 class PartialConv(nn.Module):
     """One partial convolution with a kernel of 3 along every axis, and its mask update.
 
-    Equation 2: ``x' = W (x * m) * window / sum(m) + b`` where the window holds a valid cell, else 0.
+    Equation 2: ``x' = W (x * m) * window / sum(m) + b`` if the window holds a valid cell, else 0.
     Equation 3: ``m' = (sum(m) > 0) * land``.
 
     Parameters
     ----------
     in_maps, out_maps : int
-        Feature maps in and out.
+        Number of feature maps of the input and of the output.
     padding : tuple of int
         Cells added on both sides of each axis, with mask 0. Its length, 2 or 3, is the number of axes. An axis with
         padding 0 becomes 2 cells shorter.
@@ -45,14 +45,19 @@ class PartialConv(nn.Module):
 
         Parameters
         ----------
-        x : (N, in_maps, [T,] H, W), 0 wherever `mask` is 0
-        mask : (N, 1, [T,] H, W), 1 valid, 0 not
-        land : (N, 1, [1,] H', W') of the output's height and width, 1 land, 0 not
+        x : Tensor, shape (N, in_maps, [T,] H, W)
+            Feature maps; 0 wherever `mask` is 0.
+        mask : Tensor, shape (N, 1, [T,] H, W)
+            1 for a valid cell, else 0.
+        land : Tensor, shape (N, 1, [1,] H', W')
+            1 for land, else 0; of the output's height and width.
 
         Returns
         -------
-        x' : (N, out_maps, [T',] H', W'), 0 wherever m' is 0
-        m' : (N, 1, [T',] H', W')
+        x' : Tensor, shape (N, out_maps, [T',] H', W')
+            Feature maps; 0 wherever m' is 0.
+        m' : Tensor, shape (N, 1, [T',] H', W')
+            1 for a cell that was reached, else 0.
         """
         with torch.no_grad():
             count = self._convolve(mask, self.ones)

@@ -1,8 +1,9 @@
-"""The project's own network: a 2-D U-Net that corrects the mean of the window and says how far off it may be.
+"""The project's own network: a 2-D U-Net that corrects the mean of the window and estimates its own error.
 
-Days are channels. Beside each day's departure from the window's mean the network sees the masks, the mean, the spread,
-the share of saturated retrievals and the count. The masks need no update: every count is taken before the first
-convolution. The U-Net's form is Ronneberger et al. 2015 (doi:10.1007/978-3-319-24574-4_28).
+Days are channels. The input of the U-Net is each day's departure from the mean of the window, the masks, the mean, the
+standard deviation, the number of observations and the share of saturated retrievals. The masks are not updated in the
+layers: every count is taken before the first convolution. The U-Net is that of Ronneberger et al. 2015
+(doi:10.1007/978-3-319-24574-4_28).
 """
 
 from __future__ import annotations
@@ -15,11 +16,11 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 SATURATED = 0.985
-"""m3 m-3; LPRM's largest value, 0.99, says that a retrieval ran into its limit."""
+"""m3 m-3; values above it are LPRM's largest value, 0.99, which marks a retrieval that reached its limit."""
 BOXES = (3, 7, 17)
-"""Cells across of the boxes a mean is taken from, smallest first, where the cell itself has no observation."""
+"""Sizes in cells of the boxes that the mean is taken over if the cell itself has no observation, smallest first."""
 SIGMA_FLOOR = 0.005
-"""m3 m-3; half of a step of the retrieval."""
+"""m3 m-3, the smallest sigma: half of the step of the retrieval."""
 
 
 @dataclass(frozen=True)
@@ -30,12 +31,13 @@ class SeamlessConfig:
     stride: ClassVar[int] = 4
     """Cells of the input per cell of the coarsest level."""
     halo: ClassVar[int] = 32
-    """Cells that can reach an output: 20 of convolutions, 3 of pooling and 8 of the widest box, on the stride."""
+    """Cells around an output that can change it: 20 by convolutions, 3 by pooling and 8 by the widest box, rounded up
+    to a multiple of the stride."""
 
     window: int = 9
-    """Days looked at, centred on day T (odd)."""
+    """Days of the window, an odd number with day T in the middle."""
     maps: int = 32
-    """Feature maps at full resolution; twice and three times as many at half and at a quarter of it."""
+    """Feature maps at full resolution; there are twice as many at half and three times as many at a quarter of it."""
     sm_mean: float = 0.25
     """Subtracted from soil moisture inside the graph, m3 m-3."""
     sm_std: float = 0.2
@@ -47,13 +49,13 @@ class SeamlessConfig:
 
 
 def box_sum(x: Tensor, size: int) -> Tensor:
-    """Return the sum over a box of `size` x `size` cells around each cell; beyond the edge is 0."""
+    """Return the sum over a box of `size` x `size` cells around each cell; cells beyond the edge count as 0."""
     x = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0))
     return F.avg_pool2d(x, (1, size), 1, (0, size // 2)) * float(size**2)
 
 
 class _Residual(nn.Module):
-    """Two convolutions added to what came in."""
+    """Two convolutions whose result is added to the input."""
 
     def __init__(self, maps: int) -> None:
         super().__init__()
@@ -64,7 +66,13 @@ class _Residual(nn.Module):
 
 
 class Seamless(nn.Module):
-    """Window network: soil moisture of days T-4..T+4 (and rain, if there is any) in, day T and its error out."""
+    """Window network: it takes soil moisture and, if there is any, rain of days T-4..T+4 and returns day T and sigma.
+
+    Parameters
+    ----------
+    config : SeamlessConfig
+        The sizes.
+    """
 
     def __init__(self, config: SeamlessConfig) -> None:
         super().__init__()
@@ -85,7 +93,7 @@ class Seamless(nn.Module):
                     nn.init.zeros_(layer.bias)
         for block in (self.at_half, self.at_quarter, self.back_at_half, self.back_at_fine):
             with torch.no_grad():
-                block.second.weight.mul_(0.3)  # a residual block starts near the identity
+                block.second.weight.mul_(0.3)  # a residual block is close to the identity at the start
         nn.init.zeros_(self.rain.weight)
         nn.init.normal_(self.head.weight, std=1e-3)
         self.sigma_scale: Tensor
@@ -98,17 +106,25 @@ class Seamless(nn.Module):
 
         Parameters
         ----------
-        sm : (N, T, H, W), m3 m-3; anything, NaN included, where `mask` is 0; H and W multiples of `stride`
-        mask : (N, T, H, W), 1 observed, 0 not
-        land : (N, H, W), 1 land, 0 not
-        precip : (N, T, H, W), mm/day; anything where `precip_mask` is 0
-        precip_mask : (N, T, H, W), 1 where there is an estimate, 0 not
+        sm : Tensor, shape (N, T, H, W)
+            Soil moisture, m3 m-3; any value, NaN included, where `mask` is 0. H and W are multiples of `stride`.
+        mask : Tensor, shape (N, T, H, W)
+            1 for an observation, else 0.
+        land : Tensor, shape (N, H, W)
+            1 for land, else 0.
+        precip : Tensor, shape (N, T, H, W)
+            Precipitation, mm/day; any value where `precip_mask` is 0.
+        precip_mask : Tensor, shape (N, T, H, W)
+            1 for an estimate, else 0.
 
         Returns
         -------
-        filled : (N, H - 2 halo, W - 2 halo), m3 m-3; only meaningful where `reached` is 1
-        reached : (N, H - 2 halo, W - 2 halo), 1 on land with an observation of the window within 8 cells
-        sigma : (N, H - 2 halo, W - 2 halo), m3 m-3; about 68 % of errors against single retrievals lie within it
+        filled : Tensor, shape (N, H - 2 halo, W - 2 halo)
+            Soil moisture of day T, m3 m-3; only meaningful where `reached` is 1.
+        reached : Tensor, shape (N, H - 2 halo, W - 2 halo)
+            1 on land with an observation of the window within 8 cells, else 0.
+        sigma : Tensor, shape (N, H - 2 halo, W - 2 halo)
+            Error of `filled`, m3 m-3; about 68 % of the errors against single retrievals are smaller.
         """
         filled, reached, log_sigma = self.everywhere(sm, mask, land, precip, precip_mask)
         sigma = (torch.exp(log_sigma.clamp(-8, 3)) * self.config.sm_std * self.sigma_scale).clamp(SIGMA_FLOOR, 1.0)
@@ -119,7 +135,22 @@ class Seamless(nn.Module):
     def everywhere(
         self, sm: Tensor, mask: Tensor, land: Tensor, precip: Tensor, precip_mask: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Return the normalised field, `reached` and the logarithm of sigma over `sm_std`, halo included, (N, H, W)."""
+        """Fill day T on the whole tile, halo included.
+
+        Parameters
+        ----------
+        sm, mask, land, precip, precip_mask : Tensor
+            As in `forward`.
+
+        Returns
+        -------
+        filled : Tensor, shape (N, H, W)
+            Normalised soil moisture of day T, ``(sm - sm_mean) / sm_std``.
+        reached : Tensor, shape (N, H, W)
+            As in `forward`.
+        log_sigma : Tensor, shape (N, H, W)
+            Logarithm of sigma in units of `sm_std`.
+        """
         config = self.config
         nothing = torch.zeros_like(sm)
         x = torch.where(mask > 0, (sm - config.sm_mean) / config.sm_std, nothing)

@@ -18,11 +18,11 @@ class STPCNNConfig:
     kind: ClassVar[str] = "stpcnn"
 
     window: int = 9
-    """Days looked at, centred on day T (odd)."""
+    """Days of the window, an odd number with day T in the middle."""
     layers: int = 11
-    """Partial convolutions; also the halo, in cells."""
+    """Number of partial convolutions; also the halo, in cells."""
     maps: int = 90
-    """Feature maps of every layer but the last."""
+    """Feature maps of every layer except the last."""
     sm_mean: float = 0.25
     """Subtracted from soil moisture inside the graph, m3 m-3."""
     sm_std: float = 0.2
@@ -34,16 +34,21 @@ class STPCNNConfig:
 
     @property
     def halo(self) -> int:
-        """Cells of context the network needs around what it fills."""
+        """The number of cells of context that the network needs around the cells it fills."""
         return self.layers
 
 
 class STPCNN(nn.Module):
-    """Window network: soil moisture of days T-4..T+4 in, day T filled.
+    """Window network: it takes soil moisture of days T-4..T+4 and returns day T filled.
 
-    Space is convolved without padding, so the output is the core, `halo` cells smaller on every side. A tile padded
-    with ``land = 0`` gives what zero padding in every layer would. Time is padded with mask 0 as published, but only
-    frames that can still reach day T are computed.
+    The convolutions have no padding in space, so the output is the core, `halo` cells smaller on every side. A tile
+    padded with ``land = 0`` gives the same result as zero padding in every layer. Time is padded with mask 0 as
+    published, but only frames that can still reach day T are computed.
+
+    Parameters
+    ----------
+    config : STPCNNConfig
+        The sizes.
     """
 
     def __init__(self, config: STPCNNConfig) -> None:
@@ -70,31 +75,52 @@ class STPCNN(nn.Module):
 
         Parameters
         ----------
-        sm : (N, T, H, W), m3 m-3; anything, NaN included, where `mask` is 0
-        mask : (N, T, H, W), 1 observed, 0 not
-        land : (N, H, W), 1 land, 0 not
+        sm : Tensor, shape (N, T, H, W)
+            Soil moisture, m3 m-3; any value, NaN included, where `mask` is 0.
+        mask : Tensor, shape (N, T, H, W)
+            1 for an observation, else 0.
+        land : Tensor, shape (N, H, W)
+            1 for land, else 0.
 
         Returns
         -------
-        filled : (N, H - 2 halo, W - 2 halo), m3 m-3; only meaningful where `reached` is 1
-        reached : (N, H - 2 halo, W - 2 halo), 1 where the value rests on data and is on land
+        filled : Tensor, shape (N, H - 2 halo, W - 2 halo)
+            Soil moisture of day T, m3 m-3; only meaningful where `reached` is 1.
+        reached : Tensor, shape (N, H - 2 halo, W - 2 halo)
+            1 on land cells whose value depends on an observation, else 0.
         """
         x = self.normalise(sm, mask).unsqueeze(1)
         x, valid = self.through(x, mask.unsqueeze(1), land[:, None, None], 0, len(self.layers))
         return self.denormalise(x[:, 0, 0]), valid[:, 0, 0]
 
     def normalise(self, sm: Tensor, mask: Tensor) -> Tensor:
-        """Return what the first layer sees: soil moisture as a departure in spreads, 0 where `mask` is 0."""
+        """Return the first layer's input: ``(sm - sm_mean) / sm_std``, and 0 where `mask` is 0."""
         return torch.where(mask > 0, (sm - self.config.sm_mean) / self.config.sm_std, torch.zeros_like(sm))
 
     def denormalise(self, x: Tensor) -> Tensor:
-        """Return m3 m-3."""
+        """Return normalised soil moisture as m3 m-3, the inverse of `normalise`."""
         return x * self.config.sm_std + self.config.sm_mean
 
     def through(self, x: Tensor, valid: Tensor, land: Tensor, first: int, last: int) -> tuple[Tensor, Tensor]:
-        """Take maps (N, maps, T, H, W) and mask (N, 1, T, H, W) from before layer `first` to before layer `last`.
+        """Apply the layers from `first` to before `last`, counted from 0.
 
-        `land`, (N, 1, 1, H, W), is of the size of what comes in; each layer takes a cell off every side.
+        Parameters
+        ----------
+        x : Tensor, shape (N, maps, T, H, W)
+            Feature maps, the input of layer `first`.
+        valid : Tensor, shape (N, 1, T, H, W)
+            Mask of `x`.
+        land : Tensor, shape (N, 1, 1, H, W)
+            1 for land, else 0.
+        first, last : int
+            First layer to apply, and first layer not to apply.
+
+        Returns
+        -------
+        x : Tensor, shape (N, maps', T', H', W')
+            Feature maps; every layer makes them one cell smaller on every side.
+        valid : Tensor, shape (N, 1, T', H', W')
+            Mask of `x`.
         """
         for index in range(first, last):
             land = land[..., 1:-1, 1:-1]

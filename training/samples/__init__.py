@@ -1,4 +1,4 @@
-"""Records of days on disk, and samples drawn from them."""
+"""Training archives: days on disk as arrays, and the samples drawn from them."""
 
 from training.samples.archive import TrainingArchive
 from training.samples.draw import Batch, Choices, Geometry, Samples, SampleSource, collate

@@ -1,7 +1,8 @@
-"""A record: years of days on one grid, as memory-mapped arrays that patches are read from where they lie.
+"""The training archive: years of days on one grid as memory-mapped arrays, from which patches are read.
 
-In: folders of granules, or a seed of the synthetic world. Out: a folder with ``record.json``, ``sm.npy``, ``land.npy``
-and, where there is rain, ``rain.npy``. Twenty years of the globe are 15 GB each; nothing is ever read whole.
+It is made from folders of granules, or from a seed of the synthetic world. It is a folder with ``record.json``,
+``sm.npy``, ``land.npy`` and, if there is rain, ``rain.npy``. Twenty years of the globe take 15 GB for each variable;
+only the patches that are needed are read.
 """
 
 from __future__ import annotations
@@ -17,8 +18,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.common.atomic import move_into_place, part_file
+from runtime.common.clock import days_between
 from runtime.common.events import Progress
 from runtime.common.grid import Bools, Floats, Grid
+from runtime.common.vocabulary import ImergRun
 from runtime.demo.world import World
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
@@ -28,19 +31,24 @@ from runtime.inputs.products.imerg import read_precipitation
 META, _SM, _RAIN, _LAND = "record.json", "sm.npy", "rain.npy", "land.npy"
 _GAP = -32767
 _SM_STEP = 1e-4
+"""m3 m-3 per count of the packed integers."""
 _RAIN_STEP = 0.02
-"""mm/day; 655 mm is the most a record holds."""
+"""mm/day per count; the largest value is 655 mm/day."""
+
+DayFields = tuple[Floats | None, Floats | None]
+"""Soil moisture and rain of a day; None for a day without the variable."""
 
 
 @dataclass(frozen=True)
 class TrainingArchive:
-    """Consecutive days on one grid; the arrays are memory-mapped and packed."""
+    """Consecutive days on one grid; the arrays are memory-mapped and packed to integers."""
 
     folder: Path
     grid: Grid
     first: dt.date
+    """First day."""
     source: str
-    """What it was made from."""
+    """What the days were made from, in words."""
 
     @cached_property
     def _sm(self) -> NDArray[np.int16]:
@@ -60,34 +68,90 @@ class TrainingArchive:
         return self._rain is not None
 
     def index(self, date: dt.date) -> int:
-        """Return a day's position; negative or past the end where the record does not have it."""
+        """Return the position of a day; negative or past the end for a day outside the archive."""
         return (date - self.first).days
 
     def soil_moisture(self, first: int, days: int, row: int = 0, col: int = 0, size: int | None = None) -> Floats:
-        """Return days of a square patch, (days, size, size), m3 m-3 with NaN for a gap; the whole grid without `size`.
+        """Return soil moisture of consecutive days on a square patch.
 
-        Days before the record's first and after its last are gaps.
+        Parameters
+        ----------
+        first : int
+            Position of the first day. Days outside the archive are gaps.
+        days : int
+            Number of days.
+        row, col : int
+            Upper left cell of the patch.
+        size : int, optional
+            Cells along each axis of the patch; the whole grid if not given.
+
+        Returns
+        -------
+        float32 array, shape (days, size, size)
+            Soil moisture, m3 m-3, NaN for a gap.
         """
-        return _unpack(self._sm, _SM_STEP, first, days, row, col, size)
+        return _unpack(self._sm, _SM_STEP, first, days, _patch(row, col, size))
 
     def rain(self, first: int, days: int, row: int = 0, col: int = 0, size: int | None = None) -> Floats:
-        """Return days of a square patch of rain, (days, size, size), mm/day with NaN for no estimate."""
+        """Return precipitation of consecutive days on a square patch.
+
+        Parameters
+        ----------
+        first : int
+            Position of the first day. Days outside the archive have no estimate.
+        days : int
+            Number of days.
+        row, col : int
+            Upper left cell of the patch.
+        size : int, optional
+            Cells along each axis of the patch; the whole grid if not given.
+
+        Returns
+        -------
+        float32 array, shape (days, size, size)
+            Precipitation, mm/day, NaN for no estimate.
+        """
         if self._rain is None:
             return np.full_like(self.soil_moisture(first, days, row, col, size), np.nan)
-        return _unpack(self._rain, _RAIN_STEP, first, days, row, col, size)
+        return _unpack(self._rain, _RAIN_STEP, first, days, _patch(row, col, size))
 
     def observed(self, day: int, row: int = 0, col: int = 0, size: int | None = None) -> Bools:
-        """Return which cells of a day's patch are observed."""
-        return np.asarray(self._sm[day][_square(row, col, size)] != _GAP)
+        """Return which cells of a square patch are observed on a day.
+
+        Parameters
+        ----------
+        day : int
+            Position of the day.
+        row, col : int
+            Upper left cell of the patch.
+        size : int, optional
+            Cells along each axis of the patch; the whole grid if not given.
+
+        Returns
+        -------
+        bool array, shape (size, size)
+            True for an observation.
+        """
+        return np.asarray(self._sm[day][_patch(row, col, size)] != _GAP)
 
     @classmethod
     def open(cls, folder: Path) -> TrainingArchive:
-        """Open a record.
+        """Open a training archive.
+
+        Parameters
+        ----------
+        folder : Path
+            Folder that `of_granules` or `of_world` wrote.
+
+        Returns
+        -------
+        TrainingArchive
+            The opened archive.
 
         Raises
         ------
         ValueError
-            The folder holds none.
+            The folder holds no training archive.
         """
         try:
             meta = json.loads((folder / META).read_text())
@@ -96,7 +160,7 @@ class TrainingArchive:
             return cls(folder, grid, dt.date.fromisoformat(meta["first"]), meta["source"])
         except (OSError, ValueError, KeyError) as error:
             raise ValueError(
-                f"{folder} holds no record ({error}); `python -m training record` makes one from granules"
+                f"{folder} holds no training archive ({error}); `python -m training record` makes one from granules"
             ) from error
 
     @classmethod
@@ -112,7 +176,27 @@ class TrainingArchive:
         band: str = "x",
         progress: Progress | None = None,
     ) -> TrainingArchive:
-        """Make a record of every soil-moisture file below a folder, and of the rain files below another.
+        """Make a training archive from all soil-moisture and rain files below folders.
+
+        Parameters
+        ----------
+        out : Path
+            Folder to write.
+        granules : Path
+            Folder of the soil-moisture files, searched with its subfolders.
+        grid : Grid
+            Grid of the archive.
+        rain : Path, optional
+            Folder of the IMERG files; `granules` if not given.
+        product, orbit, band : str
+            Which soil-moisture files and which variable of them to read.
+        progress : callable, optional
+            Called with the number of days packed and of all days.
+
+        Returns
+        -------
+        TrainingArchive
+            The opened archive, from the first day with a soil-moisture file to the last one.
 
         Raises
         ------
@@ -121,25 +205,31 @@ class TrainingArchive:
         InputRefused
             A file is damaged.
         """
-        soil = FolderFeed(str(granules), GranuleFilter(product, orbit)).granules()
-        if not soil:
+        soil_files = FolderFeed(str(granules), GranuleFilter(product, orbit)).granules()
+        if not soil_files:
             raise ValueError(f"{granules} holds no {product} file of the {orbit} orbit; check the folder and product")
-        fallen = FolderFeed(str(rain or granules), GranuleFilter("imerg")).granules()
-        for runs in fallen.values():
-            runs.sort(key=lambda granule: ("final", "late", "early").index(granule.run or ""))
-        first, last = min(soil), max(soil)
-        read = product_reader(product, band)
+        rain_files = FolderFeed(str(rain or granules), GranuleFilter("imerg")).granules()
+        best_first = list(reversed(ImergRun))
+        for runs in rain_files.values():
+            runs.sort(key=lambda granule: best_first.index(ImergRun(granule.run or "")))
+        first, last = min(soil_files), max(soil_files)
+        dates = days_between(first, last)
+        read_soil_moisture = product_reader(product, band)
 
-        def days() -> Iterator[tuple[Floats | None, Floats | None]]:
-            for number in range((last - first).days + 1):
-                date = first + dt.timedelta(number)
-                yield (
-                    read(Path(soil[date][0].location), date, grid).field if date in soil else None,
-                    read_precipitation(Path(fallen[date][0].location), date, grid) if date in fallen else None,
-                )
+        def read_days() -> Iterator[DayFields]:
+            for date in dates:
+                soil, precipitation = None, None
+                if date in soil_files:
+                    soil = read_soil_moisture(Path(soil_files[date][0].location), date, grid).field
+                if date in rain_files:
+                    precipitation = read_precipitation(Path(rain_files[date][0].location), date, grid)
+                yield soil, precipitation
 
-        source = f"{product} {orbit} band {band}, {len(soil)} days {first}..{last} of {granules.name}"
-        return cls._write(out, grid, first, source, (last - first).days + 1, days(), bool(fallen), progress)
+        source = f"{product} {orbit} band {band}, {len(soil_files)} days {first}..{last} of {granules.name}"
+        has_rain = bool(rain_files)
+        return cls._write(
+            out, grid, read_days(), first=first, count=len(dates), source=source, has_rain=has_rain, progress=progress
+        )
 
     @classmethod
     def of_world(
@@ -153,35 +243,59 @@ class TrainingArchive:
         retrieval_noise: float = 0.025,
         progress: Progress | None = None,
     ) -> TrainingArchive:
-        """Make a record of days of the synthetic world, with rain."""
+        """Make a training archive from days of the synthetic world, with rain.
+
+        Parameters
+        ----------
+        out : Path
+            Folder to write.
+        grid : Grid
+            Grid of the world and of the archive.
+        seed : int
+            Seed of the world.
+        first : date
+            First day.
+        days : int
+            Number of days.
+        retrieval_noise : float
+            Standard deviation of the retrieval errors, m3 m-3.
+        progress : callable, optional
+            Called with the number of days packed and of all days.
+
+        Returns
+        -------
+        TrainingArchive
+            The opened archive.
+        """
         world = World(grid, seed, retrieval_noise)
         fields = ((day.observed, day.rain) for day in world.days(first, days))
         source = f"synthetic world {seed}, {days} days from {first}, retrieval noise {retrieval_noise}"
-        return cls._write(out, grid, first, source, days, fields, True, progress)
+        return cls._write(out, grid, fields, first=first, count=days, source=source, has_rain=True, progress=progress)
 
     @classmethod
     def _write(
         cls,
         out: Path,
         grid: Grid,
+        days: Iterator[DayFields],
+        *,
         first: dt.date,
-        source: str,
         count: int,
-        days: Iterator[tuple[Floats | None, Floats | None]],
+        source: str,
         has_rain: bool,
         progress: Progress | None,
     ) -> TrainingArchive:
-        """Write the arrays day by day; `record.json` comes last, so that a killed run leaves no record."""
+        """Write the arrays day by day, and ``record.json`` last: without it a folder is no training archive."""
         out.mkdir(parents=True, exist_ok=True)
         (out / META).unlink(missing_ok=True)
         (out / _RAIN).unlink(missing_ok=True)
-        names = [(_SM, _SM_STEP), *([(_RAIN, _RAIN_STEP)] if has_rain else [])]
+        variables = [(_SM, _SM_STEP), *([(_RAIN, _RAIN_STEP)] if has_rain else [])]
         arrays = [
             np.lib.format.open_memmap(out / name, mode="w+", dtype=np.int16, shape=(count, *grid.shape))
-            for name, _ in names
+            for name, _ in variables
         ]
         for number, fields in enumerate(days):
-            for array, (_, step), field in zip(arrays, names, fields, strict=False):
+            for array, (_, step), field in zip(arrays, variables, fields, strict=False):
                 array[number] = _GAP if field is None else _pack(field, step)
             if progress:
                 progress(number + 1, count)
@@ -195,20 +309,20 @@ class TrainingArchive:
         return cls.open(out)
 
 
-def _square(row: int, col: int, size: int | None) -> tuple[slice, slice]:
+def _patch(row: int, col: int, size: int | None) -> tuple[slice, slice]:
+    """Return the rows and columns of a square patch, the whole grid without `size`."""
     return (slice(None), slice(None)) if size is None else (slice(row, row + size), slice(col, col + size))
 
 
 def _pack(field: Floats, step: float) -> NDArray[np.int16]:
+    """Return a field as integer multiples of `step`, `_GAP` for NaN."""
     return np.where(np.isnan(field), _GAP, np.rint(np.nan_to_num(field) / step).clip(max=32767)).astype(np.int16)
 
 
-def _unpack(
-    array: NDArray[np.int16], step: float, first: int, days: int, row: int, col: int, size: int | None
-) -> Floats:
-    square = _square(row, col, size)
+def _unpack(array: NDArray[np.int16], step: float, first: int, days: int, patch: tuple[slice, slice]) -> Floats:
+    """Return days of a patch as float32, NaN for `_GAP` and for days outside the array."""
     start, stop = max(first, 0), min(first + days, len(array))
-    packed = np.full((days, *array[0][square].shape), _GAP, np.int16)
+    packed = np.full((days, *array[0][patch].shape), _GAP, np.int16)
     if start < stop:
-        packed[start - first : stop - first] = array[(slice(start, stop), *square)]
+        packed[start - first : stop - first] = array[(slice(start, stop), *patch)]
     return np.where(packed == _GAP, np.float32(np.nan), packed * np.float32(step)).astype(np.float32)

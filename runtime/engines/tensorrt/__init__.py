@@ -1,4 +1,4 @@
-"""TensorRT's own engines: a bundle in, an engine on this machine's GPU out, built once and kept."""
+"""Engines that TensorRT builds: open the engine of a bundle on this machine's GPU, after building it if needed."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["cached", "open_tensorrt_engine", "tensorrt_unavailable_reason"]
 
 
 def _engine_keys(bundle: Bundle, precision: str) -> list[EngineKey]:
-    """Return the keys an engine for this machine may have: one per installed flavour."""
+    """Return the keys of the engines that this machine can run: one per installed flavour of TensorRT."""
     device = gpu.find_gpu()
     if isinstance(device, str):
         raise ConfigError(f'model.engine = "tensorrt": {device}')
@@ -28,7 +28,7 @@ def _engine_keys(bundle: Bundle, precision: str) -> list[EngineKey]:
 
 
 def cached(bundle: Bundle, cache: Path | None, precision: str) -> bool:
-    """Return whether an engine of this bundle for this machine has been built and has passed its parity gate."""
+    """Return whether the cache has an engine of this bundle for this machine that passed its parity check."""
     if cache is None:
         return False
     for key in _engine_keys(bundle, precision):
@@ -41,19 +41,32 @@ def cached(bundle: Bundle, cache: Path | None, precision: str) -> bool:
 
 
 def open_tensorrt_engine(bundle: Bundle, cache: Path | None, precision: str, *, rebuild: bool) -> TensorRtEngine:
-    """Open the bundle's engine for this GPU, after building it where that is allowed.
+    """Open the engine of a bundle for this GPU, after building it if that is needed and allowed.
 
     Parameters
     ----------
-    cache : folder of built engines
-    rebuild : build one where none fits; otherwise that is an error
+    bundle : Bundle
+        The network.
+    cache : Path, optional
+        Folder of built engines.
+    precision : str
+        Type of the multiplications.
+    rebuild : bool
+        Whether to build an engine if the cache has none that fits; otherwise that is an error.
+
+    Returns
+    -------
+    TensorRtEngine
+        The engine, on the GPU.
 
     Raises
     ------
+    ConfigError
+        There is no folder for engines, no GPU, or no TensorRT.
     EngineRefused
-        No engine fits, and none may be built; or it does not compute what ONNX Runtime does.
+        No engine fits and none may be built, or the engine's results differ from those of ONNX Runtime.
     EngineFailed
-        The GPU or its libraries fail.
+        The GPU or its libraries failed.
     """
     if cache is None:
         raise ConfigError('model.engine = "tensorrt" needs a folder for its engines; set paths.engines')
@@ -73,7 +86,7 @@ def open_tensorrt_engine(bundle: Bundle, cache: Path | None, precision: str, *, 
 
 
 def _load(bundle: Bundle, store: EngineStore, plan: bytes, record: EngineRecord) -> TensorRtEngine:
-    """Put an engine on the GPU; one that has never run there has to pass its parity gate first."""
+    """Load an engine onto the GPU; before its first use it has to pass the parity check."""
     state = tuple(tensor.name for tensor in bundle.manifest.state)
     engine = TensorRtEngine(library.load_tensorrt(record.key.flavour), library.load_cuda(), plan, record, state)
     if record.parity is None:

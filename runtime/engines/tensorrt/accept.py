@@ -1,4 +1,4 @@
-"""The parity gate of a built engine: it must compute what ONNX Runtime does on the CPU, or it is not used."""
+"""The parity check of a built engine: it is used only if its results equal those of ONNX Runtime on the CPU."""
 
 from __future__ import annotations
 
@@ -16,15 +16,18 @@ from runtime.engines.tensorrt.store import EngineParity
 from runtime.errors import EngineRefused
 
 LIMITS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
-"""Largest RMS difference of an output by precision, in units of its spread. This is a check of the engine; what a
-precision costs in accuracy is judged before a bundle is offered in it (`export.precision`)."""
+"""Largest allowed RMS difference of an output, in units of its standard deviation, by precision.
+
+This checks the engine only. How a precision changes the accuracy is measured before a bundle may be used in it; see
+`export.precision`.
+"""
 
 
 def acceptance_cases(manifest: Manifest, seed: int = 0) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """Yield random inputs of the smallest and the usual shapes: half of the cells observed, all, and none."""
+    """Yield random inputs of the smallest and the usual shapes, with half, all and none of the cells observed."""
     rng = np.random.default_rng(seed)
-    for place in (0, 1):
-        shapes = {name: shape[place] for name, shape in profile(manifest).items()}
+    for size in (0, 1):
+        shapes = {name: shape[size] for name, shape in profile(manifest).items()}
         for observed in (0.5, 1.0, 0.0):
             inputs: dict[str, NDArray[Any]] = {n: rng.normal(0, 0.5, shape) for n, shape in shapes.items()}
             inputs["land"] = rng.random(shapes["land"]) < 0.9
@@ -39,29 +42,43 @@ def acceptance_cases(manifest: Manifest, seed: int = 0) -> Iterator[dict[str, ND
 
 
 def accept_engine(engine: Engine, bundle: Bundle, precision: str) -> EngineParity:
-    """Compare an engine with ONNX Runtime on the CPU, which runs the bundle's float32 graph.
+    """Compare an engine with ONNX Runtime, which computes the bundle's float32 graph on the CPU.
+
+    Parameters
+    ----------
+    engine : Engine
+        The engine to check.
+    bundle : Bundle
+        The network it was built from.
+    precision : str
+        The engine's precision, which sets the limit.
+
+    Returns
+    -------
+    EngineParity
+        The largest difference found.
 
     Raises
     ------
     EngineRefused
-        An output differs by more than `LIMITS`, is not finite, or `reached` is not the same.
+        An output differs by more than `LIMITS` or is not finite, or ``reached`` is not equal.
     """
     reference = OrtEngine(bundle.graph)
     pairs: dict[str, list[tuple[NDArray[np.float32], NDArray[np.float32]]]] = {}
     count = 0
     for inputs in acceptance_cases(bundle.manifest):
-        wanted, got = reference.run(inputs), engine.run(inputs)
-        for name, values in wanted.items():
-            pairs.setdefault(name, []).append((values.ravel(), got[name].ravel().copy()))
+        expected, computed = reference.run(inputs), engine.run(inputs)
+        for name, values in expected.items():
+            pairs.setdefault(name, []).append((values.ravel(), computed[name].ravel().copy()))
         count += 1
     worst = 0.0
     for name, parts in pairs.items():
-        want, have = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
+        expect, actual = (np.concatenate([part[side] for part in parts]) for side in (0, 1))
         if name == "reached":
-            if not np.array_equal(want, have):
+            if not np.array_equal(expect, actual):
                 raise EngineRefused(f"{engine.name}: reaches other cells than ONNX Runtime; do not use this engine")
             continue
-        difference = float(np.sqrt(np.mean((want - have) ** 2)) / max(float(want.std()), 1e-6))
+        difference = float(np.sqrt(np.mean((expect - actual) ** 2)) / max(float(expect.std()), 1e-6))
         if not difference <= LIMITS[precision]:
             raise EngineRefused(
                 f"{engine.name}: output {name} differs from ONNX Runtime by {difference:.1e} of its spread "

@@ -1,4 +1,4 @@
-"""An ONNX graph in, a serialised TensorRT engine and the record of its build out."""
+"""Build a TensorRT engine from an ONNX graph, and record how it was built."""
 
 from __future__ import annotations
 
@@ -14,15 +14,17 @@ from runtime.engines.tensorrt.store import EngineKey, EngineRecord, Shape
 from runtime.errors import BundleError, ConfigError
 
 OPTIMISATION = 3
+"""TensorRT's optimisation level, 0 to 5."""
 FLAGS = ("strongly typed", "tf32 off", f"optimisation {OPTIMISATION}")
+"""Builder settings that are part of an engine's key."""
 
 
 def profile(manifest: Manifest) -> dict[str, tuple[Shape, Shape, Shape]]:
-    """Return the least, usual and largest shape of every input of a bundle's graph."""
+    """Return the smallest, usual and largest shape of every input of a bundle's graph."""
     usual = manifest.tile_core + 2 * manifest.halo
-    least = usual if manifest.kind == "recurrent" else manifest.stride + 2 * manifest.halo
-    sizes = ((1, least), (manifest.batch, usual), (manifest.batch, usual))
-    days = () if manifest.kind == "recurrent" else (len(manifest.window),)
+    smallest = usual if manifest.has_memory else manifest.stride + 2 * manifest.halo
+    sizes = ((1, smallest), (manifest.batch, usual), (manifest.batch, usual))
+    days = () if manifest.has_memory else (len(manifest.window),)
     names = ["sm", "mask", *(("precip", "precip_mask") if manifest.takes_rain else ())]
     shapes: dict[str, tuple[Shape, ...]] = {n: tuple((tiles, *days, s, s) for tiles, s in sizes) for n in names}
     shapes["land"] = tuple((tiles, s, s) for tiles, s in sizes)
@@ -31,7 +33,23 @@ def profile(manifest: Manifest) -> dict[str, tuple[Shape, Shape, Shape]]:
 
 
 def key_of(bundle: Bundle, flavour: Flavour, target: str, precision: str) -> EngineKey:
-    """Return the key of a bundle's engine with the TensorRT that is installed.
+    """Return the key of a bundle's engine for the installed version of TensorRT.
+
+    Parameters
+    ----------
+    bundle : Bundle
+        The network.
+    flavour : Flavour
+        TensorRT, or TensorRT for RTX.
+    target : str
+        What the engine is built for; see `library.local_target`.
+    precision : str
+        Type of the multiplications.
+
+    Returns
+    -------
+    EngineKey
+        The key, with the shapes from the bundle's manifest.
 
     Raises
     ------
@@ -51,35 +69,42 @@ def key_of(bundle: Bundle, flavour: Flavour, target: str, precision: str) -> Eng
 
 
 def capabilities(trt: Any) -> list[str]:
-    """Return the compute capabilities TensorRT for RTX can build for, as ``sm86``."""
+    """Return the compute capabilities that TensorRT for RTX can build for, written like ``sm86``."""
     return [name.lower() for name in trt.ComputeCapability.__members__ if name.startswith("SM")]
 
 
 def build_engine(graph: Path, key: EngineKey, timings: Path | None = None) -> tuple[bytes, EngineRecord]:
-    """Parse a graph, build an engine of it, and write down what became of every layer.
+    """Parse a graph, build an engine from it, and record every layer of the engine.
 
     Parameters
     ----------
     graph : Path
-        The ONNX file in the key's precision; types in it are the types the engine computes in.
-    key : Key
+        The ONNX file in the key's precision; the engine computes in the types of this file.
+    key : EngineKey
         What to build.
     timings : Path, optional
-        The builder's timing cache, read and written.
+        The builder's timing cache, which is read and written.
+
+    Returns
+    -------
+    plan : bytes
+        The serialised engine.
+    record : EngineRecord
+        How it was built.
 
     Raises
     ------
     ConfigError
-        TensorRT is missing, or cannot build for this target here.
+        TensorRT is missing, or cannot build for this target on this machine.
     BundleError
-        TensorRT does not take the graph.
+        TensorRT cannot build an engine from the graph.
     """
     trt = library.load_tensorrt(key.flavour)
     logger = tensorrt_logger(trt)
     builder = trt.Builder(logger)
     if builder is None:
         raise ConfigError(f"{key.flavour} {key.version} cannot build on this machine; `runtime doctor` says why")
-    nodes = _nodes_taken(trt, builder, graph)
+    nodes = _count_nodes(trt, builder, graph)
     network = builder.create_network(_creation_flags(trt))
     parser = trt.OnnxParser(network, logger)
     if not parser.parse_from_file(str(graph)):
@@ -90,7 +115,7 @@ def build_engine(graph: Path, key: EngineKey, timings: Path | None = None) -> tu
     config.clear_flag(trt.BuilderFlag.TF32)
     config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
     if key.flavour == "tensorrt-rtx":
-        _aim(trt, config, key.target)
+        _set_target(trt, config, key.target)
     config.add_optimization_profile(_optimization_profile(builder, network, key))
     cache = config.create_timing_cache(timings.read_bytes() if timings and timings.is_file() else b"")
     config.set_timing_cache(cache, True)
@@ -98,8 +123,8 @@ def build_engine(graph: Path, key: EngineKey, timings: Path | None = None) -> tu
         raise BundleError(f"{graph}: {key.flavour} {key.version} does not support this network for {key.target}")
     plan = builder.build_serialized_network(network, config)
     if plan is None:
-        said = logger.said[-1] if logger.said else "no reason given"
-        raise BundleError(f"{graph}: {key.flavour} {key.version} built no engine for {key.target}: {said}")
+        reason = logger.errors[-1] if logger.errors else "no reason given"
+        raise BundleError(f"{graph}: {key.flavour} {key.version} built no engine for {key.target}: {reason}")
     if timings:
         with write_guard(timings):
             timings.parent.mkdir(parents=True, exist_ok=True)
@@ -110,21 +135,21 @@ def build_engine(graph: Path, key: EngineKey, timings: Path | None = None) -> tu
         plan_sha256=digest.of_bytes(data),
         plan_bytes=len(data),
         nodes=nodes,
-        layers=tuple(_layer(network.get_layer(number)) for number in range(network.num_layers)),
-        inputs={t.name: tuple(t.shape) for t in map(network.get_input, range(network.num_inputs))},
-        outputs={t.name: tuple(t.shape) for t in map(network.get_output, range(network.num_outputs))},
+        layers=tuple(_layer_text(network.get_layer(number)) for number in range(network.num_layers)),
+        inputs={tensor.name: tuple(tensor.shape) for tensor in map(network.get_input, range(network.num_inputs))},
+        outputs={tensor.name: tuple(tensor.shape) for tensor in map(network.get_output, range(network.num_outputs))},
     )
-    del parser, plan, cache, config, network, builder  # in this order: each reads from those after it
+    del parser, plan, cache, config, network, builder  # in this order: each of them refers to those after it
     return data, record
 
 
 def _creation_flags(trt: Any) -> int:
-    """Return the flag that makes the graph's types binding; newer versions know nothing else."""
+    """Return the flag that makes TensorRT keep the graph's types; newer versions always do and have no such flag."""
     flag = getattr(trt.NetworkDefinitionCreationFlag, "STRONGLY_TYPED", None)
     return 0 if flag is None else 1 << int(flag)
 
 
-def _aim(trt: Any, config: Any, target: str) -> None:
+def _set_target(trt: Any, config: Any, target: str) -> None:
     if target not in capabilities(trt):
         raise ConfigError(f"TensorRT for RTX does not build for {target}; it does for {', '.join(capabilities(trt))}")
     config.num_compute_capabilities = 1
@@ -132,29 +157,29 @@ def _aim(trt: Any, config: Any, target: str) -> None:
 
 
 def _optimization_profile(builder: Any, network: Any, key: EngineKey) -> Any:
-    made = builder.create_optimization_profile()
+    shapes = builder.create_optimization_profile()
     names = {network.get_input(number).name for number in range(network.num_inputs)}
     if names != key.profile.keys():
         raise BundleError(f"bundle {key.bundle}: its graph takes {sorted(names)}, not {sorted(key.profile)}")
-    for name, (least, usual, largest) in key.profile.items():
-        made.set_shape(name, least, usual, largest)
-    return made
+    for name, (smallest, usual, largest) in key.profile.items():
+        shapes.set_shape(name, smallest, usual, largest)
+    return shapes
 
 
-def _nodes_taken(trt: Any, builder: Any, graph: Path) -> int:
-    """Return how many nodes the graph has, all of which TensorRT takes."""
+def _count_nodes(trt: Any, builder: Any, graph: Path) -> int:
+    """Return how many nodes the graph has; an error names those that TensorRT does not support."""
     network, logger = builder.create_network(_creation_flags(trt)), tensorrt_logger(trt)
-    parser = trt.OnnxParser(network, logger)  # keeps no reference of its own to either
+    parser = trt.OnnxParser(network, logger)  # keeps no reference to its arguments
     whole = parser.supports_model_v2(graph.read_bytes(), str(graph))
     parts = [(parser.is_subgraph_supported(n), parser.get_subgraph_nodes(n)) for n in range(parser.num_subgraphs)]
     refused = [f"node {node}" for supported, nodes in parts if not supported for node in nodes]
     if not whole or refused:
         reasons = [parser.get_error(number).desc() for number in range(parser.num_errors)]
         raise BundleError(f"{graph}: TensorRT does not take {'; '.join(refused + reasons)}")
-    del parser  # before what it reads from
+    del parser  # before the network that it refers to
     return sum(len(nodes) for _, nodes in parts)
 
 
-def _layer(layer: Any) -> str:
+def _layer_text(layer: Any) -> str:
     types = ",".join(str(layer.get_output(number).dtype).split(".")[-1] for number in range(layer.num_outputs))
     return f"{layer.name} {str(layer.type).split('.')[-1]} {types}"

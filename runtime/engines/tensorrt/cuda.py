@@ -1,4 +1,4 @@
-"""Memory, copies, a stream and graphs of a CUDA device; a thin hand around ``cuda.bindings.runtime``."""
+"""Memory, copies, a stream and graphs of a CUDA device, through ``cuda.bindings.runtime``."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from runtime.errors import EngineFailed
 
 
 class Cuda:
-    """A stream of the first GPU and everything allocated for it, which `release` gives back."""
+    """A stream of the first GPU, and everything allocated for it; `release` frees all of it."""
 
     def __init__(self, library: Any) -> None:
         self._cuda = library
@@ -30,18 +30,18 @@ class Cuda:
         return values[0] if values else None
 
     def allocate(self, size: int) -> int:
-        """Return the address of device memory, in bytes."""
+        """Allocate `size` bytes of device memory, and return the address."""
         address = int(self._call("cudaMalloc", size))
         self._device.append(address)
         return address
 
     def free(self, address: int) -> None:
-        """Give device memory back."""
+        """Free device memory."""
         self._device.remove(address)
         self._call("cudaFree", address)
 
     def pinned(self, count: int) -> NDArray[np.float32]:
-        """Return an array of page-locked memory, which copies to and from the device run beside computation."""
+        """Return a float32 array in page-locked memory, which can be copied while the GPU computes."""
         address = int(self._call("cudaMallocHost", count * 4))
         self._host.append(address)
         return np.ctypeslib.as_array((ctypes.c_float * count).from_address(address))
@@ -54,25 +54,25 @@ class Cuda:
         """Queue a copy from the device."""
         self._copy(host.ctypes.data, device, host.nbytes, "cudaMemcpyDeviceToHost")
 
-    def move(self, to: int, start: int, size: int) -> None:
-        """Queue a copy inside the device."""
-        self._copy(to, start, size, "cudaMemcpyDeviceToDevice")
+    def move(self, target: int, source: int, size: int) -> None:
+        """Queue a copy of `size` bytes from one address of the device to another."""
+        self._copy(target, source, size, "cudaMemcpyDeviceToDevice")
 
-    def _copy(self, to: int, start: int, size: int, kind: str) -> None:
+    def _copy(self, target: int, source: int, size: int, kind: str) -> None:
         direction = getattr(self._cuda.cudaMemcpyKind, kind)
-        self._call("cudaMemcpyAsync", to, start, size, direction, self.stream)
+        self._call("cudaMemcpyAsync", target, source, size, direction, self.stream)
 
     def wait(self) -> None:
-        """Wait for everything queued."""
+        """Wait until everything that was queued is done."""
         self._call("cudaStreamSynchronize", self.stream)
 
     def begin_capture(self) -> None:
-        """Record what is queued from now on instead of doing it."""
+        """From now on record what is queued, instead of doing it."""
         mode = self._cuda.cudaStreamCaptureMode.cudaStreamCaptureModeThreadLocal
         self._call("cudaStreamBeginCapture", self.stream, mode)
 
     def end_capture(self) -> Any:
-        """Return what was recorded, ready to `launch`."""
+        """Stop recording, and return the recorded graph, which `launch` takes."""
         graph = self._call("cudaStreamEndCapture", self.stream)
         ready = self._call("cudaGraphInstantiate", graph, 0)
         self._call("cudaGraphDestroy", graph)
@@ -80,11 +80,11 @@ class Cuda:
         return ready
 
     def launch(self, graph: Any) -> None:
-        """Queue a recording."""
+        """Queue a recorded graph."""
         self._call("cudaGraphLaunch", graph, self.stream)
 
     def release(self) -> None:
-        """Wait, and give everything back."""
+        """Wait until everything is done, then free all memory, graphs and the stream."""
         self.wait()
         while self._graphs:
             self._call("cudaGraphExecDestroy", self._graphs.pop())

@@ -1,4 +1,4 @@
-"""TensorRT's two flavours: a name in, the Python module out, or what is missing."""
+"""Import the two flavours of TensorRT, or say what is missing."""
 
 from __future__ import annotations
 
@@ -10,13 +10,18 @@ from runtime.engines.gpu import Gpu
 from runtime.errors import ConfigError
 
 Flavour = Literal["tensorrt", "tensorrt-rtx"]
-"""TensorRT proper, whose engines belong to the GPU they were built on; TensorRT for RTX, built for a capability."""
+"""Which TensorRT.
+
+Engines of ``tensorrt`` run only on the GPU model they were built on. Engines of ``tensorrt-rtx`` run on every GPU of
+one compute capability.
+"""
 
 FLAVOURS: tuple[Flavour, ...] = get_args(Flavour)
+"""Both flavours, the preferred one first."""
 
 
 def load_tensorrt(flavour: Flavour) -> Any:
-    """Import a flavour.
+    """Import a flavour of TensorRT.
 
     Raises
     ------
@@ -30,19 +35,19 @@ def load_tensorrt(flavour: Flavour) -> Any:
 
 
 def tensorrt_logger(trt: Any) -> Any:
-    """Return a logger that keeps TensorRT's errors, in `said`, for a message of ours.
+    """Return a logger that collects TensorRT's errors in the list ``errors`` and prints nothing.
 
-    Building without a GPU reports errors of the driver that do no harm.
+    On a machine without a GPU, TensorRT reports driver errors during a build that have no effect.
     """
 
     class TensorRtLogger(trt.ILogger):  # type: ignore[misc]
         def __init__(self) -> None:
             trt.ILogger.__init__(self)
-            self.said: list[str] = []
+            self.errors: list[str] = []
 
         def log(self, severity: Any, message: str) -> None:
             if severity in (trt.ILogger.Severity.ERROR, trt.ILogger.Severity.INTERNAL_ERROR):
-                self.said.append(message)
+                self.errors.append(message)
 
     return TensorRtLogger()
 
@@ -62,7 +67,7 @@ def load_cuda() -> Any:
 
 
 def installed() -> list[Flavour]:
-    """Return the flavours that can be imported, TensorRT proper first."""
+    """Return the flavours that can be imported, the preferred one first."""
     found = []
     for flavour in FLAVOURS:
         try:
@@ -74,7 +79,7 @@ def installed() -> list[Flavour]:
 
 
 def tensorrt_unavailable_reason() -> str | None:
-    """Return what keeps TensorRT from running on this machine, None if nothing is known to."""
+    """Return why TensorRT cannot run on this machine, or None if no reason is known."""
     found = gpu.find_gpu()
     if isinstance(found, str):
         return found
@@ -88,6 +93,6 @@ def tensorrt_unavailable_reason() -> str | None:
 
 
 def local_target(flavour: Flavour, device: Gpu) -> str:
-    """Return what an engine for this GPU is built for: its compute capability, and for TensorRT proper its model."""
+    """Return what an engine for this GPU must be built for: its compute capability, for ``tensorrt`` also its model."""
     capability = f"sm{device.capability[0]}{device.capability[1]}"
     return capability if flavour == "tensorrt-rtx" else f"{capability} {device.name}"

@@ -1,4 +1,4 @@
-"""A serialised engine on its GPU: tiles in, tiles out, with buffers, graphs and state that stay on the device."""
+"""Run a TensorRT engine on its GPU; buffers, CUDA graphs and the network's state stay on the device."""
 
 from __future__ import annotations
 
@@ -19,33 +19,38 @@ from runtime.errors import EngineFailed
 
 @dataclass(frozen=True)
 class _Buffer:
-    """An input or output at its largest: on the device, and for all but state in page-locked memory."""
+    """Memory for the largest shape of an input or output."""
 
     device: int
+    """Address on the device."""
     host: NDArray[np.float32] | None
+    """Page-locked memory of the machine; None for state, which stays on the device."""
 
 
 class TensorRtEngine:
-    """An engine with its execution context.
+    """An engine on the GPU.
 
-    Buffers are allocated once, for the largest shapes of the profile. The first run of a shape is queued call by call;
-    the second is recorded as a CUDA graph (copies in, network, copies out), which later runs launch.
+    Buffers are allocated once, for the largest shapes of the profile. For each shape, the first run is queued call by
+    call. The second run is recorded as a CUDA graph (copy the inputs, compute, copy the outputs), and later runs launch
+    that graph.
 
     Parameters
     ----------
-    trt, cuda : modules
-        TensorRT in the engine's flavour, and ``cuda.bindings.runtime``.
+    trt : module
+        TensorRT in the engine's flavour.
+    cuda : module
+        The module ``cuda.bindings.runtime``.
     plan : bytes
-        The engine.
-    record : Record
-        How it was built; says the largest shapes.
+        The serialised engine.
+    record : EngineRecord
+        How the engine was built, with the largest shapes.
     state : tuple of str
-        Inputs that are state, whose outputs are called ``x_out``.
+        Inputs that are state; the output for the input ``x`` is called ``x_out``.
 
     Raises
     ------
     EngineFailed
-        TensorRT does not load the engine, or CUDA fails.
+        TensorRT cannot load the engine, or CUDA failed.
     """
 
     def __init__(self, trt: Any, cuda: Any, plan: bytes, record: EngineRecord, state: tuple[str, ...] = ()) -> None:
@@ -59,27 +64,28 @@ class TensorRtEngine:
         self._runtime = trt.Runtime(self._log)
         self._engine = self._runtime.deserialize_cuda_engine(plan)
         if self._engine is None:
-            said = self._log.said[-1] if self._log.said else "no reason given"
-            raise EngineFailed(f"{key.folder}: TensorRT does not load this engine ({said}); build it again")
+            reason = self._log.errors[-1] if self._log.errors else "no reason given"
+            raise EngineFailed(f"{key.folder}: TensorRT does not load this engine ({reason}); build it again")
         self._context = self._engine.create_execution_context()
         self._inputs = [name for name in record.inputs if name not in state]
-        kept = {f"{name}_out" for name in state}
-        self._outputs = [name for name in record.outputs if name not in kept]
+        state_outputs = {f"{name}_out" for name in state}
+        self._outputs = [name for name in record.outputs if name not in state_outputs]
         self._shapes: tuple[tuple[str, Shape], ...] = ()
         self._graphs: dict[tuple[tuple[str, Shape], ...], Any] = {}
-        self._reshape({name: shapes[2] for name, shapes in key.profile.items()})
-        self._buffers = {name: self._buffer(name, name not in kept and name not in state) for name in self._names()}
+        self._set_shapes({name: shapes[2] for name, shapes in key.profile.items()})
+        on_device_only = state_outputs.union(state)
+        self._buffers = {name: self._buffer(name, name not in on_device_only) for name in self._tensor_names()}
 
-    def _names(self) -> list[str]:
+    def _tensor_names(self) -> list[str]:
         return [self._engine.get_tensor_name(number) for number in range(self._engine.num_io_tensors)]
 
     def _buffer(self, name: str, on_host: bool) -> _Buffer:
         count = math.prod(self._context.get_tensor_shape(name))
-        made = _Buffer(self.device.allocate(count * 4), self.device.pinned(count) if on_host else None)
-        self._context.set_tensor_address(name, made.device)
-        return made
+        buffer = _Buffer(self.device.allocate(count * 4), self.device.pinned(count) if on_host else None)
+        self._context.set_tensor_address(name, buffer.device)
+        return buffer
 
-    def _reshape(self, shapes: dict[str, Shape]) -> None:
+    def _set_shapes(self, shapes: dict[str, Shape]) -> None:
         wanted = tuple(sorted(shapes.items()))
         if wanted == self._shapes:
             return
@@ -91,17 +97,17 @@ class TensorRtEngine:
         self._shapes = wanted
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
-        """Run one batch of tiles; the arrays returned are overwritten by the next run."""
+        """Compute one batch of tiles; the next call overwrites the returned arrays."""
         if not self.state:
             return self._run(inputs)
         memory = self.remember({name: inputs[name] for name in self.state})
-        rest = {name: values for name, values in inputs.items() if name not in self.state}
-        out = memory.run(rest, slice(0, len(next(iter(inputs.values())))))
+        others = {name: values for name, values in inputs.items() if name not in self.state}
+        out = memory.run(others, slice(0, len(next(iter(inputs.values())))))
         return out | {f"{name}_out": values for name, values in memory.after().items()}
 
     def _run(self, inputs: Arrays, state: dict[str, Shape] | None = None) -> dict[str, NDArray[Any]]:
-        """Run a batch whose state, if any, lies in the engine's buffers already."""
-        self._reshape({name: values.shape for name, values in inputs.items()} | (state or {}))
+        """Compute a batch whose state, if any, is already in the engine's buffers."""
+        self._set_shapes({name: values.shape for name, values in inputs.items()} | (state or {}))
         for name in self._inputs:
             np.copyto(self._on_host(name), np.asarray(inputs[name], np.float32))
         self._launch()
@@ -116,7 +122,7 @@ class TensorRtEngine:
                 self._queue()
                 graph = self._graphs[self._shapes] = self.device.end_capture()
             self.device.launch(graph)
-        else:  # TensorRT prepares a shape on its first run, which no recording may hold
+        else:  # on the first run of a shape TensorRT does preparations that cannot be recorded
             self._queue()
             self._graphs[self._shapes] = None
 
@@ -135,12 +141,12 @@ class TensorRtEngine:
         return host[: math.prod(shape)].reshape(shape)
 
     def remember(self, state: Arrays) -> DeviceMemory:
-        """Take the state of all tiles onto the device, for a day."""
+        """Prepare to compute a day that starts from `state`, the state of all tiles: copy it to the device."""
         return DeviceMemory(self, state)
 
 
 class DeviceMemory:
-    """The state of all tiles on the device: up once a day, down once a day, in between copied inside it."""
+    """The state of all tiles on the device: copied there before a day is computed, and back after it."""
 
     def __init__(self, engine: TensorRtEngine, state: Arrays) -> None:
         self._engine, self._device = engine, engine.device
@@ -151,7 +157,7 @@ class DeviceMemory:
             self._device.upload(self._before[name], tensor)
 
     def run(self, inputs: Arrays, tiles: slice) -> dict[str, NDArray[Any]]:
-        """Run the tiles of a slice and advance their state."""
+        """Compute the tiles of a slice and update their state; return the outputs that are not state."""
         engine, count = self._engine, tiles.stop - tiles.start
         shapes = {name: (count, *tensor.shape[1:]) for name, tensor in self._state.items()}
         for name, shape in shapes.items():
@@ -160,12 +166,12 @@ class DeviceMemory:
         out = engine._run(inputs, shapes)
         for name, shape in shapes.items():
             size = math.prod(shape[1:]) * 4
-            into = self._after[name] + tiles.start * size
-            self._device.move(into, engine._buffers[f"{name}_out"].device, count * size)
+            target = self._after[name] + tiles.start * size
+            self._device.move(target, engine._buffers[f"{name}_out"].device, count * size)
         return out
 
     def after(self) -> dict[str, NDArray[np.float32]]:
-        """Return the state of all tiles after the day; the device's memory of it is given back."""
+        """Return the state of all tiles after the day, and free its memory on the device."""
         after = {name: np.empty_like(tensor) for name, tensor in self._state.items()}
         for name, tensor in after.items():
             self._device.download(tensor, self._after[name])

@@ -1,7 +1,7 @@
-"""Built engines on disk: a key in, an engine's bytes and record out, or the reason why there is none.
+"""Keep built engines on disk, and read them back by their key.
 
-An engine belongs to one model, one TensorRT, one GPU or compute capability, one profile of shapes, one precision and
-one set of builder flags. Its folder is named by all of them and appears whole or not at all.
+An engine fits one model, one version of TensorRT, one GPU or compute capability, one profile of shapes, one precision
+and one set of builder flags. All of these are part of its folder's name. A folder is written completely or not at all.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from runtime.engines.tensorrt.library import Flavour
 from runtime.errors import EngineRefused
 
 PLAN, RECORD = "engine.plan", "record.json"
+"""Files in an engine's folder: the serialised engine, and how it was built."""
 
 Shape = tuple[int, ...]
 
@@ -27,19 +28,20 @@ class _StoredModel(BaseModel):
 
 
 class EngineKey(_StoredModel):
-    """What an engine belongs to."""
+    """Everything that must be equal for an engine to fit."""
 
     bundle: str
     model_id: str
     flavour: Flavour
     version: str
-    """Of TensorRT."""
+    """Version of TensorRT."""
     target: str
-    """``sm86``, or ``sm86 NVIDIA RTX A4000``; see `library.target`."""
+    """For example ``sm86`` or ``sm86 NVIDIA RTX A4000``; see `library.local_target`."""
     profile: dict[str, tuple[Shape, Shape, Shape]]
-    """Least, usual and largest shape of each input."""
+    """Smallest, usual and largest shape of each input."""
     precision: str
     flags: tuple[str, ...]
+    """Builder settings."""
 
     @property
     def folder(self) -> str:
@@ -48,7 +50,7 @@ class EngineKey(_StoredModel):
         return "-".join((*parts, digest.of_values(self.model_dump(mode="json"))[:12]))
 
     def differences(self, other: EngineKey) -> str:
-        """Return in words how another key differs."""
+        """Return how another key differs, in words."""
         mine, theirs = self.model_dump(), other.model_dump()
         return "; ".join(
             f"{name} is {_short_text(theirs[name])}, wanted {_short_text(mine[name])}"
@@ -63,11 +65,12 @@ def _short_text(value: object) -> str:
 
 
 class EngineParity(_StoredModel):
-    """An engine against ONNX Runtime on the CPU, on random inputs."""
+    """How much an engine's results differ from those of ONNX Runtime on the CPU, for random inputs."""
 
     worst: float
-    """Largest RMS difference of an output, in units of its spread."""
+    """Largest RMS difference of an output, in units of its standard deviation."""
     cases: int
+    """Number of inputs compared."""
 
 
 class EngineRecord(_StoredModel):
@@ -77,14 +80,15 @@ class EngineRecord(_StoredModel):
     plan_sha256: str
     plan_bytes: int
     nodes: int
-    """Nodes of the ONNX graph; the parser took all of them."""
+    """Number of nodes in the ONNX graph."""
     layers: tuple[str, ...]
-    """Layers of the network: name, kind and the types of their outputs."""
+    """Layers of the engine's network: name, kind and the types of their outputs."""
     inputs: dict[str, Shape]
+    """Shape of each input; -1 for an axis whose size may vary."""
     outputs: dict[str, Shape]
-    """-1 where an axis may vary."""
+    """Shape of each output; -1 for an axis whose size may vary."""
     parity: EngineParity | None = None
-    """None until the engine has run on its GPU; it is not used before it has passed."""
+    """Result of the parity check on the GPU; None before it. An engine is used only after it has passed."""
 
 
 class EngineStore:
@@ -104,19 +108,19 @@ class EngineStore:
         return found
 
     def read(self, key: EngineKey) -> tuple[bytes, EngineRecord]:
-        """Return an engine's bytes and its record.
+        """Return an engine and its record.
 
         Raises
         ------
         EngineRefused
-            There is none of this key, or it is damaged.
+            There is no engine with this key, or it is damaged.
         """
         folder = self.folder / key.folder
         if not folder.is_dir():
-            others = [r.key for r in self.records() if r.key.bundle == key.bundle]
-            near = min((key.differences(other) for other in others), key=lambda text: text.count(";"), default="")
-            why = f"; the nearest there is differs: {near}" if near else ""
-            raise EngineRefused(f"{self.folder}: no engine for {key.folder}{why}")
+            others = [record.key for record in self.records() if record.key.bundle == key.bundle]
+            nearest = min((key.differences(other) for other in others), key=lambda text: text.count(";"), default="")
+            hint = f"; the nearest there is differs: {nearest}" if nearest else ""
+            raise EngineRefused(f"{self.folder}: no engine for {key.folder}{hint}")
         try:
             record = EngineRecord.model_validate_json((folder / RECORD).read_bytes())
             plan = (folder / PLAN).read_bytes()
@@ -131,7 +135,7 @@ class EngineStore:
         return plan, record
 
     def write(self, plan: bytes, record: EngineRecord) -> Path:
-        """Keep an engine, in place of one of the same key."""
+        """Write an engine, and return its folder; an engine with the same key is replaced."""
         final = self.folder / record.key.folder
         with write_guard(final):
             self.folder.mkdir(parents=True, exist_ok=True)
@@ -145,5 +149,5 @@ class EngineStore:
         return final
 
     def timings(self, key: EngineKey) -> Path:
-        """Return the file of the builder's timing cache for a TensorRT and a GPU."""
+        """Return the file of the builder's timing cache for the key's version of TensorRT and its GPU."""
         return self.folder / f"timings-{key.flavour}-{key.version}-{digest.of_values(key.target)[:8]}.cache"

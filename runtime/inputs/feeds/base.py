@@ -1,4 +1,4 @@
-"""Where files come from."""
+"""What every feed can do: list its granules and fetch one."""
 
 from __future__ import annotations
 
@@ -11,34 +11,50 @@ from pathlib import Path
 from typing import Protocol
 
 from runtime.common.sensors import IMERG_RUN_LETTERS, ORBITS, PRODUCTS, Product
+from runtime.common.vocabulary import ImergRun
 
 
 @dataclass(frozen=True)
 class Granule:
-    """One file a feed offers."""
+    """One file of a feed."""
 
     date: dt.date
     product: str
+    """A key of `PRODUCTS`."""
     name: str
+    """The file's name."""
     location: str
-    """Where the feed finds it again; a path or URL."""
+    """The file's path or URL."""
     version: str
-    """Changes when the file's content may have changed (size and time of change, a checksum, or a revision)."""
-    run: str | None = None
-    """IMERG: early, late or final."""
+    """A text that changes when the content may have changed: size and time of change, a checksum, or a revision."""
+    run: ImergRun | None = None
+    """The IMERG run; None for other products."""
 
 
 Listing = dict[dt.date, list[Granule]]
+"""Granules by day; of each day, the newest name first."""
 
 
 class Feed(Protocol):
-    """Offers granules and brings them to this machine."""
+    """A source of granules."""
 
     in_place: bool
-    """Whether a granule's location is a local file that can be read where it is."""
+    """Whether granules are local files that can be read without fetching them."""
 
     def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
-        """Return what there is now from `first` to `last`, both included, by day; the newest name first.
+        """Return the granules that the feed has now.
+
+        Parameters
+        ----------
+        first : dt.date, optional
+            First day; without it, from the feed's first day.
+        last : dt.date, optional
+            Last day, included; without it, to the feed's last day.
+
+        Returns
+        -------
+        dict of dt.date to list of Granule
+            The granules of each day, the newest name first.
 
         Raises
         ------
@@ -47,61 +63,76 @@ class Feed(Protocol):
         """
 
     def oldest(self) -> dt.date | None:
-        """Return the first day there is anything for."""
+        """Return the first day that the feed has a granule for, None if it has none."""
 
     def fetch(self, granule: Granule, target: Path) -> None:
-        """Bring a granule's content to `target`.
+        """Copy or download a granule.
+
+        Parameters
+        ----------
+        granule : Granule
+            A granule of this feed.
+        target : Path
+            The file to write.
 
         Raises
         ------
         FeedUnreachable
-            It cannot be had now.
+            The feed does not answer, or does not send the granule.
         LoginRefused
-            It cannot be had with these credentials.
+            The feed does not accept the credentials.
         """
 
 
 @dataclass(frozen=True)
 class GranuleFilter:
-    """Which files of a product a feed looks for.
-
-    Parameters
-    ----------
-    product : a key of `PRODUCTS`
-    orbit : ``ascending`` or ``descending``; both unless given
-    first, last : days the feed is used for; the sensor's era unless given
-    pattern : regular expression of the file names, with a group ``date`` (YYYYMMDD), if not the product's own
-    """
+    """Which files of a product belong to a feed."""
 
     product: str
+    """A key of `PRODUCTS`."""
     orbit: str | None = None
+    """``ascending`` or ``descending``; None for both."""
     first: dt.date | None = None
+    """First day that the feed is used for; None for the first day of the sensor."""
     last: dt.date | None = None
+    """Last day that the feed is used for; None for the last day of the sensor."""
     pattern: str | None = None
+    """Regular expression of the file names, with a group ``date`` (YYYYMMDD); None for the product's own."""
 
     @cached_property
     def details(self) -> Product:
-        """The product's entry in the table."""
+        """The product's entry in `PRODUCTS`."""
         return PRODUCTS[self.product]
 
     @cached_property
-    def _names(self) -> re.Pattern[str]:
+    def _name_pattern(self) -> re.Pattern[str]:
         return re.compile(self.pattern) if self.pattern else self.details.pattern
 
     @property
     def chosen(self) -> list[tuple[str, str]]:
-        """Short name and version of the Earthdata collections it comes from."""
+        """Short name and version of each Earthdata collection that has the files."""
         table = self.details.collections
         return [table[self.orbit]] if self.orbit else list(table.values())
 
     def covers(self, first: dt.date, last: dt.date | None = None) -> bool:
-        """Whether the feed is used for a day, or for any day of a range."""
+        """Return whether the feed is used for the day `first`, or for any day from `first` to `last`."""
         begin, end = self.first or self.details.start, self.last or self.details.end
         return not ((begin and (last or first) < begin) or (end and first > end))
 
-    def recognise(self, name: str) -> tuple[dt.date, str | None] | None:
-        """Return the day and the IMERG run of a file name, None if it is not wanted."""
-        match = self._names.match(name)
+    def recognise(self, name: str) -> tuple[dt.date, ImergRun | None] | None:
+        """Read the day and the IMERG run from a file name.
+
+        Parameters
+        ----------
+        name : str
+            The file's name, without its folder.
+
+        Returns
+        -------
+        (dt.date, ImergRun or None), or None
+            The day, and the run if the product is IMERG. None if the file does not belong to the feed.
+        """
+        match = self._name_pattern.match(name)
         if not match:
             return None
         groups = match.groupdict()
@@ -112,12 +143,14 @@ class GranuleFilter:
             return None
         if self.orbit and "orbit" in groups and groups["orbit"] not in ORBITS[self.orbit]:
             return None
-        return (date, IMERG_RUN_LETTERS[groups["run"]] if "run" in groups else None) if self.covers(date) else None
+        if not self.covers(date):
+            return None
+        return date, IMERG_RUN_LETTERS[groups["run"]] if "run" in groups else None
 
 
 def by_day(granules: Iterable[Granule]) -> Listing:
     """Return the granules of each day, the newest name first."""
-    found: Listing = {}
-    for granule in sorted(granules, key=lambda g: g.name, reverse=True):
-        found.setdefault(granule.date, []).append(granule)
-    return found
+    listing: Listing = {}
+    for granule in sorted(granules, key=lambda granule: granule.name, reverse=True):
+        listing.setdefault(granule.date, []).append(granule)
+    return listing

@@ -1,7 +1,7 @@
-"""NASA Earthdata as a feed: granules are found through CMR and downloaded from the archive that holds them.
+"""NASA Earthdata as a feed: search granules in CMR, and download them from the archive that has them.
 
-`earthaccess` searches and logs in; downloading is done here, since what comes back has to be looked at: GES DISC
-answers 200 with a web page for a granule that is not there or not allowed, and a body may stop short.
+`earthaccess` searches and logs in. Downloads are made here, because every answer must be checked: for a granule that
+does not exist or is not allowed, GES DISC answers 200 with a web page, and a download may end too early.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import time
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 from urllib.parse import urlsplit
 
 import requests
@@ -31,16 +31,21 @@ from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
 from runtime.inputs.products.granule import is_netcdf
 
 APPLICATION = "NASA GESDISC DATA ARCHIVE"
-_AGAIN = (429, 500, 502, 503, 504)
+"""The application that an Earthdata account must approve."""
+_RETRY_STATUS = (429, 500, 502, 503, 504)
+"""HTTP answers after which a request is repeated."""
 _BLOCK = 1 << 18
-_MOST = 100_000
-_LONGEST = 20
-"""A download may take so many times the time a server may keep silent."""
+"""Bytes that are read at a time."""
+_SEARCH_LIMIT = 100_000
+"""Largest number of granules that a search returns."""
+_MAX_DOWNLOAD = 20
+"""Longest download, in multiples of the time that a server may keep silent."""
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
+"""Names of hash functions in hashlib, by their names in CMR."""
 
 
-class _Broken(Exception):
-    """A download did not give the granule; another try may."""
+class _DownloadFailed(Exception):
+    """A download did not give the granule; trying again may help."""
 
 
 class EarthdataFeed:
@@ -49,54 +54,58 @@ class EarthdataFeed:
     Parameters
     ----------
     settings : Earthdata
-        Addresses, patience, retries.
-    wanted : Wanted
-        Which files. The collections follow from product and orbit.
+        Addresses, time limits and number of tries.
+    wanted : GranuleFilter
+        Which files. Its product and orbit determine the collections.
     version : str, optional
-        The collections' version, if not the table's.
+        Version of the collections, if not the one in `PRODUCTS`.
     """
 
     in_place = False
 
     def __init__(self, settings: Earthdata, wanted: GranuleFilter, version: str | None = None) -> None:
         self._settings, self._wanted = settings, wanted
-        self._collections = [(name, version or usual) for name, usual in wanted.chosen]
+        self._collections = [(name, version or known) for name, known in wanted.chosen]
         self._checksums: dict[str, tuple[str, str]] = {}
         self._sessions = threading.local()
         self._login = threading.Lock()
         self._auth: Auth | None = None
 
-    # Searching
-
     def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
-        """Ask CMR for what there is.
+        """Search CMR; see `Feed.granules`.
 
         Raises
         ------
         FeedUnreachable
             CMR does not answer.
         """
-        return by_day(g for name, version in self._collections for g in self._search(name, version, first, last))
+        return by_day(
+            granule for name, version in self._collections for granule in self._search(name, version, first, last)
+        )
 
     def oldest(self) -> dt.date | None:
-        """Return the first day of the collections."""
-        days = [g.date for name, version in self._collections for g in self._search(name, version, None, None, 1)]
-        return min(days, default=None)
+        """Return the first day of the collections, None if they are empty."""
+        firsts = [
+            granule.date
+            for name, version in self._collections
+            for granule in self._search(name, version, None, None, limit=1)
+        ]
+        return min(firsts, default=None)
 
     def _search(
-        self, name: str, version: str, first: dt.date | None, last: dt.date | None, limit: int = _MOST
+        self, name: str, version: str, first: dt.date | None, last: dt.date | None, limit: int = _SEARCH_LIMIT
     ) -> Iterator[Granule]:
         query = DataGranules().mode(self._settings.cmr_url).short_name(name).version(version).sort_key("start_date")
-        if first and last:  # a granule's day is that of its name; its times may begin the day before
+        if first and last:  # the day of a granule is the one in its name; its times may begin the day before
             query = query.temporal(f"{first - dt.timedelta(1)}T00:00:00Z", f"{last + dt.timedelta(1)}T23:59:59Z")
-        query.session = self._patient(requests.Session())
+        query.session = self._with_retries(requests.Session())
         try:
-            with warnings.catch_warnings():  # earthaccess 0.17 warns of its own use of an attribute
+            with warnings.catch_warnings():  # earthaccess 0.17 uses an attribute that it warns about itself
                 warnings.simplefilter("ignore", FutureWarning)
                 found = query.get(limit)
         except (RuntimeError, OSError, KeyError, ValueError) as error:
             raise FeedUnreachable(
-                f"CMR ({self._settings.cmr_url}) cannot be searched for {name} ({_short(error)}); check the network, "
+                f"CMR ({self._settings.cmr_url}) cannot be searched for {name} ({_cause(error)}); check the network, "
                 "then run again"
             ) from error
         for item in found:
@@ -105,9 +114,9 @@ class EarthdataFeed:
                 yield granule
 
     def _granule(self, item: Any) -> Granule | None:
-        """Return what a CMR record (UMM-G) describes, None if it is not wanted or has no address."""
+        """Return the granule of a CMR record (UMM-G), None if it is not wanted or has no URL."""
         umm, meta = item.get("umm", {}), item.get("meta", {})
-        urls = [u["URL"] for u in umm.get("RelatedUrls", []) if u.get("Type") == "GET DATA"]
+        urls = [link["URL"] for link in umm.get("RelatedUrls", []) if link.get("Type") == "GET DATA"]
         url = next((url for url in urls if url.startswith("http")), None)
         if url is None:
             return None
@@ -116,15 +125,15 @@ class EarthdataFeed:
         if recognised is None:
             return None
         files = umm.get("DataGranule", {}).get("ArchiveAndDistributionInformation", [])
-        checksum = next((f["Checksum"] for f in files if f.get("Checksum", {}).get("Algorithm") in _HASHES), None)
+        checksums = [file.get("Checksum", {}) for file in files]
+        checksum = next((known for known in checksums if known.get("Algorithm") in _HASHES), None)
         if checksum:
             version = f"{checksum['Algorithm']} {checksum['Value']}"
             self._checksums[url] = _HASHES[checksum["Algorithm"]], checksum["Value"].lower()
         else:
             version = f"{meta.get('concept-id')} revision {meta.get('revision-id')}"
-        return Granule(recognised[0], self._wanted.product, name, url, version, recognised[1])
-
-    # Downloading
+        date, run = recognised
+        return Granule(date=date, product=self._wanted.product, name=name, location=url, version=version, run=run)
 
     def fetch(self, granule: Granule, target: Path) -> None:
         """Download a granule.
@@ -132,45 +141,45 @@ class EarthdataFeed:
         Raises
         ------
         FeedUnreachable
-            It did not come, whole and as a NetCDF file, in any of the tries.
+            None of the tries gave a complete NetCDF file.
         LoginRefused
-            There are no credentials, they have expired, or the account lacks an authorisation.
+            There are no credentials, they have expired, or the account has not approved the application.
         """
         retrying = tenacity.Retrying(
             stop=tenacity.stop_after_attempt(self._settings.attempts),
             wait=tenacity.wait_exponential_jitter(initial=self._settings.wait_s, max=120, jitter=self._settings.wait_s),
-            retry=tenacity.retry_if_exception_type((_Broken, requests.RequestException)),
+            retry=tenacity.retry_if_exception_type((_DownloadFailed, requests.RequestException)),
             reraise=True,
         )
         try:
             retrying(self._download, granule, target)
-        except (_Broken, requests.RequestException) as error:
+        except (_DownloadFailed, requests.RequestException) as error:
             raise FeedUnreachable(
-                f"{granule.location} did not come in {self._settings.attempts} tries ({_short(error)}); run again later"
+                f"{granule.location} did not come in {self._settings.attempts} tries ({_cause(error)}); run again later"
             ) from error
 
     def _download(self, granule: Granule, target: Path) -> None:
-        silence = self._settings.timeout_s
-        began = time.monotonic()
-        with self._session().get(granule.location, stream=True, timeout=silence) as answer:
-            self._refuse(answer, granule)
+        limit_s = _MAX_DOWNLOAD * self._settings.timeout_s
+        started = time.monotonic()
+        with self._session().get(granule.location, stream=True, timeout=self._settings.timeout_s) as answer:
+            self._check_status(answer, granule)
             with target.open("wb") as file:
                 for block in answer.iter_content(_BLOCK):
                     file.write(block)
-                    if time.monotonic() - began > _LONGEST * silence:
-                        raise _Broken(f"not complete after {_LONGEST * silence:.0f} s")
+                    if time.monotonic() - started > limit_s:
+                        raise _DownloadFailed(f"not complete after {limit_s:.0f} s")
         with target.open("rb") as file:
             head = file.read(2000)
         if not is_netcdf(head):
-            self._explain_page(answer, head)
-        algorithm, wanted = self._checksums.get(granule.location, ("", ""))
+            self._refuse_page(answer, head)
+        algorithm, expected = self._checksums.get(granule.location, ("", ""))
         if algorithm:
             with target.open("rb") as file:
-                if hashlib.file_digest(file, algorithm).hexdigest() != wanted:
-                    raise _Broken("its checksum is not the one CMR has")
+                if hashlib.file_digest(file, algorithm).hexdigest() != expected:
+                    raise _DownloadFailed("its checksum is not the one CMR has")
 
-    def _refuse(self, answer: requests.Response, granule: Granule) -> None:
-        """Say what an HTTP error means."""
+    def _check_status(self, answer: requests.Response, granule: Granule) -> None:
+        """Raise the error that explains the HTTP status, unless it is 200."""
         host = self._settings.edl_host
         if answer.status_code == 401:
             raise LoginRefused(
@@ -188,10 +197,10 @@ class EarthdataFeed:
                 "run again later"
             )
         if answer.status_code != 200:
-            raise _Broken(f"HTTP {answer.status_code}")
+            raise _DownloadFailed(f"HTTP {answer.status_code}")
 
-    def _explain_page(self, answer: requests.Response, head: bytes) -> None:
-        """Say what a body that is no granule means; always raises."""
+    def _refuse_page(self, answer: requests.Response, head: bytes) -> NoReturn:
+        """Raise the error that explains an answer that is not a granule."""
         text = " ".join(head.decode("utf-8", "replace").split())
         if urlsplit(answer.url).hostname == self._settings.edl_host or "earthdata login" in text.lower():
             raise LoginRefused(
@@ -199,22 +208,22 @@ class EarthdataFeed:
                 f"{APPLICATION}: see https://{self._settings.edl_host}/profile, and set EARTHDATA_TOKEN"
             )
         kind = {"<": "a web page", "{": "a JSON message"}.get(text[:1], "no NetCDF file")
-        raise _Broken(f"came as {kind}: {text[:120]!r}")
+        raise _DownloadFailed(f"came as {kind}: {text[:120]!r}")
 
     def _session(self) -> requests.Session:
-        """Return this thread's session, logged in."""
-        if not hasattr(self._sessions, "mine"):
+        """Return the session of this thread, after logging in."""
+        if not hasattr(self._sessions, "session"):
             with self._login:
                 self._auth = self._auth or log_in(self._settings)
-            self._sessions.mine = self._patient(self._auth.get_session())
-        session: requests.Session = self._sessions.mine
+            self._sessions.session = self._with_retries(self._auth.get_session())
+        session: requests.Session = self._sessions.session
         return session
 
-    def _patient(self, session: requests.Session) -> requests.Session:
-        """Make a session wait and try again when a server is busy or down."""
+    def _with_retries(self, session: requests.Session) -> requests.Session:
+        """Make a session wait and try again when a server is busy or down; return the session."""
         retry = Retry(
             total=self._settings.attempts - 1,
-            status_forcelist=_AGAIN,
+            status_forcelist=_RETRY_STATUS,
             backoff_factor=self._settings.wait_s,
             backoff_jitter=self._settings.wait_s,
             respect_retry_after_header=True,
@@ -226,20 +235,22 @@ class EarthdataFeed:
 
 
 class _Adapter(HTTPAdapter):
-    """Gives every request a time limit; `earthaccess` sets none when it searches."""
+    """Set a time limit for every request; `earthaccess` sets none when it searches."""
 
     def __init__(self, timeout_s: float, retry: Retry) -> None:
         self._timeout_s = timeout_s
         super().__init__(max_retries=retry)
 
     def send(self, request: requests.PreparedRequest, *args: Any, **options: Any) -> requests.Response:
-        """Send a request."""
+        """Send a request, with the time limit unless the request has its own."""
         options["timeout"] = options.get("timeout") or self._timeout_s
         return super().send(request, *args, **options)
 
 
 def log_in(settings: Earthdata) -> Auth:
-    """Log in with what the environment (EARTHDATA_TOKEN, or EARTHDATA_USERNAME and _PASSWORD) or netrc gives.
+    """Log in with the credentials from the environment or from netrc.
+
+    In the environment these are EARTHDATA_TOKEN, or EARTHDATA_USERNAME and EARTHDATA_PASSWORD.
 
     Raises
     ------
@@ -257,12 +268,12 @@ def log_in(settings: Earthdata) -> Auth:
             continue
         except LoginAttemptFailure as error:
             raise LoginRefused(
-                f"Earthdata ({settings.edl_host}) does not accept the log-in from the {strategy} ({_short(error)}); "
+                f"Earthdata ({settings.edl_host}) does not accept the log-in from the {strategy} ({_cause(error)}); "
                 "check user name and password, or set EARTHDATA_TOKEN"
             ) from error
         except requests.RequestException as error:
             raise FeedUnreachable(
-                f"Earthdata ({settings.edl_host}) does not answer ({_short(error)}); check the network, then run again"
+                f"Earthdata ({settings.edl_host}) does not answer ({_cause(error)}); check the network, then run again"
             ) from error
         if auth.authenticated:
             return auth
@@ -272,7 +283,7 @@ def log_in(settings: Earthdata) -> Auth:
     )
 
 
-def _short(error: BaseException) -> str:
-    """Return an error in a few words; of a connection that failed, why it did rather than what was asked."""
+def _cause(error: BaseException) -> str:
+    """Return an error in one line; of a failed connection only the reason, without the request."""
     error = getattr(error.args[0], "reason", None) or error if error.args else error
     return " ".join(str(error).split())[:200] or type(error).__name__

@@ -1,4 +1,4 @@
-"""A folder as a feed: any path fsspec knows (a local folder, s3://, sftp://, ...)."""
+"""A folder as a feed: a local one, or any other that fsspec can open (s3://, sftp://, ...)."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
 
 _Entry = tuple[str, str, dict[str, object] | None]
-
+"""Location and name of a file, and for remote files the details that fsspec gives."""
 
 _YEAR = re.compile(r"/((?:19|20)\d\d)(?:/|$)")
 
@@ -24,15 +24,15 @@ _YEAR = re.compile(r"/((?:19|20)\d\d)(?:/|$)")
 class FolderFeed:
     """The granules of one product in a folder and its sub-folders, recognised by their names.
 
-    A sub-folder named like a year (``2015``) is taken to hold that year; a daily run does not look into others. The
-    folder is listed once: a feed serves one run.
+    A sub-folder whose name is a year (``2015``) must contain that year only: a daily run does not list the other years.
+    Folders are listed only once, so make a new feed for every run.
 
     Parameters
     ----------
     url : str
-        The folder, as fsspec writes it.
-    wanted : Wanted
-        Which files.
+        The folder, a path or URL that fsspec can open.
+    wanted : GranuleFilter
+        Which files belong to the feed.
     """
 
     def __init__(self, url: str, wanted: GranuleFilter) -> None:
@@ -42,14 +42,14 @@ class FolderFeed:
         self._names: dict[str, list[str]] = {}
 
     def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
-        """List the folder.
+        """List the folder; see `Feed.granules`.
 
         Raises
         ------
         ConfigError
-            The folder is not there.
+            The folder does not exist.
         FeedUnreachable
-            A remote file system does not answer.
+            The file system does not answer.
         """
         try:
             return by_day(self._list(first or dt.date.min, last or dt.date.max))
@@ -59,21 +59,25 @@ class FolderFeed:
             ) from error
 
     def _list(self, first: dt.date, last: dt.date) -> Iterator[Granule]:
-        """Yield what is there; a local file is looked at closely only where its name is wanted."""
-        for location, name, info in self._dated(first, last):
+        """Yield the granules of a range; size and time of a local file are read only if its name is recognised."""
+        for location, name, info in self._entries(first, last):
             recognised = self._wanted.recognise(name)
             if recognised and first <= recognised[0] <= last:
+                date, run = recognised
                 yield Granule(
-                    recognised[0],
-                    self._wanted.product,
-                    name,
-                    location,
-                    _version(location) if info is None else _remote_version(info),
-                    recognised[1],
+                    date=date,
+                    product=self._wanted.product,
+                    name=name,
+                    location=location,
+                    version=_local_version(location) if info is None else _remote_version(info),
+                    run=run,
                 )
 
-    def _dated(self, first: dt.date, last: dt.date) -> list[_Entry]:
-        """Return the entries that can be of a range: a daily run looks at two months of what may be twenty years."""
+    def _entries(self, first: dt.date, last: dt.date) -> list[_Entry]:
+        """Return the files that may be of a range, by year of the folder and month in the name.
+
+        A daily run then parses the names of two months only, of a folder that may have twenty years.
+        """
         if not self._fs.isdir(self._root):
             raise ConfigError(f"the feed's folder {self._url} does not exist; create it or set the feed's path")
         entries = self._local(first.year, last.year) if self.in_place else self._remote
@@ -84,19 +88,19 @@ class FolderFeed:
 
     @cached_property
     def _remote(self) -> list[_Entry]:
-        """Location, name and details of every remote file."""
-        found = self._fs.find(self._root, detail=True).items()
-        return [(location, location.rsplit("/", 1)[-1], info) for location, info in found]
+        """All files of a remote folder."""
+        files = self._fs.find(self._root, detail=True).items()
+        return [(location, location.rsplit("/", 1)[-1], info) for location, info in files]
 
     def _local(self, first: int, last: int) -> list[_Entry]:
-        """Return location and name of every local file but those in folders named after another year."""
+        """Return all local files, except those in folders named after a year before `first` or after `last`."""
         folders, entries = [self._root], list[_Entry]()
         for folder in folders:
             year = _YEAR.search(folder, len(self._root))
             if year and not first <= int(year[1]) <= last:
                 continue
             if folder not in self._names:
-                self._names[folder] = os.listdir(folder)  # noqa: PTH208 - ten thousands of files: no Path for each
+                self._names[folder] = os.listdir(folder)  # noqa: PTH208 - a Path for each of 10 000 files is slow
             names = self._names[folder]
             entries += [(f"{folder}/{name}", name, None) for name in names]
             others = (f"{folder}/{name}" for name in names if not name.endswith((".nc", ".nc4")))
@@ -104,9 +108,9 @@ class FolderFeed:
         return entries
 
     def oldest(self) -> dt.date | None:
-        """Return the first day there is a file for."""
-        recognised = (self._wanted.recognise(name) for _, name, _ in self._dated(dt.date.min, dt.date.max))
-        return min((found[0] for found in recognised if found), default=None)
+        """Return the first day that the folder has a file for, None if it has none."""
+        recognised = (self._wanted.recognise(name) for _, name, _ in self._entries(dt.date.min, dt.date.max))
+        return min((day_and_run[0] for day_and_run in recognised if day_and_run), default=None)
 
     def fetch(self, granule: Granule, target: Path) -> None:
         """Copy a file to `target`.
@@ -114,7 +118,7 @@ class FolderFeed:
         Raises
         ------
         FeedUnreachable
-            A remote file system does not answer.
+            The file system does not answer.
         """
         try:
             self._fs.get_file(granule.location, str(target))
@@ -124,10 +128,10 @@ class FolderFeed:
             ) from error
 
 
-def _version(location: str) -> str:
+def _local_version(location: str) -> str:
     try:
-        stat = os.stat(location)  # noqa: PTH116 - ten thousands of files: no Path for each
-    except FileNotFoundError:  # a link to nowhere, or gone since it was listed: reading it says so
+        stat = os.stat(location)  # noqa: PTH116 - a Path for each of 10 000 files is slow
+    except FileNotFoundError:  # a broken link, or deleted after the listing; reading it reports the error
         return "missing"
     return f"{stat.st_size} {stat.st_mtime_ns}"
 

@@ -1,1 +1,1 @@
-"""How one file of a product becomes one field on the grid."""
+"""Read one file of a product into one field on the grid."""

@@ -1,4 +1,4 @@
-"""Which function reads the files of a product."""
+"""Choose the function that reads the files of a product."""
 
 from __future__ import annotations
 
@@ -12,7 +12,20 @@ from runtime.inputs.products.granule import Reading
 
 
 def product_reader(product: str, band: str | None) -> Callable[[Path, dt.date, Grid], Reading]:
-    """Return the function that reads one file of a product to one field on the grid."""
+    """Return the function that reads one file of a product into one field on the grid.
+
+    Parameters
+    ----------
+    product : str
+        A key of `PRODUCTS`.
+    band : str, optional
+        Band of a soil-moisture product; the product's first one unless given.
+
+    Returns
+    -------
+    callable
+        Takes a file, its day and the grid; see `read_soil_moisture` and `read_precipitation`.
+    """
     from runtime.inputs.products.granule import Reading
     from runtime.inputs.products.imerg import read_precipitation
     from runtime.inputs.products.lprm import read_soil_moisture

@@ -1,4 +1,4 @@
-"""Opening a file somebody else made: what is wrong with it is said in one line, with the cure."""
+"""Open an input file and read its axes; an error says in one line what is wrong and what to do."""
 
 from __future__ import annotations
 
@@ -15,35 +15,48 @@ from runtime.common.netcdf import Dataset, open_dataset
 from runtime.errors import InputRefused, SeamlessError
 
 _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
+"""First bytes of NetCDF-4 and NetCDF-3 files."""
+
 FETCH_AGAIN = "delete it and fetch it again"
+"""What to do about a damaged file; part of messages."""
 
 _MAX_CELLS = 50_000_000
-"""A day of the globe at 0.1 degree has 6.5 million; a damaged header may claim any number."""
+"""Largest size of a variable; a day of the globe at 0.1 degree has 6.5 million cells. A damaged header may say more."""
 
 
 class Reading(NamedTuple):
-    """What a file holds."""
+    """The content of one input file."""
 
     field: Floats
-    """On the grid, NaN where there is no value."""
+    """The values on the grid, NaN where there is none."""
     coverage: float | None
-    """Share of the file's cells, wherever they are, that have a value; None where that says nothing."""
+    """Share of all cells of the file that have a value; None for products where the share is not meaningful."""
 
 
 def is_netcdf(head: bytes) -> bool:
-    """Whether a file that begins with these bytes may be NetCDF."""
+    """Return whether a file that begins with these bytes may be NetCDF."""
     return head.startswith(_MAGIC)
 
 
 @contextmanager
 def open_granule(path: Path) -> Iterator[Dataset]:
-    """Open a NetCDF file for reading.
+    """Open a NetCDF file for reading, with packed values as they are stored.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+
+    Yields
+    ------
+    netCDF4.Dataset
+        The open file.
 
     Raises
     ------
     InputRefused
-        The file is missing, is not NetCDF (a log-in page, say), is cut short, or fails while it is read, in whatever
-        way: a damaged header can make any call on it fail.
+        The file is missing, is not NetCDF (for example a log-in page), is cut short, or any call on it fails inside the
+        block: a damaged header can make any call fail.
     """
     try:
         with path.open("rb") as file:
@@ -62,17 +75,31 @@ def open_granule(path: Path) -> Iterator[Dataset]:
     except SeamlessError:
         raise
     except Exception as error:
-        said = " ".join(str(error).split())[:200] or type(error).__name__
-        raise InputRefused(f"{path}: is damaged or cut short ({said}); {FETCH_AGAIN}") from error
+        reason = " ".join(str(error).split())[:200] or type(error).__name__
+        raise InputRefused(f"{path}: is damaged or cut short ({reason}); {FETCH_AGAIN}") from error
 
 
 def variable(dataset: Dataset, path: Path, *names: str) -> Any:
-    """Return the first of the named variables.
+    """Return the first of the named variables that the file has.
+
+    Parameters
+    ----------
+    dataset : netCDF4.Dataset
+        The open file.
+    path : Path
+        Its path, for messages.
+    *names : str
+        Names to try, in this order.
+
+    Returns
+    -------
+    netCDF4.Variable
+        The variable.
 
     Raises
     ------
     InputRefused
-        None of them is in the file, or it is larger than any such product.
+        The file has none of them, or the variable is larger than any known product.
     """
     for name in names:
         if name in dataset.variables:
@@ -80,40 +107,53 @@ def variable(dataset: Dataset, path: Path, *names: str) -> Any:
             if found.size > _MAX_CELLS:
                 raise InputRefused(f"{path}: {name} claims {found.size} cells, the file is damaged; {FETCH_AGAIN}")
             return found
-    have = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
+    present = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
     raise InputRefused(
-        f"{path}: has no variable {' or '.join(names)} (it has {have}); check the feed's product and band"
+        f"{path}: has no variable {' or '.join(names)} (it has {present}); check the feed's product and band"
     )
 
 
 def positions(
-    have: NDArray[np.floating[Any]], want: NDArray[np.float64], path: Path, axis: str, period: float = 0.0
+    centres: NDArray[np.floating[Any]], wanted: NDArray[np.float64], path: Path, axis: str, period: float = 0.0
 ) -> NDArray[np.intp]:
-    """Return, for each wanted cell centre, its index on the file's axis, whichever way that runs.
+    """Return, for each wanted cell centre, its index on the file's axis, which may run in any direction.
 
     Parameters
     ----------
-    have, want : degrees
-    period : 360 for longitudes, so that 0..360 and -180..180 meet
+    centres : float array, shape (cells,)
+        Cell centres of the file, degrees.
+    wanted : float64 array, shape (n,)
+        Cell centres to find, degrees.
+    path : Path
+        The file, for messages.
+    axis : str
+        Name of the axis, for messages.
+    period : float
+        Give 360 for longitudes, so that 350 and -10 are the same.
+
+    Returns
+    -------
+    int array, shape (n,)
+        The indices.
 
     Raises
     ------
     InputRefused
-        The file's axis lacks a wanted centre.
+        The file's axis does not have a wanted centre.
     """
-    with np.errstate(invalid="ignore"):  # a damaged axis holds anything
-        have = np.asarray(have, np.float64)
-    if not np.isfinite(have).all():
+    with np.errstate(invalid="ignore"):  # a damaged axis may contain any values
+        centres = np.asarray(centres, np.float64)
+    if not np.isfinite(centres).all():
         raise InputRefused(f"{path}: its {axis} is not a number everywhere, the file is damaged; {FETCH_AGAIN}")
     if period:
-        have = (have + period / 2) % period - period / 2
-    order = np.argsort(have)
-    nearest = np.searchsorted(have[order], want - 0.01).clip(max=max(0, have.size - 1))
-    found = np.asarray(order[nearest] if have.size else [])
-    if not found.size or np.abs(have[found] - want).max() > 0.01:
-        span = f"{have.size} cells from {have.min():g} to {have.max():g}" if have.size else "no cells"
+        centres = (centres + period / 2) % period - period / 2
+    order = np.argsort(centres)
+    nearest = np.searchsorted(centres[order], wanted - 0.01).clip(max=max(0, centres.size - 1))
+    found = np.asarray(order[nearest] if centres.size else [])
+    if not found.size or np.abs(centres[found] - wanted).max() > 0.01:
+        span = f"{centres.size} cells from {centres.min():g} to {centres.max():g}" if centres.size else "no cells"
         raise InputRefused(
-            f"{path}: wrong grid: its {axis} has {span}, wanted {want.size} from {want.min():g} to {want.max():g}; "
-            "check the feed's product, or set grid.box to the region the files cover"
+            f"{path}: wrong grid: its {axis} has {span}, wanted {wanted.size} from {wanted.min():g} to "
+            f"{wanted.max():g}; check the feed's product, or set grid.box to the region the files cover"
         )
     return found

@@ -1,4 +1,4 @@
-"""LPRM Level 3 soil moisture: AMSR2 v001, AMSR-E v002, WindSat.
+"""Read LPRM Level 3 soil moisture: AMSR2 v001, AMSR-E v002, WindSat.
 
 Product documents: GES DISC ``LPRM_AMSR2_A|D_SOILM3`` v001, ``LPRM_AMSRE_A|D_SOILM3`` v002 and
 ``LPRM_WINDSAT_DY|NT_SOILM3``.
@@ -8,44 +8,49 @@ from __future__ import annotations
 
 import datetime as dt
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from runtime.common.grid import Floats, Grid
+from runtime.common.grid import Grid
+from runtime.common.netcdf import Dataset
 from runtime.errors import InputRefused
 from runtime.inputs.products.granule import FETCH_AGAIN, Reading, open_granule, positions, variable
 
 _SCAN_EPOCH = dt.datetime(1993, 1, 1)
-
-
-def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
-    """Read one day of one band; see `measure`."""
-    return read_soil_moisture(path, date, grid, band).field
+"""Start of the time scale of the variable ``scantime``."""
 
 
 def read_soil_moisture(path: Path, date: dt.date, grid: Grid, band: str) -> Reading:
-    """Read one day of one band, and how much of the whole file has a value.
+    """Read one day of one band.
+
+    Parameters
+    ----------
+    path : Path
+        The file.
+    date : dt.date
+        The day it must contain.
+    grid : Grid
+        The grid, whose cells must be cells of the file.
+    band : str
+        For example ``x``.
 
     Returns
     -------
-    float32 of the grid's shape, m3 m-3, NaN for a gap. 0.99 is a saturated retrieval and kept as the product has it.
+    Reading
+        The field in m3 m-3, NaN for a gap, and the share of the file's cells that have a value. Values of 0.99 are
+        saturated retrievals; they are kept as the product has them.
 
     Raises
     ------
     InputRefused
-        Not NetCDF, cut short, another grid, another day, no such band, values beyond 0..100 %, or nothing observed
-        anywhere in the file.
+        The file is not NetCDF, is cut short, has another grid or another day, does not have the band, has values
+        outside 0..100 %, or has no observation at all.
     """
     name = f"soil_moisture_{band}"
     with open_granule(path) as file:
         source = variable(file, path, name)
-        dimensions = [dimension.lower() for dimension in source.dimensions]
-        axes = {dimension: dimensions.index(dimension) for dimension in dimensions}
-        if sorted(axes) not in (["latitude", "longitude"], ["lat", "lon"]):
-            raise InputRefused(
-                f"{path}: {source.name} has dimensions {source.dimensions}, wanted longitude and latitude"
-            )
-        lat_axis, lon_axis = (next(axes[n] for n in axes if n.startswith(p)) for p in ("lat", "lon"))
+        lat_axis, lon_axis = _axes(source, path)
         rows = positions(file[source.dimensions[lat_axis]][:], grid.latitudes, path, "latitude")
         cols = positions(file[source.dimensions[lon_axis]][:], grid.longitudes, path, "longitude", 360.0)
         raw = source[:]
@@ -59,8 +64,8 @@ def read_soil_moisture(path: Path, date: dt.date, grid: Grid, band: str) -> Read
         values = np.where(field == fill, np.nan, (field * scale + offset) * unit).astype(np.float32)
     if coverage == 0.0:
         raise InputRefused(f"{path}: {name} is all fill, no cell was observed; {FETCH_AGAIN}, or reject it")
-    seen = values[~np.isnan(values)]
-    low, high = (float(seen.min()), float(seen.max())) if seen.size else (0.0, 0.0)
+    observed = values[~np.isnan(values)]
+    low, high = (float(observed.min()), float(observed.max())) if observed.size else (0.0, 0.0)
     if low < 0.0 or high > 1.0:
         raise InputRefused(
             f"{path}: {name} reaches from {low * 100:g} to {high * 100:g} percent, wanted 0 to 100; "
@@ -69,12 +74,20 @@ def read_soil_moisture(path: Path, date: dt.date, grid: Grid, band: str) -> Read
     return Reading(values, coverage)
 
 
-def _check_date(file: object, path: Path, date: dt.date) -> None:
-    """Refuse a file whose scan times, where it has them, belong to another day."""
-    variables = file.variables  # type: ignore[attr-defined]
-    if "scantime" not in variables:
+def _axes(source: Any, path: Path) -> tuple[int, int]:
+    """Return which axes of a variable are latitude and longitude, in this order."""
+    names = [name.lower() for name in source.dimensions]
+    if sorted(names) not in (["latitude", "longitude"], ["lat", "lon"]):
+        raise InputRefused(f"{path}: {source.name} has dimensions {source.dimensions}, wanted longitude and latitude")
+    lat_axis = next(axis for axis, name in enumerate(names) if name.startswith("lat"))
+    return lat_axis, 1 - lat_axis
+
+
+def _check_date(file: Dataset, path: Path, date: dt.date) -> None:
+    """Refuse a file whose scan times, if it has any, are of another day."""
+    if "scantime" not in file.variables:
         return
-    seconds = variables["scantime"][:]
+    seconds = file.variables["scantime"][:]
     seconds = seconds[np.isfinite(seconds) & (seconds > 0)]
     if not seconds.size:
         return

@@ -11,10 +11,12 @@ import pytest
 
 from runtime.archive import database
 from runtime.archive.catalog import Catalog
-from runtime.archive.record import DayRecord, RecordedInput
+from runtime.archive.record import RecordedInput
+from runtime.common.vocabulary import TODAY, Tier
+from tests.support.records import day_record
 
 DAY = dt.date(2015, 4, 1)
-RECORD = DayRecord(DAY, "consolidated", "f", None, "m 1", "id", "s", {"T": RecordedInput("name.nc4", "field")})
+RECORD = day_record(DAY, tier=Tier.CONSOLIDATED, inputs={TODAY: RecordedInput("name.nc4", "field")})
 
 
 def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path: Path) -> None:
@@ -55,7 +57,7 @@ def test_a_catalog_of_the_first_version_is_brought_up_to_date(tmp_path: Path) ->
 
 def test_what_is_missing_is_counted_without_reading_it_all(tmp_path: Path) -> None:
     with Catalog.open(tmp_path / "catalog.sqlite") as catalog:
-        assert catalog.span() is None
+        assert catalog.first_and_newest() is None
         assert catalog.missing(DAY, DAY + dt.timedelta(1)) == [DAY, DAY + dt.timedelta(1)]
         assert catalog.missing(DAY, DAY - dt.timedelta(1)) == []
 

@@ -16,23 +16,26 @@ from hypothesis import strategies as st
 
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
-from runtime.archive.cube import CUBE, SLAB, Cube, DayFile, cube_faults, update_cube
+from runtime.archive.cube import SLAB, Cube, DayFile, cube_faults
+from runtime.archive.cube_update import update_cube
 from runtime.archive.derived import day_files
 from runtime.archive.reader import Reader
-from runtime.archive.record import DayRecord, PublishedDay
+from runtime.archive.record import PublishedDay
 from runtime.archive.variables import VARIABLES
 from runtime.archive.verify import archive_faults
 from runtime.common import digest
 from runtime.common.grid import Grid
 from runtime.common.netcdf import LOCK
-from runtime.config import Metadata
+from runtime.common.vocabulary import Tier
 from runtime.errors import ArchiveError
 from runtime.fill.result import Filled
 from tests.conftest import DAYS, Runtime, Site
+from tests.support.records import day_record, published_day
 
 GRID = Grid(1.0, 0.0, np.ones((3, 45), bool))
 FIRST = dt.date(2020, 4, 1)
-TRACED = ("cube.py", "durable.py")
+TRACED = ("cube.py", "cube_update.py", "atomic.py")
+CUBE = "cube.zarr"
 
 
 def _whole(items: Any, _: str) -> Any:
@@ -42,17 +45,17 @@ def _whole(items: Any, _: str) -> Any:
 def _day(number: int, value: float, *, rain: bool = True) -> PublishedDay:
     field = np.full(GRID.shape, value, np.float32)
     field[0, 0] = np.nan
-    record = DayRecord(FIRST + dt.timedelta(number), "consolidated", "f", None, "m", "id", "s", {"T": None})
+    record = day_record(FIRST + dt.timedelta(number), tier=Tier.CONSOLIDATED, model="m")
     filled = Filled(field, field, np.zeros(GRID.shape, np.int8), np.zeros(GRID.shape, np.int16))
-    return PublishedDay(record, GRID, filled, "window", "x", "AMSR2", Metadata(), field * 30 if rain else None)
+    return published_day(record, GRID, filled, precipitation=field * 30 if rain else None)
 
 
 def _put(archive: Path, number: int, value: float, *, rain: bool = True) -> tuple[dt.date, DayFile]:
     date = FIRST + dt.timedelta(number)
-    path = archive / cf.relative_path(date)
+    path = archive / cf.CfLayout().relative_path(date)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    cf.write(path, _day(number, value, rain=rain))
+    cf.CfLayout().write(path, _day(number, value, rain=rain))
     return date, DayFile(archive, str(path.relative_to(archive)), digest.of_file(path))
 
 
@@ -70,7 +73,7 @@ def _agrees(archive: Path, sources: dict[dt.date, DayFile]) -> None:
     for number, mark in enumerate(marks.tolist()):
         source = sources.get(opened.first + dt.timedelta(number))
         assert mark == (source.mark if source else 0)
-        published = cf.read(source.path) if source else {}
+        published = cf.CfLayout().read(source.path) if source else {}
         for name, field in fields.items():
             np.testing.assert_array_equal(field[number], published.get(name, VARIABLES[name].empty))
     assert cube_faults(archive, sources, _whole) == []
@@ -225,7 +228,7 @@ def test_killed_at_any_line_the_next_update_heals(there: bool, tmp_path: Path) -
 def test_a_run_keeps_the_cube_and_check_looks_at_it(window_site: Site, runtime: Runtime) -> None:
     window_site.fill(0, 3)
     window_site.fill(4, DAYS - 1)
-    with Catalog.open(window_site.config().catalog_path, read_only=True) as catalog:
+    with Catalog.open(window_site.paths.catalog, read_only=True) as catalog:
         days = list(catalog.days())
     opened = Cube.open(window_site.archive)
     assert opened is not None
@@ -261,7 +264,7 @@ def test_a_run_killed_between_daily_files_and_cube(window_site: Site, monkeypatc
         cf.values(window_site.day_file(8), "soil_moisture")[19, 48]
     )
     window_site.fill(6, 8)
-    with Catalog.open(window_site.config().catalog_path, read_only=True) as catalog:
+    with Catalog.open(window_site.paths.catalog, read_only=True) as catalog:
         published = day_files(window_site.archive, catalog)
     marks = Cube.open(window_site.archive).marks().tolist()  # type: ignore[union-attr]
     assert marks == [source.mark for source in published.values()]

@@ -16,37 +16,40 @@ import numpy as np
 import pytest
 
 from runtime.archive import cf
-from runtime.archive.catalog import Catalog, DayRow, Intent, Revision
+from runtime.archive.catalog import Catalog
 from runtime.archive.lock import hold_archive
-from runtime.archive.publish import publish_day, recover, write_day
-from runtime.archive.record import DayRecord, PublishedDay
+from runtime.archive.paths import ArchivePaths
+from runtime.archive.publish import Making, publish_day, recover, write_day
+from runtime.archive.record import PublishedDay
+from runtime.archive.rows import DayRow, Intent, Revision
 from runtime.archive.verify import archive_faults
 from runtime.common import digest
 from runtime.common.atomic import PART
 from runtime.common.grid import Grid
-from runtime.config import Metadata
+from runtime.common.vocabulary import Tier
 from runtime.errors import ArchiveBusy, ArchiveError
 from runtime.fill.result import Filled
 from tests.conftest import START, Site
+from tests.support.records import day_record, published_day
 
-TRACED = ("publish.py", "catalog.py", "database.py", "durable.py")
+TRACED = ("publish.py", "catalog.py", "database.py", "atomic.py", "lock.py")
 
 
 def _day(grid: Grid, value: float, fingerprint: str) -> PublishedDay:
     field = np.full(grid.shape, value, np.float32)
     filled = Filled(field, field, np.zeros(grid.shape, np.int8), np.zeros(grid.shape, np.int16))
-    record = DayRecord(START, "provisional", fingerprint, None, "m 1", "id", "settings", {"T": None})
-    return PublishedDay(record, grid, filled, "window", "x", "AMSR2", Metadata())
+    record = day_record(START, fingerprint=fingerprint)
+    return published_day(record, grid, filled)
 
 
 def _publish(site: Site, day: PublishedDay) -> None:
     settings = site.config()
-    with hold_archive(settings.catalog_path.with_name("lock")), Catalog.open(settings.catalog_path) as catalog:
-        recover(settings.archive.path, catalog)
+    with hold_archive(site.paths.lock), Catalog.open(ArchivePaths.of(settings).catalog) as catalog:
+        recover(site.paths, catalog)
         before = catalog.days().get(START)
-        made = {"reason": "test", "engine": "none", "phases": {}, "inputs": {}}
-        written = write_day(settings.archive.path, cf, day)
-        publish_day(settings.archive.path, catalog, day.record, written, before=before, **made)
+        making = Making(reason="test", engine="none", phases={}, inputs={})
+        written = write_day(settings.archive.path, cf.CfLayout(), day)
+        publish_day(settings.archive.path, catalog, day.record, written, making, before=before)
 
 
 def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:
@@ -77,7 +80,7 @@ def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:
 
 
 def _state(site: Site) -> tuple[str, DayRow]:
-    with Catalog.open(site.config().catalog_path, read_only=True) as catalog:
+    with Catalog.open(site.paths.catalog, read_only=True) as catalog:
         row = catalog.days()[START]
         assert catalog.intents() == []
     return digest.of_file(site.day_file(0)), row
@@ -105,10 +108,10 @@ def _kill_at_every_line(window_site: Site) -> None:
         faults = archive_faults(site.config(), lambda items, _: items)
         assert faults == [], f"killed at line {line}: the archive is not whole in between"
         with (
-            hold_archive(site.config().catalog_path.with_name("lock")),
-            Catalog.open(site.config().catalog_path) as catalog,
+            hold_archive(site.paths.lock),
+            Catalog.open(site.paths.catalog) as catalog,
         ):
-            recover(site.archive, catalog)
+            recover(site.paths, catalog)
         sha, row = _state(site)
         assert sha == row.sha256, f"killed at line {line}"
         assert row.record.fingerprint == ("old" if sha == old_sha else "new"), f"killed at line {line}"
@@ -160,12 +163,25 @@ def test_a_reader_gets_past_a_commit_that_was_killed(tmp_path: Path) -> None:
     with Catalog.open(path, read_only=True) as catalog:
         assert catalog.incidents() == {"kept": ("message", "then")}
         with pytest.raises(ArchiveError, match="readonly"):
-            catalog.settle(Intent(*_nothing()), published=False)
+            catalog.commit(Intent(*_nothing()), published=False)
 
 
 def _nothing() -> tuple[DayRow, Revision]:
-    record = DayRecord(START, "provisional", "f", None, "m", "id", "s", {"T": None})
-    return DayRow(record, "p", "s", 0, 0, 1), Revision(START, 1, "", "", "", "", 0.0, None, "", "", {}, {})
+    revision = Revision(
+        date=START,
+        revision=1,
+        made_at="",
+        reason="",
+        tier=Tier.PROVISIONAL,
+        engine="",
+        seconds=0.0,
+        fingerprint_before=None,
+        fingerprint="",
+        sha256="",
+        phases={},
+        inputs={},
+    )
+    return DayRow(day_record(START), "p", "s", 0, 0, 1), revision
 
 
 def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
@@ -181,5 +197,5 @@ def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
 def test_the_same_day_is_the_same_bytes(tmp_path: Path) -> None:
     day = _day(Grid(1.0, 0.0, np.ones((4, 4), bool)), 0.3, "f")
     for name in "ab":
-        cf.write(tmp_path / name, day)
+        cf.CfLayout().write(tmp_path / name, day)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()

@@ -5,67 +5,63 @@ import shutil
 
 import numpy as np
 import pytest
+import zarr
 
 import runtime
 from runtime.archive import cf
-from runtime.archive.cube import CUBE, remove_cube, zarr
+from runtime.archive.cube_update import remove_cube
 from runtime.archive.reader import Reader
 from runtime.archive.variables import VARIABLES
-from runtime.errors import ArchiveError, InputsMissing, UsageError
-from tests.conftest import DAYS, START, Site
+from runtime.errors import ArchiveError, UsageError
+from tests.conftest import DAYS, Site
 
+CUBE = "cube.zarr"
 HERE = (45.1, 2.2)
 
 
-def _from_files(site: Site, row: int, col: int, name: str) -> list[float]:
-    return [float(cf.values(site.day_file(day), name)[row, col]) for day in range(DAYS)]
+def _from_files(filled_site: Site, row: int, col: int, name: str) -> list[float]:
+    return [float(cf.values(filled_site.day_file(day), name)[row, col]) for day in range(DAYS)]
 
 
-@pytest.fixture
-def site(window_site: Site) -> Site:
-    window_site.fill(0, DAYS - 1)
-    return window_site
-
-
-def test_a_series_is_what_the_files_hold(site: Site) -> None:
-    series = Reader(site.archive).series(*HERE)
-    assert series.dates == [site.date(day) for day in range(DAYS)]
+def test_a_series_is_what_the_files_hold(filled_site: Site) -> None:
+    series = Reader(filled_site.archive).series(*HERE)
+    assert series.dates == [filled_site.date(day) for day in range(DAYS)]
     assert (series.latitude, series.longitude) == (45.125, 2.125)
     row, col = int((50 - 45.125) / 0.25), int((2.125 + 10) / 0.25)
     for name in VARIABLES:
-        np.testing.assert_array_equal(series.values[name], np.float32(_from_files(site, row, col, name)))
+        np.testing.assert_array_equal(series.values[name], np.float32(_from_files(filled_site, row, col, name)))
 
 
 @pytest.mark.parametrize("harm", ["no cube", "a stale day", "a shorter cube", "no catalog"])
-def test_what_the_cube_lacks_comes_from_the_files(harm: str, site: Site) -> None:
-    whole = Reader(site.archive).series(*HERE)
-    opened = runtime.open_archive(site.archive).load()
+def test_what_the_cube_lacks_comes_from_the_files(harm: str, filled_site: Site) -> None:
+    whole = Reader(filled_site.archive).series(*HERE)
+    opened = runtime.open_archive(filled_site.archive).load()
     if harm == "no cube":
-        remove_cube(site.archive)
+        remove_cube(filled_site.archive)
     elif harm == "no catalog":
-        shutil.rmtree(site.archive / ".catalog")
+        shutil.rmtree(filled_site.archive / ".catalog")
     else:
-        group = zarr.open_group(site.archive / CUBE, mode="r+", use_consolidated=False)
+        group = zarr.open_group(filled_site.archive / CUBE, mode="r+", use_consolidated=False)
         marks = group["source_file"]
         assert isinstance(marks, zarr.Array)
         marks[slice(3, 5) if harm == "a stale day" else slice(6, None)] = 0
         soil = group["soil_moisture"]
         assert isinstance(soil, zarr.Array)
         soil[slice(3, 5) if harm == "a stale day" else slice(6, None)] = 9999
-    left = Reader(site.archive).series(*HERE)
+    left = Reader(filled_site.archive).series(*HERE)
     assert left.dates == whole.dates
     for name in VARIABLES:
         np.testing.assert_array_equal(left.values[name], whole.values[name])
-    again = runtime.open_archive(site.archive).load()
+    again = runtime.open_archive(filled_site.archive).load()
     assert list(again) == list(opened)
     for name in VARIABLES:
         np.testing.assert_array_equal(again[name], opened[name])
 
 
-def test_a_part_of_the_days(site: Site) -> None:
-    reader = Reader(site.archive)
-    part = reader.series(*HERE, site.date(3), site.date(5), ("soil_moisture",))
-    assert part.dates == [site.date(day) for day in (3, 4, 5)]
+def test_a_part_of_the_days(filled_site: Site) -> None:
+    reader = Reader(filled_site.archive)
+    part = reader.series(*HERE, filled_site.date(3), filled_site.date(5), ("soil_moisture",))
+    assert part.dates == [filled_site.date(day) for day in (3, 4, 5)]
     assert list(part.values) == ["soil_moisture"]
     np.testing.assert_array_equal(
         part.values["soil_moisture"], reader.series(*HERE).values["soil_moisture"][3:6], strict=True
@@ -82,50 +78,19 @@ def test_a_day_that_was_never_filled_is_no_day_of_a_series(window_site: Site) ->
 
 
 @pytest.mark.parametrize("point", [(51.0, 2.0), (45.0, 10.2), (45.0, -10.1), (float("nan"), 2.0)])
-def test_a_point_outside_is_refused(point: tuple[float, float], site: Site) -> None:
+def test_a_point_outside_is_refused(point: tuple[float, float], filled_site: Site) -> None:
     with pytest.raises(UsageError, match="is outside the archive, which has 35.125 to 49.875 N and -9.875 to 9.875 E"):
-        Reader(site.archive).series(*point)
+        Reader(filled_site.archive).series(*point)
 
 
-def test_longitudes_may_run_to_360(site: Site) -> None:
-    assert Reader(site.archive).cell(45.0, 355.0) == Reader(site.archive).cell(45.0, -5.0)
+def test_longitudes_may_run_to_360(filled_site: Site) -> None:
+    assert Reader(filled_site.archive).cell(45.0, 355.0) == Reader(filled_site.archive).cell(45.0, -5.0)
 
 
-def test_an_archive_without_days_says_what_makes_them(window_site: Site) -> None:
-    with pytest.raises(InputsMissing, match="no day is published there; `runtime fill` makes them"):
-        runtime.open_archive(window_site.archive)
-
-
-def test_a_damaged_day_is_named(site: Site) -> None:
-    site.day_file(4).write_bytes(b"nothing")
+def test_a_damaged_day_is_named(filled_site: Site) -> None:
+    filled_site.day_file(4).write_bytes(b"nothing")
     with pytest.raises(ArchiveError, match=r"seamless_sm_20200405.nc: cannot be read"):
-        Reader(site.archive).day(site.date(4))
-
-
-def test_the_whole_record_opens_lazily(site: Site) -> None:
-    archive = runtime.open_archive(site.archive)
-    assert archive.soil_moisture.chunks is not None
-    assert archive.soil_moisture.dtype == np.float32
-    assert archive.attrs["license"].startswith("CC-BY-4.0")
-    assert archive.attrs["time_coverage_start"] == f"{START}T00:00:00Z"
-    one = archive.sel(time="2020-04-06")
-    np.testing.assert_array_equal(one.soil_moisture, cf.values(site.day_file(5), "soil_moisture"))
-    np.testing.assert_array_equal(one.flag, cf.values(site.day_file(5), "flag"))
-
-
-def test_fill_day_fills_publishes_and_returns(window_site: Site) -> None:
-    day = runtime.fill_day("2020-04-06", window_site.file, overrides=["model.engine=cpu"])
-    assert day.sizes["time"] == 1
-    np.testing.assert_array_equal(day.soil_moisture[0], cf.values(window_site.day_file(5), "soil_moisture"))
-    before = window_site.published()
-    runtime.fill_day(window_site.date(5), window_site.file)
-    assert window_site.published() == before
-
-
-def test_fill_day_raises_what_the_command_would_say(window_site: Site) -> None:
-    window_site.lprm(5).unlink()
-    with pytest.raises(InputsMissing, match="2020-04-06 is not filled"):
-        runtime.fill_day("2020-04-06", window_site.file, overrides=["policy.max_outage_days=0"])
+        Reader(filled_site.archive).day(filled_site.date(4))
 
 
 @pytest.mark.parametrize("layout", ["sgd-sm"])

@@ -14,7 +14,7 @@ from runtime.errors import ConfigError
 from runtime.fill.result import NEVER, Flag
 from runtime.fill.tiling import Tiling
 from runtime.fill.window import fill_window, predict_window
-from runtime.inputs.products.lprm import read
+from runtime.inputs.products.lprm import read_soil_moisture
 from tests.conftest import Site
 from training.checkpoint import Checkpoint
 from training.models import Seamless, SeamlessConfig, build_network
@@ -207,7 +207,7 @@ def test_tiles_equal_one_pass_on_a_real_globe(data: Path, globe: Grid, tmp_path:
     preset = load_preset("stpcnn-compact")
     bundle, _ = export_bundle(Checkpoint(build_network(preset.model), preset), tmp_path / "b")
     files = sorted((data / "lprm_april2015_x").glob("*.nc4"))[7:16]
-    days = [read(f, Site.date(0).replace(2015, 4, 8 + n), globe, "x") for n, f in enumerate(files)]
+    days = [read_soil_moisture(f, Site.date(0).replace(2015, 4, 8 + n), globe, "x").field for n, f in enumerate(files)]
     frames = np.stack(days)
     engine = OrtEngine(bundle.graph)
     whole, whole_reached, _ = predict_window(engine, bundle.manifest, globe, frames, core=globe.shape)

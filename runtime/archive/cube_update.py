@@ -1,0 +1,319 @@
+"""Write the cube: copy daily files into it, so that a run that is killed at any time does no harm.
+
+See `runtime.archive.cube` for what the cube is and for the marks that say which days can be trusted.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+import json
+import shutil
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import zarr
+from numpy.typing import NDArray
+from zarr.codecs import BloscCodec
+
+from runtime.archive.cf import EPOCH
+from runtime.archive.cube import CELLS, MARKS, SLAB, Cube, DayFile, packed_field, verified_fields
+from runtime.archive.paths import ArchivePaths
+from runtime.archive.variables import VARIABLES
+from runtime.common.atomic import move_into_place, part_file, sync_to_disk, write_guard
+from runtime.common.events import Track
+from runtime.common.grid import Grid
+
+_MARKS_IN_CHUNK = 8192
+_BYTES_KEPT = 1 << 28
+"""Bytes of daily files that are kept in memory after their first reading; other files are read once per variable."""
+_CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+
+_Fields = dict[str, NDArray[Any]]
+
+
+def update_cube(
+    archive: Path, sources: Mapping[dt.date, DayFile], grid: Grid, attributes: Mapping[str, Any], track: Track
+) -> int:
+    """Bring an archive's cube up to date with its daily files.
+
+    The caller holds the archive's lock. A file that differs from its hash in the catalog is not copied.
+
+    Parameters
+    ----------
+    archive : Path
+        The archive's folder.
+    sources : mapping of dt.date to DayFile
+        The published days.
+    grid : Grid
+        The archive's grid.
+    attributes : mapping of str to Any
+        The cube's global attributes.
+    track : Track
+        Shows progress over the parts of the cube that change.
+
+    Returns
+    -------
+    int
+        Number of days copied.
+
+    Raises
+    ------
+    ArchiveError
+        The cube cannot be written.
+    """
+    if not sources:
+        return 0
+    with write_guard(ArchivePaths.below(archive).cube):
+        writer = CubeWriter.open(archive, min(sources), grid)
+        first, marks = writer.cube.first, writer.cube.marks().tolist()
+        wanted = {(date - first).days: source for date, source in sources.items()}
+        length = max(len(marks), max(wanted) + 1)
+        known = dict(enumerate(marks))
+        stale = [day for day, source in wanted.items() if known.get(day) != source.mark]
+        unpublished = [day for day, mark in known.items() if mark and day not in wanted]
+        if length > len(marks) or writer.is_inconsistent(attributes):
+            writer.make_room(length, (), attributes)
+        changed = sorted([*stale, *unpublished])
+        slabs = [list(days) for _, days in itertools.groupby(changed, lambda day: day // SLAB)]
+        return sum(writer.copy({day: wanted.get(day) for day in days}) for days in track(slabs, "cube"))
+
+
+def remove_cube(archive: Path) -> None:
+    """Delete an archive's cube."""
+    folder = ArchivePaths.below(archive).cube
+    old = _hidden(folder, "old")
+    if folder.exists():
+        folder.rename(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+class CubeWriter:
+    """An open cube that can be changed.
+
+    Parameters
+    ----------
+    cube : Cube
+        The cube, open for writing and without consolidated metadata.
+    grid : Grid
+        The archive's grid.
+    """
+
+    def __init__(self, cube: Cube, grid: Grid) -> None:
+        self.cube, self.grid = cube, grid
+
+    @classmethod
+    def open(cls, archive: Path, first: dt.date, grid: Grid) -> CubeWriter:
+        """Open an archive's cube for writing; create a new one unless there is a cube for this grid.
+
+        Parameters
+        ----------
+        archive : Path
+            The archive's folder.
+        first : dt.date
+            The first published day; a cube that begins later is replaced.
+        grid : Grid
+            The archive's grid.
+
+        Returns
+        -------
+        CubeWriter
+            The open cube.
+        """
+        folder = ArchivePaths.below(archive).cube
+        new = _hidden(folder, "new")
+        for leftover in (new, _hidden(folder, "old")):
+            shutil.rmtree(leftover, ignore_errors=True)
+        try:
+            cube = _open_writable(folder)
+            fits = cube.first <= first and cube.group.attrs["grid"] == grid.digest and cube.marks().ndim == 1
+        except Exception:
+            fits = False
+        if fits:
+            return cls(cube, grid)
+        _create(new, first, grid)
+        remove_cube(archive)
+        new.rename(folder)
+        sync_to_disk(archive)
+        return cls(_open_writable(folder), grid)
+
+    def is_inconsistent(self, attributes: Mapping[str, Any]) -> bool:
+        """Return whether the metadata for readers differ from the arrays, because a run was killed in between."""
+        cube, seen = self.cube, zarr.open_group(self.cube.folder, mode="r")
+        lengths = {name: array.shape[0] for name, array in seen.arrays() if name not in ("lat", "lon")}
+        existing = {"time", MARKS, *cube.names}
+        return (
+            lengths.keys() != existing
+            or {cube.array(name).shape[0] for name in existing} != set(lengths.values())
+            or any(seen.attrs.get(key) != _plain_attribute(value) for key, value in attributes.items())
+        )
+
+    def make_room(self, days: int, names: Iterable[str], attributes: Mapping[str, Any]) -> None:
+        """Make the arrays long enough, and create missing ones; readers see all of it at once, or nothing.
+
+        Parameters
+        ----------
+        days : int
+            Number of days that the cube must have room for.
+        names : iterable of str
+            Variables that the cube must have.
+        attributes : mapping of str to Any
+            Global attributes to set.
+        """
+        cube = self.cube
+        days = max(days, cube.array("time").shape[0])
+        for name in names:
+            if name not in cube.group:
+                self._create_variable(name, days)
+        for name in ("time", MARKS, *cube.names):
+            array = cube.array(name)
+            if array.shape[0] < days:
+                array.resize((days, *array.shape[1:]))
+            _sync_zarr_file(cube.folder / name / "zarr.json")
+        cube.array("time")[:] = np.arange(days, dtype=np.int32) + (cube.first - EPOCH).days
+        self._sync_chunk("time")
+        _consolidate(cube.folder, attributes)
+
+    def _create_variable(self, name: str, days: int) -> None:
+        variable = VARIABLES[name]
+        rows, cols = self.cube.array("lat").shape[0], self.cube.array("lon").shape[0]
+        fill_value = {} if variable.fill is None else {"_FillValue": variable.fill}
+        self.cube.group.create_array(
+            name,
+            shape=(days, rows, cols),
+            chunks=self.cube.chunks,
+            shards=(SLAB, -(-rows // CELLS) * CELLS, -(-cols // CELLS) * CELLS),
+            dtype=variable.dtype,
+            fill_value=variable.empty,
+            compressors=_CODEC,
+            dimension_names=("time", "lat", "lon"),
+            attributes={key: _plain_attribute(value) for key, value in (variable.attributes | fill_value).items()},
+        )
+
+    def copy(self, days: Mapping[int, DayFile | None]) -> int:
+        """Copy daily files of one slab into the cube, and empty the days without a file.
+
+        Parameters
+        ----------
+        days : mapping of int to DayFile or None
+            The files by the numbers of their days; None for a day that is no longer published.
+
+        Returns
+        -------
+        int
+            Number of days copied. Files that cannot be used are left out.
+        """
+        sources: dict[int, DayFile | None] = {}
+        kept: dict[int, _Fields] = {}
+        names: set[str] = set()
+        room = _BYTES_KEPT
+        for day, source in days.items():
+            fields = {} if source is None else verified_fields(source, self.grid.shape)
+            if source is None or fields:
+                sources[day] = source
+            names |= fields.keys()
+            room -= sum(field.nbytes for field in fields.values())
+            if fields and room >= 0:
+                kept[day] = fields
+        if not sources:
+            return 0
+        if missing := names - set(self.cube.names):
+            self.make_room(0, [name for name in VARIABLES if name in missing], {})
+        numbers = np.array([*sources])
+        self._set_marks(numbers, np.zeros(numbers.size, np.uint64))
+        for name in self.cube.names:
+            self._write_days(name, sources, kept)
+        marks = [0 if source is None else source.mark for source in sources.values()]
+        self._set_marks(numbers, np.array(marks, np.uint64))
+        return sum(source is not None for source in sources.values())
+
+    def _write_days(self, name: str, sources: Mapping[int, DayFile | None], kept: Mapping[int, _Fields]) -> None:
+        """Write one variable of some days of a slab, from memory or else from their files."""
+        array, empty = self.cube.array(name), VARIABLES[name].empty
+        numbers = [*sources]
+        begin, end = numbers[0], numbers[-1] + 1
+        block = (
+            np.full((end - begin, *array.shape[1:]), empty, array.dtype)
+            if len(numbers) == end - begin
+            else np.asarray(array[begin:end])
+        )
+        for day, source in sources.items():
+            block[day - begin] = kept[day].get(name, empty) if day in kept else packed_field(source, name)
+        array[begin:end] = block
+        self._sync_chunk(name, begin // SLAB)
+
+    def _set_marks(self, days: NDArray[np.int64], marks: NDArray[np.uint64]) -> None:
+        self.cube.array(MARKS).set_coordinate_selection(days, marks)
+        for chunk in np.unique(days // _MARKS_IN_CHUNK):
+            self._sync_chunk(MARKS, int(chunk))
+
+    def _sync_chunk(self, name: str, chunk: int = 0) -> None:
+        """Wait until a chunk, by its number along the time axis, is on the disk."""
+        other_axes = ["0"] * (self.cube.array(name).ndim - 1)
+        _sync_zarr_file(Path(self.cube.folder, name, "c", str(chunk), *other_axes))
+
+
+def _hidden(folder: Path, ending: str) -> Path:
+    """Return a hidden folder beside the cube's, for a cube that is being created or deleted."""
+    return folder.with_name(f".{folder.name}.{ending}")
+
+
+def _open_writable(folder: Path) -> Cube:
+    return Cube(folder, zarr.open_group(folder, mode="r+", use_consolidated=False))
+
+
+def _create(folder: Path, first: dt.date, grid: Grid) -> None:
+    """Create a cube without days and without variables."""
+    group = zarr.create_group(folder, attributes={"first_day": str(first), "grid": grid.digest})
+    for name, long_name, units, axis, values in (
+        ("lat", "latitude", "degrees_north", "Y", grid.latitudes),
+        ("lon", "longitude", "degrees_east", "X", grid.longitudes),
+    ):
+        attributes: dict[str, Any] = {"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis}
+        group.create_array(name, data=values, dimension_names=(name,), attributes=attributes)
+    time: dict[str, Any] = {"standard_name": "time", "long_name": "start of the UTC day", "axis": "T"}
+    mark = "first eight bytes of the SHA-256 of the daily file the day was copied from; 0: none"
+    for name, dtype, attributes in (
+        ("time", "i4", {**time, "units": f"days since {EPOCH}", "calendar": "standard"}),
+        (MARKS, "u8", dict[str, Any](long_name=mark)),
+    ):
+        group.create_array(
+            name,
+            shape=(0,),
+            chunks=(_MARKS_IN_CHUNK,),
+            dtype=dtype,
+            fill_value=0,
+            dimension_names=("time",),
+            attributes=attributes,
+        )
+    _consolidate(folder, {})
+
+
+def _consolidate(folder: Path, attributes: Mapping[str, Any]) -> None:
+    """Update the one file from which readers take the metadata of all arrays, and set global attributes in it.
+
+    Zarr's own `consolidate_metadata` is not used: for a moment the attributes would be new and the lengths missing.
+    """
+    root = json.loads((folder / "zarr.json").read_text())
+    arrays = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/zarr.json"))}
+    root["attributes"] |= {key: _plain_attribute(value) for key, value in attributes.items()}
+    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
+    with part_file(folder / "zarr.json") as part:
+        part.write_text(json.dumps(root, indent=1))
+    move_into_place(folder / "zarr.json")
+
+
+def _sync_zarr_file(file: Path) -> None:
+    """Wait until a file that Zarr wrote is on the disk; delete what a killed run left in its folder."""
+    for leftover in file.parent.glob("*.partial"):
+        leftover.unlink()
+    for path in (file, file.parent):
+        if path.exists():  # Zarr writes no file for a chunk without values
+            sync_to_disk(path)
+
+
+def _plain_attribute(value: Any) -> Any:
+    """Return an attribute's value as JSON can store it."""
+    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value

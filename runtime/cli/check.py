@@ -1,0 +1,43 @@
+"""``runtime check``: compare the archive with its catalog."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated
+
+import typer
+
+from runtime.cli.common import (
+    ConfigFile,
+    Json,
+    Overrides,
+    command,
+)
+from runtime.config import load_config
+
+
+@command(epilog="Examples: `runtime check`; `runtime check --rebuild-catalog` after the catalog was lost")
+def check(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    rebuild: Annotated[bool, typer.Option("--rebuild-catalog", help="Read the catalog back from the files.")] = False,
+    rebuild_views: Annotated[
+        bool, typer.Option("--rebuild-views", help="Make cube and STAC documents again from the daily files.")
+    ] = False,
+    as_json: Json = False,
+) -> None:
+    """Check every published file and snapshot against the catalog, and cube and STAC items against the files."""
+    from runtime.archive import verify
+    from runtime.cli.progress import track
+
+    settings = load_config(config, overrides or ())
+    if rebuild:
+        print(f"rebuilt from {verify.rebuild_catalog(settings, track)} files")
+    if rebuild_views:
+        print(f"cube and STAC documents made of {verify.rebuild_views(settings, track)} days")
+    faults = verify.archive_faults(settings, track)
+    if as_json:
+        print(json.dumps(faults, indent=1))
+    else:
+        print("\n".join(faults) or "the archive is whole")
+    raise typer.Exit(1 if faults else 0)

@@ -1,0 +1,31 @@
+"""``runtime doctor``: what this machine has and lacks."""
+
+from __future__ import annotations
+
+import json
+
+import typer
+
+from runtime.cli.common import (
+    ConfigFile,
+    Json,
+    Overrides,
+    command,
+)
+from runtime.config import load_config
+
+
+@command(epilog="Example: `runtime doctor --config my-archive.toml`")
+def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Check engines, bundle, feeds, disk and credentials on this machine."""
+    from runtime.doctor import examine
+
+    findings = examine(load_config(config, overrides or ()))
+    if as_json:
+        print(json.dumps([vars(f) for f in findings], indent=1))
+    else:
+        for finding in findings:
+            print(
+                f"{'ok  ' if finding.good else 'BAD ' if finding.needed else '-   '} {finding.what:22} {finding.detail}"
+            )
+    raise typer.Exit(1 if any(f.needed and not f.good for f in findings) else 0)

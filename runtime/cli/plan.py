@@ -1,0 +1,76 @@
+"""``runtime plan``: what would be done, and why."""
+
+from __future__ import annotations
+
+import json
+import logging
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from runtime.cli.common import ConfigFile, From, Json, LogFormatOption, Offline, Overrides, To, command, parse_range
+from runtime.common import clock
+from runtime.common.clock import DateRange
+from runtime.common.logs import LogFormat
+from runtime.config import Config, load_config
+
+if TYPE_CHECKING:
+    from runtime.pipeline.plan import PlannedDay
+
+logger = logging.getLogger(__name__)
+
+
+@command(epilog="Examples: `runtime plan`; `runtime plan --from 2015-04-01 --to 2015-04-20 --json`")
+def plan(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    first: From = None,
+    last: To = None,
+    show_all: Annotated[bool, typer.Option("--all", help="Also list days that are current.")] = False,
+    offline: Offline = False,
+    as_json: Json = False,
+    log_format: LogFormatOption = LogFormat.AUTO,
+) -> None:
+    """List every day that has to be filled, waits or was refused, with the reason. Changes nothing."""
+    settings = load_config(config, overrides or ())
+    print_plan(settings, parse_range(None, first, last), offline=offline, as_json=as_json, show_all=show_all)
+
+
+def print_plan(
+    settings: Config,
+    wanted: DateRange | None,
+    *,
+    offline: bool,
+    as_json: bool,
+    show_all: bool = False,
+    max_refill_days: int | None = None,
+) -> None:
+    """Print what filling a range would do; nothing is changed."""
+    from runtime.archive.catalog import Catalog
+    from runtime.archive.paths import ArchivePaths
+    from runtime.cli.progress import run_events
+    from runtime.pipeline.context import RunContext
+    from runtime.pipeline.plan import plan_days
+    from runtime.pipeline.run import select_days
+
+    with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
+        with run_events() as events:
+            run = RunContext.open(settings, catalog, clock.today(), events, offline=offline)
+            planned = plan_days(run, select_days(run, wanted, max_refill_days))
+        _print_days(planned, as_json, show_all)
+        for problem in run.inbox.failures():
+            logger.warning(problem)
+
+
+def _print_days(days: list[PlannedDay], as_json: bool, show_all: bool) -> None:
+    from runtime.pipeline.plan import Action
+
+    shown = [day for day in days if show_all or day.action is not Action.CURRENT]
+    if as_json:
+        fields = [{"date": str(d.date), "action": d.action, "tier": d.tier, "reason": d.reason} for d in shown]
+        print(json.dumps(fields, indent=1))
+        return
+    for day in shown:
+        print(f"{day.date}  {day.action:8} {day.tier:12} {day.reason}")
+    stale = sum(day.action is Action.FILL for day in days)
+    print(f"{len(days)} days looked at, {stale} to fill" + ("" if stale else ": already current"))

@@ -1,0 +1,59 @@
+"""``runtime status``: what state the archive is in."""
+
+from __future__ import annotations
+
+import json
+
+from runtime.cli.common import (
+    ConfigFile,
+    Json,
+    Overrides,
+    command,
+)
+from runtime.common import clock
+from runtime.common.clock import days_between
+from runtime.common.vocabulary import ProblemKind, Tier
+from runtime.config import load_config
+
+
+@command(epilog="Example: `runtime status --json`")
+def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json = False) -> None:
+    """Print the newest day, its lag behind today, and the days that are missing in between."""
+    from runtime.archive.catalog import Catalog
+    from runtime.archive.paths import ArchivePaths
+
+    settings = load_config(config, overrides or ())
+    with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
+        rows = catalog.days()
+        revision = catalog.last_revision()
+        problems = [f"{p.date} {p.kind}" for p in catalog.problems().values() if p.kind is not ProblemKind.WAIT]
+        interrupted = [str(intent.row.record.date) for intent in catalog.intents()]
+    first, newest = (min(rows), max(rows)) if rows else (None, None)
+    missing = (
+        [] if first is None or newest is None else [str(day) for day in days_between(first, newest) if day not in rows]
+    )
+    facts = {
+        "archive": str(settings.archive.path),
+        "days": len(rows),
+        "first": first and str(first),
+        "newest": newest and str(newest),
+        "lag_days": newest and (clock.today() - newest).days,
+        "provisional": sum(r.record.tier is Tier.PROVISIONAL for r in rows.values()),
+        "missing_between": missing,
+        "problems": problems,
+        "last_published_at": revision and revision.made_at,
+        "interrupted": interrupted,
+    }
+    if as_json:
+        print(json.dumps(facts, indent=1))
+        return
+    if not rows:
+        print(f"{settings.archive.path}: empty; `runtime plan` lists what can be filled")
+        return
+    for name, value in facts.items():
+        shown = (
+            f"{len(value)} days: {', '.join(value[:5])}{' ...' if len(value) > 5 else ''}"
+            if isinstance(value, list)
+            else value
+        )
+        print(f"{name.replace('_', ' '):18} {'none' if value in (None, []) else shown}")

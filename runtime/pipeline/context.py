@@ -1,0 +1,137 @@
+"""Everything that a run uses: configuration in; bundle, grid, catalog, inbox, states and engine out."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from dataclasses import dataclass
+from functools import cached_property
+
+from runtime.archive.catalog import Catalog
+from runtime.archive.layout import LAYOUTS, Layout
+from runtime.archive.paths import ArchivePaths
+from runtime.bundle import Bundle, find_bundle, load_bundle
+from runtime.common import digest
+from runtime.common.clock import DateRange
+from runtime.common.events import RunEvents
+from runtime.common.grid import Grid
+from runtime.config import Config
+from runtime.engines.select import EngineSettings, choose_engine, open_engine
+from runtime.errors import BundleError, InputsMissing
+from runtime.fill.base import Filler, make_filler
+from runtime.fill.state import StateStore
+from runtime.inputs.inbox import Inbox
+
+LAYOUT_VERSION = 2
+"""Raised by hand when a published file gets other content from the same fields."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a run uses, opened once; the engine is opened when the first day is filled."""
+
+    config: Config
+    bundle: Bundle
+    grid: Grid
+    catalog: Catalog
+    inbox: Inbox
+    today: dt.date
+    events: RunEvents
+
+    @classmethod
+    def open(
+        cls,
+        config: Config,
+        catalog: Catalog,
+        today: dt.date,
+        events: RunEvents,
+        *,
+        offline: bool = False,
+        retry_refused: bool = False,
+        reprocessed: DateRange | None = None,
+    ) -> RunContext:
+        """Open the bundle and the feeds of a configuration.
+
+        Parameters
+        ----------
+        config : Config
+            The configuration.
+        catalog : Catalog
+            The archive's catalog; read-only for a run that only plans.
+        today : date
+            The current day, UTC.
+        events : RunEvents
+            Hears how the run goes.
+        offline : bool
+            Use only files that have been fetched.
+        retry_refused : bool
+            Fetch refused files again, however young they are.
+        reprocessed : DateRange, optional
+            Days whose rain may be IMERG Final.
+
+        Raises
+        ------
+        BundleError
+            The bundle is damaged, or does not accept the products or bands of the feeds.
+        """
+        bundle = load_bundle(find_bundle(config.model.bundle))
+        for feed in config.feeds.soil_moisture:
+            accepted = bundle.manifest
+            if feed.product not in accepted.products or feed.band not in accepted.bands:
+                raise BundleError(
+                    f"bundle {accepted.name} accepts {', '.join(accepted.products)}, band {', '.join(accepted.bands)}, "
+                    f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
+                )
+        grid = config.make_grid()
+        inbox = Inbox.open(
+            config, grid, catalog, events, offline=offline, retry_refused=retry_refused, reprocessed=reprocessed
+        )
+        return cls(config, bundle, grid, catalog, inbox, today, events)
+
+    @cached_property
+    def paths(self) -> ArchivePaths:
+        """The archive's folders and files."""
+        return ArchivePaths.of(self.config)
+
+    @cached_property
+    def filler(self) -> Filler:
+        """The network, on the configured engine."""
+        settings = EngineSettings.configured(self.config, self.paths.engines)
+        if settings.engine == "auto":
+            chosen = choose_engine(self.bundle, settings)
+            logger.info(f"engine {chosen.engine}, {settings.precision} ({chosen.why})")
+        return make_filler(open_engine(self.bundle, settings), self.bundle.manifest, self.grid)
+
+    @property
+    def layout(self) -> Layout:
+        """How daily files are written."""
+        return LAYOUTS[self.config.archive.layout]
+
+    @cached_property
+    def states(self) -> StateStore:
+        """The state snapshots of the configured model."""
+        return StateStore(self.paths.state, self.bundle.model_id)
+
+    @cached_property
+    def settings_digest(self) -> str:
+        """Digest of the settings that change a published value."""
+        return digest.of_values(LAYOUT_VERSION, self.config.archive.layout, self.grid.digest)
+
+    @cached_property
+    def start(self) -> dt.date:
+        """The archive's first day.
+
+        Raises
+        ------
+        InputsMissing
+            It is not configured, nothing is published, and the feeds have no file.
+        """
+        if self.config.archive.start:
+            return self.config.archive.start
+        published, oldest = self.catalog.first_and_newest(), self.inbox.oldest()
+        if not published and not oldest:
+            where = ", ".join(f.path if f.kind == "folder" else f.product for f in self.config.feeds.soil_moisture)
+            raise InputsMissing(f"no soil-moisture file in {where}; put files there, or set feeds.soil_moisture")
+        return min(day for day in (published and published[0], oldest) if day)

@@ -1,0 +1,124 @@
+"""The calendar: the state of each day, as one letter, and the reason for it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from enum import StrEnum
+
+from runtime.archive.record import DayRecord
+from runtime.archive.rows import DayRow, Problem
+from runtime.common.clock import days_between
+from runtime.common.vocabulary import Tier
+
+
+class CalendarState(StrEnum):
+    """State of a day in the calendar; the value is its letter in the JSON answer."""
+
+    CURRENT = "c"
+    PROVISIONAL = "p"
+    REFUSED = "r"
+    KEPT = "k"
+    MISSING = "m"
+
+    @property
+    def meaning(self) -> str:
+        """The state in words, as the page shows it."""
+        return _MEANINGS[self]
+
+    @property
+    def has_map(self) -> bool:
+        """Whether a day in this state is published."""
+        return self not in (CalendarState.REFUSED, CalendarState.MISSING)
+
+
+_MEANINGS = {
+    CalendarState.CURRENT: "current",
+    CalendarState.PROVISIONAL: "provisional",
+    CalendarState.REFUSED: "refused",
+    CalendarState.KEPT: "refused, earlier version kept",
+    CalendarState.MISSING: "missing",
+}
+
+
+def calendar_states(
+    rows: Mapping[dt.date, DayRow], problems: Mapping[dt.date, Problem], today: dt.date
+) -> dict[dt.date, tuple[CalendarState, str]]:
+    """Return the state of each day and its reason, from the first known day to `today`.
+
+    Parameters
+    ----------
+    rows : mapping of date to DayRow
+        The published days.
+    problems : mapping of date to Problem
+        The problems of days, published or not.
+    today : date
+        The last day; a later day that is published or has a problem extends the calendar.
+
+    Returns
+    -------
+    dict of date to (CalendarState, str)
+        In order of date; the reason is empty for a day that is current and had all its inputs. Empty if no day is
+        known.
+    """
+    known = [*rows, *problems]
+    if not known:
+        return {}
+    return {
+        date: state_and_reason(rows.get(date), problems.get(date))
+        for date in days_between(min(known), max(today, *known))
+    }
+
+
+def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[CalendarState, str]:
+    """Return the state of a day and the reason for it.
+
+    Parameters
+    ----------
+    row : DayRow or None
+        The published day.
+    problem : Problem or None
+        What is wrong with the day.
+
+    Returns
+    -------
+    tuple of CalendarState and str
+        The reason is empty for a day that is current and had all its inputs.
+    """
+    if problem and problem.kind.needs_decision:
+        reason = f"since {problem.since[:10]}: {problem.reason}"
+        if row:
+            return CalendarState.KEPT, f"{reason}; the day as it was before is still published"
+        return CalendarState.REFUSED, reason
+    if row is None:
+        return (
+            CalendarState.MISSING,
+            f"{problem.kind}: {problem.reason}" if problem else "not filled: nothing was planned for it yet",
+        )
+    reason = _absent_inputs(row.record)
+    if row.record.tier is Tier.PROVISIONAL:
+        return CalendarState.PROVISIONAL, reason or "provisional: its rain or a day of its window may still change"
+    return CalendarState.CURRENT, reason
+
+
+def _absent_inputs(record: DayRecord) -> str:
+    """Return which inputs a day was made without, in words; empty if it had all."""
+    absent = [role for role, item in record.inputs.items() if item is None]
+    offsets = {
+        "soil moisture": [role.offset for role in absent if role.is_soil_moisture],
+        "rain": [role.offset for role in absent if role.is_precipitation],
+    }
+    parts = [f"{what} of {_day_ranges(days)}" for what, days in offsets.items() if days]
+    return f"made without {' and '.join(parts)}" if parts else ""
+
+
+def _day_ranges(offsets: list[int]) -> str:
+    """Return days relative to day T in words, consecutive days joined: ``T-4, T-2, T+1 to T+4``."""
+    ranges: list[list[int]] = []
+    for offset in sorted(offsets):
+        if ranges and ranges[-1][-1] == offset - 1:
+            ranges[-1].append(offset)
+        else:
+            ranges.append([offset])
+    ends = [[f"T{day:+d}" if day else "the day itself" for day in (days[0], days[-1])] for days in ranges]
+    return ", ".join(first if first == last else f"{first} to {last}" for first, last in ends)

@@ -1,0 +1,112 @@
+"""The archive's description, and a day's layer for the map."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from runtime.archive.acdd import CITATIONS
+from runtime.archive.reader import Reader
+from runtime.config import Config
+from runtime.errors import InputsMissing
+from runtime.output import colours
+from service.maps import GAP, NOTHING, LayerName, encode_map
+from service.models import (
+    ArchiveInfo,
+    ByteColour,
+    Citation,
+    ColourScale,
+    DaySpan,
+    FlagColour,
+    MapGrid,
+    SeriesColours,
+)
+from service.services import RequestServices
+
+router = APIRouter()
+
+
+@router.get("/api/archive")
+def get_archive(services: RequestServices) -> ArchiveInfo:
+    """The archive: its days, its grid, its layers and their colours; no grid while it has no day."""
+    try:
+        reader = services.readers.reader()
+    except InputsMissing:
+        return _describe_archive(services.config, None)
+    return _describe_archive(services.config, reader)
+
+
+@router.get(
+    "/api/days/{date}/map/{layer}",
+    response_class=Response,
+    responses={200: {"content": {"application/octet-stream": {}}, "description": "One byte per cell, north first."}},
+)
+def get_map(services: RequestServices, date: dt.date, layer: str, request: Request) -> Response:
+    """A day's layer, one byte per cell, north first; see ``steps``, ``gap`` and ``nothing`` of ``/api/archive``."""
+    if layer not in list(LayerName):
+        raise HTTPException(404, f"no layer {layer!r}; there are {', '.join(LayerName)}")
+    source = services.readers.reader().days.get(date)
+    if source is None:
+        raise HTTPException(404, f"{date} is not in the archive")
+    tag = f'"{source.sha256[:16]}-{layer}"'
+    headers = {
+        "ETag": tag,
+        "Content-Encoding": "gzip",
+        "Vary": "Accept-Encoding",
+        "Cache-Control": "no-cache",
+    }
+    if request.headers.get("if-none-match") == tag:
+        return Response(status_code=304, headers=headers)
+    content = encode_map(source.path, LayerName(layer), source.sha256)
+    if content is None:
+        raise HTTPException(404, f"{source.path.name} has no {layer}")
+    if "gzip" not in request.headers.get("accept-encoding", ""):
+        del headers["Content-Encoding"]
+        content = gzip.decompress(content)
+    return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+def _describe_archive(config: Config, reader: Reader | None) -> ArchiveInfo:
+    """Return the description of the archive; `reader` is None while no day is published."""
+    names = reader.names if reader else frozenset()
+    return ArchiveInfo(
+        title=config.metadata.title,
+        licence=config.metadata.licence,
+        citations=[Citation(doi=doi, text=text) for doi, text in CITATIONS.items()],
+        days=_day_span(reader) if reader else None,
+        grid=_map_grid(reader) if reader else None,
+        layers=[layer for layer in LayerName if layer in names],
+        scales=[
+            ColourScale(name=LayerName(name), title=s.title, low=s.low, high=s.high, unit=s.unit, colours=s.colours)
+            for name, s in colours.SCALES.items()
+        ],
+        flags=[
+            FlagColour(value=flag, meaning=flag.name.lower().replace("_", " "), colour=colour)
+            for flag, colour in colours.FLAGS.items()
+        ],
+        steps=colours.STEPS,
+        gap=ByteColour(value=GAP, colour=colours.NO_VALUE),
+        nothing=ByteColour(value=NOTHING, colour=colours.NO_LAND),
+        series=SeriesColours(observed=colours.OBSERVED, filled=colours.FILLED, rain=colours.RAIN),
+    )
+
+
+def _day_span(reader: Reader) -> DaySpan:
+    """Return the published days."""
+    return DaySpan(first=min(reader.days), newest=max(reader.days), count=len(reader.days))
+
+
+def _map_grid(reader: Reader) -> MapGrid:
+    """Return the archive's grid."""
+    (latitudes, longitudes), half = reader.axes, reader.step / 2
+    return MapGrid(
+        rows=latitudes.size,
+        cols=longitudes.size,
+        step=reader.step,
+        north=latitudes[0] + half,
+        south=latitudes[-1] - half,
+        west=longitudes[0] - half,
+        east=longitudes[-1] + half,
+    )

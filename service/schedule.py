@@ -1,0 +1,157 @@
+"""When to fill: APScheduler with its jobs in memory; the configuration is the schedule."""
+
+from __future__ import annotations
+
+import datetime as dt
+import logging
+from collections.abc import Callable, Sequence
+
+from apscheduler.schedulers.background import BackgroundScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
+from runtime.archive.record import DayRecord
+from runtime.common.clock import now
+from runtime.common.vocabulary import RAIN_TODAY, TODAY, ImergRun
+from runtime.config import Config, Policy
+from runtime.errors import ArchiveBusy, SeamlessError
+from service.runner import Runner
+
+MISFIRE_GRACE_S = 12 * 3600
+"""How late a job may start. APScheduler's own default is 1 s: it drops a job that starts later, without a message."""
+
+JOB_OPTIONS = {"misfire_grace_time": MISFIRE_GRACE_S, "coalesce": True, "max_instances": 1}
+
+
+class FillSchedule:
+    """A run at start, one every day, and more of them inside the daily window until the newest day is complete.
+
+    Parameters
+    ----------
+    config : Config
+        Its section ``[service]`` has the times.
+    runner : Runner
+        Runs the fills.
+    check_alerts : callable
+        Called as often as the schedule polls, also while a run is in progress.
+    """
+
+    def __init__(self, config: Config, runner: Runner, check_alerts: Callable[[], None]) -> None:
+        self._config, self._runner, self._was_busy = config, runner, False
+        settings = config.service
+        logging.getLogger("apscheduler.scheduler").addFilter(_is_worth_a_warning)
+        self.scheduler = BackgroundScheduler(
+            timezone="UTC",
+            executors={
+                "default": {"type": "threadpool", "max_workers": 1},
+                "alerts": {"type": "threadpool", "max_workers": 1},
+            },
+        )
+        hour, minute = map(int, settings.run_at.split(":"))
+        daily = CronTrigger(hour=hour, minute=minute, timezone="UTC")
+        polling = IntervalTrigger(seconds=max(1, round(settings.poll_minutes * 60)), timezone="UTC")
+        self.scheduler.add_job(self._fill, daily, id="daily", **JOB_OPTIONS)
+        self.scheduler.add_job(self._fill, id="catch-up", **JOB_OPTIONS)
+        self.scheduler.add_job(self._poll, polling, id="poll", **JOB_OPTIONS)
+        self.scheduler.add_job(check_alerts, polling, id="alerts", executor="alerts", **JOB_OPTIONS)
+
+    def request(self, days: Sequence[str]) -> None:
+        """Run as soon as no other run is in progress.
+
+        Parameters
+        ----------
+        days : sequence of str
+            Options of ``runtime fill`` that choose the days.
+        """
+        self.scheduler.add_job(self._runner.run, args=[days], **JOB_OPTIONS)
+
+    def next_run(self) -> dt.datetime | None:
+        """Return when the next run starts at the latest."""
+        job = self.scheduler.get_job("daily")
+        return job.next_run_time if job else None
+
+    def _fill(self) -> None:
+        """Run; remember whether another run held the archive."""
+        self._was_busy = self._runner.run() == ArchiveBusy.exit_code
+
+    def _poll(self) -> None:
+        """Run if the last run found the archive busy, or the newest day is not complete."""
+        if self._was_busy or is_due(self._config, now()):
+            self._fill()
+
+
+def _is_worth_a_warning(record: logging.LogRecord) -> bool:
+    """Whether a message of APScheduler is reported: a poll that is due while a run is in progress is no fault."""
+    return "maximum number of running instances reached" not in record.getMessage()
+
+
+def is_due(config: Config, moment: dt.datetime) -> bool:
+    """Whether another run is worth it: it is inside the daily window, and the newest day is not complete yet.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    moment : datetime
+        The current time, UTC.
+
+    Returns
+    -------
+    bool
+        True inside the window also if the catalog cannot be read: the run reports why.
+    """
+    window_start = time_of_day(config.service.run_at, moment)
+    if not window_start <= moment <= time_of_day(config.service.poll_until, moment):
+        return False
+    try:
+        with Catalog.open(ArchivePaths.of(config).catalog, read_only=True) as catalog:
+            return not is_complete(catalog, config.policy, window_start)
+    except SeamlessError:
+        return True
+
+
+def time_of_day(text: str, moment: dt.datetime) -> dt.datetime:
+    """Return a time of day, ``HH:MM``, on the day of `moment`."""
+    hour, minute = map(int, text.split(":"))
+    return moment.replace(hour=hour, minute=minute, second=0, microsecond=0)
+
+
+def is_complete(catalog: Catalog, policy: Policy, since: dt.datetime) -> bool:
+    """Whether a new day was published since a time, with all inputs that it can have by now.
+
+    Parameters
+    ----------
+    catalog : Catalog
+        The archive's catalog.
+    policy : Policy
+        Its ``consolidated_precipitation`` is the IMERG run that a complete day has, or a better one.
+    since : datetime
+        Start of the daily window.
+
+    Returns
+    -------
+    bool
+        Whether the newest day was published for the first time after `since`, has its own soil moisture, and has its
+        rain if the model takes rain.
+    """
+    span = catalog.first_and_newest()
+    if span is None:
+        return False
+    newest = span[1]
+    (row,) = catalog.days(newest, newest).values()
+    first_made = min(revision.made_at for revision in catalog.revisions(date=newest))
+    wanted = policy.consolidated_precipitation
+    return dt.datetime.fromisoformat(first_made) >= since and _has_inputs(row.record, wanted)
+
+
+def _has_inputs(record: DayRecord, wanted: ImergRun) -> bool:
+    """Whether a day has its own soil moisture and, if the model takes rain, rain of the wanted run or a better one."""
+    inputs = record.inputs
+    if inputs[TODAY] is None:
+        return False
+    if RAIN_TODAY not in inputs:
+        return True
+    rain = inputs[RAIN_TODAY]
+    return rain is not None and (rain.run or ImergRun.EARLY).is_at_least(wanted)

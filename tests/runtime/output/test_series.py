@@ -1,0 +1,85 @@
+"""What `runtime series` writes, read back by other programs."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+import xarray
+from matplotlib.image import imread
+
+from runtime.archive import cf
+from runtime.archive.reader import Reader
+from tests.conftest import DAYS, Runtime, Site
+
+HERE = ("--lat", "45.1", "--lon", "2.2")
+
+
+def test_csv(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
+    out = tmp_path / "new" / "place.csv"
+    said = runtime("series", *HERE, "--out", out, "--config", filled_site.file)
+    assert said.stdout == f"wrote {out}: 45.125° N, 2.125° E: 2020-04-01 to 2020-04-14, 14 days\n"
+    rows = list(csv.DictReader(out.read_text().splitlines()))
+    series = Reader(filled_site.archive).series(45.1, 2.2)
+    assert [row["date"] for row in rows] == [str(date) for date in series.dates]
+    for name in ("soil_moisture", "soil_moisture_observed", "soil_moisture_uncertainty"):
+        told = [float(row[f"{name} (m3 m-3)"] or "nan") for row in rows]
+        np.testing.assert_allclose(told, series.values[name], atol=5e-5)
+    flags = {row["flag"] for row in rows}
+    assert flags <= {"observed", "filled_from_other_days", "filled_from_neighbours"}
+    assert "observed" in flags
+
+
+def test_netcdf(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
+    out = tmp_path / "place.nc"
+    runtime("series", *HERE, "--from", "2020-04-03", "--to", "2020-04-09", "--out", out, "--config", filled_site.file)
+    series = Reader(filled_site.archive).series(45.1, 2.2, filled_site.date(2), filled_site.date(8))
+    with xarray.open_dataset(out) as place:
+        assert place.attrs["featureType"] == "timeSeries"
+        assert place.attrs["time_coverage_end"] == "2020-04-09T23:59:59Z"
+        assert place.attrs["time_coverage_duration"] == "P7D"
+        assert (float(place.lat), float(place.lon)) == (45.125, 2.125)
+        np.testing.assert_allclose(place.soil_moisture, series.values["soil_moisture"], atol=1e-6)
+        np.testing.assert_array_equal(place.flag, series.values["flag"])
+    report = subprocess.run(
+        [Path(sys.executable).with_name("compliance-checker"), "-t", "cf:1.11", out], capture_output=True, text=True
+    )
+    assert "All tests passed!" in report.stdout, report.stdout
+
+
+def test_picture(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
+    out = tmp_path / "place.png"
+    rain = np.stack([cf.values(filled_site.day_file(day), "precipitation") for day in range(DAYS)]).max(0)
+    row, col = np.unravel_index(
+        np.where(np.isfinite(cf.values(filled_site.day_file(5), "soil_moisture")), rain, 0).argmax(), rain.shape
+    )
+    wettest = ("--lat", str(49.875 - 0.25 * row), "--lon", str(-9.875 + 0.25 * col))
+    runtime("series", *wettest, "--out", out, "--config", filled_site.file)
+    picture = imread(out)
+    assert picture.shape[1] == 1000
+    shown = {tuple(colour) for colour in (picture[..., :3] * 255).round().astype(int).reshape(-1, 3)}
+    assert {(0, 114, 178), (213, 94, 0), (86, 180, 233)} <= shown, "observed, filled and rain have their colours"
+
+
+def test_terminal(filled_site: Site, runtime: Runtime) -> None:
+    said = runtime("series", *HERE, "--config", filled_site.file).stdout
+    assert "45.125° N, 2.125° E: 2020-04-01 to 2020-04-14, m3 m-3" in said
+    assert "o observed" in said
+    assert "x filled" in said
+    assert "\x1b" not in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message", "code"),
+    [
+        ((*HERE, "--out", "place.xls"), "wanted a name that ends in .csv, .nc, .png", 2),
+        (("--lat", "60", "--lon", "2"), "60 N 2 E is outside the archive", 2),
+        ((*HERE, "--from", "2020-05-01", "--to", "2020-04-01"), "is after --to", 2),
+    ],
+)
+def test_mistakes(arguments: tuple[str, ...], message: str, code: int, filled_site: Site, runtime: Runtime) -> None:
+    said = runtime("series", *arguments, "--config", filled_site.file)
+    assert (said.exit_code, said.stderr.count("\n")) == (code, 1)
+    assert message in said.stderr

@@ -1,0 +1,296 @@
+"""What the page and programs get of the archive over HTTP."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import json
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pystac
+import pytest
+import xarray
+
+from runtime.archive import cf
+from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
+from runtime.archive.reader import Reader
+from runtime.common.grid import Grid
+from runtime.demo.world import WorldDay
+from runtime.fill.result import Flag
+from runtime.output.colours import SCALES, STEPS
+from service.maps import GAP, NOTHING
+from service.serve import listening
+from tests.conftest import DAYS, START, MakeSite, Site
+from tests.service.conftest import MISSING, REFUSED, publish_anew, web
+
+
+@contextmanager
+def _asking(site: Site) -> Iterator[httpx.Client]:
+    with web(site) as app, listening(site.config(), app) as address, httpx.Client(base_url=address) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(varied: Site) -> Iterator[httpx.Client]:
+    with _asking(varied) as client:
+        yield client
+
+
+@pytest.fixture
+def nothing(make_site: MakeSite) -> Iterator[httpx.Client]:
+    with _asking(make_site(arrived=False)) as client:
+        yield client
+
+
+def test_a_map_is_the_day_in_bytes(client: httpx.Client, varied: Site) -> None:
+    for name, scale in SCALES.items():
+        answer = client.get(f"/api/days/{varied.date(5)}/map/{name}")
+        assert (answer.status_code, answer.headers["content-type"]) == (200, "application/octet-stream")
+        values, flag = cf.values(varied.day_file(5), name), cf.values(varied.day_file(5), "flag")
+        told = np.frombuffer(answer.content, np.uint8).reshape(values.shape)
+        there = np.isfinite(values)
+        shown = scale.low + told[there] / (STEPS - 1) * (scale.high - scale.low)
+        half = (scale.high - scale.low) / (STEPS - 1) / 2
+        np.testing.assert_allclose(shown, values[there].clip(scale.low, scale.high), atol=half * 1.01)
+        assert (told[~there & (flag != Flag.NOT_LAND)] == GAP).all()
+        assert (told[~there & (flag == Flag.NOT_LAND)] == NOTHING).all()
+    flags = np.frombuffer(client.get(f"/api/days/{varied.date(5)}/map/flag").content, np.uint8)
+    np.testing.assert_array_equal(flags.reshape(flag.shape), flag)
+
+
+def test_a_map_is_asked_for_once(client: httpx.Client, varied: Site) -> None:
+    path = f"/api/days/{varied.date(5)}/map/soil_moisture"
+    first = client.get(path)
+    again = client.get(path, headers={"If-None-Match": first.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    plain = client.get(path, headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.content == first.content
+
+
+def test_the_archive_describes_itself(client: httpx.Client) -> None:
+    told = client.get("/api/archive").json()
+    assert told["days"] == {"first": "2020-04-01", "newest": "2020-04-14", "count": DAYS - 2}
+    assert told["grid"] == {
+        **{"rows": 60, "cols": 80, "step": 0.25},
+        **{"north": 50.0, "south": 35.0, "west": -10.0, "east": 10.0},
+    }
+    assert set(told["layers"]) == {*SCALES, "flag"}
+    assert all(len(scale["colours"]) == told["steps"] == STEPS for scale in told["scales"])
+
+
+def test_the_calendar_says_why(client: httpx.Client, varied: Site) -> None:
+    told = client.get("/api/calendar").json()
+    assert told["first"] == str(START)
+    states, reasons = told["states"], told["reasons"]
+    with Catalog.open(ArchivePaths.of(varied.config()).catalog, read_only=True) as catalog:
+        tiers = {date: row.record.tier for date, row in catalog.days().items()}
+    for day in range(DAYS):
+        tier = tiers.get(varied.date(day), "r" if day == REFUSED else "m")
+        assert states[day] == tier[0], day
+    assert set(states[:DAYS]) == set("cprm")
+    assert "since " in reasons[str(varied.date(REFUSED))]
+    assert "HDF5" in reasons[str(varied.date(REFUSED))] or "NetCDF" in reasons[str(varied.date(REFUSED))]
+    assert reasons[str(varied.date(MISSING))].startswith("wait: soil moisture is not published")
+    assert reasons[str(varied.date(DAYS - 1))] == (
+        "made without soil moisture of T-4, T-2, T+1 to T+4 and rain of T+1 to T+4"
+    )
+    assert set(states[DAYS:]) == {"m"}
+
+
+@pytest.mark.parametrize("point", [(45.1, 2.2), (36.2, -5.1)])
+def test_a_series_is_that_of_the_reader(client: httpx.Client, varied: Site, point: tuple[float, float]) -> None:
+    lat, lon = point
+    told = client.get("/api/series", params={"lat": lat, "lon": lon}).json()
+    series = Reader(varied.archive).series(lat, lon)
+    assert told["dates"] == [str(date) for date in series.dates]
+    for name, values in series.values.items():
+        np.testing.assert_allclose([np.nan if v is None else v for v in told["values"][name]], values, atol=0.005)
+
+
+def test_a_series_as_csv(client: httpx.Client) -> None:
+    answer = client.get("/api/series", params={"lat": 45.1, "lon": 2.2, "format": "csv", "from": "2020-04-03"})
+    assert answer.headers["content-disposition"] == 'attachment; filename="soil_moisture_45.125_2.125.csv"'
+    rows = list(csv.DictReader(answer.text.splitlines()))
+    assert rows[0]["date"] == "2020-04-03"
+    assert float(rows[0]["soil_moisture (m3 m-3)"]) > 0
+
+
+@pytest.mark.parametrize(
+    ("path", "code", "said"),
+    [
+        ("/api/series?lat=91&lon=0", 422, "less than or equal to 90"),
+        ("/api/series?lat=45", 422, "Field required"),
+        ("/api/series?lat=nan&lon=2", 422, "nan"),
+        ("/api/series?lat=inf&lon=2", 422, "less than or equal"),
+        ("/api/series?lat=60&lon=2", 422, "60 N 2 E is outside the archive"),
+        ("/api/series?lat=45&lon=2&from=2020-04-09&to=2020-04-01", 422, "is after to"),
+        ("/api/series?lat=45&lon=2&from=yesterday", 422, "date"),
+        ("/api/series?lat=45&lon=2&format=xls", 422, "'json' or 'csv'"),
+        ("/api/days/2020-02-31/map/soil_moisture", 422, "date"),
+        ("/api/days/1999-01-01/map/soil_moisture", 404, "1999-01-01 is not in the archive"),
+        ("/api/days/2020-04-05/map/soil", 404, "no layer 'soil'; there are soil_moisture"),
+        ("/api/days/2020-04-05/map/..%2f..%2fseamless-sm.toml", 404, "Not Found"),
+        ("/api/days/1999-01-01/file", 404, "1999-01-01 is not in the archive"),
+    ],
+)
+def test_odd_questions_get_a_reason(client: httpx.Client, path: str, code: int, said: str) -> None:
+    answer = client.get(path)
+    assert answer.status_code == code
+    assert said in json.dumps(answer.json()["detail"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "../seamless-sm.toml",
+        "%2e%2e/seamless-sm.toml",
+        "2020/../../seamless-sm.toml",
+        "2020/..%2f..%2fseamless-sm.toml",
+        "stac/../.catalog/catalog.sqlite",
+        ".catalog/catalog.sqlite",
+        ".inbox/x",
+        "cube.zarr/../.catalog/catalog.sqlite",
+        "cube.zarr/%2e%2e/%2e%2e/seamless-sm.toml",
+        "//etc/passwd",
+        "/etc/passwd",
+        "2020",
+        "2020/link.nc",
+        "stac/link.json",
+        "cube.zarr/%00",
+        "",
+    ],
+)
+def test_no_path_leaves_what_is_published(path: str, varied: Site, tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("secret")
+    links = [varied.archive / "2020" / "link.nc", varied.archive / "stac" / "link.json"]
+    for link in links:
+        link.symlink_to(secret)
+    try:
+        with web(varied) as app, listening(varied.config(), app) as address:
+            host, port = address.removeprefix("http://").split(":")
+            raw = f"GET /archive/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"  # no client tidies it
+            answer = _raw(host, int(port), raw)
+    finally:
+        for link in links:
+            link.unlink()
+    assert answer.startswith((b"HTTP/1.1 404", b"HTTP/1.1 400"))
+    assert b"secret" not in answer
+    assert b"[archive]" not in answer
+
+
+def _raw(host: str, port: int, request: str) -> bytes:
+    with socket.create_connection((host, port), 10) as connection:
+        connection.sendall(request.encode())
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+def test_published_files_stac_and_cube_can_be_read_from_afar(varied: Site) -> None:
+    with web(varied) as app, listening(varied.config(), app) as address:
+        day = httpx.get(f"{address}/archive/2020/{varied.day_file(5).name}")
+        assert day.content == varied.day_file(5).read_bytes()
+        assert httpx.get(f"{address}/api/days/{varied.date(5)}/file").content == day.content
+        collection = pystac.Collection.from_file(f"{address}/archive/stac/collection.json")
+        item = next(iter(collection.get_items(recursive=True)))
+        assert httpx.get(item.assets["data"].get_absolute_href() or "").content.startswith(b"\x89HDF")
+        part = httpx.get(f"{address}/archive/cube.zarr/zarr.json", headers={"Range": "bytes=0-9"})
+        assert (part.status_code, len(part.content)) == (206, 10)
+
+
+def test_answers_are_for_this_page_alone(client: httpx.Client) -> None:
+    page = client.get("/")
+    assert "default-src 'self'" in page.headers["content-security-policy"]
+    assert page.headers["x-content-type-options"] == "nosniff"
+    assert "http://" not in page.text.replace("http://www.w3.org", "")
+    assert "https://" not in page.text
+
+
+def test_an_archive_without_days(nothing: httpx.Client) -> None:
+    told = nothing.get("/api/archive").json()
+    assert (told["days"], told["grid"], told["layers"]) == (None, None, [])
+    assert nothing.get("/api/calendar").json() == {"first": None, "states": "", "reasons": {}}
+    assert nothing.get("/api/series?lat=45&lon=2").status_code == 404
+    assert "no day is published" in nothing.get("/api/series?lat=45&lon=2").json()["detail"]
+
+
+READERS = 200
+
+
+def test_many_readers_during_fills_see_whole_days_only(
+    make_site: MakeSite, world_days: list[WorldDay], grid: Grid
+) -> None:
+    """One day is published again and again with either of two fields; whatever is read is one of them, as a whole."""
+    site = make_site("sgdsm2-amsr2-x")
+    fill = [sys.executable, "-m", "runtime", "fill", "--from", str(site.date(4)), "--to", str(site.date(6))]
+    command = [*fill, "--config", str(site.file)]
+    day = world_days[5]
+    paths = [
+        f"/api/days/{day.date}/map/soil_moisture",
+        f"/api/days/{day.date}/map/soil_moisture_observed",
+        f"/api/days/{day.date}/file",
+        f"/api/series?lat=45.1&lon=2.2&from={day.date}&to={day.date}",
+    ]
+    whole: dict[str, set[bytes]] = {path: set() for path in paths}
+    with web(site) as app, listening(site.config(), app) as address:
+        for shift in (0.0, 0.05):
+            publish_anew(site, day, grid, shift)
+            subprocess.run(command, check=True, capture_output=True)
+            for path in paths:
+                whole[path].add(httpx.get(address + path).content)
+        assert all(len(versions) == 2 for versions in whole.values())
+        read, wrong = asyncio.run(_hammer(address, paths, whole, site, day, grid, command))
+    assert wrong == []
+    assert read > READERS
+
+
+async def _hammer(
+    address: str,
+    paths: list[str],
+    whole: dict[str, set[bytes]],
+    site: Site,
+    day: WorldDay,
+    grid: Grid,
+    command: list[str],
+) -> tuple[int, list[str]]:
+    done, read, wrong = asyncio.Event(), 0, list[str]()
+
+    async def reader(client: httpx.AsyncClient, number: int) -> None:
+        nonlocal read
+        while not done.is_set():
+            path = paths[(number + read) % len(paths)]
+            answer = await client.get(address + path)
+            read += 1
+            if answer.status_code != 200 or answer.content not in whole[path]:
+                wrong.append(f"{path}: {answer.status_code} {answer.content[:200]!r}")
+
+    limits = httpx.Limits(max_connections=READERS)
+    async with httpx.AsyncClient(limits=limits, timeout=60) as client:
+        async with asyncio.TaskGroup() as readers:  # one that fails ends all, here and not in a later test
+            for number in range(READERS):
+                readers.create_task(reader(client, number))
+            for shift in (0.0, 0.05, 0.0):
+                publish_anew(site, day, grid, shift)
+                process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
+                assert await process.wait() == 0
+            done.set()
+    return read, wrong
+
+
+def test_the_map_of_an_archive_in_the_other_layout(window_site: Site) -> None:
+    window_site.fill(5, 6, "archive.layout=sgd-sm")
+    with _asking(window_site) as client:
+        assert client.get("/api/archive").json()["layers"] == ["soil_moisture", "soil_moisture_observed"]
+        answer = client.get("/api/days/2020-04-06/map/soil_moisture", headers={"Accept-Encoding": "gzip"})
+        assert len(answer.content) == 4800
+        assert client.get("/api/days/2020-04-06/map/flag").status_code == 404
+    with xarray.open_dataset(window_site.archive / "2020" / "SGD-SM_20200406.nc") as day:
+        assert int(np.isfinite(day.reconstructed_sm_c1).sum()) == sum(value < STEPS for value in answer.content)

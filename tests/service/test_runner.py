@@ -1,0 +1,42 @@
+"""Runs of ``runtime fill`` as child processes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+from runtime.archive.lock import hold_archive
+from runtime.archive.paths import ArchivePaths
+from runtime.common.logs import LogFormat
+from service.runner import LOG_FORMAT_VARIABLE, Runner
+from tests.conftest import DAYS, Site
+
+
+def _young(site: Site) -> list[str]:
+    """Overrides that make a fortnight of long ago count as up to date."""
+    return ["--config", str(site.file), "--set", "policy.max_outage_days=0", "--set", "policy.max_lag_days=99999"]
+
+
+def test_a_run_fills_and_reports_its_exit_code(window_site: Site) -> None:
+    runs = []
+    runner = Runner(_young(window_site), runs.append)
+    assert [runner.run(), runner.run()] == [0, 0]
+    assert [run.exit_code for run in runs] == [0, 0]
+    assert len(window_site.published()) == DAYS
+
+
+@pytest.mark.parametrize(("days", "code"), [(("--date", "2020-04-99"), 2), (("--date", "2020-04-03"), 7)])
+def test_a_failing_run_is_reported_not_fatal(days: tuple[str, ...], code: int, window_site: Site) -> None:
+    with hold_archive(ArchivePaths.of(window_site.config()).lock):
+        assert Runner(_young(window_site)).run(days) == code
+
+
+def test_a_run_logs_in_the_format_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    program = tmp_path / "python"
+    program.write_text(f'#!/bin/sh\necho "${LOG_FORMAT_VARIABLE} $*" > {tmp_path}/called\n')
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program))
+    assert Runner(["--config", "a.toml"], log_format=LogFormat.JSON).run() == 0
+    assert (tmp_path / "called").read_text() == "json -m runtime fill --date today --config a.toml\n"

@@ -1,0 +1,32 @@
+"""Records of days for tests that publish made-up fields."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from runtime.archive.record import DayRecord, PublishedDay
+from runtime.common.grid import Grid
+from runtime.common.vocabulary import TODAY, ModelKind, Tier
+from runtime.config import Metadata
+from runtime.fill.result import Filled
+
+
+def day_record(date: dt.date, **values: Any) -> DayRecord:
+    """Return a record of a day without input, but for the values given."""
+    usual = {
+        "tier": Tier.PROVISIONAL,
+        "fingerprint": "f",
+        "state_fingerprint": None,
+        "model": "m 1",
+        "model_id": "id",
+        "settings_digest": "s",
+        "inputs": {TODAY: None},
+    }
+    return DayRecord(date=date, **(usual | values))
+
+
+def published_day(record: DayRecord, grid: Grid, filled: Filled, **values: Any) -> PublishedDay:
+    """Return what a layout writes for a made-up day."""
+    usual = {"kind": ModelKind.WINDOW, "band": "x", "sensor": "AMSR2", "metadata": Metadata()}
+    return PublishedDay(record=record, grid=grid, filled=filled, **(usual | values))

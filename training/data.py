@@ -1,0 +1,146 @@
+"""The ``[[data]]`` section of a recipe: where days to train on come from."""
+
+from __future__ import annotations
+
+import datetime as dt
+from pathlib import Path
+from typing import Literal
+
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+
+from runtime.common import digest
+from runtime.common.events import Progress
+from runtime.common.grid import Grid
+from runtime.common.sensors import PRODUCTS
+from training.samples import TrainingArchive
+from training.samples.archive import META
+
+Days = tuple[dt.date, dt.date]
+"""First and last day, both included."""
+
+
+class RecipeSection(BaseModel):
+    """Base of the sections of a recipe; a key that a section does not have is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True)
+
+
+class DataSection(RecipeSection):
+    """``[[data]]``: days to train on, from granules, a training archive made before, or the synthetic world."""
+
+    granules: Path | None = None
+    """Folder of soil-moisture files, and of IMERG files if `rain` is not set."""
+    rain: Path | None = None
+    """Folder of IMERG files."""
+    product: str = "lprm-amsr2"
+    """Soil-moisture product of the granules."""
+    orbit: Literal["descending", "ascending"] = "descending"
+    """Orbit of the granules."""
+    band: str = "x"
+    """Band of the granules."""
+    record: Path | None = None
+    """Folder of a training archive that `python -m training record` wrote."""
+    world: int | None = None
+    """Seed of a synthetic world of the whole globe."""
+    start: dt.date = dt.date(2020, 3, 1)
+    """First day of the synthetic world."""
+    days: int = Field(default=40, ge=1)
+    """Number of days of the synthetic world."""
+    retrieval_noise: float = Field(default=0.025, ge=0)
+    """Standard deviation of the synthetic world's retrieval errors, m3 m-3."""
+    targets: Days | None = None
+    """Days that may carry labels; unset: all."""
+    validate_days: Days | None = Field(default=None, alias="validate")
+    """Days to validate on; they carry no labels in training unless `targets` includes them."""
+    weight: float = Field(default=1.0, gt=0)
+    """How often samples are drawn from this source, relative to the weights of the other sources."""
+
+    @model_validator(mode="after")
+    def _has_one_origin(self) -> DataSection:
+        if sum(origin is not None for origin in (self.granules, self.record, self.world)) != 1:
+            raise ValueError("give one of granules, record and world")
+        if self.product not in PRODUCTS or self.band not in PRODUCTS[self.product].bands:
+            known = ", ".join(f"{p.name} ({', '.join(p.bands)})" for p in PRODUCTS.values() if p.bands)
+            raise ValueError(f"no product {self.product} with band {self.band}; there are {known}")
+        return self
+
+    def folder(self, cache: Path, grid: Grid) -> Path:
+        """Return the folder of the training archive, whether it exists or not.
+
+        Parameters
+        ----------
+        cache : Path
+            Folder of the training archives made from granules and worlds.
+        grid : Grid
+            Grid of the training archive.
+
+        Returns
+        -------
+        Path
+            `record` if that is set; else a folder below `cache` whose name depends on the source's settings, the grid
+            and the names, sizes and times of the files.
+        """
+        if self.record is not None:
+            return self.record
+        made_from = {"world", "start", "days", "retrieval_noise"}
+        if self.world is None:
+            made_from = {"granules", "rain", "product", "orbit", "band"}
+        files = [_list_files(folder) for folder in (self.granules, self.rain) if folder is not None]
+        origin = self.model_dump(mode="json", include=made_from)
+        return cache / digest.of_values(origin, grid.digest, files)[:16]
+
+    def is_made(self, cache: Path, grid: Grid) -> bool:
+        """Return whether the training archive exists; the arguments are those of `folder`."""
+        return (self.folder(cache, grid) / META).exists()
+
+    def open(self, cache: Path, grid: Grid, progress: Progress | None = None) -> TrainingArchive:
+        """Return the training archive; make it below `cache` if it does not exist.
+
+        Parameters
+        ----------
+        cache : Path
+            Folder of the training archives made from granules and worlds.
+        grid : Grid
+            Grid of the training archive.
+        progress : callable, optional
+            Called with the number of days packed and of all days.
+
+        Returns
+        -------
+        TrainingArchive
+            The opened training archive.
+
+        Raises
+        ------
+        ValueError
+            There are no files.
+        """
+        folder = self.folder(cache, grid)
+        if self.record is not None or self.is_made(cache, grid):
+            return TrainingArchive.open(folder)
+        if self.granules is not None:
+            return TrainingArchive.of_granules(
+                folder,
+                self.granules,
+                grid,
+                rain=self.rain,
+                product=self.product,
+                orbit=self.orbit,
+                band=self.band,
+                progress=progress,
+            )
+        return TrainingArchive.of_world(
+            folder,
+            grid,
+            seed=self.world or 0,
+            first=self.start,
+            days=self.days,
+            retrieval_noise=self.retrieval_noise,
+            progress=progress,
+        )
+
+
+def _list_files(folder: Path) -> list[tuple[str, int, int]]:
+    """Return the name, size and time of change of every file below a folder."""
+    files = sorted(p for p in folder.rglob("*") if p.is_file())
+    return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]

@@ -1,0 +1,126 @@
+"""The results of an evaluation, and the figures computed from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from runtime.bundle import Bundle, ErrorTable
+from runtime.common.grid import Floats
+from runtime.common.vocabulary import Tier
+from training.evaluate.insitu import Comparison
+from training.evaluate.kinds import GapKind
+from training.evaluate.scores import Cells, Score, strata, thirds
+from training.evaluate.series import Published
+from training.losses import ONE_SIGMA
+
+AGES = (1, 2, 3, 4, 5)
+"""Classes of an error table: days since the last observation; the last class also holds older and unknown ones."""
+BANDS = (-90.0, -30.0, 0.0, 30.0, 45.0, 60.0, 90.0)
+"""Edges of the latitude bands of an error table, degrees north."""
+_FEW = 100
+"""With fewer hidden observations than this in a class, an error table uses the figure of the whole row."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SeriesFindings:
+    """Days published with every bundle, and their comparison with stations."""
+
+    published: dict[str, Published] = field(default_factory=dict)
+    """Published days by bundle."""
+    stations: dict[str, list[Comparison]] = field(default_factory=dict)
+    """Comparisons with stations by bundle."""
+    left_out: list[str] = field(default_factory=list)
+    """Station files and stations that could not be used, and why."""
+    rain: Floats | None = None
+    """(days, rows, cols), mm/day, of the published days; None without rain."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Findings:
+    """Everything that an evaluation measured."""
+
+    bundles: dict[str, Bundle]
+    source: str
+    """What the days are, in words."""
+    days: dict[Tier, list[str]]
+    """The evaluated days of each tier."""
+    cells: dict[tuple[Tier, GapKind], Cells]
+    """The hidden cells by tier and kind of gap."""
+    seams: dict[str, list[float]]
+    """The seam figure of each day and tier, by bundle."""
+    noise: dict[str, float]
+    """Nugget of the temporal variogram by region, m3 m-3."""
+    series: SeriesFindings
+    """Time series and stations; empty if neither was asked for."""
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One line of ``scores.csv``."""
+
+    tier: Tier
+    gaps: GapKind
+    split: str
+    """What the cells are divided by; ``all`` for all of them, ``patches`` for complete patches."""
+    group: str
+    """Name of the class."""
+    filler: str
+    score: Score
+
+
+def score_rows(cells: dict[tuple[Tier, GapKind], Cells]) -> Iterator[ScoreRow]:
+    """Yield every score: for all cells, for complete patches, and for each class."""
+    for (tier, kind), raw in cells.items():
+        everything = raw.common()
+        groups = [("all", "all", everything)]
+        complete = everything.only(everything.columns["complete"] > 0)
+        if complete.truth.size:
+            groups.append(("patches", "complete 40 x 40", complete))
+        groups += strata(everything)
+        for split, group, chosen in groups:
+            for filler in chosen.fillers:
+                yield ScoreRow(tier, kind, split, group, filler, chosen.score(filler))
+
+
+def error_table(parts: Sequence[Cells], filler: str) -> ErrorTable:
+    """Return the RMSE of a filler by days since the last observation and latitude band."""
+    cells = Cells.joined([part.common() for part in parts])
+    square = (cells.fillers[filler].astype(np.float64) - cells.truth) ** 2
+    age = np.searchsorted(AGES, cells.columns["age"]).clip(max=len(AGES) - 1)
+    band = (np.searchsorted(BANDS, cells.columns["latitude"], "right") - 1).clip(0, len(BANDS) - 2)
+    n = np.zeros((len(AGES), len(BANDS) - 1), int)
+    total = np.zeros(n.shape)
+    np.add.at(n, (age, band), 1)
+    np.add.at(total, (age, band), square)
+    overall = total.sum() / max(n.sum(), 1)
+    by_row = np.where(n.sum(1) >= _FEW, total.sum(1) / np.maximum(n.sum(1), 1), overall)
+    mean = np.where(n >= _FEW, total / np.maximum(n, 1), by_row[:, None])
+    rmse = tuple(tuple(round(float(v), 4) for v in line) for line in np.sqrt(mean))
+    return ErrorTable(days=AGES, latitudes=BANDS, rmse=rmse, n=tuple(tuple(int(v) for v in line) for line in n))
+
+
+def calibration(cells: Cells, bundle: str) -> dict[str, list[float]]:
+    """Return the share of errors within sigma: of all cells, and of thirds by sigma, latitude and wetness."""
+    by = {
+        "sigma": cells.sigma[bundle],
+        "latitude": cells.columns["latitude"],
+        "wetness, filled": cells.fillers[bundle],
+        "wetness, observed": cells.truth,
+    }
+    shares = {"all": [cells.coverage(bundle)]}
+    return shares | {name: [cells.only(part).coverage(bundle) for part in thirds(v)] for name, v in by.items()}
+
+
+def sigma_ratio(parts: Sequence[Cells], bundle: str) -> float:
+    """Return the factor for a bundle's sigma with which 68.3 % of the errors of these cells are within it."""
+    cells = Cells.joined([part.common() for part in parts])
+    return float(np.quantile(np.abs(cells.fillers[bundle] - cells.truth) / cells.sigma[bundle], ONE_SIGMA))
+
+
+def mean_seam(values: Sequence[float]) -> float:
+    """Return the mean of the finite seam figures, NaN without any: on a small grid, tiles may have no edge."""
+    finite = [value for value in values if np.isfinite(value)]
+    return float(np.mean(finite)) if finite else float("nan")

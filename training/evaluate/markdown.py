@@ -1,0 +1,142 @@
+"""The Markdown of the report."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from training.evaluate.findings import Findings, ScoreRow, SeriesFindings, mean_seam
+from training.evaluate.kinds import GapKind
+
+Calibration = dict[str, dict[str, list[float]]]
+"""Shares of errors within sigma, by bundle and tier, and by what the cells are divided by."""
+
+
+def report_lines(
+    found: Findings, rows: Sequence[ScoreRow], calibrated: Calibration, figures: Sequence[str]
+) -> Iterator[str]:
+    """Yield the lines of the report.
+
+    Parameters
+    ----------
+    found : Findings
+        The results of the evaluation.
+    rows : sequence of ScoreRow
+        All scores.
+    calibrated : dict
+        Shares of errors within sigma; empty if no bundle gives a sigma.
+    figures : sequence of str
+        File names of the figures.
+
+    Yields
+    ------
+    str
+        A line, or several.
+    """
+    yield f"# Evaluation of {', '.join(found.bundles)}\n"
+    yield f"Data: {found.source}. Exported bundles, run by `runtime`; all figures in m3 m-3 except R and n.\n"
+    for tier, dates in found.days.items():
+        yield f"- {tier}: {len(dates)} days, {dates[0]} to {dates[-1]}"
+    yield from _gap_tables(found, rows)
+    yield "\n### Noise of one retrieval\n"
+    yield "Square root of the nugget of the temporal variogram. Even a filler that knew the soil exactly would differ"
+    yield "from single retrievals by this much:\n"
+    yield from (f"- {region}: {value:.4f}" for region, value in found.noise.items())
+    yield "\n### RMSE by class, strips\n"
+    for tier in found.days:
+        chosen = [r for r in rows if (r.tier, r.gaps) == (tier, GapKind.STRIPS) and r.split not in ("all", "patches")]
+        if chosen:
+            yield f"\n{tier}:\n"
+            yield from _class_table(chosen)
+    if calibrated:
+        yield from _calibration_table(calibrated)
+    yield "\n## Seams\n"
+    yield "Mean step across tile edges over mean step inside tiles; with 1, tile edges do not show:\n"
+    yield from (f"- {name}: {mean_seam(days):.2f}" for name, days in found.seams.items())
+    yield from _station_tables(found.series)
+    yield "\n## Figures\n"
+    yield from (f"![{name}]({name})\n" for name in figures)
+
+
+def _gap_tables(found: Findings, rows: Sequence[ScoreRow]) -> Iterator[str]:
+    yield "\n## Simulated gaps\n"
+    yield "Observed cells are hidden and filled; all fillers of a table are scored on the same cells.\n"
+    for (tier, kind), cells in found.cells.items():
+        yield f"\n### {kind}, {tier}\n"
+        left_out = cells.truth.size - cells.common().truth.size
+        if left_out:
+            yield f"{left_out} hidden cells are left out, because not every filler has a value for them.\n"
+        yield from _score_table([r for r in rows if (r.tier, r.gaps, r.split) == (tier, kind, "all")])
+        patches = [r for r in rows if (r.tier, r.gaps, r.split) == (tier, kind, "patches")]
+        if patches:
+            yield "\nIn complete 40 x 40 land patches only:\n"
+            yield from _score_table(patches)
+
+
+def _table_line(parts: Sequence[str]) -> str:
+    return f"| {' | '.join(parts)} |"
+
+
+def _score_table(chosen: Sequence[ScoreRow]) -> Iterator[str]:
+    names = ["R", "RMSE", "ubRMSE", "MAE", "bias", "n"]
+    yield _table_line(["filler", *names])
+    yield _table_line(["---", *["---:"] * len(names)])
+    for row in sorted(chosen, key=lambda r: r.score.rmse):
+        s = row.score
+        figures = [f"{s.r:.3f}", *(f"{v:.4f}" for v in (s.rmse, s.ubrmse, s.mae, s.bias)), str(s.n)]
+        yield _table_line([row.filler, *figures])
+
+
+def _class_table(chosen: Sequence[ScoreRow]) -> Iterator[str]:
+    fillers = list(dict.fromkeys(row.filler for row in chosen))
+    yield _table_line(["", "", *fillers, "n"])
+    yield _table_line(["---", "---", *["---:"] * (len(fillers) + 1)])
+    previous = None
+    for split, group in dict.fromkeys((row.split, row.group) for row in chosen):
+        scores = {row.filler: row.score for row in chosen if (row.split, row.group) == (split, group)}
+        figures = [f"{scores[filler].rmse:.4f}" for filler in fillers]
+        n = next(iter(scores.values())).n
+        yield _table_line([split if split != previous else "", group, *figures, str(n)])
+        previous = split
+
+
+def _calibration_table(calibrated: Calibration) -> Iterator[str]:
+    yield "\n## Uncertainty\n"
+    yield "Share of errors within sigma, %; for thirds, from the lowest to the highest:\n"
+    splits = list(next(iter(calibrated.values())))
+    yield _table_line(["", *splits])
+    yield _table_line(["---"] * (len(splits) + 1))
+    for name, shares in calibrated.items():
+        yield _table_line([name, *(" / ".join(f"{100 * v:.1f}" for v in shares[split]) for split in splits)])
+
+
+def _station_tables(series: SeriesFindings) -> Iterator[str]:
+    if not series.stations and not series.left_out:
+        return
+    yield "\n## In situ\n"
+    yield "ISMN stations, the mean of the two readings nearest to the overpass. Original: the days that the satellite"
+    yield "observed; filled: the other days; all days: both.\n"
+    parts = ("original", "filled", "all days")
+    for name, comparisons in series.stations.items():
+        yield f"\n{name}:\n"
+        yield _table_line(["network", "station", "sensor", *(f"{p}: R / RMSE / ubRMSE / MAE / n" for p in parts)])
+        yield _table_line(["---"] * 6)
+        for c in comparisons:
+            figures = [
+                f"{s.r:.3f} / {s.rmse:.3f} / {s.ubrmse:.3f} / {s.mae:.3f} / {s.n}"
+                for s in (c.original, c.filled, c.all_days)
+            ]
+            yield _table_line([c.station.network, c.station.name, c.sensor, *figures])
+        yield "\nPer sensor, mean over its stations with at least 3 days:\n"
+        yield _table_line(["sensor", "ubRMSE", "RMSE", "correlation", "stations"])
+        yield _table_line(["---"] * 5)
+        for sensor in dict.fromkeys(c.sensor for c in comparisons):
+            for part in ("original", "all_days"):
+                scores = [getattr(c, part) for c in comparisons if c.sensor == sensor]
+                scores = [s for s in scores if s.n >= 3]
+                means = [np.mean([getattr(s, name) for s in scores] or [np.nan]) for name in ("ubrmse", "rmse", "r")]
+                label = f"{sensor}, {part.replace('_', ' ')}"
+                yield _table_line([label, *(f"{mean:.3f}" for mean in means), str(len(scores))])
+    for line in series.left_out:
+        yield f"- {line}"
