@@ -33,12 +33,14 @@ import numpy as np
 from netCDF4 import Dataset
 
 from runtime.archive.record import DayRecord
+from runtime.common.clock import DateRange
+from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
 from runtime.config import load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World
 from runtime.errors import SeamlessError
-from runtime.pipeline.run import DateRange, RunEvents, fill_archive
+from runtime.pipeline.run import fill_archive
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
 LAST = dt.date(2015, 4, 1)
@@ -186,7 +188,7 @@ def _digest(archive: Path) -> str:
 def _input_digests(archive: Path) -> list[str | None]:
     """Return the digests of the fields that the newest published day was made from."""
     record = DayRecord.from_file(archive / f"{LAST:%Y}" / f"seamless_sm_{LAST:%Y%m%d}.nc")
-    return [item and item.field for item in record.inputs.values()]
+    return [item and item.field_digest for item in record.inputs.values()]
 
 
 @dataclass

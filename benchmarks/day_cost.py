@@ -26,6 +26,8 @@ from benchmarks.days import read_window
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.bundle import find_bundle, load_bundle, shipped_bundles
+from runtime.common.clock import DateRange
+from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import Precision
 from runtime.config import load_config
@@ -37,9 +39,7 @@ from runtime.fill.recurrent import fill_recurrent, land_tiles
 from runtime.fill.state import State
 from runtime.fill.window import fill_window
 from runtime.inputs.products.imerg import read_precipitation, regrid
-from runtime.pipeline.day import Archivist
-from runtime.pipeline.plan import PlannedDay
-from runtime.pipeline.run import DateRange, RunEvents, fill_archive
+from runtime.pipeline.run import fill_archive
 from training.evaluate.hidden import TODAY, WINDOW, dct_pls
 
 REFERENCE = "DCT-PLS (pytesmo)"
@@ -111,7 +111,8 @@ class _Clock(RunEvents):
     def __init__(self) -> None:
         self.planned = 0.0
 
-    def on_plan(self, archivist: Archivist, todo: list[PlannedDay]) -> None:
+    def fill_started(self, days: int) -> None:
+        """Note the time: planning has ended."""
         self.planned = time.perf_counter()
 
 

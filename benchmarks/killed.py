@@ -37,11 +37,13 @@ from runtime.archive.catalog import Catalog
 from runtime.archive.cube import Cube
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
+from runtime.common.clock import DateRange
+from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World
-from runtime.pipeline.run import DateRange, RunEvents, fill_archive
+from runtime.pipeline.run import fill_archive
 from tests.earthdata import TOKEN, Server, serve
 
 BOX = (-10.0, 35.0, 10.0, 50.0)

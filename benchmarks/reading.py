@@ -22,16 +22,16 @@ import httpx
 import numpy as np
 from netCDF4 import Dataset
 
-from runtime.archive import cf
 from runtime.archive.catalog import Catalog
+from runtime.archive.cf import CfLayout
 from runtime.archive.cube_update import update_cube
 from runtime.archive.derived import day_files, update_derived
 from runtime.archive.paths import ArchivePaths
-from runtime.archive.publish import publish_day, write_day
+from runtime.archive.publish import Making, publish_day, write_day
 from runtime.archive.record import DayRecord, PublishedDay, RecordedInput
 from runtime.cli.progress import track
 from runtime.common.grid import Grid
-from runtime.common.vocabulary import Tier
+from runtime.common.vocabulary import InputRole, ModelKind, Tier
 from runtime.config import Config, load_config
 from runtime.fill.result import Filled, Flag
 from runtime.fill.statistics import DayStatistics
@@ -70,16 +70,35 @@ def make(folder: Path, grid: Grid, days: int) -> Config:
                 np.where(grid.land, gap * (1 + number % 4), -1).astype(np.int16),
                 np.where(gap & grid.land, np.float32(0.06), nan).astype(np.float32),
             )
-            inputs = {f"T{offset:+d}".replace("+0", ""): RecordedInput("file.nc4", "f" * 64) for offset in range(-4, 5)}
+            roles = [InputRole.soil_moisture(offset) for offset in range(-4, 5)]
+            inputs = {role: RecordedInput("file.nc4", "f" * 64) for role in roles}
             figures = DayStatistics(int((~gap & grid.land).sum()), int((gap & grid.land).sum()), 0, 0.2, 1.0)
             tier = Tier.CONSOLIDATED if number < days - 4 else Tier.PROVISIONAL
-            record = DayRecord(date, tier, f"{number}", None, "made up", "id", "s", inputs, None, figures)
-            rain = rng.gamma(0.1, 20, grid.shape).astype(np.float32)
-            day = PublishedDay(record, grid, filled, "window", "x", "AMSR2", settings.metadata, rain)
-            written = write_day(archive, cf, day)
-            publish_day(
-                archive, catalog, record, written, before=None, reason="new", engine="none", phases={}, inputs={}
+            record = DayRecord(
+                date=date,
+                tier=tier,
+                fingerprint=f"{number}",
+                state_fingerprint=None,
+                model="made up",
+                model_id="id",
+                settings_digest="s",
+                inputs=inputs,
+                statistics=figures,
             )
+            rain = rng.gamma(0.1, 20, grid.shape).astype(np.float32)
+            day = PublishedDay(
+                record=record,
+                grid=grid,
+                filled=filled,
+                kind=ModelKind.WINDOW,
+                band="x",
+                sensor="AMSR2",
+                metadata=settings.metadata,
+                precipitation=rain,
+            )
+            written = write_day(archive, CfLayout(), day)
+            making = Making(reason="new", engine="none", phases={}, inputs={})
+            publish_day(archive, catalog, record, written, making, before=None)
         update_derived(settings, catalog, grid, track)
     return settings
 

@@ -31,7 +31,8 @@ from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
 from runtime.bundle import find_bundle
-from runtime.common.clock import DAY
+from runtime.common.clock import DAY, DateRange
+from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
 from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import ImergRun
@@ -39,7 +40,7 @@ from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.gaps import strips
 from runtime.demo.world import World, WorldDay
-from runtime.pipeline.run import DateRange, RunEvents, fill_archive
+from runtime.pipeline.run import fill_archive, reprocess_archive
 
 BOX = (0.0, 40.0, 10.0, 50.0)
 SENSORS = ("lprm-amsre", "lprm-windsat", "lprm-amsr2")
@@ -180,9 +181,8 @@ class Simulation:
                 self.put(incoming, days[(event.date - self.first).days], event)
             finals = [event.date for event in due if event.run is ImergRun.FINAL]
             if finals:
-                outcome = fill_archive(
-                    settings, DateRange(min(finals), max(finals)), today, RunEvents(), reprocess=True
-                )
+                rain = DateRange(min(finals), max(finals))
+                outcome = reprocess_archive(settings, rain, today, RunEvents())
                 assert outcome.exit_code in (0, 3), outcome.message
             self._run(settings, today)
             if number % 365 == 364:
@@ -193,13 +193,13 @@ class Simulation:
         self._run(settings, self.last)
 
     def _run(self, settings: Config, today: dt.date) -> None:
-        outcome = fill_archive(settings, DateRange(), today, RunEvents())
+        outcome = fill_archive(settings, None, today, RunEvents())
         assert outcome.exit_code in (0, 3), outcome.message
 
     def fill_in_order(self) -> None:
         """Fill the complete record at once."""
         settings = self.config("ordered", self.folder / "incoming", 'feeds.precipitation.runs=["final","late","early"]')
-        outcome = fill_archive(settings, DateRange(), self.last, RunEvents())
+        outcome = fill_archive(settings, None, self.last, RunEvents())
         assert outcome.exit_code in (0, 3), outcome.message
 
     def differences(self) -> list[str]:
@@ -260,7 +260,7 @@ def append_cost(folders: dict[str, Path], last: dt.date, days: int = 30) -> dict
             write_imerg(incoming / "imerg" / f"{day.date:%Y}", day.date, day.rain, grid)
             settings = load_config(folder / "arrived.toml", environment={})
             began = time.perf_counter()
-            outcome = fill_archive(settings, DateRange(), day.date, RunEvents())
+            outcome = fill_archive(settings, None, day.date, RunEvents())
             seconds[name].append(time.perf_counter() - began)
             assert day.date in outcome.filled, outcome.message
     return {name: round(statistics.median(values[5:]), 4) for name, values in seconds.items()}

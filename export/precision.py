@@ -217,7 +217,7 @@ class _RecordingEngine:
         self._count += 1
         return self._engine.run(inputs)
 
-    def remember(self, state: Arrays) -> HostMemory:
+    def load_state(self, state: Arrays) -> HostMemory:
         return HostMemory(self, state)
 
 

@@ -1,6 +1,6 @@
-"""A stand-in for NASA Earthdata on loopback: enough of CMR to be searched, and a data host with its habits.
+"""A server on loopback that behaves like NASA Earthdata: it can be searched like CMR, and sends files like GES DISC.
 
-Files below a folder are its granules. `Server.faults` scripts what the next requests for a name get instead of it.
+The files below a folder are its granules. `Server.faults` says which wrong answers it gives.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from urllib.parse import parse_qs, urlsplit
 
 TOKEN = "a-good-token"
 PAGE = 2000
-"""Most records CMR returns at once."""
+"""Largest number of records that CMR returns at once."""
 
 LOGIN_PAGE = b"<!DOCTYPE html><html><head><title>Earthdata Login</title></head><body>Log in</body></html>"
 EULA_PAGE = b"<html><body>You have not authorized the application NASA GESDISC DATA ARCHIVE</body></html>"
@@ -35,15 +35,21 @@ _COLLECTIONS = {
 
 
 class Server(ThreadingHTTPServer):
-    """Serves a folder.
+    """Serve the files of a folder.
 
     Attributes
     ----------
-    faults : by file name, what the next requests get: an HTTP status, or ``slow``, ``truncated``, ``html``, ``json``,
-        ``login``, ``redirect``; ``search`` is the name of searches
-    requests : how often each file, and ``search``, was asked for
-    more : names of granules that are listed and not there
-    checksums : whether records carry one
+    faults : dict of str to list of int or str
+        The next answers for a file name, one after the other: an HTTP status, or ``slow``, ``truncated``, ``short``,
+        ``html``, ``json``, ``login`` or ``redirect``. The name of searches is ``search``.
+    requests : Counter of str
+        Number of requests for each file, and for ``search``.
+    asked_at : list of float
+        When each request came, seconds of a monotonic clock.
+    more : list of Path
+        Names of granules that searches return although there is no file.
+    checksums : bool
+        Whether records have a checksum.
     """
 
     daemon_threads = True
@@ -57,14 +63,14 @@ class Server(ThreadingHTTPServer):
         self.asked_at: list[float] = []
 
     def handle_error(self, request: object, client_address: object) -> None:
-        """Keep silent about clients that hang up."""
+        """Print nothing about clients that close the connection."""
 
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.server_address[1]}"
 
     def settings(self, feeds: int = 1) -> list[str]:
-        """Overrides that point a configuration at this server, patient for milliseconds."""
+        """Return overrides that make a configuration use this server, with short waits."""
         return [
             *(f'feeds.soil_moisture.{n}.kind="earthdata"' for n in range(feeds)),
             'feeds.precipitation.kind="earthdata"',
@@ -172,7 +178,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif fault == "truncated":
             self._answer(200, body[: len(body) // 2], {"Content-Length": str(len(body))})
             self.close_connection = True
-        elif fault == "short":  # a proxy that cut it and says that this is all
+        elif fault == "short":  # a proxy that ends too early and gives the shorter length
             self._answer(200, body[: len(body) // 2])
         elif fault == "slow":
             self.send_response(200)
@@ -190,7 +196,7 @@ class _Handler(BaseHTTPRequestHandler):
 
 @contextmanager
 def serve(folder: Path) -> Iterator[Server]:
-    """Run a server for a while."""
+    """Run a server until the end of the block."""
     server = Server(folder)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
     thread.start()

@@ -1,7 +1,9 @@
-"""The arrows of the house: `runtime` and `service` never need torch, and nothing but what they declare."""
+"""Which package may import which: `runtime` and `service` never need torch, and no folder imports one above it."""
 
+import ast
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 from tests.conftest import Site
@@ -48,3 +50,52 @@ app(['fill', '--date', '2020-04-02', '--config', {str(recurrent_site.file)!r}])
     assert done.returncode == 0, done.stderr
     assert "2020-04-02 published" in done.stderr
     assert recurrent_site.day_file(1).exists()
+
+
+FLOORS = (
+    {"errors"},
+    {"common"},
+    {"bundle"},
+    {"config"},
+    {"engines"},
+    {"fill"},
+    {"archive"},
+    {"inputs"},
+    {"pipeline"},
+    {"output"},
+    {"api", "doctor", "demo"},
+    {"cli"},
+)
+"""The folders and modules of `runtime`, lowest first; each may import from those below it, and from itself."""
+FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
+
+
+def _imported_rooms(file: Path) -> Iterator[tuple[int, str]]:
+    """Yield the line and the folder or module of `runtime` of each import in a file, also of those in functions."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{file}:{node.lineno}: write the whole name of the module"
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        for name in names:
+            package, _, rest = name.partition(".")
+            if package == "runtime" and rest and not rest.startswith("__"):
+                yield node.lineno, rest.split(".")[0]
+
+
+def test_no_arrow_runs_up_between_folders_of_the_runtime() -> None:
+    wrong, seen = [], set()
+    for file in sorted((ROOT / "runtime").rglob("*.py")):
+        path = file.relative_to(ROOT)
+        room = path.parts[1].removesuffix(".py")
+        if room in ("__init__", "__main__"):  # they exist to import `api` and `cli`
+            continue
+        seen.add(room)
+        for line, imported in _imported_rooms(file):
+            if imported != room and FLOOR[imported] >= FLOOR[room]:
+                wrong.append(f"{path}:{line} imports runtime.{imported}")
+    assert seen == FLOOR.keys()
+    assert wrong == []

@@ -210,12 +210,12 @@ class Catalog:
     ) -> None:
         """Write down the kind and reason of each day's problem, and delete the problems of solved days."""
         known = self.problems()
-        gone = [date.isoformat() for date in solved & known.keys()]
+        deleted = [date.isoformat() for date in solved & known.keys()]
         fresh = {d: what for d, what in found.items() if d not in known or (known[d].kind, known[d].reason) != what}
-        if not gone and not fresh:
+        if not deleted and not fresh:
             return
         with self.db.transaction() as db:
-            db.executemany("DELETE FROM problem WHERE date = ?", [(date,) for date in gone])
+            db.executemany("DELETE FROM problem WHERE date = ?", [(date,) for date in deleted])
             for date, (kind, reason) in fresh.items():
                 since = known[date].since if date in known and known[date].kind is kind else made_at
                 insert(db, "problem", {"date": date.isoformat(), "kind": kind, "reason": reason, "since": since})

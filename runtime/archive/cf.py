@@ -60,7 +60,7 @@ class CfLayout:
                 coordinate.setncatts({"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis})
                 coordinate[:] = values
 
-            crs = file.createVariable("crs", "i1", ("time",))  # of each day, so that xarray joins days without a word
+            crs = file.createVariable("crs", "i1", ("time",))  # one a day: xarray then joins days without a warning
             crs.setncatts(
                 {
                     "grid_mapping_name": "latitude_longitude",

@@ -52,7 +52,7 @@ class ArchivePaths:
 
     @property
     def service_lock(self) -> Path:
-        """The file that a service locks while it looks after the archive."""
+        """The file that a service locks while it runs for the archive."""
         return self.catalog.with_name("service")
 
     @property

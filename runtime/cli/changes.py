@@ -13,12 +13,12 @@ from runtime.cli.common import (
     Json,
     Overrides,
     command,
+    read_config,
 )
-from runtime.config import load_config
 from runtime.errors import UsageError
 
 
-@command(epilog="Example: `runtime changes --since 2026-11-01` for whoever mirrors the archive")
+@command(epilog="Example: `runtime changes --since 2026-11-01` for a mirror of the archive")
 def changes(
     since: Annotated[str, typer.Option(metavar="TIME", help="ISO date or time, UTC.")] = "",
     config: ConfigFile = None,
@@ -36,7 +36,7 @@ def changes(
             raise UsageError(f"--since {since}: wanted an ISO date or time") from None
         utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
         since = utc.isoformat(timespec="seconds")
-    with Catalog.open(ArchivePaths.of(load_config(config, overrides or ())).catalog, read_only=True) as catalog:
+    with Catalog.open(ArchivePaths.of(read_config(config, overrides)).catalog, read_only=True) as catalog:
         revisions = catalog.revisions(since)
     if as_json:
         print(json.dumps([revision.to_json() for revision in revisions], indent=1))

@@ -12,8 +12,8 @@ from runtime.cli.common import (
     Json,
     Overrides,
     command,
+    read_config,
 )
-from runtime.config import load_config
 
 
 @command(epilog="Examples: `runtime check`; `runtime check --rebuild-catalog` after the catalog was lost")
@@ -30,7 +30,7 @@ def check(
     from runtime.archive import verify
     from runtime.cli.progress import track
 
-    settings = load_config(config, overrides or ())
+    settings = read_config(config, overrides)
     if rebuild:
         print(f"rebuilt from {verify.rebuild_catalog(settings, track)} files")
     if rebuild_views:

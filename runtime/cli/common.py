@@ -7,7 +7,7 @@ import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
 
 import typer
 
@@ -15,6 +15,9 @@ from runtime.common import clock
 from runtime.common.clock import DateRange
 from runtime.common.logs import LogFormat, configure_logging
 from runtime.errors import SeamlessError, UsageError
+
+if TYPE_CHECKING:
+    from runtime.config import Config
 
 P = ParamSpec("P")
 
@@ -71,6 +74,13 @@ def command(epilog: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
         return guarded
 
     return register
+
+
+def read_config(file: Path | None, overrides: list[str] | None) -> Config:
+    """Read the configuration that ``--config`` and ``--set`` name; see `runtime.config.load_config`."""
+    from runtime.config import load_config
+
+    return load_config(file, overrides or ())
 
 
 def parse_date(text: str, option: str) -> dt.date:

@@ -11,8 +11,8 @@ from runtime.cli.common import (
     Json,
     Overrides,
     command,
+    read_config,
 )
-from runtime.config import load_config
 
 
 @command(epilog="Example: `runtime doctor --config my-archive.toml`")
@@ -20,7 +20,7 @@ def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
     """Check engines, bundle, feeds, disk and credentials on this machine."""
     from runtime.doctor import examine
 
-    findings = examine(load_config(config, overrides or ()))
+    findings = examine(read_config(config, overrides))
     if as_json:
         print(json.dumps([vars(f) for f in findings], indent=1))
     else:

@@ -14,8 +14,8 @@ from runtime.cli.common import (
     To,
     command,
     parse_bounds,
+    read_config,
 )
-from runtime.config import load_config
 from runtime.errors import UsageError
 
 
@@ -50,7 +50,7 @@ def export(
     if kind not in FORMATS:
         raise UsageError(f"--format {kind}: wanted one of {', '.join(FORMATS)}")
     chosen = cast(Format, kind)
-    part = Subset.of(Reader(load_config(config, overrides or ()).archive.path), *parse_bounds(first, last), box)
+    part = Subset.of(Reader(read_config(config, overrides).archive.path), *parse_bounds(first, last), box)
     names = variable or (list(VARIABLES) if kind in ("netcdf", "zarr") else ["soil_moisture", "flag"])
     if dry_run:
         wanted = subset_files(part, chosen, out, names)

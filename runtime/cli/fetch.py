@@ -7,10 +7,20 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import ConfigFile, From, Json, LogFormatOption, Overrides, To, command, logger, parse_range
+from runtime.cli.common import (
+    ConfigFile,
+    From,
+    Json,
+    LogFormatOption,
+    Overrides,
+    To,
+    command,
+    logger,
+    parse_range,
+    read_config,
+)
 from runtime.common import clock
 from runtime.common.logs import LogFormat
-from runtime.config import load_config
 from runtime.errors import InputRefused, InputsMissing
 
 
@@ -31,7 +41,7 @@ def fetch(
     from runtime.cli.progress import run_events
     from runtime.pipeline.run import fetch_inputs
 
-    wanted, settings = parse_range(date, first, last), load_config(config, overrides or ())
+    wanted, settings = parse_range(date, first, last), read_config(config, overrides)
     with run_events() as events:
         result = fetch_inputs(settings, wanted, clock.today(), events, dry_run=dry_run)
     if as_json:

@@ -19,12 +19,12 @@ from runtime.cli.common import (
     logger,
     parse_date,
     parse_range,
+    read_config,
 )
 from runtime.cli.plan import print_plan
 from runtime.common import clock
 from runtime.common.logs import LogFormat
 from runtime.common.vocabulary import Verdict
-from runtime.config import load_config
 from runtime.errors import UsageError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def fill(
         raise UsageError("--accept and --reject take one date and no other option that chooses days, nor --dry-run")
     decision = _decision(accept, reject, because)
     wanted = parse_range(decided or date, first, last)
-    settings = load_config(config, overrides or ())
+    settings = read_config(config, overrides)
     if dry_run:
         limit = settings.policy.max_refill_days
         print_plan(settings, wanted, offline=offline, as_json=as_json, max_refill_days=limit)

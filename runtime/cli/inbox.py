@@ -16,8 +16,8 @@ from runtime.cli.common import (
     To,
     command,
     parse_range,
+    read_config,
 )
-from runtime.config import load_config
 
 
 @command(epilog="Example: `runtime inbox --from 2026-11-01`; `runtime inbox --refused`")
@@ -36,7 +36,7 @@ def inbox(
 
     wanted = parse_range(None, first, last)
     begin, end = (wanted.first, wanted.last) if wanted else (dt.date.min, dt.date.max)
-    with Catalog.open(ArchivePaths.of(load_config(config, overrides or ())).catalog, read_only=True) as catalog:
+    with Catalog.open(ArchivePaths.of(read_config(config, overrides)).catalog, read_only=True) as catalog:
         rows = [row for product in PRODUCTS for row in catalog.granules(product, begin, end)]
     newest = {row.location: row.key for row in rows}
     facts = [row.to_json() | {"current": newest[row.location] == row.key} for row in rows if row.refused or not refused]

@@ -8,13 +8,24 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.common import ConfigFile, From, Json, LogFormatOption, Offline, Overrides, To, command, parse_range
+from runtime.cli.common import (
+    ConfigFile,
+    From,
+    Json,
+    LogFormatOption,
+    Offline,
+    Overrides,
+    To,
+    command,
+    parse_range,
+    read_config,
+)
 from runtime.common import clock
 from runtime.common.clock import DateRange
 from runtime.common.logs import LogFormat
-from runtime.config import Config, load_config
 
 if TYPE_CHECKING:
+    from runtime.config import Config
     from runtime.pipeline.plan import PlannedDay
 
 logger = logging.getLogger(__name__)
@@ -32,7 +43,7 @@ def plan(
     log_format: LogFormatOption = LogFormat.AUTO,
 ) -> None:
     """List every day that has to be filled, waits or was refused, with the reason. Changes nothing."""
-    settings = load_config(config, overrides or ())
+    settings = read_config(config, overrides)
     print_plan(settings, parse_range(None, first, last), offline=offline, as_json=as_json, show_all=show_all)
 
 

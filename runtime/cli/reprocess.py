@@ -6,11 +6,10 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import ConfigFile, Json, LogFormatOption, Offline, Overrides, command, parse_range
+from runtime.cli.common import ConfigFile, Json, LogFormatOption, Offline, Overrides, command, parse_range, read_config
 from runtime.cli.fill import end_run
 from runtime.common import clock
 from runtime.common.logs import LogFormat
-from runtime.config import load_config
 from runtime.errors import UsageError
 
 
@@ -28,7 +27,7 @@ def reprocess(
     from runtime.cli.progress import run_events
     from runtime.pipeline.run import reprocess_archive
 
-    settings, rain = load_config(config, overrides or ()), parse_range(None, first, last)
+    settings, rain = read_config(config, overrides), parse_range(None, first, last)
     if settings.feeds.precipitation.kind == "none":
         raise UsageError("there is no precipitation feed to take IMERG Final from; set feeds.precipitation")
     if rain is None:

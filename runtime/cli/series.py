@@ -15,8 +15,8 @@ from runtime.cli.common import (
     To,
     command,
     parse_bounds,
+    read_config,
 )
-from runtime.config import load_config
 
 
 @command(
@@ -34,11 +34,11 @@ def series(
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Show the days of a place: observed and filled values told apart, with rain, uncertainty and flags in files."""
+    """Show the days of a place, observed and filled values apart; files also have rain, uncertainty and flags."""
     from runtime.archive.reader import Reader
     from runtime.output.series import place_name, plot_on_terminal, write_series
 
-    settings = load_config(config, overrides or ())
+    settings = read_config(config, overrides)
     reader = Reader(settings.archive.path)
     found = reader.series(lat, lon, *parse_bounds(first, last))
     if out:

@@ -12,8 +12,8 @@ from runtime.cli.common import (
     Overrides,
     command,
     parse_date,
+    read_config,
 )
-from runtime.config import load_config
 
 
 @command(epilog="Example: `runtime show --date 2015-04-12 --out day.png`")
@@ -26,7 +26,7 @@ def show(
     """Draw a day: observed, filled, and the difference from the day before."""
     from runtime.output.map_figure import draw_map
 
-    settings, day = load_config(config, overrides or ()), parse_date(date, "--date")
+    settings, day = read_config(config, overrides), parse_date(date, "--date")
     path = out or Path(f"soil_moisture_{day:%Y%m%d}.png")
     draw_map(settings, day, path)
     print(f"wrote {path}")

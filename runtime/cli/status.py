@@ -9,11 +9,11 @@ from runtime.cli.common import (
     Json,
     Overrides,
     command,
+    read_config,
 )
 from runtime.common import clock
 from runtime.common.clock import days_between
 from runtime.common.vocabulary import ProblemKind, Tier
-from runtime.config import load_config
 
 
 @command(epilog="Example: `runtime status --json`")
@@ -22,7 +22,7 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
     from runtime.archive.catalog import Catalog
     from runtime.archive.paths import ArchivePaths
 
-    settings = load_config(config, overrides or ())
+    settings = read_config(config, overrides)
     with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
         rows = catalog.days()
         revision = catalog.last_revision()

@@ -1,4 +1,4 @@
-"""What a run reports while it works, and who listens: a terminal, a log, a test, or nobody."""
+"""What a run reports while it works: to a terminal, a log, a test, or to nothing."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class DayReport:
 
 
 class RunEvents:
-    """Hears what a run does; this base class ignores everything."""
+    """Receives what a run reports; this base class ignores everything."""
 
     def message(self, text: str, severity: Severity = Severity.INFO) -> None:
         """Take a message for a person."""

@@ -30,7 +30,7 @@ class Engine(Protocol):
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Compute one batch of tiles; the next call may overwrite the returned arrays."""
 
-    def remember(self, state: Arrays) -> Memory:
+    def load_state(self, state: Arrays) -> Memory:
         """Prepare to compute a day that starts from `state`, the state of all tiles."""
 
 

@@ -92,7 +92,7 @@ class OpenVinoEngine:
         self._request.infer({name: self._tensor(name, values) for name, values in inputs.items()}, share_inputs=True)
         return {name: self._array(name) for name in self._outputs}
 
-    def remember(self, state: Arrays) -> HostMemory:
+    def load_state(self, state: Arrays) -> HostMemory:
         """Prepare to compute a day that starts from `state`, the state of all tiles."""
         return HostMemory(self, state)
 

@@ -131,7 +131,7 @@ class OrtEngine:
         self._session.run_with_iobinding(binding)
         return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
 
-    def remember(self, state: Arrays) -> HostMemory:
+    def load_state(self, state: Arrays) -> HostMemory:
         """Prepare to compute a day that starts from `state`, the state of all tiles."""
         return HostMemory(self, state)
 

@@ -68,7 +68,7 @@ def fill_recurrent(
     sm, rain = tiling.pad(observed, np.nan), tiling.pad(precipitation, np.nan)
     land = tiling.pad(grid.land.astype(np.float32), 0.0)
     filled, reached = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
-    memory = engine.remember(state.tensors)
+    memory = engine.load_state(state.tensors)
     done = 0
     for batch in batches(tiles, manifest.batch):
         sm_tiles, rain_tiles = tiling.cut(sm, batch), tiling.cut(rain, batch)

@@ -95,7 +95,14 @@ def _listing_of(records: Sequence[GranuleRecord]) -> Listing:
     found: Listing = {}
     for record in newest.values():
         date = dt.date.fromisoformat(record.date)
-        granule = Granule(date, record.product, record.name, record.location, record.version, record.run)
+        granule = Granule(
+            date=date,
+            product=record.product,
+            name=record.name,
+            location=record.location,
+            version=record.version,
+            run=record.run,
+        )
         found.setdefault(date, []).append(granule)
     return found
 
@@ -109,7 +116,9 @@ def open_feed(config: Config, feed: SoilMoistureFeed | PrecipitationFeed) -> tup
         The feed needs a package that is not installed.
     """
     if isinstance(feed, SoilMoistureFeed):
-        wanted = GranuleFilter(feed.product, feed.orbit, feed.first, feed.last, feed.pattern)
+        wanted = GranuleFilter(
+            product=feed.product, orbit=feed.orbit, first=feed.first, last=feed.last, pattern=feed.pattern
+        )
     else:
         wanted = GranuleFilter(feed.product)
     if feed.kind == "earthdata":

@@ -63,7 +63,7 @@ class RunContext:
         today : date
             The current day, UTC.
         events : RunEvents
-            Hears how the run goes.
+            Receives how the run goes.
         offline : bool
             Use only files that have been fetched.
         retry_refused : bool

@@ -1,4 +1,4 @@
-"""The daily job: select days, plan them, fetch what they lack, fill them, and say how it ended."""
+"""The daily job: select days, plan them, fetch what they lack, fill them, and report how it ended."""
 
 from __future__ import annotations
 
@@ -141,7 +141,7 @@ def fill_archive(
     today : date
         The current day, UTC.
     events : RunEvents
-        Hears how the run goes.
+        Receives how the run goes.
     offline : bool
         Use only files that have been fetched.
     decision : OperatorDecision, optional
@@ -320,7 +320,7 @@ def fetch_inputs(
     today : date
         The current day, UTC.
     events : RunEvents
-        Hears how the run goes.
+        Receives how the run goes.
     dry_run : bool
         List the files, fetch none.
 

@@ -22,7 +22,7 @@ from service.web import application
 from tests.conftest import BOX, START, Site
 
 REFUSED, MISSING = 9, 11
-"""Days of the fortnight whose file is damaged, and whose file is not there."""
+"""The day of the fortnight whose file is damaged, and the day without a file."""
 
 
 @pytest.fixture(scope="session")
@@ -56,7 +56,7 @@ def web(site: Site) -> Iterator[FastAPI]:
 
 
 def publish_anew(site: Site, day: WorldDay, grid: Grid, shift: float) -> None:
-    """Let a day's file arrive with other values."""
+    """Replace a day's soil-moisture file by one with other values."""
     number = (day.date - START).days
     observed = np.where(day.observed > 0.1, day.observed + np.float32(shift), day.observed)
     site.lprm(number).unlink()

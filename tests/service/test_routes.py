@@ -1,4 +1,4 @@
-"""What the page and programs get of the archive over HTTP."""
+"""What the routes answer about an archive."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ import asyncio
 import csv
 import json
 import socket
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -45,7 +44,7 @@ def client(varied: Site) -> Iterator[httpx.Client]:
 
 
 @pytest.fixture
-def nothing(make_site: MakeSite) -> Iterator[httpx.Client]:
+def empty(make_site: MakeSite) -> Iterator[httpx.Client]:
     with _asking(make_site(arrived=False)) as client:
         yield client
 
@@ -55,13 +54,13 @@ def test_a_map_is_the_day_in_bytes(client: httpx.Client, varied: Site) -> None:
         answer = client.get(f"/api/days/{varied.date(5)}/map/{name}")
         assert (answer.status_code, answer.headers["content-type"]) == (200, "application/octet-stream")
         values, flag = cf.values(varied.day_file(5), name), cf.values(varied.day_file(5), "flag")
-        told = np.frombuffer(answer.content, np.uint8).reshape(values.shape)
-        there = np.isfinite(values)
-        shown = scale.low + told[there] / (STEPS - 1) * (scale.high - scale.low)
+        cells = np.frombuffer(answer.content, np.uint8).reshape(values.shape)
+        finite = np.isfinite(values)
+        shown = scale.low + cells[finite] / (STEPS - 1) * (scale.high - scale.low)
         half = (scale.high - scale.low) / (STEPS - 1) / 2
-        np.testing.assert_allclose(shown, values[there].clip(scale.low, scale.high), atol=half * 1.01)
-        assert (told[~there & (flag != Flag.NOT_LAND)] == GAP).all()
-        assert (told[~there & (flag == Flag.NOT_LAND)] == NOTHING).all()
+        np.testing.assert_allclose(shown, values[finite].clip(scale.low, scale.high), atol=half * 1.01)
+        assert (cells[~finite & (flag != Flag.NOT_LAND)] == GAP).all()
+        assert (cells[~finite & (flag == Flag.NOT_LAND)] == NOTHING).all()
     flags = np.frombuffer(client.get(f"/api/days/{varied.date(5)}/map/flag").content, np.uint8)
     np.testing.assert_array_equal(flags.reshape(flag.shape), flag)
 
@@ -77,20 +76,20 @@ def test_a_map_is_asked_for_once(client: httpx.Client, varied: Site) -> None:
 
 
 def test_the_archive_describes_itself(client: httpx.Client) -> None:
-    told = client.get("/api/archive").json()
-    assert told["days"] == {"first": "2020-04-01", "newest": "2020-04-14", "count": DAYS - 2}
-    assert told["grid"] == {
+    answer = client.get("/api/archive").json()
+    assert answer["days"] == {"first": "2020-04-01", "newest": "2020-04-14", "count": DAYS - 2}
+    assert answer["grid"] == {
         **{"rows": 60, "cols": 80, "step": 0.25},
         **{"north": 50.0, "south": 35.0, "west": -10.0, "east": 10.0},
     }
-    assert set(told["layers"]) == {*SCALES, "flag"}
-    assert all(len(scale["colours"]) == told["steps"] == STEPS for scale in told["scales"])
+    assert set(answer["layers"]) == {*SCALES, "flag"}
+    assert all(len(scale["colours"]) == answer["steps"] == STEPS for scale in answer["scales"])
 
 
 def test_the_calendar_says_why(client: httpx.Client, varied: Site) -> None:
-    told = client.get("/api/calendar").json()
-    assert told["first"] == str(START)
-    states, reasons = told["states"], told["reasons"]
+    answer = client.get("/api/calendar").json()
+    assert answer["first"] == str(START)
+    states, reasons = answer["states"], answer["reasons"]
     with Catalog.open(ArchivePaths.of(varied.config()).catalog, read_only=True) as catalog:
         tiers = {date: row.record.tier for date, row in catalog.days().items()}
     for day in range(DAYS):
@@ -109,11 +108,11 @@ def test_the_calendar_says_why(client: httpx.Client, varied: Site) -> None:
 @pytest.mark.parametrize("point", [(45.1, 2.2), (36.2, -5.1)])
 def test_a_series_is_that_of_the_reader(client: httpx.Client, varied: Site, point: tuple[float, float]) -> None:
     lat, lon = point
-    told = client.get("/api/series", params={"lat": lat, "lon": lon}).json()
+    answer = client.get("/api/series", params={"lat": lat, "lon": lon}).json()
     series = Reader(varied.archive).series(lat, lon)
-    assert told["dates"] == [str(date) for date in series.dates]
+    assert answer["dates"] == [str(date) for date in series.dates]
     for name, values in series.values.items():
-        np.testing.assert_allclose([np.nan if v is None else v for v in told["values"][name]], values, atol=0.005)
+        np.testing.assert_allclose([np.nan if v is None else v for v in answer["values"][name]], values, atol=0.005)
 
 
 def test_a_series_as_csv(client: httpx.Client) -> None:
@@ -125,7 +124,7 @@ def test_a_series_as_csv(client: httpx.Client) -> None:
 
 
 @pytest.mark.parametrize(
-    ("path", "code", "said"),
+    ("path", "code", "reason"),
     [
         ("/api/series?lat=91&lon=0", 422, "less than or equal to 90"),
         ("/api/series?lat=45", 422, "Field required"),
@@ -142,10 +141,10 @@ def test_a_series_as_csv(client: httpx.Client) -> None:
         ("/api/days/1999-01-01/file", 404, "1999-01-01 is not in the archive"),
     ],
 )
-def test_odd_questions_get_a_reason(client: httpx.Client, path: str, code: int, said: str) -> None:
+def test_odd_questions_get_a_reason(client: httpx.Client, path: str, code: int, reason: str) -> None:
     answer = client.get(path)
     assert answer.status_code == code
-    assert said in json.dumps(answer.json()["detail"])
+    assert reason in json.dumps(answer.json()["detail"])
 
 
 @pytest.mark.parametrize(
@@ -178,7 +177,7 @@ def test_no_path_leaves_what_is_published(path: str, varied: Site, tmp_path: Pat
     try:
         with web(varied) as app, listening(varied.config(), app) as address:
             host, port = address.removeprefix("http://").split(":")
-            raw = f"GET /archive/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"  # no client tidies it
+            raw = f"GET /archive/{path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"  # sent as it is
             answer = _raw(host, int(port), raw)
     finally:
         for link in links:
@@ -214,12 +213,12 @@ def test_answers_are_for_this_page_alone(client: httpx.Client) -> None:
     assert "https://" not in page.text
 
 
-def test_an_archive_without_days(nothing: httpx.Client) -> None:
-    told = nothing.get("/api/archive").json()
-    assert (told["days"], told["grid"], told["layers"]) == (None, None, [])
-    assert nothing.get("/api/calendar").json() == {"first": None, "states": "", "reasons": {}}
-    assert nothing.get("/api/series?lat=45&lon=2").status_code == 404
-    assert "no day is published" in nothing.get("/api/series?lat=45&lon=2").json()["detail"]
+def test_an_archive_without_days(empty: httpx.Client) -> None:
+    answer = empty.get("/api/archive").json()
+    assert (answer["days"], answer["grid"], answer["layers"]) == (None, None, [])
+    assert empty.get("/api/calendar").json() == {"first": None, "states": "", "reasons": {}}
+    assert empty.get("/api/series?lat=45&lon=2").status_code == 404
+    assert "no day is published" in empty.get("/api/series?lat=45&lon=2").json()["detail"]
 
 
 READERS = 200
@@ -228,7 +227,7 @@ READERS = 200
 def test_many_readers_during_fills_see_whole_days_only(
     make_site: MakeSite, world_days: list[WorldDay], grid: Grid
 ) -> None:
-    """One day is published again and again with either of two fields; whatever is read is one of them, as a whole."""
+    """One day is published again and again with either of two fields; each answer is one of them, never a mixture."""
     site = make_site("sgdsm2-amsr2-x")
     fill = [sys.executable, "-m", "runtime", "fill", "--from", str(site.date(4)), "--to", str(site.date(6))]
     command = [*fill, "--config", str(site.file)]
@@ -243,7 +242,7 @@ def test_many_readers_during_fills_see_whole_days_only(
     with web(site) as app, listening(site.config(), app) as address:
         for shift in (0.0, 0.05):
             publish_anew(site, day, grid, shift)
-            subprocess.run(command, check=True, capture_output=True)
+            site.fill(4, 6)
             for path in paths:
                 whole[path].add(httpx.get(address + path).content)
         assert all(len(versions) == 2 for versions in whole.values())
@@ -279,7 +278,7 @@ async def _hammer(
                 readers.create_task(reader(client, number))
             for shift in (0.0, 0.05, 0.0):
                 publish_anew(site, day, grid, shift)
-                process = await asyncio.create_subprocess_exec(*command, stdout=subprocess.DEVNULL)
+                process = await asyncio.create_subprocess_exec(*command, stdout=asyncio.subprocess.DEVNULL)
                 assert await process.wait() == 0
             done.set()
     return read, wrong

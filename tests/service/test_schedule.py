@@ -21,7 +21,7 @@ from tests.conftest import MakeSite
 
 
 class _Counted(Runner):
-    """Counts what it is asked to run, and runs nothing."""
+    """Counts the calls of `run`, and runs nothing."""
 
     def __init__(self, exit_codes: tuple[int, ...] = (), takes_s: float = 0) -> None:
         super().__init__([])

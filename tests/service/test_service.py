@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
@@ -30,10 +31,13 @@ from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
 from service.alerts import Alerts
 from service.runner import FillRun
-from tests.conftest import BOX
 from tests.earthdata import TOKEN, Server, serve
 
 LENGTH = 9
+REGION = (-5.0, 37.5, 5.0, 47.5)
+"""From Catalonia to the Massif Central: 40 x 40 cells."""
+NO_POLLING = "service.poll_until=00:00"
+"""The only run is the one at the start; polling is no subject of a test that sets this."""
 BEARER = {"Authorization": "Bearer open sesame"}
 
 
@@ -84,7 +88,7 @@ class Live:
         """Wait for the line that says where a service listens."""
         return self.says(process, r"listening on (http://\S+);")[1]
 
-    def whole(self) -> bool:
+    def is_whole(self) -> bool:
         return archive_faults(self.config(), lambda items, _: items) == []
 
 
@@ -102,24 +106,42 @@ def until(what: Callable[[], Any], seconds: float = 60) -> Any:
     raise AssertionError("it did not happen")
 
 
-@pytest.fixture
-def live(tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
-    monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
+@contextmanager
+def _live(folder: Path) -> Iterator[Live]:
     today = dt.datetime.now(dt.UTC).date()
+    grid = Grid.globe().box(*REGION)
     days = list(World(grid, 7).days(today - dt.timedelta(LENGTH), LENGTH))
-    (tmp_path / "server").mkdir()
-    with serve(tmp_path / "server") as server:
-        (tmp_path / "seamless-sm.toml").write_text(
-            f'[archive]\nstart = {days[0].date}\n[grid]\nbox = {list(BOX)}\n[model]\nbundle = "sgdsm2-amsr2-x"\n'
+    (folder / "server").mkdir()
+    with serve(folder / "server") as server:
+        (folder / "seamless-sm.toml").write_text(
+            f'[archive]\nstart = {days[0].date}\n[grid]\nbox = {list(REGION)}\n[model]\nbundle = "sgdsm2-amsr2-x"\n'
             '[[feeds.soil_moisture]]\nkind = "earthdata"\nband = "x"\n[feeds.precipitation]\nkind = "earthdata"\n'
             f'[earthdata]\ncmr_url = "{server.url}/search/"\nwait_s = 0.01\nattempts = 2\ntimeout_s = 5\n'
             '[service]\nport = 0\nrun_at = "00:00"\npoll_until = "23:59"\npoll_minutes = 0.02\n'
         )
-        found = Live(tmp_path, server, grid, days)
-        yield found
-        for process in found.processes:
-            process.kill()
-            process.wait()
+        live = Live(folder, server, grid, days)
+        try:
+            yield live
+        finally:
+            for process in live.processes:
+                process.kill()
+                process.wait()
+
+
+@pytest.fixture
+def live(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Live]:
+    monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
+    with _live(tmp_path) as live:
+        yield live
+
+
+@pytest.fixture(scope="module")
+def quiet(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Live]:
+    """A service on an empty archive, without a token and without polling; it answers all tests of this module."""
+    with pytest.MonkeyPatch.context() as monkeypatch, _live(tmp_path_factory.mktemp("quiet")) as live:
+        monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
+        live.start(NO_POLLING)
+        yield live
 
 
 def _newest(url: str) -> str | None:
@@ -158,29 +180,29 @@ def test_a_day_appears_and_is_filled_without_a_human(live: Live) -> None:
 
 def test_killed_in_mid_run_and_restarted_it_catches_up(live: Live) -> None:
     live.appear(0, LENGTH - 1)
-    process = live.start()
+    process = live.start(NO_POLLING)
     until(lambda: list(live.archive.glob("*/*.nc")))
     process.kill()
     subprocess.run(["pkill", "-KILL", "-f", f"runtime fill .*{live.file}"], check=False)
-    assert live.whole()
-    url = live.address(live.start())
+    assert live.is_whole()
+    url = live.address(live.start(NO_POLLING))
     until(lambda: _newest(url) == str(live.days[-1].date))
     until(lambda: len(list(live.archive.glob("*/*.nc"))) == LENGTH)
-    assert live.whole()
+    assert live.is_whole()
 
 
 def test_sigterm_ends_it_cleanly(live: Live) -> None:
     live.appear(0, LENGTH - 1)
-    process = live.start()
+    process = live.start(NO_POLLING)
     until(lambda: list(live.archive.glob("*/*.nc")))
     process.send_signal(signal.SIGTERM)
     assert process.wait(30) == 0
-    assert live.whole()
+    assert live.is_whole()
 
 
 def test_a_signal_that_another_thread_takes_ends_it_too(live: Live) -> None:
     """As happens when it arrives while a run is being started."""
-    process = live.start()
+    process = live.start(NO_POLLING)
     live.address(process)
     main, *others = sorted(int(task.name) for task in Path(f"/proc/{process.pid}/task").iterdir())
     assert main == process.pid
@@ -190,23 +212,25 @@ def test_a_signal_that_another_thread_takes_ends_it_too(live: Live) -> None:
 
 def test_a_second_service_says_who_holds_the_archive_and_waits(live: Live) -> None:
     live.appear(0, 2)
-    first = live.start()
+    first = live.start(NO_POLLING)
     url = live.address(first)
-    second = live.start()
-    told = live.says(second, r".*serves this archive; wait for it to end, or stop it; waiting")[0]
-    assert f"process {first.pid} on " in told
+    second = live.start(NO_POLLING)
+    waiting = live.says(second, r".*serves this archive; wait for it to end, or stop it; waiting")[0]
+    assert f"process {first.pid} on " in waiting
     assert second.poll() is None
     assert httpx.get(f"{url}/healthz").status_code == 200
     first.kill()
     assert live.address(second)
 
 
+def test_without_a_token_no_run_can_be_requested(quiet: Live) -> None:
+    assert httpx.post(f"{quiet.address(quiet.processes[0])}/api/runs", headers=BEARER).status_code == 404
+
+
 def test_runs_are_asked_for_with_the_right_token_only(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     live.appear(0, 2)
-    assert httpx.post(f"{live.address(live.start('service.poll_until=00:00'))}/api/runs").status_code == 404, "off"
-    live.processes[0].kill()
     monkeypatch.setenv("SEAMLESS_SM__SERVICE__TOKEN", "open sesame")
-    url = live.address(live.start("service.poll_until=00:00"))
+    url = live.address(live.start(NO_POLLING))
     until(lambda: _newest(url) == str(live.days[2].date))
     until(lambda: httpx.get(f"{url}/api/status").json()["last_run"])
     live.appear(3, 3)
@@ -232,20 +256,14 @@ def test_runs_are_asked_for_with_the_right_token_only(live: Live, monkeypatch: p
         ("/nothing", 404),
     ],
 )
-def test_odd_questions_get_a_reason(path: str, status: int, live: Live, quiet: str) -> None:
-    answer = httpx.get(f"{quiet}{path}")
+def test_odd_questions_get_a_reason(path: str, status: int, quiet: Live) -> None:
+    answer = httpx.get(f"{quiet.address(quiet.processes[0])}{path}")
     assert answer.status_code == status
     assert answer.json()["detail"]
 
 
-@pytest.fixture
-def quiet(live: Live) -> str:
-    """A service on an empty archive."""
-    return live.address(live.start("service.poll_until=00:00"))
-
-
 class _Hook(HTTPServer):
-    """Takes alerts, each after a while; refuses the first one."""
+    """Receives alerts, each after some seconds; refuses the first one."""
 
     def __init__(self) -> None:
         self.got: list[dict[str, Any]] = []
@@ -285,7 +303,7 @@ def hook() -> Iterator[_Hook]:
 
 
 def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) -> None:
-    """A refused day, told once although the webhook fails at first and the service is restarted."""
+    """A refused day is reported once although the webhook fails at first and the service is restarted."""
     live.appear(0, 4, run="early")
     path = next(live.server.folder.glob(f"LPRM*{live.days[3].date:%Y%m%d}*"))
     sound = path.read_bytes()
@@ -303,13 +321,15 @@ def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) 
     url = live.address(live.start(hook.setting))
     until(lambda: httpx.get(f"{url}/api/status").json()["last_run"])
     time.sleep(2.5)
-    assert len(hook.got) == 1, "told once"
+    assert len(hook.got) == 1, "reported once"
     path.write_bytes(sound)
     until(lambda: len(hook.got) == 2)
     assert (hook.got[1]["event"], hook.got[1]["kind"]) == ("closed", kind)
 
 
-def test_a_failed_run_is_told_and_makes_it_unready(live: Live, hook: _Hook, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_run_is_reported_and_makes_it_unready(
+    live: Live, hook: _Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("EARTHDATA_TOKEN", "expired")
     hook.refuse = 0
     live.appear(0, 2)
@@ -321,8 +341,8 @@ def test_a_failed_run_is_told_and_makes_it_unready(live: Live, hook: _Hook, monk
     assert "exit code 2" in ready.json()["detail"]
 
 
-def test_two_who_look_at_once_tell_once(live: Live, hook: _Hook) -> None:
-    """The end of a run and the clock look in threads of their own."""
+def test_two_checks_at_once_report_once(live: Live, hook: _Hook) -> None:
+    """The end of a run and the schedule check the alerts in threads of their own."""
     hook.refuse, hook.takes_s = 0, 0.5
     alerts = Alerts(load_config(live.file, [hook.setting], {}))
     failed = FillRun(now(), now(), 2)
@@ -331,8 +351,8 @@ def test_two_who_look_at_once_tell_once(live: Live, hook: _Hook) -> None:
     assert sorted(a["kind"] for a in hook.got) == ["lag", "run failed"]
 
 
-def test_a_port_that_is_taken_is_named(live: Live, quiet: str) -> None:
-    port = quiet.rsplit(":", 1)[1]
-    other = live.start(f"service.port={port}", 'archive.path="another"')
+def test_a_port_that_is_taken_is_named(quiet: Live) -> None:
+    port = quiet.address(quiet.processes[0]).rsplit(":", 1)[1]
+    other = quiet.start(f"service.port={port}", 'archive.path="another"')
     assert other.wait(30) == 2
-    live.says(other, f"127.0.0.1 port {port} cannot be listened on")
+    quiet.says(other, f"127.0.0.1 port {port} cannot be listened on")

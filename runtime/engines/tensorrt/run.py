@@ -100,7 +100,7 @@ class TensorRtEngine:
         """Compute one batch of tiles; the next call overwrites the returned arrays."""
         if not self.state:
             return self._run(inputs)
-        memory = self.remember({name: inputs[name] for name in self.state})
+        memory = self.load_state({name: inputs[name] for name in self.state})
         others = {name: values for name, values in inputs.items() if name not in self.state}
         out = memory.run(others, slice(0, len(next(iter(inputs.values())))))
         return out | {f"{name}_out": values for name, values in memory.after().items()}
@@ -140,7 +140,7 @@ class TensorRtEngine:
         assert host is not None, name
         return host[: math.prod(shape)].reshape(shape)
 
-    def remember(self, state: Arrays) -> DeviceMemory:
+    def load_state(self, state: Arrays) -> DeviceMemory:
         """Prepare to compute a day that starts from `state`, the state of all tiles: copy it to the device."""
         return DeviceMemory(self, state)
 

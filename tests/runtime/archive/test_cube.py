@@ -1,4 +1,4 @@
-"""The cube agrees with the daily files or says in which days it does not; killed anywhere, the next update heals it."""
+"""The cube agrees with the daily files or marks the days that do not; the next update repairs it after any kill."""
 
 import datetime as dt
 import shutil
@@ -64,7 +64,7 @@ def _update(archive: Path, sources: dict[dt.date, DayFile]) -> int:
 
 
 def _agrees(archive: Path, sources: dict[dt.date, DayFile]) -> None:
-    """Every published day is marked and equal to its file, every other is empty."""
+    """Check that every published day is marked and equals its file, and that every other day is empty."""
     opened = Cube.open(archive)
     assert opened is not None
     marks = opened.marks()
@@ -169,11 +169,11 @@ def test_any_order_of_publishing_gives_the_same_values(
 
 
 class _Killed(BaseException):
-    """No handler of the code under test catches it, as none hears a SIGKILL."""
+    """Stands for SIGKILL: no handler of the tested code catches it."""
 
 
 def _update_and_die(archive: Path, sources: dict[dt.date, DayFile], line: int) -> bool:
-    """Update until the n-th line of the cube's code; return whether it came to its end before."""
+    """Update until the n-th line of the cube's code; return whether the update ended before that line."""
     seen = 0
 
     def trace(frame: FrameType, event: str, _: Any) -> Any:
@@ -201,7 +201,7 @@ def _update_and_die(archive: Path, sources: dict[dt.date, DayFile], line: int) -
 
 @pytest.mark.parametrize("there", [False, True], ids=["no cube yet", "a cube"])
 def test_killed_at_any_line_the_next_update_heals(there: bool, tmp_path: Path) -> None:
-    """In between, no marked day differs from its file, and what xarray sees has one length."""
+    """Before that, no marked day differs from its file, and all arrays have the same length for xarray."""
     start, archive = tmp_path / "start", tmp_path / "archive"
     old = dict([_put(start, 0, 0.1, rain=False), _put(start, 1, 0.2, rain=False)])
     if there:
@@ -241,11 +241,11 @@ def test_a_run_keeps_the_cube_and_check_looks_at_it(window_site: Site, runtime: 
 
 
 class _Died(BaseException):
-    """What a kill looks like from inside."""
+    """Stands for a kill inside the process."""
 
 
 def test_a_run_killed_between_daily_files_and_cube(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Who reads in between gets the new day, and the next run heals: both agree."""
+    """Readers get the new day before the cube has it, and the next run updates the cube."""
     window_site.fill(0, 5)
 
     def die(*_: Any) -> None:

@@ -1,4 +1,4 @@
-"""Whoever reads gets what the daily files hold, from wherever it comes."""
+"""The reader gives the values of the daily files, also where it reads them from the cube."""
 
 import datetime as dt
 import shutil

@@ -1,4 +1,4 @@
-"""What an archive says of itself, judged by the validators of the conventions it names."""
+"""The metadata of an archive, checked with the validators of the conventions that it names."""
 
 import json
 import subprocess
@@ -28,12 +28,12 @@ WHO = (
 REMARKS = {
     "['standard_name']",  # of days_since_observation: CF has none for the age of an observation
     "date_created",  # a file does not depend on when it was made
-    "time_coverage_end",  # the end of the last day; the time axis has its beginning, as the bounds say
+    "time_coverage_end",  # the end of the last day; the time axis has the beginning of each day, with bounds
     "project not present",
     "geospatial_vertical_",  # a surface layer whose depth depends on the soil's wetness
     "geospatial_bounds_vertical_crs",
 }
-"""What the checker would like beside, and why it is not there."""
+"""What the checker misses, and why the files do not have it."""
 
 
 def _whole(items: Any, _: str) -> Any:
@@ -78,7 +78,7 @@ def test_stac_is_valid_and_leads_to_the_files(window_site: Site) -> None:
     assert [item.id for item in items] == ["test-sm_20200405", "test-sm_20200406", "test-sm_20200407"]
     for number, item in enumerate(items, 4):
         plain = item.clone()
-        plain.stac_extensions = []  # the schema of the file extension lies on the network
+        plain.stac_extensions = []  # the schema of the file extension is not on this machine
         assert plain.validate()
         asset = item.assets["data"]
         path = Path(asset.get_absolute_href() or "")

@@ -1,4 +1,4 @@
-"""A device that is not there: TensorRT's and CUDA's calls, written down, checked, and done by ONNX Runtime.
+"""A simulated GPU: record and check the calls of TensorRT and CUDA, and compute the network with ONNX Runtime.
 
 Device memory is bytes under addresses that no process has; whatever is queued on the stream happens at the next wait,
 so that a copy too late, a buffer reused too early or a read before the wait gives wrong numbers, as on a GPU.
@@ -30,7 +30,7 @@ class cudaStreamCaptureMode(enum.IntEnum):
 
 
 class FakeCuda:
-    """``cuda.bindings.runtime`` as far as it is used."""
+    """The functions of ``cuda.bindings.runtime`` that the engine calls."""
 
     cudaMemcpyKind = cudaMemcpyKind
     cudaStreamCaptureMode = cudaStreamCaptureMode
@@ -93,7 +93,7 @@ class FakeCuda:
     def cudaMalloc(self, size: int) -> tuple[int, int]:
         assert self.recording is None, "memory must not be allocated while recording"
         self._next += 1 << 40
-        self.device[self._next] = bytearray(b"\xff" * size)  # NaN, until somebody writes
+        self.device[self._next] = bytearray(b"\xff" * size)  # NaN until it is written
         return 0, self._next
 
     def cudaFree(self, address: int) -> tuple[int]:
@@ -164,7 +164,7 @@ class FakeCuda:
 
 
 class FakeTensorRt:
-    """TensorRT as far as running an engine goes; building and everything else is the real library's."""
+    """TensorRT with a simulated runtime; building an engine is done by the real library."""
 
     def __init__(self, real: Any, bundle: Bundle, cuda: FakeCuda) -> None:
         self._real, self.bundle, self.cuda = real, bundle, cuda
@@ -182,7 +182,7 @@ class FakeTensorRt:
 
 
 class _Written:
-    """Writes down the calls of its methods."""
+    """Record the calls of its methods."""
 
     kind = ""
 

@@ -1,4 +1,4 @@
-"""Which engine is taken, and what is said of those that are not."""
+"""Which engine is chosen, and the reasons given for those that are not."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def test_auto_falls_back_and_names_each_reason(
 
 
 def test_a_gpu_without_the_library_for_it(window: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A GPU is there, ONNX Runtime is the CPU's: `auto` goes on, asking for it says what to install."""
+    """With a GPU but ONNX Runtime for the CPU, `auto` takes another engine, and `cuda` says what to install."""
     monkeypatch.setattr(gpu, "find_gpu", lambda: GPU)
     assert choose_engine(window, EngineSettings()).engine == "openvino"
     with pytest.raises(ConfigError, match=r'model.engine = "cuda": .*no CUDAExecutionProvider; pip install'):
@@ -74,7 +74,7 @@ def test_a_precision_passes_engines_by(recurrent: Bundle, monkeypatch: pytest.Mo
 
 
 def test_options_of_onnx_runtimes_providers(tmp_path: Path) -> None:
-    """TensorRT's leaves what it does not take to CUDA, keeps what it built, and lowers nothing by itself."""
+    """The TensorRT provider leaves other operations to CUDA, keeps its engines, and does not lower the precision."""
     (tensorrt, options), (cuda, cuda_options), (cpu, _) = providers("tensorrt", tmp_path / "cache", "fp16")
     assert [tensorrt, cuda, cpu] == [PROVIDERS[name] for name in ("tensorrt", "cuda", "cpu")]
     assert (options["trt_fp16_enable"], options["trt_bf16_enable"]) == ("1", "0")

@@ -1,4 +1,4 @@
-"""TensorRT's engines: built for real by TensorRT for RTX, which needs no GPU; run on a device that is not there."""
+"""TensorRT engines: built by the real TensorRT for RTX, which needs no GPU, and run on a simulated GPU."""
 
 from __future__ import annotations
 
@@ -128,7 +128,7 @@ def test_a_day_of_the_recurrent_kind_keeps_its_state_on_the_device(
 
 
 def test_calls_are_those_of_the_real_libraries(opened: Open, grid: Grid, world_days: list[WorldDay]) -> None:
-    """Each call that was made exists there, and takes as many arguments."""
+    """Each call that was made exists in the real libraries, with this number of arguments."""
     real = pytest.importorskip("cuda.bindings.runtime")
     engine, trt, cuda = opened("sgdsm2-amsr2-x")
     manifest = trt.bundle.manifest.model_copy(update={"batch": 1})
@@ -231,14 +231,14 @@ class _Machine:
 def machine(
     built: dict[str, tuple[Bundle, bytes, EngineRecord]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> _Machine:
-    """The machine, with an engine built elsewhere in its cache, not run yet."""
+    """The machine, whose cache has an engine that was built elsewhere and has not run yet."""
     bundle, plan, record = built["sgdsm2-amsr2-x"]
     EngineStore(tmp_path / "engines").write(plan, record)
     return _Machine(bundle, tmp_path / "engines", monkeypatch)
 
 
 def test_an_engine_built_elsewhere_is_judged_once(machine: _Machine) -> None:
-    """Its first opening on the GPU runs the parity gate and writes it down; `auto` takes it from then on."""
+    """When it is opened first, the parity check runs and is recorded; from then on `auto` takes it."""
     setup = EngineSettings(cache=machine.cache)
     assert choose_engine(machine.bundle, setup).engine != "tensorrt"
     machine.open(rebuild=False).close()
@@ -260,7 +260,7 @@ def test_an_engine_that_fails_the_gate_is_never_used(machine: _Machine) -> None:
 
 
 def _other(machine: _Machine, **changes: object) -> None:
-    """Make the cache's engine one of another key, as if it had been copied here."""
+    """Change the key of the engine in the cache, as if an engine of another machine had been copied."""
     record = EngineRecord.model_validate_json((machine.folder / RECORD).read_text())
     other = EngineKey.model_validate(record.key.model_dump() | changes)
     plan = (machine.folder / PLAN).read_bytes()

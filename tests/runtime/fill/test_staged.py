@@ -1,4 +1,4 @@
-"""A window network stage by stage gives what one pass gives, and computes nothing that no gap can see."""
+"""A window network in stages gives the same result as in one pass, and computes only cells that can reach a gap."""
 
 from __future__ import annotations
 
@@ -54,7 +54,7 @@ def test_a_region_that_does_not_wrap(small_bundle: Bundle, ring: tuple[Grid, Flo
 
 
 def test_bfloat16_passes_from_stage_to_stage_as_it_is(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
-    """Carrying bfloat16 bits loses nothing against one bfloat16 graph: both differ from float32 alike."""
+    """Passing bfloat16 bits between stages adds no error to that of one bfloat16 graph."""
     grid, frames = ring
     manifest = small_bundle.manifest
     last = len(manifest.stages) - 1
@@ -85,12 +85,12 @@ class _Counting:
         assert len(inputs["land"]) == BATCH, "one shape for every call"
         return self._real.run(inputs)
 
-    def remember(self, state: Arrays) -> HostMemory:
+    def load_state(self, state: Arrays) -> HostMemory:
         return HostMemory(self, state)
 
 
 def test_only_cells_that_a_gap_can_see_are_computed(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:
-    """One gap: the last stage computes its tile alone, the ones before a little more, and no gap is no work."""
+    """For one gap, the last stage computes one tile and the stages before it few; without a gap none is computed."""
     grid, frames = ring
     stages, frames = small_bundle.manifest.stages, frames.copy()
     frames[4] = np.where(np.isnan(frames[4]), 0.2, frames[4])

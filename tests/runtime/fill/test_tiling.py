@@ -29,7 +29,7 @@ def test_cutting_and_pasting_gives_the_field_back(
 @settings(max_examples=40, deadline=None)
 @given(SHAPES, st.integers(1, 20), st.integers(1, 9), st.integers(0, 2**31))
 def test_the_halo_is_the_neighbourhood_on_the_globe(shape: tuple[int, int], core: int, halo: int, seed: int) -> None:
-    """Every cell of every tile is the field's, at wrapped longitudes; beyond the poles it is the given value."""
+    """Cells of a tile have the field's values, with wrapped longitudes; beyond the poles they have the given value."""
     grid = Grid(90, -180, np.ones(shape, bool), 360 / shape[1])
     field = np.random.default_rng(seed).random(shape).astype(np.float32)
     tiling = Tiling.of(grid, core, halo)

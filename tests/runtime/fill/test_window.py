@@ -1,4 +1,4 @@
-"""The window kind on a real ONNX graph with random weights: tiling must not show."""
+"""Window networks, as real ONNX graphs with random weights: the result must not depend on the tiles."""
 
 from pathlib import Path
 
@@ -35,7 +35,7 @@ def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def wide_ring() -> tuple[Grid, Floats, Floats]:
-    """A globe of 100 x 200 cells, land everywhere but at a few, nine days with gaps, and rain with gaps of its own."""
+    """A globe of 100 x 200 cells, mostly land, with nine days with gaps, and rain with other gaps."""
     rng = np.random.default_rng(12)
     grid = Grid(90, -180, rng.random((100, 200)) < 0.9, 1.8)
     frames = rng.uniform(0.02, 0.6, (9, 100, 200)).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The Earthdata feed against a server on loopback: searching, downloading, and what goes wrong on the way."""
+"""The Earthdata feed with a server on loopback: search, download, and the errors of both."""
 
 import datetime as dt
 import os
@@ -35,7 +35,7 @@ def _logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.fixture
 def remote(make_site: MakeSite) -> Iterator[tuple[Site, Server]]:
-    """A site whose feeds are a server that has everything."""
+    """A site whose feeds are a server that has all files."""
     site = make_site()
     with serve(site.folder / "incoming") as server:
         yield site, server
@@ -270,7 +270,7 @@ def test_a_refused_file_is_set_aside_and_fetched_once_more_on_demand(
 
 
 def test_the_inbox_keeps_to_its_budget(remote: tuple[Site, Server]) -> None:
-    """What the archive may still read stays; what was pruned is fetched again when it is needed."""
+    """Files that the archive may still read are kept; deleted ones are fetched again when they are needed."""
     site, _ = remote
     site.today = site.date(DAYS - 1)
     small = ["policy.inbox_gib=0", "policy.max_refill_days=2", "archive.start=2020-04-01"]
@@ -286,7 +286,7 @@ def test_the_inbox_keeps_to_its_budget(remote: tuple[Site, Server]) -> None:
 
 
 def test_netrc_serves_where_there_is_no_token(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The log-in host only speaks HTTPS, so that here the attempt must fail at its door, not before."""
+    """The log-in host needs HTTPS, so here the log-in must fail when it connects, and not before."""
     monkeypatch.delenv("EARTHDATA_TOKEN")
     (tmp_path / "netrc").write_text("machine localhost:1 login me password secret\n")
     feed = EarthdataFeed(Earthdata(edl_host="localhost:1", attempts=1), GranuleFilter("lprm-amsr2", "descending"))
@@ -366,7 +366,7 @@ def test_an_inbox_that_cannot_be_written(remote: tuple[Site, Server]) -> None:
 
 @pytest.mark.parametrize(("fault", "code"), [(401, 2), (500, 3)])
 def test_what_fails_half_way_is_taken_up_again(fault: int, code: int, remote: tuple[Site, Server]) -> None:
-    """The token expires, or the server goes, when half of the files are here: none of them is fetched again."""
+    """When the token expires or the server fails after half of the files, none of these is fetched again."""
     site, server = remote
     late = [site.lprm(n).name for n in range(7, DAYS)]
     server.faults = {name: [fault] * 99 for name in late}

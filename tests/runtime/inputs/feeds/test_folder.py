@@ -65,7 +65,7 @@ def test_a_missing_folder_is_named(tmp_path: Path) -> None:
 
 
 def test_a_remote_folder_tells_versions_apart(tmp_path: Path) -> None:
-    """fsspec's memory file system stands for any remote one."""
+    """The test uses fsspec's memory file system as a remote one."""
     memory = fsspec.filesystem("memory")
     memory.pipe(f"/bucket/{NAMES[0]}", b"first")
     feed = FolderFeed("memory://bucket", GranuleFilter("lprm-amsr2", "descending"))
