@@ -44,7 +44,7 @@ from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World
 from runtime.pipeline.run import fill_archive
-from tests.earthdata import TOKEN, Server, serve
+from tests.support.earthdata import TOKEN, Server, serve
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
 FIRST = dt.date(2020, 4, 1)

@@ -33,7 +33,7 @@ from runtime.config import load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World
 from tests.conftest import BOX, tool
-from tests.earthdata import TOKEN, serve
+from tests.support.earthdata import TOKEN, serve
 
 ROOT = Path(__file__).parents[1]
 

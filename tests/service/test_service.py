@@ -31,7 +31,7 @@ from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
 from service.alerts import Alerts
 from service.runner import FillRun
-from tests.earthdata import TOKEN, Server, serve
+from tests.support.earthdata import TOKEN, Server, serve
 
 LENGTH = 9
 REGION = (-5.0, 37.5, 5.0, 47.5)

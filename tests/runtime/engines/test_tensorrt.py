@@ -29,7 +29,7 @@ from runtime.errors import ConfigError, EngineFailed, EngineRefused
 from runtime.fill.recurrent import fill_recurrent, land_tiles
 from runtime.fill.state import State
 from runtime.fill.window import predict_window
-from tests.runtime.engines.device import FakeCuda, FakeTensorRt
+from tests.support.tensorrt_device import FakeCuda, FakeTensorRt
 
 rtx = pytest.importorskip("tensorrt_rtx")
 

@@ -21,7 +21,7 @@ from runtime.inputs.feeds.earthdata import EarthdataFeed
 from runtime.pipeline.plan import Action
 from runtime.pipeline.run import Outcome
 from tests.conftest import DAYS, START, MakeSite, Runtime, Site
-from tests.earthdata import PAGE, TOKEN, Server, serve
+from tests.support.earthdata import PAGE, TOKEN, Server, serve
 
 
 @pytest.fixture(autouse=True)

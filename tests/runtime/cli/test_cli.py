@@ -279,7 +279,7 @@ def test_an_unwritable_archive(window_site: Site) -> None:
     else:
         for folder in window_site.archive.rglob("*"):
             folder.chmod(0o555 if folder.is_dir() else 0o444)
-    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[2])
+    done = subprocess.run(command, capture_output=True, text=True, cwd=Path(__file__).parents[3])
     assert done.returncode == 1, done.stderr
     assert "cannot be written (Permission denied); check permissions and free disk space" in done.stderr
     assert done.stderr.count("\n") == 1
