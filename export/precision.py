@@ -41,7 +41,7 @@ MOST_RISEN = 1.01
 """Limit of the RMSE against hidden observations, divided by that of fp32."""
 
 
-def judge(
+def measure_impact(
     bundle: Bundle,
     candidate: Engine | Staged,
     archive: TrainingArchive,
@@ -152,7 +152,7 @@ def offer(
             add_int8(bundle, folder, hidden.frames, hidden.rain, archive.grid)
         else:
             lower(bundle.graph, folder / in_precision(GRAPH, precision), precision)
-        impact = judge(bundle, _candidate(Bundle(folder, manifest), precision), archive, days)
+        impact = measure_impact(bundle, _candidate(Bundle(folder, manifest), precision), archive, days)
         if not (impact.rmse < MOST_MOVED and impact.held_out < MOST_RISEN):
             raise BundleError(
                 f"bundle {manifest.name} is not offered in {precision}: the filled field changes by {impact.rmse:.5f} "

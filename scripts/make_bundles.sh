@@ -1,27 +1,28 @@
 #!/usr/bin/env bash
-# Make shipped bundles from committed recipes, from data to `runtime/bundles/NAME`: train each on 1-12 April 2015, judge
-# them together on 13-20, then train each on all twenty days, and export with what the judging found.
+# Make the shipped bundles in `runtime/bundles/NAME` from committed recipes: train each on 1-12 April 2015, evaluate them
+# together on 13-20 April, then train each on all twenty days, and export with the figures of the evaluation.
 #
 #     SEAMLESS_SM_DATA=FOLDER scripts/make_bundles.sh NAME...      (default: all recipes of training/recipes)
 #
-# FOLDER holds lprm_april2015_x/ and, for the stations, ismn/. RUNS, BUNDLES and PYTHON may name other places. A killed
-# run goes on where it was. At the end the judged default is judged again with its sigma scaled.
+# FOLDER holds lprm_april2015_x/ and, for the stations, ismn/. The variables RUNS, BUNDLES and PYTHON replace the folder of
+# the runs, that of the bundles, and the interpreter. If the script is killed, start it again: training continues from its
+# last save. At the end the evaluated default bundle is evaluated again with its sigma scaled.
 set -euo pipefail
 cd "$(dirname "$0")/.."
-data=${SEAMLESS_SM_DATA:?the folder that holds lprm_april2015_x}
+data=${SEAMLESS_SM_DATA:?set it to the folder that holds lprm_april2015_x}
 runs=${RUNS:-runs}
 bundles=${BUNDLES:-runtime/bundles}
 python=${PYTHON:-python3}
 names=("$@")
 ((${#names[@]})) || names=(seamless-amsr2-x sgdsm1-amsr2-x sgdsm2-amsr2-x)
 
-judged=()
+evaluated=()
 for name in "${names[@]}"; do
     "$python" -m training fit --config "$name" --out "$runs/$name/judged" --records "$runs/records"
     "$python" -m export onnx --checkpoint "$runs/$name/judged/last.safetensors" --out "$runs/judged/$name" --overwrite
-    judged+=(--bundle "$runs/judged/$name")
+    evaluated+=(--bundle "$runs/judged/$name")
 done
-"$python" -m training evaluate "${judged[@]}" --data "$data/lprm_april2015_x" \
+"$python" -m training evaluate "${evaluated[@]}" --data "$data/lprm_april2015_x" \
     --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 \
     --series 2015-04-01:2015-04-20 --ismn "$data/ismn" --out "$runs/report"
 for name in "${names[@]}"; do
@@ -30,7 +31,7 @@ for name in "${names[@]}"; do
     "$python" -m export onnx --checkpoint "$runs/$name/shipped/last.safetensors" --report "$runs/report/report.json" \
         --out "$bundles/$name" --overwrite
     for precision in bf16 fp16; do
-        [[ $name == sgdsm2-* && $precision == bf16 ]] && continue  # a memory is not rounded
+        [[ $name == sgdsm2-* && $precision == bf16 ]] && continue  # a memory must not be rounded
         "$python" -m export precision --bundle "$bundles/$name" --precision "$precision" --data "$data/lprm_april2015_x" \
             --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --out "$bundles/$name" --overwrite
     done

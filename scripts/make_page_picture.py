@@ -1,6 +1,8 @@
-"""The picture of the page in the README: an archive's configuration in, docs/images/page.png out.
+"""Make ``docs/images/page.png``, the picture of the web page in the README, from an archive.
 
-python scripts/make_page_picture.py seamless-sm.toml '#date=2015-04-12&layer=swipe&lat=17&lon=22' 2015-04-22
+The arguments are the archive's configuration, the fragment of the page's address, and the date to show as today::
+
+    python scripts/make_page_picture.py seamless-sm.toml '#date=2015-04-12&layer=swipe&lat=17&lon=22' 2015-04-22
 """
 
 from __future__ import annotations
@@ -33,7 +35,7 @@ class _FinishedRunner(Runner):
 
 
 def main(file: str, fragment: str, today: str) -> None:
-    """Serve the archive as on a day, and take the picture."""
+    """Serve the archive as on the day `today`, and save a picture of its page."""
     settings = load_config(Path(file), ["service.port=0"], environment={})
     noon = dt.datetime.fromisoformat(today).replace(hour=17, tzinfo=dt.UTC)
     with time_machine.travel(noon), sync_playwright() as control:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pytest
 from click.testing import Result
 from typer.testing import CliRunner
@@ -34,6 +35,19 @@ START = dt.date(2020, 4, 1)
 DAYS = 14
 
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ")
+
+
+def pytest_configure() -> None:
+    """Let each worker compute on one thread: on grids this small, several threads mostly wait for each other."""
+    os.environ.setdefault("OMP_NUM_THREADS", "1")  # PyTorch
+    usual_options = onnxruntime.SessionOptions
+
+    def on_one_thread() -> onnxruntime.SessionOptions:
+        options = usual_options()
+        options.intra_op_num_threads = 1
+        return options
+
+    onnxruntime.SessionOptions = on_one_thread
 
 
 @pytest.fixture(scope="session")

@@ -30,7 +30,7 @@ def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:
     Parameters
     ----------
     path : Path
-        The file to write; missing folders are made.
+        The file to write; missing folders are created.
     checkpoint : Checkpoint
         What to write.
     """

@@ -1,5 +1,33 @@
-"""Fixtures of the tests of export: those of the tests of training that they need too."""
+"""A network that several tests of export need, and fixtures of the tests of training."""
 
+from __future__ import annotations
+
+import pytest
+import torch
+
+from export.onnx import export_bundle
+from runtime.bundle import Bundle
 from tests.training.conftest import _one_thread, archive
+from training.checkpoint import Checkpoint
+from training.models import Seamless, SeamlessConfig, build_network
+from training.presets import Preset
 
-__all__ = ["_one_thread", "archive"]
+__all__ = ["_one_thread", "archive", "seamless_bundle", "seamless_checkpoint"]
+
+
+@pytest.fixture(scope="session")
+def seamless_checkpoint() -> Checkpoint:
+    """A random network whose coarse half, with 64 maps and more, changes the result."""
+    torch.manual_seed(5)
+    model = build_network(SeamlessConfig(maps=32))
+    assert isinstance(model, Seamless)
+    torch.nn.init.normal_(model.head.weight, std=0.3)
+    with torch.no_grad():
+        model.head.weight[1] *= 0.01  # sigma is far from its limits
+    return Checkpoint(model, Preset(model.config, tile_core=96, batch=1))
+
+
+@pytest.fixture(scope="session")
+def seamless_bundle(tmp_path_factory: pytest.TempPathFactory, seamless_checkpoint: Checkpoint) -> Bundle:
+    """The bundle of `seamless_checkpoint`."""
+    return export_bundle(seamless_checkpoint, tmp_path_factory.mktemp("bundle") / "seamless")[0]

@@ -17,10 +17,9 @@ from runtime.bundle import Bundle, load_bundle
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
 from training.checkpoint import Checkpoint, save_checkpoint
-from training.models import LSTMCNNConfig, SeamlessConfig, STPCNNConfig, build_network
+from training.models import LSTMCNNConfig, STPCNNConfig, build_network
 from training.presets import Preset
 
-SEAMLESS = Preset(SeamlessConfig(maps=4), tile_core=16, batch=1)
 WINDOW = Preset(STPCNNConfig(window=5, layers=3, maps=4), tile_core=12, batch=2)
 RECURRENT = Preset(LSTMCNNConfig(tile=8, layers=2, maps=4, fc_maps=2, memory=12), tile_core=8, batch=3, spin_up_days=7)
 
@@ -33,7 +32,7 @@ def _random(preset: Preset, seed: int = 0) -> Checkpoint:
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
     folder = tmp_path_factory.mktemp("bundles")
-    presets = {"window": WINDOW, "recurrent": RECURRENT, "seamless": SEAMLESS}
+    presets = {"window": WINDOW, "recurrent": RECURRENT}
     return {kind: exporting.export_bundle(_random(p), folder / kind)[0] for kind, p in presets.items()}
 
 
@@ -51,8 +50,8 @@ def test_manifest_of_the_recurrent_kind(exported: dict[str, Bundle]) -> None:
     assert manifest.spin_up_days == 7
 
 
-def test_manifest_of_our_own_network(exported: dict[str, Bundle]) -> None:
-    manifest = exported["seamless"].manifest
+def test_manifest_of_our_own_network(seamless_bundle: Bundle) -> None:
+    manifest = seamless_bundle.manifest
     assert (manifest.kind, manifest.halo, manifest.stride) == ("window", 32, 4)
     assert manifest.takes_rain
     assert manifest.gives_sigma
@@ -165,19 +164,22 @@ def _report(path: Path, name: str, ratio: float | None) -> Path:
     return path
 
 
-def test_an_evaluation_goes_into_card_manifest_and_sigma(tmp_path: Path, exported: dict[str, Bundle]) -> None:
-    save_checkpoint(tmp_path / "c.safetensors", _random(SEAMLESS))
+def test_an_evaluation_goes_into_card_manifest_and_sigma(
+    tmp_path: Path, seamless_checkpoint: Checkpoint, seamless_bundle: Bundle
+) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", seamless_checkpoint)
     report = _report(tmp_path / "report.json", "mine", 1.25)
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "mine")]
     result = CliRunner().invoke(app, [*arguments, "--report", str(report)])
     assert result.exit_code == 0, result.output
-    mine, plain = load_bundle(tmp_path / "mine"), exported["seamless"]
+    mine, plain = load_bundle(tmp_path / "mine"), seamless_bundle
     assert mine.manifest.errors is not None
     assert mine.manifest.errors.rmse == ((0.07,), (0.09,))
     card = (mine.path / "MODEL_CARD.md").read_text()
     for expected in ("0.0871", "129337", "aaaaaaaaaaaa", "0.0909 all land", "multiplied by 1.250", "DCT-PLS"):
         assert expected in card
-    inputs = {name: v.numpy() for name, v in dict(parity.parity_cases(_random(SEAMLESS).model))["all observed"].items()}
+    cases = dict(parity.parity_cases(seamless_checkpoint.model))
+    inputs = {name: value.numpy() for name, value in cases["all observed"].items()}
     one, other = (OrtEngine(b.graph).run(inputs) for b in (mine, plain))
     np.testing.assert_array_equal(one["filled"], other["filled"])
     np.testing.assert_allclose(one["sigma"], 1.25 * other["sigma"], rtol=1e-5)

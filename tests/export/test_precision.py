@@ -9,11 +9,9 @@ from pathlib import Path
 import numpy as np
 import onnx
 import pytest
-import torch
 
 from export import precision
-from export.onnx import export_bundle
-from export.precision import add_int8, judge, offer, unproven
+from export.precision import add_int8, measure_impact, offer, unproven
 from runtime.bundle import CARD, Bundle, find_bundle, load_bundle
 from runtime.common.grid import Floats
 from runtime.common.vocabulary import Tier
@@ -21,9 +19,6 @@ from runtime.engines.openvino import has_bfloat16
 from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import BundleError, ConfigError
 from runtime.fill.window import predict_window
-from training.checkpoint import Checkpoint
-from training.models import Seamless, SeamlessConfig, build_network
-from training.presets import Preset
 from training.samples import TrainingArchive
 
 DAYS = {Tier.CONSOLIDATED: [dt.date(2020, 4, 7)], Tier.PROVISIONAL: [dt.date(2020, 4, 8)]}
@@ -76,7 +71,7 @@ def test_a_worse_network_is_seen(seamless: Bundle, archive: TrainingArchive) -> 
             out = self._engine.run(inputs)  # type: ignore[union-attr]
             return out | {"filled": out["filled"] + np.float32(0.01)}
 
-    impact = judge(seamless, Biased(), archive, DAYS)  # type: ignore[arg-type]
+    impact = measure_impact(seamless, Biased(), archive, DAYS)  # type: ignore[arg-type]
     assert impact.rmse == pytest.approx(0.01, rel=0.02)
     assert impact.held_out > 1.0005
 
@@ -102,17 +97,6 @@ def small_random(seamless: Bundle) -> Bundle:
     return Bundle(seamless.path, seamless.manifest.model_copy(update={"training": {}}))
 
 
-@pytest.fixture(scope="module")
-def wide(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
-    """A random network whose coarse half, from 64 maps on, matters."""
-    torch.manual_seed(5)
-    model = build_network(SeamlessConfig(maps=32))
-    assert isinstance(model, Seamless)
-    torch.nn.init.normal_(model.head.weight, std=0.3)
-    folder = tmp_path_factory.mktemp("bundle") / "wide"
-    return export_bundle(Checkpoint(model, Preset(model.config, tile_core=96, batch=1)), folder)[0]
-
-
 def _filled(bundle: Bundle, setup: EngineSettings, archive: TrainingArchive) -> Floats:
     frames, rain = _window(archive)
     return predict_window(open_engine(bundle, setup), bundle.manifest, archive.grid, frames, rain).filled
@@ -122,16 +106,18 @@ def _window(archive: TrainingArchive) -> tuple[Floats, Floats]:
     return archive.soil_moisture(2, 9), archive.rain(2, 9)
 
 
-def test_int8_multiplies_int8_where_it_is_wide(wide: Bundle, archive: TrainingArchive, tmp_path: Path) -> None:
+def test_int8_multiplies_int8_where_it_is_wide(
+    seamless_bundle: Bundle, archive: TrainingArchive, tmp_path: Path
+) -> None:
     frames, rain = _window(archive)
-    shutil.copytree(wide.path, tmp_path / "int8")
-    add_int8(wide, tmp_path / "int8", frames, rain, archive.grid)
+    shutil.copytree(seamless_bundle.path, tmp_path / "int8")
+    add_int8(seamless_bundle, tmp_path / "int8", frames, rain, archive.grid)
     graph = onnx.load(tmp_path / "int8" / "model.int8.onnx")
     rounded = [t for t in graph.graph.initializer if t.data_type == onnx.TensorProto.INT8 and len(t.dims) == 4]
     assert len(rounded) >= 4
     assert all(min(tensor.dims[:2]) >= 64 for tensor in rounded)
-    claimed = unproven(Bundle(tmp_path / "int8", wide.manifest), "int8")
-    exact = _filled(wide, EngineSettings("cpu"), archive)
+    claimed = unproven(Bundle(tmp_path / "int8", seamless_bundle.manifest), "int8")
+    exact = _filled(seamless_bundle, EngineSettings("cpu"), archive)
     spread = exact[exact != 0].std()
     for engine in ("cpu", "openvino"):
         low = _filled(claimed, EngineSettings(engine, "int8"), archive)  # type: ignore[arg-type]

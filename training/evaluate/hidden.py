@@ -49,7 +49,7 @@ WITHOUT_RAIN = " without rain"
 """Ending of a filler's name in the report if it was not given the rain."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Gaps:
     """A day with a part of its observations hidden."""
 
@@ -134,7 +134,15 @@ def gaps(archive: TrainingArchive, date: dt.date, tier: Tier, kind: GapKind, see
     visible = frames[:TODAY] if tier == Tier.PROVISIONAL else frames
     seen = np.isfinite(visible).any(0)
     truth = np.where(hidden & grid.land & seen, observed, np.float32(np.nan))
-    return Gaps(date, tier, kind, frames, rain, truth, _complete(np.isfinite(observed) & grid.land))
+    return Gaps(
+        date=date,
+        tier=tier,
+        kind=kind,
+        frames=frames,
+        rain=rain,
+        truth=truth,
+        complete=_complete(np.isfinite(observed) & grid.land),
+    )
 
 
 def _complete(observed: Bools) -> Bools:

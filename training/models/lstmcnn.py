@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from training.models.partial import PartialConv
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class LSTMCNNConfig:
     """Sizes of an `LSTMCNN`; the defaults are the published ones."""
 

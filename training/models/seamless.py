@@ -23,7 +23,7 @@ SIGMA_FLOOR = 0.005
 """m3 m-3, the smallest sigma: half of the step of the retrieval."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class SeamlessConfig:
     """Sizes of a `Seamless`."""
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from training.models.partial import PartialConv
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class STPCNNConfig:
     """Sizes of an `STPCNN`; the defaults are the published ones."""
 

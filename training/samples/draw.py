@@ -259,16 +259,16 @@ def _find_places(source: SampleSource, geometry: Geometry, min_observed: float) 
     first = max(0 if source.first is None else archive.index(source.first), 0)
     last = min(len(archive) - 1 if source.last is None else archive.index(source.last), len(archive) - 1)
     if label is None:  # every day of the sequence carries labels
-        starts, judged = range(first, last - geometry.days + 2), geometry.days // 2
+        starts, labelled = range(first, last - geometry.days + 2), geometry.days // 2
     else:
-        starts, judged = range(first - label, last - label + 1), label
+        starts, labelled = range(first - label, last - label + 1), label
     key = digest.of_values(archive.source, (starts.start, starts.stop), vars(geometry), min_observed)
     cached = archive.folder / f"places-{key[:16]}.npy"
     if cached.exists():
         return np.asarray(np.load(cached, mmap_mode="r"))
     parts = [np.empty((0, 3), np.int32)]
     for start in starts:
-        row, col = _observed_patches(archive, start + judged, geometry, min_observed)
+        row, col = _observed_patches(archive, start + labelled, geometry, min_observed)
         parts.append(np.stack([np.full(len(row), start), row, col], 1).astype(np.int32))
     places = np.concatenate(parts)
     part = cached.with_suffix(".part")

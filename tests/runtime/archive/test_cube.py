@@ -199,6 +199,7 @@ def _update_and_die(archive: Path, sources: dict[dt.date, DayFile], line: int) -
     return True
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("there", [False, True], ids=["no cube yet", "a cube"])
 def test_killed_at_any_line_the_next_update_heals(there: bool, tmp_path: Path) -> None:
     """Before that, no marked day differs from its file, and all arrays have the same length for xarray."""

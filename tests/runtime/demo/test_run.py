@@ -9,6 +9,7 @@ from runtime.demo.run import run_demo, score_fillers
 from runtime.errors import UsageError
 
 
+@pytest.mark.slow
 def test_the_shipped_bundles_beat_the_simple_fillers(
     tmp_path: Path, globe: Grid, capsys: pytest.CaptureFixture[str]
 ) -> None:

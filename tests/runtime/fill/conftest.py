@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
 
 from export.onnx import export_bundle
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, load_bundle
 from runtime.common.grid import Floats, Grid
+from tests.support.once import made_once
 from training.checkpoint import Checkpoint
 from training.models import STPCNNConfig, build_network
 from training.presets import Preset
@@ -17,9 +20,13 @@ from training.presets import Preset
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random STPCNN of five layers."""
-    torch.manual_seed(3)
-    preset = Preset(STPCNNConfig(layers=5, maps=6), tile_core=16, batch=3)
-    return export_bundle(Checkpoint(build_network(preset.model), preset), tmp_path_factory.mktemp("b") / "small")[0]
+
+    def make(folder: Path) -> None:
+        torch.manual_seed(3)
+        preset = Preset(STPCNNConfig(layers=5, maps=6), tile_core=16, batch=3)
+        export_bundle(Checkpoint(build_network(preset.model), preset), folder)
+
+    return load_bundle(made_once(tmp_path_factory, "small", make))
 
 
 @pytest.fixture(scope="session")
