@@ -57,7 +57,7 @@ def filler(name: str, precision: Precision, grid: Grid, frames: Floats) -> Calla
     """
     bundle = load_bundle(find_bundle(name))
     engine, manifest = open_engine(bundle, EngineSettings(precision=precision)), bundle.manifest
-    if not manifest.has_memory:
+    if not manifest.carries_state:
         return lambda: fill_window(engine, manifest, grid, frames)
     state = State.cold(manifest, grid, len(land_tiles(manifest, grid)))
     return lambda: fill_recurrent(engine, manifest, grid, frames[TODAY], np.full_like(frames[0], np.nan), state)

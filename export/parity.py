@@ -108,13 +108,13 @@ def check_parity(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Par
     worst = 0.0
     spreads = {}
     for name in names:
-        want, got = np.concatenate(expected[name]), np.concatenate(actual[name])
-        spreads[name] = float(want.std())
-        if not np.isfinite(want).all() or not spreads[name] > 1e-6:
+        reference, computed = np.concatenate(expected[name]), np.concatenate(actual[name])
+        spreads[name] = float(reference.std())
+        if not np.isfinite(reference).all() or not spreads[name] > 1e-6:
             raise BundleError(f"no bundle written: output {name!r} does not vary or is not finite (a dead network?)")
         spread = max(spreads[name], spreads["filled"]) if name == "sigma" else spreads[name]
-        scale = np.maximum(spread, np.abs(want - want.mean()))
-        difference = float((np.abs(want - got) / scale).max())
+        scale = np.maximum(spread, np.abs(reference - reference.mean()))
+        difference = float((np.abs(reference - computed) / scale).max())
         if not difference <= tolerance:
             raise BundleError(
                 f"no bundle written: output {name!r} of the graph differs from PyTorch by {difference:.2e} of its "

@@ -24,7 +24,7 @@ from export.quantise import quantise
 from runtime.bundle import CARD, GRAPH, Bundle, PrecisionImpact, in_precision, load_bundle
 from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import ModelKind, Precision, Tier
-from runtime.engines.base import Arrays, Engine, HostMemory, Staged
+from runtime.engines.base import Arrays, Engine, HostTileStates, Staged
 from runtime.engines.ort import OrtEngine
 from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import BundleError
@@ -217,8 +217,8 @@ class _RecordingEngine:
         self._count += 1
         return self._engine.run(inputs)
 
-    def load_state(self, state: Arrays) -> HostMemory:
-        return HostMemory(self, state)
+    def load_state(self, state: Arrays) -> HostTileStates:
+        return HostTileStates(self, state)
 
 
 def add_int8(bundle: Bundle, folder: Path, frames: Floats, rain: Floats, grid: Grid) -> None:

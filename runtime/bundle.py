@@ -156,7 +156,7 @@ class Manifest(_ManifestModel):
         return self
 
     @property
-    def has_memory(self) -> bool:
+    def carries_state(self) -> bool:
         """Whether the network carries a state from day to day (the recurrent kind)."""
         return self.kind is ModelKind.RECURRENT
 

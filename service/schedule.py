@@ -73,7 +73,7 @@ class FillSchedule:
         return job.next_run_time if job else None
 
     def _fill(self) -> None:
-        """Run; remember whether another run held the archive."""
+        """Run; keep whether another run held the archive, for the next poll."""
         self._was_busy = self._runner.run() == ArchiveBusy.exit_code
 
     def _poll(self) -> None:

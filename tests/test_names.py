@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from runtime.common import vocabulary
-from runtime.common.vocabulary import ImergRun, ModelKind, ProblemKind, Severity, Tier, Verdict
+from runtime.common.vocabulary import ImergRun, ModelKind, ProblemKind, Tier, Verdict
 
 ROOT = Path(__file__).parents[1]
 WORDS = {
-    *(member.value for kind in (ImergRun, ModelKind, ProblemKind, Severity, Tier, Verdict) for member in kind),
+    *(member.value for kind in (ImergRun, ModelKind, ProblemKind, Tier, Verdict) for member in kind),
     *(str(role) for role in (vocabulary.TODAY, vocabulary.RAIN_TODAY)),
 }
 

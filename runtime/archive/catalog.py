@@ -141,7 +141,7 @@ class Catalog:
         ]
 
     def commit(self, intent: Intent, *, published: bool) -> None:
-        """Make an intent's row current if its file is in place; forget the intent otherwise."""
+        """Make an intent's row current if its file was published, and delete the intent."""
         date = intent.row.record.date.isoformat()
         with self.db.transaction() as db:
             if published:

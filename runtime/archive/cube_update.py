@@ -256,7 +256,7 @@ class CubeWriter:
 
 
 def _hidden(folder: Path, ending: str) -> Path:
-    """Return a hidden folder beside the cube's, for a cube that is being created or deleted."""
+    """Return a hidden folder next to the cube's, for a cube that is being created or deleted."""
     return folder.with_name(f".{folder.name}.{ending}")
 
 

@@ -94,7 +94,7 @@ class Database:
         return int(self._db.execute("PRAGMA user_version").fetchone()[0])
 
     def _migrate(self) -> None:
-        """Bring the schema up to date; of two who find it old, the second finds it done."""
+        """Bring the schema up to date; if two processes try at once, the second finds it done."""
         with self.transaction() as db:
             for migration in _MIGRATIONS[self.version() :]:
                 for statement in migration.split(";"):

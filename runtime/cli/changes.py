@@ -8,13 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import (
-    ConfigFile,
-    Json,
-    Overrides,
-    command,
-    read_config,
-)
+from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 from runtime.errors import UsageError
 
 

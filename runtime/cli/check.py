@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import (
-    ConfigFile,
-    Json,
-    Overrides,
-    command,
-    read_config,
-)
+from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 
 
 @command(epilog="Examples: `runtime check`; `runtime check --rebuild-catalog` after the catalog was lost")

@@ -7,9 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import (
-    command,
-)
+from runtime.cli.common import command
 
 
 @command(epilog="Example: `runtime demo --folder /tmp/demo`")

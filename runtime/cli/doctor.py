@@ -6,13 +6,7 @@ import json
 
 import typer
 
-from runtime.cli.common import (
-    ConfigFile,
-    Json,
-    Overrides,
-    command,
-    read_config,
-)
+from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 
 
 @command(epilog="Example: `runtime doctor --config my-archive.toml`")

@@ -37,9 +37,9 @@ def fetch(
     as_json: Json = False,
     log_format: LogFormatOption = LogFormat.AUTO,
 ) -> None:
-    """Fetch inputs without filling. What is here already stays; a killed run goes on where it was."""
+    """Fetch inputs without filling. Files that are here already stay; a killed run continues where it stopped."""
     from runtime.cli.progress import run_events
-    from runtime.pipeline.run import fetch_inputs
+    from runtime.pipeline.fetch import fetch_inputs
 
     wanted, settings = parse_range(date, first, last), read_config(config, overrides)
     with run_events() as events:

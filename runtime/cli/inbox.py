@@ -8,16 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import (
-    ConfigFile,
-    From,
-    Json,
-    Overrides,
-    To,
-    command,
-    parse_range,
-    read_config,
-)
+from runtime.cli.common import ConfigFile, From, Json, Overrides, To, command, parse_range, read_config
 
 
 @command(epilog="Example: `runtime inbox --from 2026-11-01`; `runtime inbox --refused`")

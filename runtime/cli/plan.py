@@ -62,7 +62,7 @@ def print_plan(
     from runtime.cli.progress import run_events
     from runtime.pipeline.context import RunContext
     from runtime.pipeline.plan import plan_days
-    from runtime.pipeline.run import select_days
+    from runtime.pipeline.selection import select_days
 
     with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
         with run_events() as events:

@@ -23,7 +23,7 @@ def reprocess(
     as_json: Json = False,
     log_format: LogFormatOption = LogFormat.AUTO,
 ) -> None:
-    """Take IMERG Final for a range, and re-do every published day that reads it (recurrent kind: all that follow)."""
+    """Take IMERG Final for a range, and fill every published day again that reads it (recurrent: all that follow)."""
     from runtime.cli.progress import run_events
     from runtime.pipeline.run import reprocess_archive
 

@@ -8,15 +8,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import (
-    ConfigFile,
-    From,
-    Overrides,
-    To,
-    command,
-    parse_bounds,
-    read_config,
-)
+from runtime.cli.common import ConfigFile, From, Overrides, To, command, parse_bounds, read_config
 
 
 @command(

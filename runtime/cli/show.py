@@ -7,13 +7,7 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import (
-    ConfigFile,
-    Overrides,
-    command,
-    parse_date,
-    read_config,
-)
+from runtime.cli.common import ConfigFile, Overrides, command, parse_date, read_config
 
 
 @command(epilog="Example: `runtime show --date 2015-04-12 --out day.png`")

@@ -4,13 +4,7 @@ from __future__ import annotations
 
 import json
 
-from runtime.cli.common import (
-    ConfigFile,
-    Json,
-    Overrides,
-    command,
-    read_config,
-)
+from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 from runtime.common import clock
 from runtime.common.clock import days_between
 from runtime.common.vocabulary import ProblemKind, Tier

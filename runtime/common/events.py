@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runtime.common.vocabulary import Severity, Tier
+from runtime.common.vocabulary import Tier
 
 Progress = Callable[[int, int], None]
 """Called with how many parts of a work are done, and how many there are."""
@@ -41,9 +41,6 @@ class DayReport:
 
 class RunEvents:
     """Receives what a run reports; this base class ignores everything."""
-
-    def message(self, text: str, severity: Severity = Severity.INFO) -> None:
-        """Take a message for a person."""
 
     def file_read(self) -> None:
         """Take note that an input file was read for the first time."""

@@ -67,16 +67,8 @@ class ImergRun(StrEnum):
         return runs.index(self) >= runs.index(other)
 
 
-class Severity(StrEnum):
-    """How important a message is."""
-
-    INFO = "info"
-    WARNING = "warning"
-    ERROR = "error"
-
-
 class ModelKind(StrEnum):
-    """How a network looks at time."""
+    """Which other days a network uses to fill day T."""
 
     WINDOW = "window"
     """It reads the days around day T."""

@@ -129,7 +129,7 @@ class Earthdata(_ConfigSection):
 
 
 class Metadata(_ConfigSection):
-    """``[metadata]``: how the archive is catalogued (ACDD-1.3, STAC). Nothing is re-done for it."""
+    """``[metadata]``: how the archive is catalogued (ACDD-1.3, STAC). A change of it fills no day again."""
 
     title: str = "Seamless daily surface soil moisture"
     id: str = Field(default="seamless-sm", pattern=r"^[A-Za-z0-9_.-]+$")
@@ -152,7 +152,7 @@ class Policy(_ConfigSection):
     max_outage_days: int = Field(default=10, ge=0)
     """Days in a row without soil-moisture input after which filling stops."""
     max_refill_days: int = Field(default=30, ge=0)
-    """How far back a plain `fill` re-does stale days."""
+    """How far back from the newest day a plain `fill` fills stale days again."""
     consolidated_precipitation: ImergRun = ImergRun.LATE
     """A consolidated day needs rain of this IMERG run, or of a better one."""
     min_coverage: float = Field(default=0.25, ge=0)

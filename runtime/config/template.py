@@ -64,7 +64,7 @@ licence = "CC-BY-4.0"
 [policy]                          # docs/operating.md: missing and late inputs; a refused day
 max_lag_days = 7                  # how far behind is still normal
 max_outage_days = 10              # days in a row without soil moisture before filling stops
-max_refill_days = 30              # how far back a plain `fill` re-does stale days
+max_refill_days = 30              # how far back a plain `fill` fills stale days again
 consolidated_precipitation = "late"
 min_coverage = 0.25               # a file with less than this share of the usual coverage is refused
 max_out_of_range = 0.2            # share of filled cells the network may put outside 0..1 m3 m-3

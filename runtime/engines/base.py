@@ -30,11 +30,11 @@ class Engine(Protocol):
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Compute one batch of tiles; the next call may overwrite the returned arrays."""
 
-    def load_state(self, state: Arrays) -> Memory:
+    def load_state(self, state: Arrays) -> TileStates:
         """Prepare to compute a day that starts from `state`, the state of all tiles."""
 
 
-class Memory(Protocol):
+class TileStates(Protocol):
     """The state of all tiles while a day is computed, in the memory of the machine or of its GPU."""
 
     def run(self, inputs: Arrays, tiles: slice) -> dict[str, NDArray[Any]]:
@@ -44,7 +44,7 @@ class Memory(Protocol):
         """Return the state of all tiles after the day."""
 
 
-class HostMemory:
+class HostTileStates:
     """State in the machine's own memory; the graph returns the new value of the tensor ``x`` as ``x_out``."""
 
     def __init__(self, engine: Engine, state: Arrays) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.engines.base import Arrays, HostMemory
+from runtime.engines.base import Arrays, HostTileStates
 from runtime.errors import BundleError, ConfigError
 
 
@@ -92,9 +92,9 @@ class OpenVinoEngine:
         self._request.infer({name: self._tensor(name, values) for name, values in inputs.items()}, share_inputs=True)
         return {name: self._array(name) for name in self._outputs}
 
-    def load_state(self, state: Arrays) -> HostMemory:
+    def load_state(self, state: Arrays) -> HostTileStates:
         """Prepare to compute a day that starts from `state`, the state of all tiles."""
-        return HostMemory(self, state)
+        return HostTileStates(self, state)
 
     def _tensor(self, name: str, values: NDArray[Any]) -> Any:
         if name in self._bits:

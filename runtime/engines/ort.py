@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.engines import gpu
-from runtime.engines.base import Arrays, HostMemory
+from runtime.engines.base import Arrays, HostTileStates
 from runtime.errors import BundleError, ConfigError
 
 Device = Literal["cpu", "cuda", "tensorrt"]
@@ -131,9 +131,9 @@ class OrtEngine:
         self._session.run_with_iobinding(binding)
         return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
 
-    def load_state(self, state: Arrays) -> HostMemory:
+    def load_state(self, state: Arrays) -> HostTileStates:
         """Prepare to compute a day that starts from `state`, the state of all tiles."""
-        return HostMemory(self, state)
+        return HostTileStates(self, state)
 
 
 def providers(device: Device, cache: Path | None, precision: str = "fp32") -> list[tuple[str, dict[str, str]]]:

@@ -109,7 +109,7 @@ def choose_engine(bundle: Bundle, setup: EngineSettings) -> ChosenEngine:
         return ChosenEngine(setup.engine, "as configured")
     not_usable: dict[str, list[str]] = {}
     names: tuple[EngineKind, ...] = ("tensorrt", "cuda", "openvino", "cpu")
-    if bundle.manifest.has_memory:
+    if bundle.manifest.carries_state:
         # Its matrices are multiplied with single vectors: OpenVINO is not faster there, and copies all weights.
         names = ("tensorrt", "cuda", "cpu", "openvino")
     for name in names:

@@ -113,5 +113,5 @@ class RecurrentFiller:
 
 def make_filler(engine: Engine | Staged, manifest: Manifest, grid: Grid) -> Filler:
     """Return the filler of a network's kind."""
-    kind = RecurrentFiller if manifest.has_memory else WindowFiller
+    kind = RecurrentFiller if manifest.carries_state else WindowFiller
     return kind(engine, manifest, grid)

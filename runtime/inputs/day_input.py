@@ -20,7 +20,7 @@ class ListedFile:
 
 
 class DayInput:
-    """Base of the five cases below."""
+    """Base of the six cases below."""
 
     @property
     def listed(self) -> ListedFile | None:

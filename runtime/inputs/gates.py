@@ -1,6 +1,6 @@
 """The gate for inputs: a soil-moisture file must cover as much as those of the days before.
 
-It looks at dates, not at the order of arrival: a replay comes to the same verdict.
+It depends on dates, not on the order in which files arrived: a replay comes to the same verdict.
 """
 
 from __future__ import annotations

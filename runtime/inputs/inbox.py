@@ -142,9 +142,9 @@ class Inbox:
         return decision
 
     def list_days(self, first: dt.date, last: dt.date) -> None:
-        """List every feed once for all days that are about to be asked for, with the days before them."""
+        """List every feed once for all days that are about to be asked for."""
         for listing in self._listings():
-            self._list(listing, first - CONTEXT, last)
+            self._list(listing, first, last)
 
     def reset(self) -> None:
         """Judge every day anew when it is next asked for; listings and fields are kept."""
@@ -269,7 +269,7 @@ class Inbox:
         Raises
         ------
         LoginRefused
-            The feed wants other credentials.
+            The feed does not accept the credentials.
         ArchiveError
             The inbox cannot be written.
         """

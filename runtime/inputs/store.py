@@ -27,7 +27,7 @@ _CACHED_FIELDS = 24
 
 @dataclass
 class GranuleStore:
-    """Keeps fetched files on disk, and the fields of the last few files that were read in memory."""
+    """Keeps fetched files on disk, and in memory the fields of the last few files that were read."""
 
     grid: Grid
     catalog: Catalog
@@ -46,7 +46,7 @@ class GranuleStore:
         FeedUnreachable
             It cannot be fetched now.
         LoginRefused
-            The feed wants other credentials.
+            The feed does not accept the credentials.
         ArchiveError
             The inbox cannot be written.
         """

@@ -1,4 +1,4 @@
-"""Everything that a run uses: configuration in; bundle, grid, catalog, inbox, states and engine out."""
+"""Everything that a run uses: bundle, grid, catalog, inbox, states and engine, opened from a configuration."""
 
 from __future__ import annotations
 

@@ -25,9 +25,10 @@ from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.statistics import DayStatistics, day_statistics
 from runtime.inputs.day_input import DayInput, Ready, Refused
+from runtime.pipeline.chain import ChainLink
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.gates import MEAN_DAYS, check_plausible, check_sound
-from runtime.pipeline.plan import ChainLink, PlannedDay
+from runtime.pipeline.plan import PlannedDay
 
 logger = logging.getLogger(__name__)
 
@@ -81,8 +82,8 @@ def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Iterator[FilledDay
                 if error is None:
                     try:
                         publication.begin(day, filled, phases)
-                    except ResultRefused as refusal:
-                        error = refusal
+                    except (ResultRefused, FeedUnreachable) as failure:
+                        error = failure
                 if error:
                     yield FilledDay(day, error)
             yield from publication.finish()
@@ -115,12 +116,12 @@ class _Computation:
     _state: tuple[str, State] | None = None
     """The last state, and its fingerprint."""
     _not_left: tuple[ChainLink, ...] = ()
-    """Links of the last days in a row that left no state, because their result was refused."""
+    """Links of the last days in a row that were tried and not computed to the end."""
 
     def fill(self, day: PlannedDay, following: PlannedDay | None, phases: _Phases) -> Filled:
         if day.link is None:
             return self._compute(day.soil_moisture, day.precipitation, None, phases, following)[0]
-        replay = day.replay or self._not_left
+        replay = self._to_be_replayed(day.replay, day.link)
         self._not_left = (*replay, day.link)
         if replay:
             origin = "a cold start" if replay[0].upstream is None else f"the state of {replay[0].date - DAY}"
@@ -136,6 +137,15 @@ class _Computation:
         filled = self._advance(day.link, state, phases, following)[0]
         self._not_left = ()
         return filled
+
+    def _to_be_replayed(self, planned: tuple[ChainLink, ...], link: ChainLink) -> tuple[ChainLink, ...]:
+        """Return the days to compute again before a day: those planned, and the days before them that left no state."""
+        replay = [*planned, link]
+        for before in reversed(self._not_left):
+            if before.date != replay[0].date - DAY or self.run.states.has(before.date, before.state):
+                break
+            replay.insert(0, before)
+        return tuple(replay[:-1])
 
     def _compute(
         self,
@@ -180,7 +190,7 @@ class _Computation:
 
 @dataclass
 class _Publication:
-    """Publishes computed days: gate and writing begin at once, the rest when the next day is computed."""
+    """Publishes computed days: a day is checked and written at once, and published once the next is computed."""
 
     run: RunContext
     files: ThreadPoolExecutor

@@ -1,6 +1,6 @@
 """The gates for results: a filled day is checked before it is published.
 
-They look at dates, not at the order of arrival: a replay comes to the same verdict.
+They depend on dates, not on the order in which files arrived: a replay comes to the same verdict.
 """
 
 from __future__ import annotations

@@ -13,18 +13,17 @@ from runtime.archive.record import DayRecord, Decision
 from runtime.archive.rows import DayRow
 from runtime.common import digest
 from runtime.common.clock import DAY, days_between
-from runtime.common.vocabulary import RAIN_TODAY, TODAY, ImergRun, InputRole, ProblemKind, Tier
+from runtime.common.vocabulary import TODAY, ImergRun, InputRole, ProblemKind, Tier
 from runtime.config import SoilMoistureFeed
 from runtime.inputs.day_input import Absent, DayInput, Pending, Refused, Rejected, Unknown
-from runtime.inputs.inbox import to_be_fetched
+from runtime.inputs.inbox import CONTEXT, to_be_fetched
+from runtime.pipeline.chain import ALGORITHM_VERSION, Chain, ChainLink, lost_inputs
 from runtime.pipeline.context import RunContext
-
-ALGORITHM_VERSION = 1
-"""Raised by hand when the code gives other values for the same inputs."""
+from runtime.pipeline.selection import DaySelection
 
 
 class Action(StrEnum):
-    """What the plan says about a day."""
+    """What a run does with a day."""
 
     CURRENT = "current"
     FILL = "fill"
@@ -48,31 +47,6 @@ _PROBLEMS = {
 }
 
 
-@dataclass(frozen=True)
-class DaySelection:
-    """The days that a command deals with."""
-
-    dates: Sequence[dt.date]
-    """In order."""
-    redo_from: dt.date | None
-    """Published days before this one stand as they are, stale or not."""
-
-
-@dataclass(frozen=True)
-class ChainLink:
-    """One day of a recurrent chain: what it reads, the state it starts from and the state it leaves."""
-
-    date: dt.date
-    soil_moisture: DayInput
-    precipitation: DayInput
-    upstream: str | None
-    """Fingerprint of the state it starts from; None on the first day of the chain."""
-    state: str
-    """Fingerprint of the state it leaves."""
-    replayed_state: str
-    """Fingerprint that a replay would leave now; not `state` if the inputs of a published day have changed since."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class PlannedDay:
     """One day, what is to be done about it and why, and everything that filling it needs."""
@@ -90,11 +64,11 @@ class PlannedDay:
     published: DayRow | None = field(repr=False)
     """The day as it is published now; None if it is not."""
     feed: SoilMoistureFeed = field(repr=False)
-    """The feed that brings the day's soil moisture, or would have brought it."""
+    """The feed of the day's soil moisture: the one that has the file, or else the first that covers the day."""
     link: ChainLink | None = field(default=None, repr=False)
     """The day's link of the chain; None for a window network."""
     replay: tuple[ChainLink, ...] = field(default=(), repr=False)
-    """Days before it that must be computed again first, because their states are not on disk; oldest first."""
+    """Days before it that the plan does not fill and whose states are not on disk: computed again first, in order."""
 
     @property
     def soil_moisture(self) -> list[DayInput]:
@@ -113,10 +87,15 @@ class PlannedDay:
         return [day_input.reason for day_input in around if isinstance(day_input, Refused | Unknown)]
 
     @property
+    def reads(self) -> list[DayInput]:
+        """Every input that filling the day reads, those of its replay included."""
+        replayed = [day_input for link in self.replay for day_input in (link.soil_moisture, link.precipitation)]
+        return [*self.inputs.values(), *replayed]
+
+    @property
     def to_be_fetched(self) -> list[Pending]:
         """The files that must be fetched before the day can be filled."""
-        replayed = [day_input for link in self.replay for day_input in (link.soil_moisture, link.precipitation)]
-        return to_be_fetched([*self.inputs.values(), *replayed])
+        return to_be_fetched(self.reads)
 
 
 def plan_days(run: RunContext, selection: DaySelection) -> list[PlannedDay]:
@@ -138,27 +117,32 @@ class _Planner:
     run: RunContext
     redo_from: dt.date | None
     _rows: dict[dt.date, DayRow | None] = field(default_factory=dict)
-    _states: dict[dt.date, str] = field(default_factory=dict)
-    """Fingerprint of the state after each day of the chain, as it will be once the plan is done."""
 
     @property
     def _window(self) -> tuple[int, ...]:
         return self.run.bundle.manifest.window
 
-    @property
-    def _is_recurrent(self) -> bool:
-        return self.run.bundle.manifest.has_memory
+    @cached_property
+    def _chain(self) -> Chain | None:
+        if not self.run.bundle.manifest.carries_state:
+            return None
+        return Chain(self.run, self.redo_from, self._row)
 
     def plan(self, dates: Sequence[dt.date]) -> list[PlannedDay]:
         if not dates:
             return []
         begin = max(dates[0], self.redo_from or dates[0])
-        self.run.inbox.list_days(begin, dates[-1] + self._window[-1] * DAY)
+        self.run.inbox.list_days(begin - CONTEXT, dates[-1] + self._window[-1] * DAY)
         margin = (self._window[-1] - self._window[0] + 1) * DAY
         stored = self.run.catalog.days(begin - margin, dates[-1] + margin)
         self._rows |= {day: stored.get(day) for day in days_between(begin - margin, dates[-1] + margin)}
         planned = [self._day(date) for date in dates]
-        return self._with_replays(planned) if self._is_recurrent else planned
+        if self._chain is None:
+            return planned
+        filled = {day.date for day in planned if day.action is Action.FILL}
+        return [
+            replace(day, replay=self._chain.replay(day.date, filled)) if day.date in filled else day for day in planned
+        ]
 
     def _row(self, date: dt.date) -> DayRow | None:
         if date not in self._rows:
@@ -170,7 +154,7 @@ class _Planner:
         inputs = {InputRole.soil_moisture(k): inbox.soil_moisture(date + k * DAY) for k in manifest.window}
         for k in manifest.window if manifest.takes_rain else ():
             inputs[InputRole.precipitation(k)] = inbox.precipitation(date + k * DAY)
-        link = self._link(date) if self._is_recurrent else None
+        link = self._chain.link(date) if self._chain else None
         day = PlannedDay(
             date=date,
             action=Action.CURRENT,
@@ -226,7 +210,7 @@ class _Planner:
             return Action.REFUSED, soil_moisture.reason
         if isinstance(soil_moisture, Unknown) and not was:
             return Action.WAIT, soil_moisture.reason
-        if day.published and was and TODAY in _lost_inputs(day.published.record, day.inputs):
+        if day.published and was and TODAY in lost_inputs(day.published.record, day.inputs):
             fault = published_file_fault(self.run.paths.root, day.published)
             if fault:
                 return Action.WAIT, f"{fault}, and {was.name} is gone from the feed; bring it back"
@@ -273,84 +257,11 @@ class _Planner:
             return ", ".join(changes)
         if old.decision != day.decision and day.decision:
             return f"{day.decision.verdict}ed by an operator: {day.decision.because}"
-        if _lost_inputs(old, day.inputs):
+        if lost_inputs(old, day.inputs):
             return None
         if old.tier is not day.tier:
             return f"{old.tier} to {day.tier}"
         return "state upstream changed"
-
-    # The recurrent chain
-
-    @cached_property
-    def _chain_start(self) -> dt.date:
-        """The first day whose input enters the state: the spin-up before the start, as far as the feed has files."""
-        start, spin_up = self.run.start, self.run.bundle.manifest.spin_up_days
-        days = [start - number * DAY for number in range(spin_up + 1)]
-        return min((day for day in days if self.run.inbox.soil_moisture(day).listed), default=start)
-
-    def _link(self, date: dt.date) -> ChainLink:
-        upstream = self._state_after(date - DAY) if date > self._chain_start else None
-        soil_moisture, rain = self.run.inbox.soil_moisture(date), self.run.inbox.precipitation(date)
-        replayed = self._state_fingerprint(upstream, soil_moisture, rain)
-        return ChainLink(date, soil_moisture, rain, upstream, self._state_after(date), replayed)
-
-    def _state_after(self, date: dt.date) -> str:
-        """Return the fingerprint of the state after a day, as it will be once the plan is done.
-
-        Each fingerprint comes from the one before and the day's inputs; the walk begins at the chain's first day, or at
-        a published day that stands as it is.
-        """
-        todo = []
-        while date not in self._states:
-            standing = self._standing_state(date)
-            if standing:
-                self._states[date] = standing
-            else:
-                todo.append(date)
-                if date <= self.run.start and date <= self._chain_start:  # the latter asks the feeds
-                    break
-                date -= DAY
-        for day in reversed(todo):
-            soil_moisture, rain = self.run.inbox.soil_moisture(day), self.run.inbox.precipitation(day)
-            self._states[day] = self._state_fingerprint(self._states.get(day - DAY), soil_moisture, rain)
-            date = day
-        return self._states[todo[0] if todo else date]
-
-    def _standing_state(self, date: dt.date) -> str | None:
-        """Return the state of a published day that is not filled again: it is too old, or its inputs are gone."""
-        row = self._row(date)
-        if row is None or not row.record.state_fingerprint or row.record.model_id != self.run.bundle.model_id:
-            return None
-        is_old = self.redo_from is not None and date < self.redo_from
-        inputs = {TODAY: self.run.inbox.soil_moisture(date), RAIN_TODAY: self.run.inbox.precipitation(date)}
-        return row.record.state_fingerprint if is_old or _lost_inputs(row.record, inputs) else None
-
-    def _state_fingerprint(self, upstream: str | None, soil_moisture: DayInput, rain: DayInput) -> str:
-        return digest.of_values(
-            ALGORITHM_VERSION,
-            self.run.bundle.model_id,
-            self.run.settings_digest,
-            upstream,
-            soil_moisture.identity,
-            rain.identity,
-        )
-
-    def _with_replays(self, planned: Sequence[PlannedDay]) -> list[PlannedDay]:
-        """Add to each day to be filled the days before it that must be replayed first.
-
-        A day whose day before is filled by the same plan has none: that leaves its state.
-        """
-        filled = {day.date for day in planned if day.action is Action.FILL}
-        first_of_a_run = {date for date in filled if date - DAY not in filled}
-        return [replace(day, replay=self._replay(day.date)) if day.date in first_of_a_run else day for day in planned]
-
-    def _replay(self, date: dt.date) -> tuple[ChainLink, ...]:
-        links: list[ChainLink] = []
-        date -= DAY
-        while date >= self._chain_start and not self.run.states.has(date, self._state_after(date)):
-            links.append(self._link(date))
-            date -= DAY
-        return tuple(reversed(links))
 
 
 def _name(day_input: DayInput) -> str | None:
@@ -373,12 +284,3 @@ def _input_change(role: InputRole, old: DayRecord, new: DayInput) -> str | None:
         return f"{role} rejected by an operator" if isinstance(new, Rejected) else None
     run = new.listed.granule.run if new.listed else None
     return f"IMERG {run} replaced {was.run}" if was.run != run else f"{role} changed"
-
-
-def _lost_inputs(old: DayRecord, inputs: Mapping[InputRole, DayInput]) -> list[InputRole]:
-    """Return the inputs that a published day had and the feeds no longer have; that alone makes no day stale."""
-    return [
-        role
-        for role, day_input in inputs.items()
-        if day_input.identity is None and not isinstance(day_input, Rejected) and old.inputs.get(role)
-    ]

@@ -12,17 +12,17 @@ from runtime.archive.cube import SLAB
 from runtime.archive.derived import update_derived
 from runtime.archive.lock import open_for_writing
 from runtime.archive.record import Decision
-from runtime.common.clock import DAY, DateRange, days_between, now_text
+from runtime.common.clock import DAY, DateRange, now_text
 from runtime.common.events import RunEvents
 from runtime.common.vocabulary import ImergRun, ProblemKind, Verdict
 from runtime.config import Config
 from runtime.errors import FeedUnreachable, InputRefused, InputsMissing, ResultRefused, SeamlessError, UsageError
-from runtime.inputs.day_input import DayInput, Pending, Refused
-from runtime.inputs.feeds.base import Granule
+from runtime.inputs.day_input import Pending, Refused
 from runtime.inputs.inbox import to_be_fetched
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.day import FilledDay, fill_days
-from runtime.pipeline.plan import Action, DaySelection, PlannedDay, plan_days
+from runtime.pipeline.plan import Action, PlannedDay, plan_days
+from runtime.pipeline.selection import DaySelection, select_days, select_readers_of_rain
 
 _CHUNK = 30
 """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
@@ -51,7 +51,7 @@ class Outcome:
         """Message of the error; empty without one."""
         return str(self.error) if self.error else ""
 
-    def plan_again(self, days: Sequence[PlannedDay]) -> None:
+    def replace_plan(self, days: Sequence[PlannedDay]) -> None:
         """Take note of days that were planned again, with files fetched since."""
         self.planned |= {day.date: day for day in days}
 
@@ -59,6 +59,10 @@ class Outcome:
         """Take note how the run ended, and return the outcome."""
         self.error = error
         return self
+
+    def filled_all(self, days: Sequence[PlannedDay]) -> bool:
+        """Return whether all of these days were filled."""
+        return {day.date for day in days} <= set(self.filled)
 
     def add(self, result: FilledDay) -> None:
         """Take note how filling a day ended."""
@@ -78,47 +82,6 @@ class OperatorDecision:
     date: dt.date
     verdict: Verdict
     because: str
-
-
-def select_days(run: RunContext, wanted: DateRange | None, max_refill_days: int | None = None) -> DaySelection:
-    """Return the days of a range; without one, everything from the archive's start to today.
-
-    Parameters
-    ----------
-    run : RunContext
-        The run.
-    wanted : DateRange or None
-        The days asked for; None for all that are due.
-    max_refill_days : int, optional
-        Without a range: published days further back than this from the newest one stand as they are.
-
-    Raises
-    ------
-    UsageError
-        The range begins before the archive or reaches into the future.
-    """
-    start, today = run.start, run.today
-    first, last = (wanted.first, wanted.last) if wanted else (start, today)
-    if last > today:
-        raise UsageError(f"{last} is in the future (today is {today}, UTC); give a past day or `--date today`")
-    if first < start:
-        raise UsageError(f"{first} is before the archive's first day, {start}; give a later day")
-    published = run.catalog.first_and_newest()
-    if wanted or not published or max_refill_days is None:
-        return DaySelection(days_between(first, last), wanted.first if wanted else None)
-    redo_from = max(start, published[1] - max_refill_days * DAY)
-    return DaySelection(run.catalog.missing(start, redo_from - DAY) + days_between(redo_from, today), redo_from)
-
-
-def _select_readers_of_rain(run: RunContext, rain: DateRange) -> DaySelection:
-    """Return the published days that read the rain of a range: its windows, or all that follow in a chain."""
-    window = run.bundle.manifest.window
-    published = run.catalog.first_and_newest()
-    newest = published[1] if published else run.today
-    begin = max(run.start, rain.first - window[-1] * DAY)
-    is_chain = run.bundle.manifest.has_memory
-    end = newest if is_chain else min(newest, rain.last - window[0] * DAY)
-    return DaySelection(days_between(begin, end), begin)
 
 
 def fill_archive(
@@ -182,7 +145,7 @@ def reprocess_archive(
     """
     with open_for_writing(config) as catalog:
         run = RunContext.open(config, catalog, today, events, offline=offline, reprocessed=rain)
-        outcome = _fill_selection(run, _select_readers_of_rain(run, rain))
+        outcome = _fill_selection(run, select_readers_of_rain(run, rain))
         used = [found.listed for day in rain.days if (found := run.inbox.precipitation(day)).identity]
         if not any(file and file.granule.run == ImergRun.FINAL for file in used):
             raise InputsMissing(f"IMERG Final is not there for {rain}; check the feed")
@@ -196,14 +159,18 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
     run.events.fill_started(len(todo))
     if not todo:
         _update_derived(run)  # an earlier run may have been killed before it did
+    is_outdated = False
     for begin in range(0, len(todo), _CHUNK):
-        chunk = _fetch_chunk(run, todo[begin : begin + _CHUNK], selection, plan_again=bool(outcome.failed))
-        outcome.plan_again(chunk)
+        planned = todo[begin : begin + _CHUNK]
+        chunk = _fetch_chunk(run, planned, selection, plan_again=is_outdated)
+        outcome.replace_plan(chunk)
         for result in fill_days([day for day in chunk if day.action is Action.FILL], run):
             outcome.add(result)
+        # The states that later days start from were planned without the fetched fields, and with every day filled.
+        is_outdated |= chunk is not planned or not outcome.filled_all(planned)
         _update_derived(run)
         _prune_inbox(run, chunk[-1].date)
-    if run.bundle.manifest.has_memory:
+    if run.bundle.manifest.carries_state:
         _prune_states(run)
     _note_problems(run.catalog, outcome)
     return outcome
@@ -292,63 +259,3 @@ def _judge(run: RunContext, outcome: Outcome, *, is_due: bool) -> SeamlessError 
     if missing and (is_late or not is_due):
         return InputsMissing(f"{missing[0].date} is not filled: {missing[0].reason}")
     return None
-
-
-@dataclass(frozen=True)
-class FetchResult:
-    """What `fetch_inputs` did."""
-
-    files: list[Granule]
-    """Files that the feeds have and this machine had not."""
-    failed: list[str]
-    """Why feeds did not answer, and why files could not be fetched."""
-    refused: list[str]
-    """Why files were refused."""
-
-
-def fetch_inputs(
-    config: Config, wanted: DateRange | None, today: dt.date, events: RunEvents, *, dry_run: bool = False
-) -> FetchResult:
-    """Fetch the files of a range of days; those that are here already stay, refused ones are fetched once more.
-
-    Parameters
-    ----------
-    config : Config
-        The configuration.
-    wanted : DateRange or None
-        The days; None for all that bringing the archive up to date lacks.
-    today : date
-        The current day, UTC.
-    events : RunEvents
-        Receives how the run goes.
-    dry_run : bool
-        List the files, fetch none.
-
-    Raises
-    ------
-    ArchiveBusy
-        Another run holds the archive.
-    LoginRefused
-        The feed wants other credentials.
-    """
-    with open_for_writing(config) as catalog:
-        run = RunContext.open(config, catalog, today, events, retry_refused=True)
-        files: list[Granule] = []
-        while True:
-            inputs = _inputs_of(run, wanted)
-            lacking = to_be_fetched(inputs)
-            files += [pending.file.granule for pending in lacking]
-            if not lacking or dry_run:
-                break
-            run.inbox.fetch(lacking)
-        refused = [day_input.reason for day_input in inputs if isinstance(day_input, Refused)]
-        return FetchResult(files, run.inbox.failures(), refused)
-
-
-def _inputs_of(run: RunContext, wanted: DateRange | None) -> list[DayInput]:
-    inbox = run.inbox
-    if wanted is None:
-        planned = plan_days(run, select_days(run, None, run.config.policy.max_refill_days))
-        return [day_input for day in planned for day_input in day.inputs.values()]
-    inbox.list_days(wanted.first, wanted.last)
-    return [found for day in wanted.days for found in (inbox.raw_soil_moisture(day), inbox.precipitation(day))]

@@ -22,9 +22,9 @@ FLAGS = ("strongly typed", "tf32 off", f"optimisation {OPTIMISATION}")
 def profile(manifest: Manifest) -> dict[str, tuple[Shape, Shape, Shape]]:
     """Return the smallest, usual and largest shape of every input of a bundle's graph."""
     usual = manifest.tile_core + 2 * manifest.halo
-    smallest = usual if manifest.has_memory else manifest.stride + 2 * manifest.halo
+    smallest = usual if manifest.carries_state else manifest.stride + 2 * manifest.halo
     sizes = ((1, smallest), (manifest.batch, usual), (manifest.batch, usual))
-    days = () if manifest.has_memory else (len(manifest.window),)
+    days = () if manifest.carries_state else (len(manifest.window),)
     names = ["sm", "mask", *(("precip", "precip_mask") if manifest.takes_rain else ())]
     shapes: dict[str, tuple[Shape, ...]] = {n: tuple((tiles, *days, s, s) for tiles, s in sizes) for n in names}
     shapes["land"] = tuple((tiles, s, s) for tiles, s in sizes)

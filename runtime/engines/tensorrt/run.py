@@ -140,12 +140,12 @@ class TensorRtEngine:
         assert host is not None, name
         return host[: math.prod(shape)].reshape(shape)
 
-    def load_state(self, state: Arrays) -> DeviceMemory:
+    def load_state(self, state: Arrays) -> DeviceTileStates:
         """Prepare to compute a day that starts from `state`, the state of all tiles: copy it to the device."""
-        return DeviceMemory(self, state)
+        return DeviceTileStates(self, state)
 
 
-class DeviceMemory:
+class DeviceTileStates:
     """The state of all tiles on the device: copied there before a day is computed, and back after it."""
 
     def __init__(self, engine: TensorRtEngine, state: Arrays) -> None:

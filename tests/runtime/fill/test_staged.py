@@ -8,7 +8,7 @@ import pytest
 from runtime.bundle import Bundle
 from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.vocabulary import EngineName
-from runtime.engines.base import Arrays, Engine, HostMemory, Staged
+from runtime.engines.base import Arrays, Engine, HostTileStates, Staged
 from runtime.engines.openvino import OpenVinoEngine
 from runtime.engines.ort import OrtEngine
 from runtime.engines.select import EngineSettings, open_engine
@@ -85,8 +85,8 @@ class _Counting:
         assert len(inputs["land"]) == BATCH, "one shape for every call"
         return self._real.run(inputs)
 
-    def load_state(self, state: Arrays) -> HostMemory:
-        return HostMemory(self, state)
+    def load_state(self, state: Arrays) -> HostTileStates:
+        return HostTileStates(self, state)
 
 
 def test_only_cells_that_a_gap_can_see_are_computed(small_bundle: Bundle, ring: tuple[Grid, Floats]) -> None:

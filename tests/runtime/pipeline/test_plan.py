@@ -1,4 +1,4 @@
-"""What makes a day stale, what is waited for, and what is re-done."""
+"""What makes a day stale, what is waited for, and what is filled again."""
 
 import numpy as np
 import pytest
