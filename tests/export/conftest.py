@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from export.onnx import export_bundle
-from runtime.bundle import Bundle
+from runtime.bundle import Bundle, load_bundle
+from tests.support.once import made_once
 from tests.training.conftest import _one_thread, archive
 from training.checkpoint import Checkpoint
 from training.models import Seamless, SeamlessConfig, build_network
@@ -30,4 +31,5 @@ def seamless_checkpoint() -> Checkpoint:
 @pytest.fixture(scope="session")
 def seamless_bundle(tmp_path_factory: pytest.TempPathFactory, seamless_checkpoint: Checkpoint) -> Bundle:
     """The bundle of `seamless_checkpoint`."""
-    return export_bundle(seamless_checkpoint, tmp_path_factory.mktemp("bundle") / "seamless")[0]
+    folder = made_once(tmp_path_factory, "seamless", lambda path: export_bundle(seamless_checkpoint, path))
+    return load_bundle(folder)

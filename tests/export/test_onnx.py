@@ -16,6 +16,7 @@ from export.cli import app
 from runtime.bundle import Bundle, load_bundle
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
+from tests.support.once import made_once
 from training.checkpoint import Checkpoint, save_checkpoint
 from training.models import LSTMCNNConfig, STPCNNConfig, build_network
 from training.presets import Preset
@@ -31,9 +32,14 @@ def _random(preset: Preset, seed: int = 0) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    folder = tmp_path_factory.mktemp("bundles")
     presets = {"window": WINDOW, "recurrent": RECURRENT}
-    return {kind: exporting.export_bundle(_random(p), folder / kind)[0] for kind, p in presets.items()}
+
+    def make(folder: Path) -> None:
+        for kind, preset in presets.items():
+            exporting.export_bundle(_random(preset), folder / kind)
+
+    folder = made_once(tmp_path_factory, "exported", make)
+    return {kind: load_bundle(folder / kind) for kind in presets}
 
 
 def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
@@ -83,6 +89,7 @@ def test_the_card_says_that_random_weights_are_random(exported: dict[str, Bundle
     assert "T-2, T-1, T, T+1, T+2" in card
 
 
+@pytest.mark.slow
 def test_a_dead_network_passes_no_gate(tmp_path: Path) -> None:
     dead = _random(WINDOW)
     with torch.no_grad():
@@ -137,6 +144,7 @@ def test_the_command_line(tmp_path: Path) -> None:
     assert "is not a checkpoint" in bad.stderr
 
 
+@pytest.mark.slow
 def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_export, "EMBEDDED_LIMIT", 100)
     made, _ = exporting.export_bundle(_random(RECURRENT), tmp_path / "large")
@@ -164,6 +172,7 @@ def _report(path: Path, name: str, ratio: float | None) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_an_evaluation_goes_into_card_manifest_and_sigma(
     tmp_path: Path, seamless_checkpoint: Checkpoint, seamless_bundle: Bundle
 ) -> None:

@@ -215,6 +215,7 @@ def test_swipe(visit: Open, varied: Site) -> None:
     page.is_accessible()
 
 
+@pytest.mark.slow
 def test_play_a_month(visit: Open) -> None:
     page = visit().goes_to("#date=2020-04-03")
     page.shows("2020-04-03 soil_moisture")
@@ -347,6 +348,7 @@ def _served(site: Site, port: int) -> Iterator[str]:
         yield address
 
 
+@pytest.mark.slow
 def test_the_service_goes_and_comes_back(visit: Open, varied: Site) -> None:
     with ExitStack() as first:
         address = first.enter_context(_served(varied, 0))

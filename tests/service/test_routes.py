@@ -224,6 +224,7 @@ def test_an_archive_without_days(empty: httpx.Client) -> None:
 READERS = 200
 
 
+@pytest.mark.slow
 def test_many_readers_during_fills_see_whole_days_only(
     make_site: MakeSite, world_days: list[WorldDay], grid: Grid
 ) -> None:

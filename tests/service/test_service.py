@@ -302,6 +302,7 @@ def hook() -> Iterator[_Hook]:
     server.server_close()
 
 
+@pytest.mark.slow
 def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) -> None:
     """A refused day is reported once although the webhook fails at first and the service is restarted."""
     live.appear(0, 4, run="early")

@@ -18,5 +18,6 @@ def test_damaged_files(files: int, refused: int, read: int, tmp_path: Path) -> N
     assert done["most_memory_mib"] < 2048
 
 
+@pytest.mark.slow
 def test_damaged_genuine_files(data: Path, tmp_path: Path) -> None:
     assert bad_files.trials(tmp_path / "site", 60, data, seed=12)["faults"] == []

@@ -7,13 +7,10 @@ import pytest
 from benchmarks import killed
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bundle", "points", "stages"),
-    [
-        ("sgdsm2-amsr2-x", 3, 1),
-        pytest.param("sgdsm2-amsr2-x", 8, 2, marks=pytest.mark.slow),
-        pytest.param("seamless-amsr2-x", 8, 2, marks=pytest.mark.slow),
-    ],
+    [("sgdsm2-amsr2-x", 8, 2), ("seamless-amsr2-x", 8, 2)],
 )
 def test_a_killed_run_is_healed_by_the_next(
     bundle: str, points: int, stages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -50,6 +50,7 @@ def _filled(name: str, grid: Grid, days: Sequence[WorldDay], with_rain: bool) ->
     return [fill_window(engine, manifest, grid, frames(observed, n), frames(rain, n)) for n in range(FIRST, len(days))]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 def test_with_rain_is_better_than_without_most_of_all_just_after_a_storm(
     name: str, world: tuple[Grid, list[WorldDay]]

@@ -60,6 +60,7 @@ def test_a_real_day_is_filled(data: Path, globe: Grid, tmp_path: Path, later: Ru
     assert path.read_bytes() == before
 
 
+@pytest.mark.slow
 def test_twenty_real_days_with_a_memory_and_no_rain(data: Path, tmp_path: Path, later: Runtime) -> None:
     config = _config(tmp_path, data, "sgdsm2-amsr2-x")
     arguments = ["fill", "--from", "2015-04-01", "--to", "2015-04-20", "--config", config]

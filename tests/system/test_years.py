@@ -18,7 +18,11 @@ def _differences(folder: Path, first: dt.date, days: int, bundle: str) -> list[s
 
 @pytest.mark.parametrize(
     ("bundle", "days"),
-    [("sgdsm2-amsr2-x", 20), ("seamless-amsr2-x", 20), pytest.param("sgdsm2-amsr2-x", 40, marks=pytest.mark.slow)],
+    [
+        ("sgdsm2-amsr2-x", 20),
+        pytest.param("seamless-amsr2-x", 20, marks=pytest.mark.slow),
+        pytest.param("sgdsm2-amsr2-x", 40, marks=pytest.mark.slow),
+    ],
 )
 def test_some_days_over_a_hand_over(bundle: str, days: int, tmp_path: Path) -> None:
     """WindSat hands over to AMSR2 on 3 July 2012."""

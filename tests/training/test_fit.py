@@ -85,6 +85,7 @@ def _command(file: Path, out: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "training", "fit", "--config", str(file), "--out", str(out), *options]
 
 
+@pytest.mark.slow
 def test_a_run_killed_in_the_middle_of_an_epoch_and_resumed_ends_with_the_same_weights(
     tmp_path: Path, recipe_file: Path, archive: TrainingArchive
 ) -> None:
@@ -103,6 +104,7 @@ def test_a_run_killed_in_the_middle_of_an_epoch_and_resumed_ends_with_the_same_w
     assert same_weights(whole, load_checkpoint(tmp_path / "cut" / LAST))
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(
     tmp_path: Path, recipe_file: Path, archive: TrainingArchive
 ) -> None:

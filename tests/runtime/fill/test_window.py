@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from export.onnx import export_bundle
-from runtime.bundle import Bundle, ErrorTable
+from runtime.bundle import Bundle, ErrorTable, load_bundle
 from runtime.common.grid import Floats, Grid
 from runtime.engines.ort import OrtEngine
 from runtime.errors import ConfigError
@@ -16,6 +16,7 @@ from runtime.fill.tiling import Tiling
 from runtime.fill.window import fill_window, predict_window
 from runtime.inputs.products.lprm import read_soil_moisture
 from tests.conftest import Site
+from tests.support.once import made_once
 from training.checkpoint import Checkpoint
 from training.models import Seamless, SeamlessConfig, build_network
 from training.presets import Preset, load_preset
@@ -24,13 +25,17 @@ from training.presets import Preset, load_preset
 @pytest.fixture(scope="module")
 def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random `Seamless` whose correction is as large as what it corrects."""
-    torch.manual_seed(5)
-    preset = Preset(SeamlessConfig(maps=4), tile_core=32, batch=2)
-    model = build_network(preset.model)
-    assert isinstance(model, Seamless)
-    torch.nn.init.normal_(model.head.weight, std=0.3)
-    torch.nn.init.normal_(model.rain.weight, std=0.2)
-    return export_bundle(Checkpoint(model, preset), tmp_path_factory.mktemp("b") / "pooling")[0]
+
+    def make(folder: Path) -> None:
+        torch.manual_seed(5)
+        preset = Preset(SeamlessConfig(maps=4), tile_core=32, batch=2)
+        model = build_network(preset.model)
+        assert isinstance(model, Seamless)
+        torch.nn.init.normal_(model.head.weight, std=0.3)
+        torch.nn.init.normal_(model.rain.weight, std=0.2)
+        export_bundle(Checkpoint(model, preset), folder)
+
+    return load_bundle(made_once(tmp_path_factory, "pooling", make))
 
 
 @pytest.fixture(scope="module")
