@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, ParamSpec
+from typing import TYPE_CHECKING, Annotated, ParamSpec
 
 import typer
 
 from runtime.common import clock
 from runtime.common.clock import DateRange
-from runtime.common.logs import LogFormat, configure_logging
-from runtime.errors import SeamlessError, UsageError
+from runtime.common.commands import register_command
+from runtime.common.logs import LogFormat
+from runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from runtime.config import Config
@@ -57,21 +57,11 @@ LogFormatOption = Annotated[
 
 
 def command(epilog: str) -> Callable[[Callable[P, None]], Callable[P, None]]:
-    """Register a function as the command of its name; an expected failure becomes one line and its exit code."""
+    """Register a function as the command of its name; see `register_command`."""
 
     def register(function: Callable[P, None]) -> Callable[P, None]:
-        @functools.wraps(function)
-        def guarded(*args: P.args, **kwargs: P.kwargs) -> None:
-            form: Any = kwargs.get("log_format", LogFormat.AUTO)
-            configure_logging(form)
-            try:
-                function(*args, **kwargs)
-            except SeamlessError as error:
-                logger.error(error)
-                raise typer.Exit(error.exit_code) from None
-
-        app.command(function.__name__, epilog=epilog)(guarded)
-        return guarded
+        decorate: Callable[[Callable[P, None]], Callable[P, None]] = register_command(app, function.__name__, epilog)
+        return decorate(function)
 
     return register
 

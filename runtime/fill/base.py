@@ -55,9 +55,7 @@ class Filler(Protocol):
 
 
 @dataclass(frozen=True)
-class WindowFiller:
-    """Fills day T from the days around it; see `Filler`."""
-
+class _NetworkFiller:
     engine: Engine | Staged
     manifest: Manifest
     grid: Grid
@@ -66,6 +64,11 @@ class WindowFiller:
     def engine_name(self) -> str:
         """The engine, as the catalog records it."""
         return self.engine.name
+
+
+@dataclass(frozen=True)
+class WindowFiller(_NetworkFiller):
+    """Fills day T from the days around it; see `Filler`."""
 
     def initial_state(self) -> None:
         """Return None: a window network carries no state."""
@@ -82,17 +85,8 @@ class WindowFiller:
 
 
 @dataclass(frozen=True)
-class RecurrentFiller:
+class RecurrentFiller(_NetworkFiller):
     """Fills day T from the state of the day before, the day's own observations and its rain; see `Filler`."""
-
-    engine: Engine | Staged
-    manifest: Manifest
-    grid: Grid
-
-    @property
-    def engine_name(self) -> str:
-        """The engine, as the catalog records it."""
-        return self.engine.name
 
     def initial_state(self) -> State:
         """Return the state before the first day of a chain."""
