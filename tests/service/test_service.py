@@ -210,6 +210,7 @@ def test_a_signal_that_another_thread_takes_ends_it_too(live: Live) -> None:
     assert process.wait(30) == 0
 
 
+@pytest.mark.slow
 def test_a_second_service_says_who_holds_the_archive_and_waits(live: Live) -> None:
     live.appear(0, 2)
     first = live.start(NO_POLLING)

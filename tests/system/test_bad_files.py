@@ -7,6 +7,7 @@ import pytest
 from benchmarks import bad_files
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("files", "refused", "read"), [(100, 15, 0), pytest.param(200, 30, 3, id="two hundred", marks=pytest.mark.slow)]
 )

@@ -16,6 +16,7 @@ def _differences(folder: Path, first: dt.date, days: int, bundle: str) -> list[s
     return simulation.differences()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bundle", "days"),
     [
