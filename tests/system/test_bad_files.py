@@ -8,14 +8,11 @@ from benchmarks import bad_files
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    ("files", "refused", "read"), [(100, 15, 0), pytest.param(200, 30, 3, id="two hundred", marks=pytest.mark.slow)]
-)
-def test_damaged_files(files: int, refused: int, read: int, tmp_path: Path) -> None:
-    done = bad_files.trials(tmp_path / "site", files, None, seed=11)
+def test_two_hundred_damaged_files(tmp_path: Path) -> None:
+    done = bad_files.trials(tmp_path / "site", 200, None, seed=11)
     assert done["faults"] == []
-    assert done["refused"] > refused
-    assert min(done["read as it was"], done["other values"]) > read
+    assert done["refused"] > 30
+    assert min(done["read as it was"], done["other values"]) > 3
     assert done["most_memory_mib"] < 2048
 
 
