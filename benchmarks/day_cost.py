@@ -40,7 +40,7 @@ from runtime.fill.state import State
 from runtime.fill.window import fill_window
 from runtime.inputs.products.imerg import read_precipitation, regrid
 from runtime.pipeline.run import fill_archive
-from training.evaluate.hidden import TODAY, WINDOW, dct_pls
+from training.evaluate.references import TODAY, WINDOW, dct_pls
 
 REFERENCE = "DCT-PLS (pytesmo)"
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)

@@ -11,7 +11,7 @@ from runtime.common.grid import Floats, Grid
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.products.lprm import read_soil_moisture
-from training.evaluate.hidden import WINDOW
+from training.evaluate.references import WINDOW
 
 
 def read_window(folder: Path, date: dt.date, grid: Grid) -> Floats:

@@ -19,7 +19,9 @@ import numpy as np
 
 from runtime.bundle import find_bundle, load_bundle
 from runtime.common.grid import Grid
-from training.evaluate.hidden import TODAY, WINDOW, BundleFiller, gaps
+from training.evaluate.hidden import BundleFiller, gaps
+from training.evaluate.kinds import HEADLINE
+from training.evaluate.references import TODAY, WINDOW
 from training.evaluate.scores import Score
 from training.samples import TrainingArchive
 
@@ -42,7 +44,7 @@ def main() -> None:
         filler = BundleFiller("bundle", load_bundle(find_bundle(arguments.bundle)), real)
         print("tier | rain | RMSE | bias | n")
         for tier in ("consolidated", "provisional"):
-            made = gaps(real, getattr(arguments, tier), tier, "strips", seed=0)
+            made = gaps(real, getattr(arguments, tier), tier, HEADLINE)
             foreign = world.rain(0, len(WINDOW))
             if tier == "provisional":
                 foreign[TODAY + 1 :] = np.nan

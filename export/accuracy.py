@@ -34,7 +34,7 @@ class ReportedRow(_ReportModel):
     gaps: GapKind
     """How the cells were hidden."""
     split: str
-    """``all`` cells, or complete ``patches``."""
+    """``all`` cells with another observation within four days."""
     filler: str
     score: ReportedScore
 
@@ -62,8 +62,8 @@ class Accuracy(_ReportModel):
     """Noise of one retrieval by region, m3 m-3."""
     bundles: dict[str, EvaluatedBundle]
     scores: list[ReportedRow]
-    calibration: dict[str, dict[str, list[float]]]
-    """Shares of errors within sigma, by bundle and tier, and by what the cells are divided by."""
+    calibration: dict[str, dict[str, dict[str, float]]]
+    """Shares of errors within sigma, by bundle, tier and kind of gap, what the cells are divided by, and class."""
 
 
 def read_accuracy(path: Path, name: str) -> Accuracy:

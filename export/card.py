@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from export.accuracy import Accuracy, EvaluatedBundle
 from export.parity import ParityReport
 from runtime.bundle import Manifest
-from training.evaluate.kinds import GapKind
+from training.evaluate.kinds import HEADLINE, KINDS
 from training.presets import Preset
 
 _TEMPLATE = """# {name} {version}
@@ -144,8 +144,8 @@ def _accuracy_lines(name: str, accuracy: Accuracy) -> Iterator[str]:
     evaluated = accuracy.bundles[name]
     yield f"These figures are those of model {evaluated.model_id[:12]}: the same recipe, trained without the days that"
     yield "it is evaluated on. The weights in this bundle were trained on all days that the training record names."
-    yield f"Data: {accuracy.source}. Observed cells were hidden in slanted strips, 30 % of each day, and filled; all"
-    yield "fillers on the same cells, m3 m-3 except R and n."
+    yield f"Data: {accuracy.source}. Observed cells that were not observed on the following day were hidden and filled;"
+    yield "where so marked, strips of 60 in every 200 columns. All fillers on the same cells, m3 m-3 except R and n."
     yield from _score_lines(accuracy)
     yield from _uncertainty_lines(name, accuracy, evaluated)
 
@@ -156,10 +156,9 @@ def _score_lines(accuracy: Accuracy) -> Iterator[str]:
         yield f"\n{tier}, {days[0]} to {days[-1]}:\n"
         yield "| filler | R | RMSE | ubRMSE | MAE | bias | n |"
         yield "| --- | ---: | ---: | ---: | ---: | ---: | ---: |"
-        for split, label in (("all", ""), ("patches", ", complete 40 x 40 land patches")):
-            chosen = [
-                row for row in accuracy.scores if (row.tier, row.gaps, row.split) == (tier, GapKind.STRIPS, split)
-            ]
+        for kind in KINDS:
+            label = "" if kind == HEADLINE else f", {kind}"
+            chosen = [row for row in accuracy.scores if (row.tier, row.gaps) == (tier, kind)]
             for row in sorted(chosen, key=lambda row: row.score.rmse):
                 s = row.score
                 figures = [
@@ -177,7 +176,7 @@ def _uncertainty_lines(name: str, accuracy: Accuracy, evaluated: EvaluatedBundle
     for key, shares in accuracy.calibration.items():
         if key.startswith(f"{name},"):
             parts = "; ".join(
-                f"{split} {' / '.join(f'{100 * v:.0f}' for v in values)}" for split, values in shares.items()
+                f"{split} {' / '.join(f'{100 * v:.0f}' for v in values.values())}" for split, values in shares.items()
             )
             yield f"\nErrors within sigma before it was scaled, % ({key.removeprefix(f'{name}, ')}): {parts}."
     if evaluated.sigma_ratio:

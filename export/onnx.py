@@ -133,4 +133,5 @@ def _network_fields(model: Model) -> dict[str, Any]:
         state = tuple(StateTensor(name=name, shape=shape) for name, shape in zip(STATE, shapes, strict=True))
         return fields | {"kind": ModelKind.RECURRENT, "window": (0,), "state": state}
     half = model.config.window // 2
-    return fields | {"kind": ModelKind.WINDOW, "window": tuple(range(-half, half + 1))}
+    window = model.config.offsets if isinstance(model, Seamless) else tuple(range(-half, half + 1))
+    return fields | {"kind": ModelKind.WINDOW, "window": window}

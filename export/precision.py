@@ -31,6 +31,7 @@ from runtime.errors import BundleError
 from runtime.fill.window import predict_window
 from training.evaluate.hidden import BundleFiller, gaps
 from training.evaluate.kinds import GapKind
+from training.evaluate.references import TODAY
 from training.samples import TrainingArchive
 
 _LOG = logging.getLogger(__name__)
@@ -61,8 +62,6 @@ def measure_impact(
         The real days.
     days : mapping
         The days of each tier.
-    seed : int
-        Seed of the gaps.
 
     Returns
     -------
@@ -79,9 +78,9 @@ def measure_impact(
     change, cells, errors, observations = 0.0, 0, np.zeros(2), 0
     for tier, dates in days.items():
         for date in dates:
-            hidden = gaps(archive, date, tier, GapKind.STRIPS, seed)
+            hidden = gaps(archive, date, tier, GapKind.REAL)
             fields = [filler.fill(hidden).soil_moisture.astype(np.float64) for filler in (exact, other)]
-            filled = np.isfinite(fields[0]) & np.isnan(hidden.frames[len(hidden.frames) // 2])
+            filled = np.isfinite(fields[0]) & np.isnan(hidden.frames[TODAY])
             change += float(((fields[1] - fields[0])[filled] ** 2).sum())
             cells += int(filled.sum())
             known = filled & np.isfinite(hidden.truth)
@@ -148,7 +147,7 @@ def offer(
         shutil.copytree(bundle.path, folder, dirs_exist_ok=True)
         if precision == "int8":
             first = next(dates[0] for dates in days.values() if dates)
-            hidden = gaps(archive, first, Tier.CONSOLIDATED, GapKind.STRIPS, seed=1)
+            hidden = gaps(archive, first, Tier.CONSOLIDATED, GapKind.STRIPS)
             add_int8(bundle, folder, hidden.frames, hidden.rain, archive.grid)
         else:
             lower(bundle.graph, folder / in_precision(GRAPH, precision), precision)

@@ -121,12 +121,13 @@ class Objective(nn.Module):
             filled, reached = model(sm, mask, land)
             return self._fill_loss(filled, truth, labelled * reached, hidden * reached)
         context = (sm.shape[-1] - truth.shape[-1]) // 2
-        core = (slice(None), slice(context, sm.shape[-2] - context), slice(context, sm.shape[-1] - context))
-        normal, reached, log_sigma = (field[core] for field in model.everywhere(sm, mask, land, rain, rain_mask))
-        hidden, labelled = hidden * reached, labelled * reached
-        filled = normal * scale + model.config.sm_mean
-        loss = self._fill_loss(filled, truth, labelled, hidden)
-        return loss + self.sigma_weight * sigma_loss((filled - truth) / scale, log_sigma, hidden, self.share)
+        where = nn.functional.pad(hidden, [context] * 4) > 0
+        normal, reached, log_sigma = model.at_cells(sm, mask, land, rain, rain_mask, where)
+        error = normal - (truth[hidden > 0] - model.config.sm_mean) / scale
+        count = self.share(reached.sum()).clamp(min=1)
+        return (error**2 * reached).sum() / count + self.sigma_weight * sigma_loss(
+            error, log_sigma, reached, self.share
+        )
 
     def _fill_loss(self, filled: Tensor, truth: Tensor, labelled: Tensor, hidden: Tensor) -> Tensor:
         """Return the published loss of the filled values, in units of `sm_std` squared."""

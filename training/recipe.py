@@ -100,8 +100,9 @@ class Recipe(RecipeSection):
         config, samples = self.preset.model, self.samples
         if isinstance(config, LSTMCNNConfig):
             return Geometry(config.tile, 0, samples.sequence, None)
-        context = samples.context if isinstance(config, SeamlessConfig) else config.halo
-        return Geometry(samples.patch, context, config.window, config.window // 2)
+        if isinstance(config, SeamlessConfig):
+            return Geometry(samples.patch, samples.context, config.window, config.before)
+        return Geometry(samples.patch, config.halo, config.window, config.window // 2)
 
     def training_samples(self, archives: Sequence[TrainingArchive]) -> Samples:
         """Return the samples to train on, from the opened archives of `data`, in order."""

@@ -15,13 +15,15 @@ from runtime.common.vocabulary import Tier
 from tests.conftest import START
 from training.cli import app
 from training.evaluate.findings import calibration, error_table, sigma_ratio
-from training.evaluate.hidden import TODAY, _complete, dct_pls, gaps
+from training.evaluate.hidden import fit_trees, gaps
 from training.evaluate.insitu import Station, compare, read_stations
 from training.evaluate.kinds import KINDS, TIERS, GapKind
+from training.evaluate.references import NEAR_DAYS, TODAY, WINDOW, dct_pls, nearest_day, plain_mean, weighted_mean
 from training.evaluate.report import CSV, JSON, MARKDOWN
 from training.evaluate.run import Settings, evaluate_bundles
-from training.evaluate.scores import Cells, Score, nugget, strata, thirds
+from training.evaluate.scores import Cells, Score, crps, nugget, probability_integral, strata
 from training.evaluate.series import Published
+from training.evaluate.structure import LAGS, OBSERVED, Structure
 from training.samples import TrainingArchive
 
 DATE = START + dt.timedelta(6)
@@ -47,9 +49,10 @@ def _cells(n: int = 3000) -> Cells:
     columns = {
         "latitude": rng.uniform(-50, 70, n),
         "age": rng.choice([1, 2, 3, 4, 99], n),
+        "nearest": rng.choice([1, 2, 3, 4, 9], n),
         "distance": rng.uniform(1, 30, n),
         "rain": np.where(rng.random(n) < 0.5, np.nan, rng.exponential(4, n)),
-        "complete": rng.random(n) < 0.3,
+        "wetness": rng.uniform(0.05, 0.6, n),
     }
     estimate = (truth + sigma * rng.standard_normal(n)).astype(np.float32)
     return Cells(truth, {k: v.astype(np.float32) for k, v in columns.items()}, {"net": estimate}, {"net": sigma})
@@ -63,14 +66,16 @@ def test_classes_divide_the_cells() -> None:
     rained = int(np.isfinite(cells.columns["rain"]).sum())
     assert set(counted.values()) == {cells.truth.size, rained}
     assert counted["precipitation on the day"] == rained
-    assert [int(part.sum()) for part in thirds(cells.truth)] == [1000, 1000, 1000]
 
 
 def test_calibration_and_its_correction() -> None:
     cells = _cells(20_000)
     shares = calibration(cells, "net")
-    assert shares["all"][0] == pytest.approx(0.683, abs=0.015)
-    assert all(share == pytest.approx(0.683, abs=0.025) for share in shares["sigma"])
+    assert shares["all"]["all"] == pytest.approx(0.683, abs=0.015)
+    assert all(share == pytest.approx(0.683, abs=0.025) for share in shares["latitude"].values())
+    assert all(share == pytest.approx(0.1, abs=0.01) for share in probability_integral(cells, "net"))
+    sharp = Cells(cells.truth, cells.columns, {"net": cells.truth}, cells.sigma)
+    assert crps(sharp, "net") < crps(cells, "net")
     too_small = Cells(cells.truth, cells.columns, cells.fillers, {"net": cells.sigma["net"] / 2})
     assert sigma_ratio([too_small], "net") == pytest.approx(2, rel=0.03)
 
@@ -96,7 +101,7 @@ def test_the_nugget_is_the_noise() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 @pytest.mark.parametrize("tier", TIERS)
 def test_fillers_see_nothing_of_what_they_are_judged_on(kind: GapKind, tier: Tier, archive: TrainingArchive) -> None:
-    hidden = gaps(archive, DATE, tier, kind, seed=0)
+    hidden = gaps(archive, DATE, tier, kind)
     judged = np.isfinite(hidden.truth)
     assert judged.any()
     assert np.isnan(hidden.frames[TODAY][judged]).all()
@@ -105,23 +110,58 @@ def test_fillers_see_nothing_of_what_they_are_judged_on(kind: GapKind, tier: Tie
     assert np.isnan(hidden.frames[TODAY + 1 :]).all() == (tier == Tier.PROVISIONAL)
     visible = hidden.frames[:TODAY] if tier == Tier.PROVISIONAL else hidden.frames
     assert np.isfinite(visible[:, judged]).any(0).all()
-    again = gaps(archive, DATE, Tier.CONSOLIDATED, kind, seed=0)
+    again = gaps(archive, DATE, Tier.CONSOLIDATED, kind)
     np.testing.assert_array_equal(np.isnan(again.frames[TODAY]), np.isnan(hidden.frames[TODAY]))
 
 
-def test_complete_patches_are_complete() -> None:
-    seen = np.zeros((100, 100), bool)
-    seen[10:55, 20:65] = True
-    seen[70:100, 0:60] = True
-    inside = _complete(seen)
-    assert inside[10:55, 20:65].all()
-    assert not inside[70:].any()
+def test_real_gaps_are_those_of_the_following_day(archive: TrainingArchive) -> None:
+    day = archive.index(DATE)
+    hidden = gaps(archive, DATE, Tier.CONSOLIDATED, GapKind.REAL)
+    assert np.isnan(archive.soil_moisture(day + 1, 1)[0][np.isfinite(hidden.truth)]).all()
+    last = archive.first + dt.timedelta(len(archive) - 1)
+    hidden = gaps(archive, last, Tier.PROVISIONAL, GapKind.REAL)
+    assert np.isnan(archive.soil_moisture(len(archive) - 2, 1)[0][np.isfinite(hidden.truth)]).all()
+
+
+def test_the_weighted_mean_by_hand() -> None:
+    frames = np.full((len(WINDOW), 1, 3), np.nan, np.float32)
+    frames[TODAY - 1, 0, 0], frames[TODAY + 3, 0, 0] = 0.1, 0.4
+    frames[0, 0, 1] = 0.3
+    one, three = np.exp(-0.5), np.exp(-1.5)
+    expected = [(0.1 * one + 0.4 * three) / (one + three), 0.3, np.nan]
+    np.testing.assert_allclose(weighted_mean(frames)[0], expected, rtol=1e-5)
+    np.testing.assert_allclose(plain_mean(frames)[0], [0.25, np.nan, np.nan], rtol=1e-5)
+    assert nearest_day(frames).tolist() == [[1, 12, 99]]
+
+
+def test_trees_learn_what_their_features_hold(archive: TrainingArchive) -> None:
+    trees = fit_trees(archive, Tier.CONSOLIDATED, DATE)
+    hidden = gaps(archive, DATE, Tier.CONSOLIDATED, GapKind.REAL)
+    wanted = np.isfinite(hidden.truth)
+    filled = trees.fill(hidden.frames, wanted)
+    np.testing.assert_array_equal(np.isfinite(filled), wanted)
+    mean = weighted_mean(hidden.frames)
+    rmse = [np.sqrt(((field - hidden.truth)[wanted] ** 2).mean()) for field in (filled, mean)]
+    assert rmse[0] < rmse[1]
+    with pytest.raises(ValueError, match="give more days before"):
+        fit_trees(archive, Tier.CONSOLIDATED, archive.first)
+
+
+def test_structure_tells_a_smooth_field_from_a_rough_one() -> None:
+    rng = np.random.default_rng(0)
+    rough = rng.normal(0.3, 0.1, (40, 80)).astype(np.float32)
+    structure = Structure()
+    structure.add(rough, {"smooth": np.full_like(rough, 0.3)})
+    np.testing.assert_allclose(structure.variogram(OBSERVED), 0.01, rtol=0.1)
+    assert structure.variogram("smooth") == [0.0] * len(LAGS)
+    np.testing.assert_allclose(structure.spectrum(OBSERVED)[2:-1], 0.01, rtol=0.4)
+    assert max(structure.spectrum("smooth")) < 1e-12
 
 
 def test_dct_pls_fills_a_smooth_field() -> None:
     rows, cols = np.mgrid[:30, :40]
     field = (0.3 + 0.1 * np.sin(rows / 6) * np.cos(cols / 8)).astype(np.float32)
-    frames = np.repeat(field[None], 9, 0)
+    frames = np.repeat(field[None], len(WINDOW), 0)
     frames[np.random.default_rng(0).random(frames.shape) < 0.4] = np.nan
     filled = dct_pls(frames, np.ones((30, 40), bool))
     assert np.abs(filled - field).max() < 0.02
@@ -216,21 +256,22 @@ def test_a_report_from_files_to_markdown(
     names = shipped_bundles()
     found = evaluate_bundles(_settings(fortnight, *names), tmp_path / "out", grid)
     text = (tmp_path / "out" / MARKDOWN).read_text()
-    for expected in (*names, "DCT-PLS", "mean of nine days", "last value", "strips, provisional", "Seams", "nugget"):
+    for expected in (*names, "DCT-PLS", "plain mean", "trees", "weighted mean", "wide strips, provisional", "Seams", "nugget"):
         assert expected in text
     values = json.loads((tmp_path / "out" / JSON).read_text())
     assert set(values["bundles"]) == set(names)
     rows = list(csv.DictReader((tmp_path / "out" / CSV).read_text().splitlines()))
-    by_hand = found.cells[Tier.CONSOLIDATED, GapKind.STRIPS].common()
+    by_hand = found.hidden.cells[Tier.CONSOLIDATED, GapKind.STRIPS].common()
+    by_hand = by_hand.only(by_hand.columns["nearest"] <= NEAR_DAYS)
     (line,) = (
         r
         for r in rows
-        if (r["tier"], r["gaps"], r["split"], r["filler"]) == ("consolidated", "strips", "all", "mean of nine days")
+        if (r["tier"], r["gaps"], r["split"], r["filler"]) == ("consolidated", "wide strips", "all", "plain mean")
     )
-    error = by_hand.fillers["mean of nine days"] - by_hand.truth
+    error = by_hand.fillers["plain mean"] - by_hand.truth
     assert float(line["rmse"]) == pytest.approx(np.sqrt((error.astype(float) ** 2).mean()), rel=1e-4)
     assert int(line["n"]) == error.size > 200
-    for figure in ("scatter-consolidated.png", "series.png"):
+    for figure in ("scatter-consolidated.png", "structure-provisional.png", "series.png"):
         assert (tmp_path / "out" / figure).stat().st_size > 10_000
     assert found.series.published[names[0]].dates == [DATE]
 

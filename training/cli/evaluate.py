@@ -35,7 +35,6 @@ def evaluate(
         bool, typer.Option(help="Also evaluate DCT-PLS, plain and robust; takes minutes for each day and tier.")
     ] = True,
     engine: Annotated[str, typer.Option(help="auto, cpu, openvino, cuda or tensorrt.")] = "auto",
-    seed: Annotated[int, typer.Option(help="Seed of the gaps.")] = 0,
 ) -> None:
     """Evaluate exported bundles on hidden observations, time series, in-situ stations and seams; write a report."""
     from runtime.common.vocabulary import Tier
@@ -54,7 +53,6 @@ def evaluate(
         ismn=tuple(ismn or ()),
         dct_pls=dct_pls,
         engine=engine,  # type: ignore[arg-type]
-        seed=seed,
     )
     evaluate_bundles(settings, out)
     print(f"wrote {out / 'report.md'}")

@@ -10,11 +10,11 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from runtime.common.grid import Floats
-from runtime.common.vocabulary import Tier
-from training.evaluate.hidden import SQUARES
-from training.evaluate.kinds import GapKind
+from training.evaluate.hidden import Hidden
+from training.evaluate.kinds import HEADLINE
 from training.evaluate.scores import Cells
-from training.evaluate.series import Published, cells_to_follow
+from training.evaluate.series import PLACES, Published, cells_to_follow
+from training.evaluate.structure import LAGS, SEGMENT, Structure
 from training.losses import ONE_SIGMA
 
 _NUMBER_OF_CLASSES = 12
@@ -22,7 +22,7 @@ _NUMBER_OF_CLASSES = 12
 
 def draw_figures(
     folder: Path,
-    cells: dict[tuple[Tier, GapKind], Cells],
+    hidden: Hidden,
     with_sigma: Sequence[str],
     published: dict[str, Published],
     rain: Floats | None,
@@ -33,8 +33,8 @@ def draw_figures(
     ----------
     folder : Path
         Folder to write to.
-    cells : dict
-        Hidden cells by tier and kind of gap.
+    hidden : Hidden
+        The hidden observations and their filled values.
     with_sigma : sequence of str
         The bundles that give a sigma.
     published : dict
@@ -47,11 +47,13 @@ def draw_figures(
     str
         The name of each file.
     """
-    for tier, kind in cells:
-        if kind == GapKind.STRIPS:
-            yield _scatter(folder, f"scatter-{tier}.png", cells[tier, kind].common())
+    for (tier, kind), cells in hidden.cells.items():
+        if kind == HEADLINE:
+            yield _scatter(folder, f"scatter-{tier}.png", cells.common())
             if with_sigma:
-                yield _reliability(folder, f"reliability-{tier}.png", cells[tier, kind].common(), with_sigma)
+                yield _reliability(folder, f"reliability-{tier}.png", cells.common(), with_sigma)
+        else:
+            yield _structure(folder, f"structure-{tier}.png", hidden.structures[tier, kind])
     if published:
         yield _series(folder, "series.png", published, rain)
 
@@ -89,10 +91,23 @@ def _reliability(folder: Path, name: str, cells: Cells, bundles: Sequence[str]) 
     return _save(figure, folder, name)
 
 
+def _structure(folder: Path, name: str, structure: Structure) -> str:
+    """Draw variogram and spectrum of the hidden observations and of every filler."""
+    figure, (left, right) = plt.subplots(1, 2, figsize=(9, 3.6))
+    for filler in structure.squares:
+        left.plot(LAGS, structure.variogram(filler), marker=".", label=filler)
+        if structure.segments:
+            right.loglog(range(1, SEGMENT // 2 + 1), structure.spectrum(filler), label=filler)
+    left.set(xlabel="cells apart", ylabel="semivariance (m³ m⁻³)²", xscale="log")
+    right.set(xlabel=f"waves per {SEGMENT} cells", ylabel="power (m³ m⁻³)²")
+    left.legend(fontsize=7)
+    return _save(figure, folder, name)
+
+
 def _series(folder: Path, name: str, published: dict[str, Published], rain: Floats | None) -> str:
     """Draw observed and filled values at a point of each continent, and the rain if there is any."""
     any_days = next(iter(published.values()))
-    places = cells_to_follow(any_days, SQUARES)
+    places = cells_to_follow(any_days, PLACES)
     figure, axes = plt.subplots(len(places), 1, figsize=(9, 1.9 * len(places) + 0.6), sharex=True, squeeze=False)
     for axis, (place, (row, col)) in zip(axes[:, 0], places.items(), strict=True):
         for bundle, days in published.items():

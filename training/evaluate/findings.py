@@ -10,9 +10,11 @@ import numpy as np
 from runtime.bundle import Bundle, ErrorTable
 from runtime.common.grid import Floats
 from runtime.common.vocabulary import Tier
+from training.evaluate.hidden import Hidden
 from training.evaluate.insitu import Comparison
 from training.evaluate.kinds import GapKind
-from training.evaluate.scores import Cells, Score, strata, thirds
+from training.evaluate.references import NEAR_DAYS
+from training.evaluate.scores import Cells, Score, strata
 from training.evaluate.series import Published
 from training.losses import ONE_SIGMA
 
@@ -47,10 +49,8 @@ class Findings:
     """What the days are, in words."""
     days: dict[Tier, list[str]]
     """The evaluated days of each tier."""
-    cells: dict[tuple[Tier, GapKind], Cells]
-    """The hidden cells by tier and kind of gap."""
-    seams: dict[str, list[float]]
-    """The seam figure of each day and tier, by bundle."""
+    hidden: Hidden
+    """The hidden observations and their filled values."""
     noise: dict[str, float]
     """Nugget of the temporal variogram by region, m3 m-3."""
     series: SeriesFindings
@@ -64,7 +64,7 @@ class ScoreRow:
     tier: Tier
     gaps: GapKind
     split: str
-    """What the cells are divided by; ``all`` for all of them, ``patches`` for complete patches."""
+    """What the cells are divided by; ``all`` for all with another observation within four days."""
     group: str
     """Name of the class."""
     filler: str
@@ -72,15 +72,11 @@ class ScoreRow:
 
 
 def score_rows(cells: dict[tuple[Tier, GapKind], Cells]) -> Iterator[ScoreRow]:
-    """Yield every score: for all cells, for complete patches, and for each class."""
+    """Yield every score: for all cells with another observation within four days, and for each class of all cells."""
     for (tier, kind), raw in cells.items():
         everything = raw.common()
-        groups = [("all", "all", everything)]
-        complete = everything.only(everything.columns["complete"] > 0)
-        if complete.truth.size:
-            groups.append(("patches", "complete 40 x 40", complete))
-        groups += strata(everything)
-        for split, group, chosen in groups:
+        near = everything.only(everything.columns["nearest"] <= NEAR_DAYS)
+        for split, group, chosen in [("all", "all", near), *strata(everything)]:
             for filler in chosen.fillers:
                 yield ScoreRow(tier, kind, split, group, filler, chosen.score(filler))
 
@@ -102,16 +98,12 @@ def error_table(parts: Sequence[Cells], filler: str) -> ErrorTable:
     return ErrorTable(days=AGES, latitudes=BANDS, rmse=rmse, n=tuple(tuple(int(v) for v in line) for line in n))
 
 
-def calibration(cells: Cells, bundle: str) -> dict[str, list[float]]:
-    """Return the share of errors within sigma: of all cells, and of thirds by sigma, latitude and wetness."""
-    by = {
-        "sigma": cells.sigma[bundle],
-        "latitude": cells.columns["latitude"],
-        "wetness, filled": cells.fillers[bundle],
-        "wetness, observed": cells.truth,
-    }
-    shares = {"all": [cells.coverage(bundle)]}
-    return shares | {name: [cells.only(part).coverage(bundle) for part in thirds(v)] for name, v in by.items()}
+def calibration(cells: Cells, bundle: str) -> dict[str, dict[str, float]]:
+    """Return the share of errors within sigma: of all cells, and of each class, by what the cells are divided by."""
+    shares = {"all": {"all": cells.coverage(bundle)}}
+    for split, group, chosen in strata(cells):
+        shares.setdefault(split, {})[group] = chosen.coverage(bundle)
+    return shares
 
 
 def sigma_ratio(parts: Sequence[Cells], bundle: str) -> float:

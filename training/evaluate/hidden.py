@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -14,8 +13,6 @@ from scipy import ndimage
 from runtime.bundle import Bundle
 from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.vocabulary import Tier
-from runtime.demo.baselines import simple_fillers
-from runtime.demo.gaps import strips
 from runtime.engines.base import Engine, Staged
 from runtime.engines.select import EngineSettings, open_engine
 from runtime.fill.base import make_filler
@@ -24,29 +21,31 @@ from runtime.fill.state import State
 from runtime.fill.statistics import seam_ratio
 from runtime.fill.window import days_since_observation
 from training.evaluate.kinds import KINDS, GapKind
+from training.evaluate.references import (
+    NEAR_DAYS,
+    TODAY,
+    WINDOW,
+    Trees,
+    dct_pls,
+    nearest_day,
+    plain_mean,
+    weighted_mean,
+)
 from training.evaluate.scores import Cells
+from training.evaluate.structure import Structure
 from training.samples import TrainingArchive
 
 _LOG = logging.getLogger(__name__)
 
-WINDOW = tuple(range(-4, 5))
-"""The days of the window, relative to day T."""
-TODAY = WINDOW.index(0)
-"""Position of day T in the window."""
-SQUARE = 40
-"""Height and width in cells of a square gap, and of a complete patch."""
-SQUARES = {
-    "North America": (40.0, -100.0),
-    "South America": (-10.0, -60.0),
-    "Europe": (48.0, 20.0),
-    "Africa": (10.0, 20.0),
-    "Asia": (45.0, 85.0),
-    "Australia": (-25.0, 134.0),
-}
-"""Latitude and longitude of the centre of a square on each of six continents. SGD-SM 1.0 uses such squares too; it does
-not publish their places, so these are our own."""
+STRIP, PERIOD, SLANT = 60, 200, 0.35
+"""Width of a strip and distance from strip to strip, in columns, both smaller on a narrow grid; columns by which a strip
+moves per row."""
 WITHOUT_RAIN = " without rain"
 """Ending of a filler's name in the report if it was not given the rain."""
+WEIGHTED_MEAN, PLAIN_MEAN, DCT_PLS, TREES = "weighted mean", "plain mean", "DCT-PLS", "trees"
+"""The references, in the words of the report."""
+_SHIFTS = (-3, -2, -1, 1, 2, 3)
+"""Days whose gaps are hidden when trees are fitted, relative to day T."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,17 +56,28 @@ class Gaps:
     tier: Tier
     kind: GapKind
     frames: Floats
-    """(9, rows, cols), m3 m-3, without the hidden observations, on the provisional tier also without days after T."""
+    """(17, rows, cols), m3 m-3, the days of `WINDOW` without the hidden observations, on the provisional tier also
+    without days after T."""
     rain: Floats
-    """(9, rows, cols), mm/day, NaN for no estimate."""
+    """(17, rows, cols), mm/day, NaN for no estimate."""
     truth: Floats
     """(rows, cols), m3 m-3, the hidden observations on land cells that have another observation in the window; NaN on
     all other cells."""
-    complete: Bools
-    """(rows, cols), cells in patches of 40 x 40 cells that were all observed land."""
 
 
-def cells_to_hide(kind: GapKind, archive: TrainingArchive, date: dt.date, seed: int) -> Bools:
+@dataclass(frozen=True)
+class Hidden:
+    """What an evaluation of hidden observations measured."""
+
+    cells: dict[tuple[Tier, GapKind], Cells]
+    """The hidden cells and their filled values, by tier and kind of gap."""
+    structures: dict[tuple[Tier, GapKind], Structure]
+    """Variogram and spectrum of the hidden and the filled values, by tier and kind of gap."""
+    seams: dict[str, list[float]]
+    """The seam figure of each day and tier with the first kind of gap, by bundle."""
+
+
+def cells_to_hide(kind: GapKind, archive: TrainingArchive, date: dt.date) -> Bools:
     """Return the cells to hide on a day; they are the same for every tier and filler.
 
     Parameters
@@ -78,30 +88,23 @@ def cells_to_hide(kind: GapKind, archive: TrainingArchive, date: dt.date, seed: 
         The days to evaluate.
     date : date
         The day.
-    seed : int
-        Seed of the gaps.
 
     Returns
     -------
     bool array, shape (rows, cols)
-        True on a cell to hide.
+        True on a cell to hide: with real gaps those not observed on the following day, or on the day before where
+        there is no following day.
     """
-    grid = archive.grid
-    rng = np.random.default_rng([seed, date.toordinal(), KINDS.index(kind)])
-    if kind == GapKind.STRIPS:
-        return strips(rng, grid.shape)
-    if kind == GapKind.REAL_MASKS:
-        others = [day for day in range(len(archive)) if day != archive.index(date) and archive.observed(day).any()]
-        return ~archive.observed(int(rng.choice(others)))
-    hidden = np.zeros(grid.shape, bool)
-    for latitude, longitude in SQUARES.values():
-        row = np.searchsorted(-grid.latitudes, -latitude) - SQUARE // 2
-        col = np.searchsorted(grid.longitudes, longitude) - SQUARE // 2
-        hidden[max(row, 0) : row + SQUARE, max(col, 0) : col + SQUARE] = True
-    return hidden
+    day = archive.index(date)
+    if kind == GapKind.REAL:
+        return ~archive.observed(day + 1 if day + 1 < len(archive) else day - 1)
+    rows, cols = np.indices(archive.grid.shape, sparse=True)
+    period = min(PERIOD, archive.grid.shape[1])
+    start = np.random.default_rng(date.toordinal()).integers(period)
+    return np.asarray((cols + SLANT * rows + start) % period < STRIP / PERIOD * period)
 
 
-def gaps(archive: TrainingArchive, date: dt.date, tier: Tier, kind: GapKind, seed: int) -> Gaps:
+def gaps(archive: TrainingArchive, date: dt.date, tier: Tier, kind: GapKind) -> Gaps:
     """Return a day of an archive with a part of its observations hidden.
 
     Parameters
@@ -114,8 +117,6 @@ def gaps(archive: TrainingArchive, date: dt.date, tier: Tier, kind: GapKind, see
         The provisional tier has no days after the day itself.
     kind : GapKind
         How observations are hidden.
-    seed : int
-        Seed of the gaps.
 
     Returns
     -------
@@ -126,28 +127,58 @@ def gaps(archive: TrainingArchive, date: dt.date, tier: Tier, kind: GapKind, see
     frames = archive.soil_moisture(day + WINDOW[0], len(WINDOW))
     rain = archive.rain(day + WINDOW[0], len(WINDOW))
     observed = frames[TODAY].copy()
-    hidden = cells_to_hide(kind, archive, date, seed)
+    hidden = cells_to_hide(kind, archive, date)
     frames[TODAY][hidden] = np.nan
     if tier == Tier.PROVISIONAL:
         frames[TODAY + 1 :] = np.nan
         rain[TODAY + 1 :] = np.nan
-    visible = frames[:TODAY] if tier == Tier.PROVISIONAL else frames
-    seen = np.isfinite(visible).any(0)
+    seen = np.isfinite(np.delete(frames, TODAY, axis=0)).any(0)
     truth = np.where(hidden & grid.land & seen, observed, np.float32(np.nan))
-    return Gaps(
-        date=date,
-        tier=tier,
-        kind=kind,
-        frames=frames,
-        rain=rain,
-        truth=truth,
-        complete=_complete(np.isfinite(observed) & grid.land),
-    )
+    return Gaps(date=date, tier=tier, kind=kind, frames=frames, rain=rain, truth=truth)
 
 
-def _complete(observed: Bools) -> Bools:
-    """Return the cells that are part of a patch of `SQUARE` x `SQUARE` observed cells."""
-    return np.asarray(ndimage.binary_opening(observed, np.ones((SQUARE, SQUARE), bool)))
+def fit_trees(archive: TrainingArchive, tier: Tier, before: dt.date, seed: int = 0) -> Trees:
+    """Fit the trees to the days before a date, with the gaps of days near to each hidden.
+
+    Parameters
+    ----------
+    archive : TrainingArchive
+        The days.
+    tier : Tier
+        On the provisional tier the trees see no day after the one they fill.
+    before : date
+        No day from this one on is read.
+    seed : int
+        Seed of the gaps and of the trees.
+
+    Returns
+    -------
+    Trees
+        The fitted trees.
+
+    Raises
+    ------
+    ValueError
+        There is no day to fit them to.
+    """
+    rng, grid, newest = np.random.default_rng(seed), archive.grid, archive.index(before)
+
+    def days() -> Iterator[tuple[Floats, Floats]]:
+        for day in range(min(NEAR_DAYS, max(newest - 2, 0)), newest):
+            others = [day + shift for shift in _SHIFTS if 0 <= day + shift < newest]
+            if not others:
+                continue
+            frames = archive.soil_moisture(day + WINDOW[0], len(WINDOW))
+            frames[TODAY + newest - day :] = np.nan
+            if tier == Tier.PROVISIONAL:
+                frames[TODAY + 1 :] = np.nan
+            observed = frames[TODAY].copy()
+            hidden = ~archive.observed(int(rng.choice(others)))
+            frames[TODAY][hidden] = np.nan
+            wanted = hidden & grid.land & (nearest_day(frames) <= NEAR_DAYS)
+            yield frames, np.where(wanted, observed, np.float32(np.nan))
+
+    return Trees.fit(days(), grid.latitudes, seed=seed)
 
 
 class BundleFiller:
@@ -188,35 +219,6 @@ class BundleFiller:
         return self._state
 
 
-def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
-    """Fill day T by penalised least squares on cosines (Garcia 2010), as in ESA CCI SM GAPFILLED.
-
-    Parameters
-    ----------
-    frames : float32 array, shape (9, rows, cols)
-        Soil moisture, m3 m-3, NaN for a gap.
-    land : bool array, shape (rows, cols)
-        True on land; rows and columns without land are left out of the computation.
-    robust : bool
-        Whether outliers get less weight.
-
-    Returns
-    -------
-    float32 array, shape (rows, cols)
-        Soil moisture of day T, m3 m-3, NaN on rows and columns without land.
-    """
-    from pytesmo.interpolate.dctpls import smoothn
-
-    rows, cols = np.flatnonzero(land.any(1)), np.flatnonzero(land.any(0))
-    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # a warning if the smoothing parameter reaches its bounds
-        smooth = smoothn(frames[(slice(None), *box)].astype(np.float64), isrobust=robust, smoothOrder=2)[0]
-    day = np.full(land.shape, np.nan, np.float32)
-    day[box] = smooth[TODAY].clip(0, 1)
-    return day
-
-
 def fill_hidden(
     fillers: Sequence[BundleFiller],
     archive: TrainingArchive,
@@ -224,8 +226,8 @@ def fill_hidden(
     kinds: Sequence[GapKind] = KINDS,
     *,
     with_dct_pls: bool = True,
-    seed: int = 0,
-) -> tuple[dict[tuple[Tier, GapKind], Cells], dict[str, list[float]]]:
+    with_trees: bool = True,
+) -> Hidden:
     """Hide observations and fill them with every filler.
 
     Parameters
@@ -239,36 +241,40 @@ def fill_hidden(
     kinds : sequence of GapKind
         How observations are hidden.
     with_dct_pls : bool
-        Whether DCT-PLS also fills the strips.
-    seed : int
-        Seed of the gaps.
+        Whether DCT-PLS also fills the real gaps; a day takes most of a minute.
+    with_trees : bool
+        Whether trees also fill the gaps, fitted for each tier to the days before the first one evaluated.
 
     Returns
     -------
-    cells : dict
-        The hidden cells and their filled values, by tier and kind of gap.
-    seams : dict
-        The seam figure of each day and tier with the first kind of gap, by bundle.
+    Hidden
+        The hidden cells and their filled values, and what was measured of the fields.
     """
+    structures: dict[tuple[Tier, GapKind], Structure] = {}
     parts: dict[tuple[Tier, GapKind], list[Cells]] = {}
     seams: dict[str, list[float]] = {filler.name: [] for filler in fillers}
+    trees: dict[Tier, Trees] = {}
+    for tier, dates in days.items() if with_trees else ():
+        _LOG.info("fitting trees, %s, to the days before %s", tier, dates[0])
+        trees[tier] = fit_trees(archive, tier, dates[0])
     for date in sorted({date for dates in days.values() for date in dates}):
         for tier, dates in days.items():
             if date not in dates:
                 continue
             for kind in kinds:
-                hidden = gaps(archive, date, tier, kind, seed)
+                hidden = gaps(archive, date, tier, kind)
                 filled = _fill_with_bundles(fillers, hidden, archive.has_rain)
                 if kind == kinds[0]:
                     for filler in fillers:
                         core = filler.bundle.manifest.tile_core
                         seams[filler.name].append(seam_ratio(filled[filler.name], (core, core)))
-                references = dict(
-                    _fill_with_references(hidden, archive.grid.land, with_dct_pls and kind == GapKind.STRIPS)
-                )
+                with_dct = with_dct_pls and kind == GapKind.REAL
+                references = dict(_fill_with_references(hidden, archive.grid.land, trees.get(tier), with_dct))
                 parts.setdefault((tier, kind), []).append(_collect(hidden, archive.grid, filled, references))
+                fields = {name: day.soil_moisture for name, day in filled.items()} | references
+                structures.setdefault((tier, kind), Structure()).add(hidden.truth, fields)
                 _LOG.info("%s %s, %s: %d hidden cells", date, tier, kind, np.isfinite(hidden.truth).sum())
-    return {key: Cells.joined(several) for key, several in parts.items()}, seams
+    return Hidden({key: Cells.joined(several) for key, several in parts.items()}, structures, seams)
 
 
 def _fill_with_bundles(fillers: Sequence[BundleFiller], hidden: Gaps, has_rain: bool) -> dict[str, Filled]:
@@ -281,30 +287,29 @@ def _fill_with_bundles(fillers: Sequence[BundleFiller], hidden: Gaps, has_rain: 
     return filled
 
 
-def _fill_with_references(hidden: Gaps, land: Bools, with_dct_pls: bool) -> Iterator[tuple[str, Floats]]:
+def _fill_with_references(
+    hidden: Gaps, land: Bools, trees: Trees | None, with_dct_pls: bool
+) -> Iterator[tuple[str, Floats]]:
     """Yield the name and the field of every filler that is no bundle."""
-    simple = simple_fillers(hidden.frames, WINDOW)
-    if hidden.tier == Tier.CONSOLIDATED:
-        yield "mean of nine days", simple["mean of nine days"]
-    else:
-        yield "mean of past four days", simple["mean of past four days"]
-        yield "last value", simple["last value"]
+    yield WEIGHTED_MEAN, weighted_mean(hidden.frames)
+    yield PLAIN_MEAN, plain_mean(hidden.frames)
+    if trees:
+        yield TREES, trees.fill(hidden.frames, np.isfinite(hidden.truth))
     if with_dct_pls:
-        yield "DCT-PLS", dct_pls(hidden.frames, land)
-        yield "DCT-PLS, robust", dct_pls(hidden.frames, land, robust=True)
+        yield DCT_PLS, dct_pls(hidden.frames, land)
 
 
 def _collect(hidden: Gaps, grid: Grid, filled: dict[str, Filled], references: dict[str, Floats]) -> Cells:
     """Return the hidden cells of a day with the values of all fillers."""
     where = np.isfinite(hidden.truth)
     age = days_since_observation(hidden.frames, WINDOW)
-    distance = ndimage.distance_transform_edt(np.isnan(hidden.frames[TODAY]))
     columns = {
         "latitude": np.broadcast_to(grid.latitudes[:, None], grid.shape),
         "age": np.where(age < 0, 99, age),
-        "distance": distance,
+        "nearest": nearest_day(hidden.frames),
+        "distance": ndimage.distance_transform_edt(np.isnan(hidden.frames[TODAY])),
         "rain": hidden.rain[TODAY],
-        "complete": hidden.complete,
+        "wetness": references[WEIGHTED_MEAN],
     }
     return Cells(
         hidden.truth[where],

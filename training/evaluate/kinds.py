@@ -10,14 +10,14 @@ TIERS = (Tier.CONSOLIDATED, Tier.PROVISIONAL)
 
 
 class GapKind(StrEnum):
-    """How observations are hidden."""
+    """How observations are hidden; the first is the headline."""
 
-    STRIPS = "strips"
-    """Slanted parallel strips over the whole grid, like the gaps between swaths."""
-    REAL_MASKS = "real masks"
-    """The gaps of another day."""
-    SQUARES = "squares"
-    """One square on each continent."""
+    REAL = "real gaps"
+    """The cells that were not observed on the following day: gaps as they are, swaths, coasts, snow and all."""
+    STRIPS = "wide strips"
+    """Slanted strips of 60 in every 200 columns, whose middle lies further from an observation than most real gaps."""
 
 
 KINDS = tuple(GapKind)
+HEADLINE = GapKind.REAL
+"""The kind whose figures a bundle's card and error table take."""

@@ -2,19 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 
 from training.evaluate.findings import Findings, ScoreRow, SeriesFindings, mean_seam
-from training.evaluate.kinds import GapKind
+from training.evaluate.references import NEAR_DAYS
+from training.evaluate.structure import LAGS
 
-Calibration = dict[str, dict[str, list[float]]]
-"""Shares of errors within sigma, by bundle and tier, and by what the cells are divided by."""
+Calibration = dict[str, dict[str, dict[str, float]]]
+"""Shares of errors within sigma, by bundle, tier and kind of gap; by what the cells are divided by; and by class."""
+Distributions = Mapping[str, Mapping[str, Any]]
+"""``crps``, m3 m-3, and ``pit``, shares of ten equally probable classes, by bundle, tier and kind of gap."""
 
 
 def report_lines(
-    found: Findings, rows: Sequence[ScoreRow], calibrated: Calibration, figures: Sequence[str]
+    found: Findings,
+    rows: Sequence[ScoreRow],
+    calibrated: Calibration,
+    distributions: Distributions,
+    figures: Sequence[str],
 ) -> Iterator[str]:
     """Yield the lines of the report.
 
@@ -26,6 +34,8 @@ def report_lines(
         All scores.
     calibrated : dict
         Shares of errors within sigma; empty if no bundle gives a sigma.
+    distributions : dict
+        How filled values and sigmas are distributed; empty if no bundle gives a sigma.
     figures : sequence of str
         File names of the figures.
 
@@ -43,17 +53,19 @@ def report_lines(
     yield "Square root of the nugget of the temporal variogram. Even a filler that knew the soil exactly would differ"
     yield "from single retrievals by this much:\n"
     yield from (f"- {region}: {value:.4f}" for region, value in found.noise.items())
-    yield "\n### RMSE by class, strips\n"
-    for tier in found.days:
-        chosen = [r for r in rows if (r.tier, r.gaps) == (tier, GapKind.STRIPS) and r.split not in ("all", "patches")]
+    yield "\n### RMSE by class\n"
+    for tier, kind in found.hidden.cells:
+        chosen = [r for r in rows if (r.tier, r.gaps) == (tier, kind) and r.split != "all"]
         if chosen:
-            yield f"\n{tier}:\n"
+            yield f"\n{kind}, {tier}:\n"
             yield from _class_table(chosen)
+    yield from _structure_tables(found)
     if calibrated:
         yield from _calibration_table(calibrated)
+        yield from _distribution_table(distributions)
     yield "\n## Seams\n"
     yield "Mean step across tile edges over mean step inside tiles; with 1, tile edges do not show:\n"
-    yield from (f"- {name}: {mean_seam(days):.2f}" for name, days in found.seams.items())
+    yield from (f"- {name}: {mean_seam(days):.2f}" for name, days in found.hidden.seams.items())
     yield from _station_tables(found.series)
     yield "\n## Figures\n"
     yield from (f"![{name}]({name})\n" for name in figures)
@@ -61,17 +73,14 @@ def report_lines(
 
 def _gap_tables(found: Findings, rows: Sequence[ScoreRow]) -> Iterator[str]:
     yield "\n## Simulated gaps\n"
-    yield "Observed cells are hidden and filled; all fillers of a table are scored on the same cells.\n"
-    for (tier, kind), cells in found.cells.items():
+    yield "Observed cells are hidden and filled; all fillers of a table are scored on the same cells, which have"
+    yield f"another observation within {NEAR_DAYS} days. Older evidence stands in the tables by class.\n"
+    for (tier, kind), cells in found.hidden.cells.items():
         yield f"\n### {kind}, {tier}\n"
         left_out = cells.truth.size - cells.common().truth.size
         if left_out:
             yield f"{left_out} hidden cells are left out, because not every filler has a value for them.\n"
         yield from _score_table([r for r in rows if (r.tier, r.gaps, r.split) == (tier, kind, "all")])
-        patches = [r for r in rows if (r.tier, r.gaps, r.split) == (tier, kind, "patches")]
-        if patches:
-            yield "\nIn complete 40 x 40 land patches only:\n"
-            yield from _score_table(patches)
 
 
 def _table_line(parts: Sequence[str]) -> str:
@@ -101,14 +110,38 @@ def _class_table(chosen: Sequence[ScoreRow]) -> Iterator[str]:
         previous = split
 
 
+def _structure_tables(found: Findings) -> Iterator[str]:
+    yield "\n## Structure\n"
+    yield "Semivariance of hidden and filled values some cells apart from west to east, 10-4 (m3 m-3)2. A best estimate"
+    yield "is smoother than a noisy retrieval; it should not be smoother than the weighted mean.\n"
+    for (tier, kind), structure in found.hidden.structures.items():
+        yield f"\n{kind}, {tier}:\n"
+        yield _table_line(["", *(f"{lag} cells" for lag in LAGS)])
+        yield _table_line(["---", *["---:"] * len(LAGS)])
+        for name in structure.squares:
+            yield _table_line([name, *(f"{1e4 * value:.1f}" for value in structure.variogram(name))])
+
+
 def _calibration_table(calibrated: Calibration) -> Iterator[str]:
     yield "\n## Uncertainty\n"
-    yield "Share of errors within sigma, %; for thirds, from the lowest to the highest:\n"
-    splits = list(next(iter(calibrated.values())))
-    yield _table_line(["", *splits])
-    yield _table_line(["---"] * (len(splits) + 1))
-    for name, shares in calibrated.items():
-        yield _table_line([name, *(" / ".join(f"{100 * v:.1f}" for v in shares[split]) for split in splits)])
+    yield "Share of errors within sigma, %; 68.3 would be right:\n"
+    classes = list(
+        dict.fromkeys((split, group) for shares in calibrated.values() for split in shares for group in shares[split])
+    )
+    yield _table_line(["", "", *calibrated])
+    yield _table_line(["---", "---", *["---:"] * len(calibrated)])
+    for split, group in classes:
+        values = [shares.get(split, {}).get(group) for shares in calibrated.values()]
+        yield _table_line([split, group, *("" if v is None else f"{100 * v:.1f}" for v in values)])
+
+
+def _distribution_table(distributions: Distributions) -> Iterator[str]:
+    yield "\nFilled value and sigma as a normal distribution: the continuous ranked probability score, and the"
+    yield "shares of hidden values in ten classes that should hold 10 % each (high ends: heavier tails than normal):\n"
+    yield _table_line(["", "CRPS", "probability integral, %"])
+    yield _table_line(["---", "---:", "---"])
+    for name, values in distributions.items():
+        yield _table_line([name, f"{values['crps']:.4f}", " ".join(f"{100 * v:.1f}" for v in values["pit"])])
 
 
 def _station_tables(series: SeriesFindings) -> Iterator[str]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from training.evaluate.figures import draw_figures
 from training.evaluate.findings import Findings, calibration, error_table, mean_seam, score_rows, sigma_ratio
-from training.evaluate.kinds import TIERS, GapKind
+from training.evaluate.kinds import HEADLINE
 from training.evaluate.markdown import report_lines
-from training.evaluate.scores import Score
+from training.evaluate.scores import Score, crps, probability_integral
 
 MARKDOWN, JSON, CSV = "report.md", "report.json", "scores.csv"
 
@@ -29,16 +29,23 @@ def write_report(folder: Path, found: Findings) -> None:
         The results of the evaluation.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    rows = list(score_rows(found.cells))
-    strips = [cells for (_, kind), cells in found.cells.items() if kind == GapKind.STRIPS]
+    rows = list(score_rows(found.hidden.cells))
+    headline = [cells for (_, kind), cells in found.hidden.cells.items() if kind == HEADLINE]
     with_sigma = [name for name, bundle in found.bundles.items() if bundle.manifest.gives_sigma]
     calibrated = {
-        f"{name}, {tier}": calibration(found.cells[tier, GapKind.STRIPS].common(), name)
+        f"{name}, {tier}, {kind}": calibration(cells.common(), name)
         for name in with_sigma
-        for tier in TIERS
-        if (tier, GapKind.STRIPS) in found.cells
+        for (tier, kind), cells in found.hidden.cells.items()
     }
-    figures = list(draw_figures(folder, found.cells, with_sigma, found.series.published, found.series.rain))
+    distributions = {
+        f"{name}, {tier}, {kind}": {
+            "crps": crps(cells.common(), name),
+            "pit": probability_integral(cells.common(), name),
+        }
+        for name in with_sigma
+        for (tier, kind), cells in found.hidden.cells.items()
+    }
+    figures = list(draw_figures(folder, found.hidden, with_sigma, found.series.published, found.series.rain))
     with (folder / CSV).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["tier", "gaps", "split", "group", "filler", *Score.__dataclass_fields__])
@@ -52,21 +59,29 @@ def write_report(folder: Path, found: Findings) -> None:
         "bundles": {
             name: {
                 "model_id": bundle.model_id,
-                "errors": error_table(strips, name).model_dump(mode="json"),
-                "sigma_ratio": sigma_ratio(strips, name) if name in with_sigma else None,
-                "seam": _json_number(mean_seam(found.seams[name])),
+                "errors": error_table(headline, name).model_dump(mode="json"),
+                "sigma_ratio": sigma_ratio(headline, name) if name in with_sigma else None,
+                "seam": _json_number(mean_seam(found.hidden.seams[name])),
             }
             for name, bundle in found.bundles.items()
         },
         "scores": [
             {**vars(row), "score": {name: _json_number(value) for name, value in vars(row.score).items()}}
             for row in rows
-            if row.split in ("all", "patches")
+            if row.split == "all"
         ],
         "calibration": calibrated,
+        "distribution": distributions,
+        "structure": {
+            f"{tier}, {kind}": {
+                name: {"variogram": structure.variogram(name), "spectrum": structure.spectrum(name)}
+                for name in structure.squares
+            }
+            for (tier, kind), structure in found.hidden.structures.items()
+        },
     }
     (folder / JSON).write_text(json.dumps(report, indent=1) + "\n")
-    (folder / MARKDOWN).write_text("\n".join(report_lines(found, rows, calibrated, figures)) + "\n")
+    (folder / MARKDOWN).write_text("\n".join(report_lines(found, rows, calibrated, distributions, figures)) + "\n")
 
 
 def _json_number(value: float) -> float | None:

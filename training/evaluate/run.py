@@ -49,8 +49,6 @@ class Settings:
     dct_pls: bool = True
     """Whether DCT-PLS is evaluated too."""
     engine: EngineName = "auto"
-    seed: int = 0
-    """Seed of the gaps."""
 
 
 def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) -> Findings:
@@ -90,7 +88,7 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     _check_days(archive, days, settings.series)
     bundles = {path.name: load_bundle(path) for path in (find_bundle(name) for name in settings.bundles)}
     fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
-    cells, seams = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, seed=settings.seed)
+    hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls)
     series = SeriesFindings()
     if settings.series or settings.ismn:
         series = _publish_and_compare(settings, archive, bundles, out / "archives")
@@ -98,8 +96,7 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
         bundles=bundles,
         source=archive.source,
         days={tier: [date.isoformat() for date in dates] for tier, dates in days.items()},
-        cells=cells,
-        seams=seams,
+        hidden=hidden,
         noise=_noise(archive),
         series=series,
     )

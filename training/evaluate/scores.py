@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 from pytesmo import metrics
+from scipy.special import ndtr
 
 from runtime.common.grid import Bools, Floats
 
@@ -65,8 +66,8 @@ class Cells:
     truth: Floats
     """The hidden observations, m3 m-3."""
     columns: dict[str, Floats]
-    """Values that the cells can be divided into classes by: ``latitude``, ``age``, ``distance``, ``rain``,
-    ``complete``."""
+    """Values that the cells can be divided into classes by: ``latitude``, ``age``, ``nearest``, ``distance``, ``rain``,
+    ``wetness``."""
     fillers: dict[str, Floats]
     """Filled values by filler, m3 m-3."""
     sigma: dict[str, Floats]
@@ -106,20 +107,22 @@ class Cells:
 
 
 EDGES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
-    "days since the last observation": ((1.5, 2.5, 3.5, 4.5), ("1", "2", "3", "4", "none before, only after")),
-    "cells to the nearest observation of the day": ((1.5, 3.5, 7.5, 15.5), ("1", "2-3", "4-7", "8-15", "16 and more")),
+    "cells to the nearest observation of the day": ((3.01, 8.01, 15.01), ("1-3", "4-8", "9-15", "16 and more")),
+    "days to the nearest other observation": ((1.5, 2.5, 4.5, 8.5), ("1", "2", "3-4", "5-8", "9-12")),
     "latitude": (
-        (-30, 0, 30, 45, 60),
-        ("60 S - 30 S", "30 S - 0", "0 - 30 N", "30 N - 45 N", "45 N - 60 N", "north of 60 N"),
+        (-20, 20, 45, 60),
+        ("south of 20 S", "20 S - 20 N", "20 N - 45 N", "45 N - 60 N", "north of 60 N"),
     ),
+    "wetness (weighted mean)": ((0.1, 0.2, 0.3, 0.45), ("below 0.1", "0.1-0.2", "0.2-0.3", "0.3-0.45", "above 0.45")),
     "precipitation on the day": ((0.1, 1, 10), ("none", "0.1-1 mm", "1-10 mm", "10 mm and more")),
-    "observed value": ((0.1, 0.2, 0.4, 0.985), ("below 0.1", "0.1-0.2", "0.2-0.4", "above 0.4", "saturated, 0.99")),
 }
-"""What cells are divided into classes by: the edges between the classes, and the names of the classes."""
+"""What cells are divided into classes by: the edges between the classes, and the names of the classes. Wetness is that
+of the weighted mean, which is known without the hidden value: classes of the hidden value itself would be biased."""
 _COLUMN = {
-    "days since the last observation": "age",
     "cells to the nearest observation of the day": "distance",
+    "days to the nearest other observation": "nearest",
     "latitude": "latitude",
+    "wetness (weighted mean)": "wetness",
     "precipitation on the day": "rain",
 }
 
@@ -142,7 +145,7 @@ def strata(cells: Cells) -> Iterator[tuple[str, str, Cells]]:
         The cells of the class; classes without cells are left out.
     """
     for split, (edges, labels) in EDGES.items():
-        values = cells.truth if split == "observed value" else cells.columns[_COLUMN[split]]
+        values = cells.columns[_COLUMN[split]]
         known = np.isfinite(values)
         group = np.searchsorted(edges, values, "right")
         for index, label in enumerate(labels):
@@ -151,10 +154,29 @@ def strata(cells: Cells) -> Iterator[tuple[str, str, Cells]]:
                 yield split, label, cells.only(chosen)
 
 
-def thirds(values: Floats) -> list[Bools]:
-    """Return three masks: the lowest, the middle and the highest third of the values."""
-    low, high = np.quantile(values, (1 / 3, 2 / 3))
-    return [values <= low, (values > low) & (values <= high), values > high]
+def crps(cells: Cells, bundle: str) -> float:
+    """Return the mean continuous ranked probability score of filled value and sigma as a normal distribution, m3 m-3.
+
+    Gneiting and Raftery 2007 (doi:10.1198/016214506000001437), equation 21. For a filler without sigma the score would
+    be its mean absolute error.
+    """
+    sigma = cells.sigma[bundle].astype(np.float64)
+    z = (cells.truth - cells.fillers[bundle]) / sigma
+    return float((sigma * (z * (2 * ndtr(z) - 1) + 2 * _density(z) - 1 / np.sqrt(np.pi))).mean())
+
+
+def probability_integral(cells: Cells, bundle: str, classes: int = 10) -> list[float]:
+    """Return the shares of hidden values in equally probable classes of the filler's normal distribution.
+
+    All are ``1 / classes`` for a perfect one; high ends mean tails heavier than a normal distribution's.
+    """
+    z = (cells.truth - cells.fillers[bundle]) / cells.sigma[bundle]
+    counts = np.histogram(ndtr(z), np.linspace(0, 1, classes + 1))[0]
+    return [float(share) for share in counts / max(counts.sum(), 1)]
+
+
+def _density(z: NDArray[np.floating]) -> NDArray[np.float64]:
+    return np.asarray(np.exp(-0.5 * z**2) / np.sqrt(2 * np.pi))
 
 
 def nugget(frames: Floats, where: Bools, lags: int = 4) -> float:

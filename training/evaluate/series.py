@@ -17,6 +17,15 @@ from runtime.config import load_config
 from runtime.errors import SeamlessError
 from runtime.pipeline.run import fill_archive
 
+PLACES = {
+    "North America": (40.0, -100.0),
+    "South America": (-10.0, -60.0),
+    "Europe": (48.0, 20.0),
+    "Africa": (10.0, 20.0),
+    "Asia": (45.0, 85.0),
+    "Australia": (-25.0, 134.0),
+}
+"""Latitude and longitude of a place on each of six continents, to draw time series of."""
 _CONFIG = """\
 [archive]
 path = "{archive}"

@@ -1,15 +1,16 @@
-"""The project's own network: a 2-D U-Net that corrects the mean of the window and estimates its own error.
+"""The project's own network: a 2-D U-Net and a regression that correct a recency-weighted mean and estimate the error.
 
-Days are channels. The input of the U-Net is each day's departure from the mean of the window, the masks, the mean, the
-standard deviation, the number of observations and the share of saturated retrievals. The masks are not updated in the
-layers: every count is taken before the first convolution. The U-Net is that of Ronneberger et al. 2015
-(doi:10.1007/978-3-319-24574-4_28).
+Days are not channels. What the network sees of the window are weighted means with three decay times, the spread, limits
+and counts of the observations, and the departures of near days from the weighted mean, averaged over boxes of several
+sizes. All of them are masked averages, so that gaps need no mask update. A U-Net (Ronneberger et al. 2015,
+doi:10.1007/978-3-319-24574-4_28) adds what convolutions learn from the same fields; a regression reads both, cell by
+cell.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,24 @@ from torch.nn import functional as F
 
 SATURATED = 0.985
 """m3 m-3; values above it are LPRM's largest value, 0.99, which marks a retrieval that reached its limit."""
-BOXES = (3, 7, 17)
+DRY = 0.006
+"""m3 m-3; values below it are retrievals at their lower limit, 0."""
+DECAYS = (2.0, 1.0, 6.0)
+"""Decay times of the weighted means, days; the first is the mean that is corrected."""
+BOXES = (3, 7, 15)
 """Sizes in cells of the boxes that the mean is taken over if the cell itself has no observation, smallest first."""
 SIGMA_FLOOR = 0.005
 """m3 m-3, the smallest sigma: half of the step of the retrieval."""
+_NEAR_DAYS = 4
+"""Days before and after T whose departures are read one by one."""
+_CELL_BOXES = (3, 7)
+"""Sizes in cells of the boxes around each cell in which the departures of day T are averaged."""
+_HALF_BOX, _WIDE_BOX = 5, 7
+"""Sizes in cells of half the resolution of the boxes for all near days, and for day T."""
+_LEAST_WEIGHT = 1e-4
+"""Smaller sums of weights count as this, so that nothing is divided by 0; the oldest day alone has exp(-12)."""
+_LEAST_SHARE = 1e-3
+"""Smaller shares of observed cells count as this."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,45 +43,94 @@ class SeamlessConfig:
     """Sizes of a `Seamless`."""
 
     kind: ClassVar[str] = "seamless"
-    stride: ClassVar[int] = 4
+    stride: ClassVar[int] = 8
     """Cells of the input per cell of the coarsest level."""
-    halo: ClassVar[int] = 32
-    """Cells around an output that can change it: 20 by convolutions, 3 by pooling and 8 by the widest box, rounded up
-    to a multiple of the stride."""
-
-    window: int = 9
-    """Days of the window, an odd number with day T in the middle."""
-    maps: int = 32
-    """Feature maps at full resolution; there are twice as many at half and three times as many at a quarter of it."""
-    sm_mean: float = 0.25
+    halo: ClassVar[int] = 64
+    """Cells around an output that can change it: 7 by the widest box, 7 by pooled boxes, 43 by convolutions and 7 by
+    pooling."""
+    before: int = 12
+    """Days of the window before day T."""
+    after: int = 4
+    """Days of the window after day T."""
+    maps: tuple[int, ...] = (32, 48, 64, 64)
+    """Feature maps at full, half, quarter and eighth resolution."""
+    units: int = 192
+    """Width of the regression."""
+    dropout: float = 0.15
+    """Share of the regression's units, and a third of it of the feature maps, that are left out in training."""
+    sm_mean: float = 0.0
     """Subtracted from soil moisture inside the graph, m3 m-3."""
     sm_std: float = 0.2
     """Divides soil moisture inside the graph, m3 m-3."""
 
     def __post_init__(self) -> None:
-        if self.window % 2 == 0 or self.maps < 1:
-            raise ValueError(f"window must be odd and maps >= 1: {self}")
+        object.__setattr__(self, "maps", tuple(self.maps))
+        if len(self.maps) != 4 or min(self.maps) < 1 or self.units < 1:
+            raise ValueError(f"maps must be four numbers >= 1, and units >= 1: {self}")
+        if min(self.before, self.after) < _NEAR_DAYS:
+            raise ValueError(f"before and after must be at least {_NEAR_DAYS} days: {self}")
+
+    @property
+    def window(self) -> int:
+        """Number of days of the window."""
+        return self.before + 1 + self.after
+
+    @property
+    def offsets(self) -> tuple[int, ...]:
+        """The days of the window, relative to day T."""
+        return tuple(range(-self.before, self.after + 1))
 
 
-def box_sum(x: Tensor, size: int) -> Tensor:
-    """Return the sum over a box of `size` x `size` cells around each cell; cells beyond the edge count as 0."""
+class _Fields(NamedTuple):
+    """What the network sees of the window; tensors of shape (N, maps, H, W) without gradients."""
+
+    cell: Tensor
+    """Features of each cell."""
+    prior: Tensor
+    """The weighted mean that is corrected, normalised."""
+    known: Tensor
+    """1 where the weighted mean has an observation, at the cell or in a box around it."""
+    spread: Tensor
+    """Standard deviation of the departures, normalised."""
+    departure: Tensor
+    """Departures of near days at half resolution, summed over observed cells and divided by all cells."""
+    share: Tensor
+    """Share of observed cells of near days at half resolution."""
+
+
+def _box(x: Tensor, size: int) -> Tensor:
+    """Return the mean over a box of `size` x `size` cells around each cell; cells beyond the edge count as 0."""
     x = F.avg_pool2d(x, (size, 1), 1, (size // 2, 0))
-    return F.avg_pool2d(x, (1, size), 1, (0, size // 2)) * float(size**2)
+    return F.avg_pool2d(x, (1, size), 1, (0, size // 2))
+
+
+def _mean_of_observed(total: Tensor, share: Tensor) -> Tensor:
+    """Return the mean over the observed cells, 0 where there are none."""
+    return total / share.clamp(min=_LEAST_SHARE)
+
+
+def _departure_around(total: Tensor, share: Tensor, prior: Tensor) -> Tensor:
+    """Return the mean over the observed cells minus this cell's own weighted mean, 0 where there are none.
+
+    It tells what the neighbours are worth where the cell's own weighted mean rests on little.
+    """
+    return (total - prior * share) / share.clamp(min=_LEAST_SHARE)
 
 
 class _Residual(nn.Module):
     """Two convolutions whose result is added to the input."""
 
-    def __init__(self, maps: int) -> None:
+    def __init__(self, maps: int, dropout: float) -> None:
         super().__init__()
         self.first, self.second = nn.Conv2d(maps, maps, 3, padding=1), nn.Conv2d(maps, maps, 3, padding=1)
+        self.drop = nn.Dropout2d(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        return torch.relu(x + self.second(torch.relu(self.first(x))))
+        return torch.relu(x + self.second(self.drop(torch.relu(self.first(x)))))
 
 
 class Seamless(nn.Module):
-    """Window network: it takes soil moisture and, if there is any, rain of days T-4..T+4 and returns day T and sigma.
+    """Window network: soil moisture and, if there is any, rain of the days of the window in; day T and sigma out.
 
     Parameters
     ----------
@@ -77,21 +141,26 @@ class Seamless(nn.Module):
     def __init__(self, config: SeamlessConfig) -> None:
         super().__init__()
         self.config = config
-        fine, half, quarter = config.maps, 2 * config.maps, 3 * config.maps
-        self.stem = nn.Conv2d(2 * config.window + 5, fine, 3, padding=1)
-        self.rain = nn.Conv2d(2 * config.window, fine, 3, padding=1, bias=False)
-        self.mix = nn.Conv2d(fine, fine, 3, padding=1)
-        self.down_half, self.at_half = nn.Conv2d(fine, half, 2, 2), _Residual(half)
-        self.down_quarter, self.at_quarter = nn.Conv2d(half, quarter, 2, 2), _Residual(quarter)
-        self.up_half, self.back_at_half = nn.ConvTranspose2d(quarter, half, 2, 2), _Residual(half)
-        self.up_fine, self.back_at_fine = nn.ConvTranspose2d(half, fine, 2, 2), _Residual(fine)
-        self.head = nn.Conv2d(fine, 2, 1)
+        near, maps, units = 2 * _NEAR_DAYS + 1, config.maps, config.units
+        features = 2 * len(DECAYS) + 7 + 4 * len(_CELL_BOXES) + 3 * near + 2
+        levels = range(len(maps) - 1)
+        self.stem = nn.Conv2d(features, maps[0], 3, padding=1)
+        self.rain = nn.Conv2d(2 * near, maps[0], 3, padding=1, bias=False)
+        self.down = nn.ModuleList(nn.Conv2d(maps[k], maps[k + 1], 2, 2) for k in levels)
+        self.inject = nn.ModuleList(nn.Conv2d(3 * near + 2, maps[k + 1], 1, bias=False) for k in levels)
+        self.at_coarse = nn.ModuleList(_Residual(maps[k + 1], config.dropout / 3) for k in levels)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(maps[k + 1], maps[k], 2, 2) for k in levels)
+        self.back = nn.ModuleList(_Residual(maps[k], config.dropout / 3) for k in levels)
+        self.drop = nn.Dropout(config.dropout)
+        self.first = nn.Conv2d(maps[0] + features, units, 1)
+        self.second = nn.Conv2d(units, units, 1)
+        self.head = nn.Conv2d(units, 2, 1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
-        for block in (self.at_half, self.at_quarter, self.back_at_half, self.back_at_fine):
+        for block in (*self.at_coarse, *self.back):
             with torch.no_grad():
                 block.second.weight.mul_(0.3)  # a residual block is close to the identity at the start
         nn.init.zeros_(self.rain.weight)
@@ -122,57 +191,115 @@ class Seamless(nn.Module):
         filled : Tensor, shape (N, H - 2 halo, W - 2 halo)
             Soil moisture of day T, m3 m-3; only meaningful where `reached` is 1.
         reached : Tensor, shape (N, H - 2 halo, W - 2 halo)
-            1 on land with an observation of the window within 8 cells, else 0.
+            1 on land with an observation of the window within 7 cells, else 0.
         sigma : Tensor, shape (N, H - 2 halo, W - 2 halo)
             Error of `filled`, m3 m-3; about 68 % of the errors against single retrievals are smaller.
         """
-        filled, reached, log_sigma = self.everywhere(sm, mask, land, precip, precip_mask)
+        fields = self._look(sm, mask, land)
+        correction, log_sigma = self._read(self._surroundings(fields, precip, precip_mask)).float().unbind(1)
+        filled = (fields.prior[:, 0] + correction) * self.config.sm_std + self.config.sm_mean
         sigma = (torch.exp(log_sigma.clamp(-8, 3)) * self.config.sm_std * self.sigma_scale).clamp(SIGMA_FLOOR, 1.0)
         edge = self.config.halo
         core = (slice(None), slice(edge, sm.shape[2] - edge), slice(edge, sm.shape[3] - edge))
-        return (filled * self.config.sm_std + self.config.sm_mean)[core], reached[core], sigma[core]
+        return filled[core], (land * fields.known[:, 0])[core], sigma[core]
 
-    def everywhere(
-        self, sm: Tensor, mask: Tensor, land: Tensor, precip: Tensor, precip_mask: Tensor
+    def at_cells(
+        self, sm: Tensor, mask: Tensor, land: Tensor, precip: Tensor, precip_mask: Tensor, where: Tensor
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """Fill day T on the whole tile, halo included.
+        """Fill some cells of day T, for training: the regression is computed for these only.
 
         Parameters
         ----------
         sm, mask, land, precip, precip_mask : Tensor
             As in `forward`.
+        where : Tensor, bool, shape (N, H, W)
+            The cells.
 
         Returns
         -------
-        filled : Tensor, shape (N, H, W)
+        filled : Tensor, shape (cells,)
             Normalised soil moisture of day T, ``(sm - sm_mean) / sm_std``.
-        reached : Tensor, shape (N, H, W)
+        reached : Tensor, shape (cells,)
             As in `forward`.
-        log_sigma : Tensor, shape (N, H, W)
-            Logarithm of sigma in units of `sm_std`.
+        log_sigma : Tensor, shape (cells,)
+            Logarithm of sigma in units of `sm_std`, before `sigma_scale`.
         """
+        fields = self._look(sm, mask, land)
+        chosen = self._surroundings(fields, precip, precip_mask).permute(0, 2, 3, 1)[where]
+        correction, log_sigma = self._read(chosen.T[None, :, :, None])[0, :, :, 0].float()
+        return fields.prior[:, 0][where] + correction, (land * fields.known[:, 0])[where], log_sigma
+
+    @torch.no_grad()
+    def _look(self, sm: Tensor, mask: Tensor, land: Tensor) -> _Fields:
+        """Return the masked averages of the window."""
         config = self.config
         nothing = torch.zeros_like(sm)
         x = torch.where(mask > 0, (sm - config.sm_mean) / config.sm_std, nothing)
-        total, count = x.sum(1, keepdim=True), mask.sum(1, keepdim=True)
-        mean, known = total / count.clamp(min=1), count > 0
+        age = torch.tensor(config.offsets, dtype=x.dtype, device=x.device).abs()[None, :, None, None]
+        means, weights = [], []
+        for decay in DECAYS:
+            weighted = mask * torch.exp(-age / decay)
+            weights.append(weighted.sum(1, keepdim=True))
+            means.append((weighted * x).sum(1, keepdim=True) / weights[-1].clamp(min=1e-7))
+        prior, known = means[0], (weights[0] > 0).to(x.dtype)
+        total = means[0] * weights[0]
         for size in BOXES:
-            around = box_sum(count, size)
-            near = around > 0.5
-            mean = torch.where(known, mean, torch.where(near, box_sum(total, size) / around.clamp(min=1), mean))
-            known = known | near
-        departure = torch.where(mask > 0, x - mean, nothing)
-        spread = ((departure**2).sum(1, keepdim=True) / count.clamp(min=1) + 1e-4).sqrt()
-        limit = (SATURATED - config.sm_mean) / config.sm_std
-        saturated = (x > limit).to(x.dtype).sum(1, keepdim=True) / count.clamp(min=1)
-        seen = torch.cat([departure, mask, mean, spread, count / config.window, saturated, land.unsqueeze(1)], dim=1)
-        amount = torch.log1p(torch.where(precip_mask > 0, precip, torch.zeros_like(precip)).clamp(min=0))
+            around = _box(weights[0], size)
+            near = (around > 1e-9).to(x.dtype) * (1 - known)
+            prior = torch.where(near > 0, _box(total, size) / around.clamp(min=1e-9), prior)
+            known = known + near
+        departure = torch.where(mask > 0, x - prior, nothing)
+        weighted = mask * torch.exp(-age / DECAYS[-1])
+        weight = weighted.sum(1, keepdim=True).clamp(min=_LEAST_WEIGHT)
+        spread = ((weighted * departure**2).sum(1, keepdim=True) / weight + 1e-4).sqrt()
+        saturated, dry = ((v - config.sm_mean) / config.sm_std for v in (SATURATED, DRY))
+        shares = [
+            (weighted * hit.to(x.dtype)).sum(1, keepdim=True) / weight
+            for hit in (x > saturated, (x < dry) & (mask > 0))
+        ]
+        cell = [prior, *(mean - means[0] for mean in means[1:]), *weights, spread]
+        cell += [departure.amax(1, keepdim=True), departure.amin(1, keepdim=True), *shares, land.unsqueeze(1), known]
+        today = config.before
+        chosen = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
+        near_values, near_departure, near_mask = x[:, chosen], departure[:, chosen], mask[:, chosen]
+        now = slice(_NEAR_DAYS, _NEAR_DAYS + 1)
+        for size in _CELL_BOXES:
+            share = _box(near_mask[:, now], size)
+            cell += [_mean_of_observed(_box(near_departure[:, now], size), share), share]
+            cell.append(_departure_around(_box(near_values[:, now], size), share, prior))
+            cell.append(_departure_around(_box(total, size), _box(weights[0], size), prior))
+        half, half_share = F.avg_pool2d(near_departure, 2), F.avg_pool2d(near_mask, 2)
+        share = _box(half_share, _HALF_BOX)
+        wide = _box(half_share[:, now], _WIDE_BOX)
+        coarse = [_mean_of_observed(_box(half, _HALF_BOX), share), share]
+        coarse += [_mean_of_observed(_box(half[:, now], _WIDE_BOX), wide), wide]
+        fine = F.interpolate(torch.cat([*coarse, _box(F.avg_pool2d(near_values, 2), _HALF_BOX)], 1), scale_factor=2.0)
+        days = near_mask.shape[1]
+        cell += [fine[:, :-days], _departure_around(fine[:, -days:], fine[:, days : 2 * days], prior)]
+        return _Fields(torch.cat(cell, 1), prior, known, spread, half, half_share)
 
-        fine = torch.relu(self.stem(seen) + self.rain(torch.cat([amount, precip_mask], 1)))
-        fine = torch.relu(fine + self.mix(fine))
-        half = self.at_half(torch.relu(self.down_half(fine)))
-        quarter = self.at_quarter(torch.relu(self.down_quarter(half)))
-        half = self.back_at_half(torch.relu(half + self.up_half(quarter)))
-        fine = self.back_at_fine(torch.relu(fine + self.up_fine(half)))
-        correction, log_sigma = self.head(fine).to(mean.dtype).unbind(1)
-        return mean[:, 0] + correction, land * known[:, 0].to(land.dtype), log_sigma
+    def _surroundings(self, fields: _Fields, precip: Tensor, precip_mask: Tensor) -> Tensor:
+        """Return the features of each cell, and the feature maps that the U-Net adds; shape (N, maps, H, W)."""
+        today = self.config.before
+        near = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
+        precip, precip_mask = precip[:, near], precip_mask[:, near]
+        amount = torch.log1p(torch.where(precip_mask > 0, precip, torch.zeros_like(precip)).clamp(min=0))
+        maps = [torch.relu(self.stem(fields.cell) + self.rain(torch.cat([amount, precip_mask], 1)))]
+        total, share = fields.departure, fields.share
+        level = torch.cat([fields.spread, fields.prior], 1)
+        for index, (down, inject, residual) in enumerate(zip(self.down, self.inject, self.at_coarse, strict=True)):
+            if index:
+                total, share = F.avg_pool2d(total, 2), F.avg_pool2d(share, 2)
+            level = F.avg_pool2d(level, 2)
+            mean, wider = _mean_of_observed(total, share), _mean_of_observed(_box(total, 3), _box(share, 3))
+            maps.append(residual(torch.relu(down(maps[-1]) + inject(torch.cat([mean, share, wider, level], 1)))))
+        x = maps.pop()
+        for up, back in zip(reversed(self.up), reversed(self.back), strict=True):
+            x = back(torch.relu(maps.pop() + up(x)))
+        return torch.cat([x, fields.cell.to(x.dtype)], 1)
+
+    def _read(self, x: Tensor) -> Tensor:
+        """Return the correction of the weighted mean, and the logarithm of sigma; shape (N, 2, H, W)."""
+        x = self.drop(torch.relu(self.first(x)))
+        read: Tensor = self.head(self.drop(torch.relu(self.second(x))))
+        return read

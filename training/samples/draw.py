@@ -19,9 +19,12 @@ from runtime.common import digest
 from runtime.common.grid import Bools, Floats
 from runtime.demo.gaps import strips
 from training.samples.archive import TrainingArchive
+from training.samples.simulate import simulated
 
 HIDDEN = (0.3, 0.7)
 """Smallest and largest share of a patch that is hidden, as published."""
+_LEAST_HIDDEN = 0.05
+"""Smallest share of the observed cells of a patch that the gaps of a near day must hide."""
 _POROSITY, _DRYING_DAYS, _RAIN_DEPTH = 0.5, 5.0, 22.0
 """m3 m-3, days, mm; the middle of the values of the synthetic world."""
 _SATURATED = 0.99
@@ -54,6 +57,19 @@ class Choices(BaseModel):
     """Smallest share of the patch that is observed land on day T; 1 takes complete land patches only, as published."""
     real_masks: Fraction = 0.5
     """Share of samples in which the gaps of another day are hidden; in the others, strips like those between swaths."""
+    mask_days: int = Field(default=0, ge=0)
+    """Largest distance in days of that other day, most often the next; 0 takes any day, if its gaps are 30-70 % of the
+    patch, as published."""
+    foreign_masks: Fraction = 0.0
+    """Share of samples in which the gaps of any day at any place of the globe are hidden."""
+    strip_period: tuple[float, float] | None = None
+    """Smallest and largest distance from strip to strip, cells; unset: 0.4 to 1.4 times the patch, as published."""
+    simulated: Fraction = 0.0
+    """Share of samples with simulated values (`training.samples.simulate`) in place of the real ones."""
+    simulated_first: int = Field(default=0, ge=0)
+    """Number of samples at the beginning of the sequence that are all simulated."""
+    real_last: int = Field(default=0, ge=0)
+    """Number of the sample after which none is simulated; 0 is never."""
     drop_future: Fraction = 0.0
     """Share of samples without some or all of the days after T, as in a fill on the day itself."""
     drop_days: Fraction = 0.0
@@ -122,6 +138,7 @@ class Samples:
 
     def __init__(self, sources: Sequence[SampleSource], geometry: Geometry, choices: Choices, seed: int) -> None:
         self._sources, self._geometry, self._choices, self._seed = list(sources), geometry, choices, seed
+        self._days = [_days_of(source) for source in sources]
         self._places = [_find_places(source, geometry, choices.min_observed) for source in sources]
         for source, places in zip(sources, self._places, strict=True):
             if not len(places):
@@ -144,11 +161,19 @@ class Samples:
         rng = np.random.default_rng([self._seed, number])
         source = int(rng.choice(len(self._sources), p=self._shares))
         first, row, col = self._draw_place(rng, source)
-        return self._draw_sample(rng, self._sources[source].archive, first, row, col)
+        return self._draw_sample(rng, source, first, row, col, self._is_simulated(rng, number))
 
     def batch(self, first: int, count: int) -> Batch:
         """Return the samples `first` to ``first + count - 1``."""
         return collate([self.sample(number) for number in range(first, first + count)])
+
+    def _is_simulated(self, rng: np.random.Generator, number: int) -> bool:
+        """Return whether a sample gets simulated values."""
+        choices = self._choices
+        if number < choices.simulated_first:
+            return True
+        over = choices.real_last and number >= choices.real_last
+        return not over and choices.simulated > 0 and rng.random() < choices.simulated
 
     def _draw_place(self, rng: np.random.Generator, source: int) -> tuple[int, int, int]:
         """Return the first day, the row and the column of a random patch of a source."""
@@ -164,13 +189,20 @@ class Samples:
         return self._sources[source].archive.rain(first, shape.days, row, col, shape.patch + 2 * shape.context)
 
     def _draw_sample(
-        self, rng: np.random.Generator, archive: TrainingArchive, first: int, row: int, col: int
+        self, rng: np.random.Generator, source: int, first: int, row: int, col: int, is_simulated: bool
     ) -> tuple[Floats, ...]:
         """Return a patch of an archive with a random part of its observations hidden."""
-        shape, choices = self._geometry, self._choices
+        shape, choices, archive = self._geometry, self._choices, self._sources[source].archive
         size, label = shape.patch + 2 * shape.context, shape.label
+        own = self._days[source]
         sm = archive.soil_moisture(first, shape.days, row, col, size)
         rain = archive.rain(first, shape.days, row, col, size)
+        for index, day in enumerate(range(first, first + shape.days)):
+            if day not in own:
+                sm[index] = rain[index] = np.nan
+        if is_simulated:
+            days = archive.soil_moisture(own.start, len(own), row, col, size)
+            sm = simulated(days, days[[(first - own.start + index) % len(own) for index in range(shape.days)]], rng)
         land = archive.grid.land[row : row + size, col : col + size]
         stormy = choices.storms > 0 and not archive.has_rain and rng.random() < choices.storms
         if stormy:
@@ -178,7 +210,7 @@ class Samples:
             sm = wetted(sm, rain)
         labels = list(range(shape.days)) if label is None else [label]
         truth = sm[labels].copy()
-        hidden = np.stack([_cells_to_hide(rng, archive, row, col, size, choices.real_masks) for _ in labels])
+        hidden = np.stack([_cells_to_hide(rng, archive, own, first + day, row, col, size, choices) for day in labels])
         for index, cells in zip(labels, hidden, strict=True):
             sm[index][cells] = np.nan
         if label is not None:
@@ -240,14 +272,46 @@ def _drop_days(rng: np.random.Generator, sm: Floats, label: int, choices: Choice
 
 
 def _cells_to_hide(
-    rng: np.random.Generator, archive: TrainingArchive, row: int, col: int, size: int, real_masks: float
+    rng: np.random.Generator,
+    archive: TrainingArchive,
+    own: range,
+    day: int,
+    row: int,
+    col: int,
+    size: int,
+    choices: Choices,
 ) -> Bools:
-    """Return the cells to hide: the gaps of another day on this patch, or strips if those are too few or too many."""
-    if rng.random() < real_masks:
-        gaps = ~archive.observed(int(rng.integers(len(archive))), row, col, size)
-        if HIDDEN[0] < gaps.mean() < HIDDEN[1]:
+    """Return the cells to hide: the gaps of another day or place, or strips if those are too few or too many."""
+    kind = rng.random()
+    if kind < choices.real_masks:
+        if choices.mask_days:
+            others = [other for other in own if 0 < abs(other - day) <= choices.mask_days]
+            near = np.array([(1.0 + (other == day + 1)) / abs(other - day) for other in others])
+            other = int(rng.choice(others, p=near / near.sum())) if others else day
+        else:
+            other = int(rng.choice(own))
+        gaps = ~archive.observed(other, row, col, size)
+        if choices.mask_days:
+            observed = archive.observed(day, row, col, size)
+            if (gaps & observed).sum() > _LEAST_HIDDEN * observed.sum():
+                return gaps
+        elif HIDDEN[0] < gaps.mean() < HIDDEN[1]:
             return gaps
-    return strips(rng, (size, size), HIDDEN, (0.4 * size, 1.4 * size))
+    elif kind < choices.real_masks + choices.foreign_masks:
+        rows, cols = (int(rng.integers(whole - size + 1)) for whole in archive.grid.shape)
+        gaps = ~archive.observed(int(rng.choice(own)), rows, cols, size)
+        gaps &= archive.grid.land[rows : rows + size, cols : cols + size]
+        if gaps.mean() > _LEAST_HIDDEN:
+            return gaps
+    return strips(rng, (size, size), HIDDEN, choices.strip_period or (0.4 * size, 1.4 * size))
+
+
+def _days_of(source: SampleSource) -> range:
+    """Return the positions of the days that a source may be read on: no other one is input, label or mask."""
+    archive = source.archive
+    first = 0 if source.first is None else max(archive.index(source.first), 0)
+    last = len(archive) - 1 if source.last is None else min(archive.index(source.last), len(archive) - 1)
+    return range(first, last + 1)
 
 
 def _find_places(source: SampleSource, geometry: Geometry, min_observed: float) -> NDArray[np.int32]:
@@ -256,8 +320,7 @@ def _find_places(source: SampleSource, geometry: Geometry, min_observed: float) 
     The result is kept in the archive's folder: a second call reads it from there.
     """
     archive, label = source.archive, geometry.label
-    first = max(0 if source.first is None else archive.index(source.first), 0)
-    last = min(len(archive) - 1 if source.last is None else archive.index(source.last), len(archive) - 1)
+    first, last = _days_of(source).start, _days_of(source).stop - 1
     if label is None:  # every day of the sequence carries labels
         starts, labelled = range(first, last - geometry.days + 2), geometry.days // 2
     else:

@@ -1,0 +1,70 @@
+"""How rough filled areas are beside observed ones: variogram and power spectrum of hidden and of filled values.
+
+A best estimate is smoother than a noisy retrieval; a field that is too smooth has lost structure that a simple mean of
+retrievals still has.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.common.grid import Floats
+
+LAGS = (1, 2, 4, 8, 16)
+"""Distances of the variogram, cells from west to east."""
+SEGMENT = 32
+"""Cells of a row that a spectrum is computed over; all of them must be hidden land."""
+OBSERVED = "observed"
+"""Name of the hidden observations themselves."""
+
+
+@dataclass
+class Structure:
+    """Variogram and spectrum of several fields, summed over days."""
+
+    squares: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Sums of half the squared differences at each of `LAGS`, by name."""
+    pairs: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(LAGS)))
+    power: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Sums of the power at 0 to 16 waves per `SEGMENT`, by name."""
+    segments: int = 0
+
+    def add(self, truth: Floats, filled: Mapping[str, Floats]) -> None:
+        """Add a day.
+
+        Parameters
+        ----------
+        truth : float32 array, shape (rows, cols)
+            The hidden observations, m3 m-3, NaN elsewhere.
+        filled : mapping
+            The filled fields by name; only cells that all of them fill are used.
+        """
+        fields = {OBSERVED: truth, **filled}
+        common = np.all([np.isfinite(values) for values in fields.values()], axis=0)
+        for index, lag in enumerate(LAGS):
+            both = common[:, lag:] & common[:, :-lag]
+            self.pairs[index] += both.sum()
+            for name, values in fields.items():
+                square = 0.5 * ((values[:, lag:] - values[:, :-lag])[both].astype(np.float64) ** 2).sum()
+                self.squares.setdefault(name, np.zeros(len(LAGS)))[index] += square
+        for start in range(0, common.shape[1] - SEGMENT + 1, SEGMENT // 2):
+            part = np.s_[common[:, start : start + SEGMENT].all(1), start : start + SEGMENT]
+            self.segments += len(truth[part])
+            for name, values in fields.items():
+                rows = values[part].astype(np.float64)
+                rows = (rows - rows.mean(1, keepdims=True)) * np.hanning(SEGMENT)
+                power = (np.abs(np.fft.rfft(rows, axis=1)) ** 2).sum(0) / np.sum(np.hanning(SEGMENT) ** 2)
+                self.power[name] = self.power.get(name, 0) + power
+
+    def variogram(self, name: str) -> list[float]:
+        """Return half the mean squared difference at each of `LAGS`, (m3 m-3)^2; NaN without pairs."""
+        with np.errstate(invalid="ignore"):
+            return [float(value) for value in self.squares[name] / self.pairs]
+
+    def spectrum(self, name: str) -> list[float]:
+        """Return the power at 1 to 16 waves per `SEGMENT`, (m3 m-3)^2; empty without a segment."""
+        return [float(value) for value in self.power[name][1:] / self.segments] if self.segments else []
