@@ -52,8 +52,8 @@ class DataSection(RecipeSection):
     """Days that may carry labels; unset: all."""
     validate_days: Days | None = Field(default=None, alias="validate")
     """Days to validate on; they carry no labels in training unless `targets` includes them."""
-    weight: float = Field(default=1.0, gt=0)
-    """How often samples are drawn from this source, relative to the weights of the other sources."""
+    weight: float = Field(default=1.0, ge=0)
+    """How often samples are drawn from this source, relative to the weights of the other sources; 0 leaves it out."""
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> DataSection:

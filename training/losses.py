@@ -122,6 +122,7 @@ class Objective(nn.Module):
             return self._fill_loss(filled, truth, labelled * reached, hidden * reached)
         context = (sm.shape[-1] - truth.shape[-1]) // 2
         where = nn.functional.pad(hidden, [context] * 4) > 0
+        sm, mask = (field.contiguous(memory_format=torch.channels_last) for field in (sm, mask))
         normal, reached, log_sigma = model.at_cells(sm, mask, land, rain, rain_mask, where)
         error = normal - (truth[hidden > 0] - model.config.sm_mean) / scale
         count = self.share(reached.sum()).clamp(min=1)

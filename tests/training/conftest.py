@@ -34,7 +34,8 @@ def recipe_file(tmp_path: Path, archive: TrainingArchive) -> Path:
         f"""
 [model]
 kind = "seamless"
-maps = 4
+maps = [4, 4, 6, 6]
+units = 8
 [bundle]
 tile_core = 16
 batch = 1

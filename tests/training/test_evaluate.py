@@ -256,7 +256,16 @@ def test_a_report_from_files_to_markdown(
     names = shipped_bundles()
     found = evaluate_bundles(_settings(fortnight, *names), tmp_path / "out", grid)
     text = (tmp_path / "out" / MARKDOWN).read_text()
-    for expected in (*names, "DCT-PLS", "plain mean", "trees", "weighted mean", "wide strips, provisional", "Seams", "nugget"):
+    for expected in (
+        *names,
+        "DCT-PLS",
+        "plain mean",
+        "trees",
+        "weighted mean",
+        "wide strips, provisional",
+        "Seams",
+        "nugget",
+    ):
         assert expected in text
     values = json.loads((tmp_path / "out" / JSON).read_text())
     assert set(values["bundles"]) == set(names)

@@ -54,9 +54,9 @@ class SeamlessConfig:
     """Days of the window after day T."""
     maps: tuple[int, ...] = (32, 48, 64, 64)
     """Feature maps at full, half, quarter and eighth resolution."""
-    units: int = 192
+    units: int = 256
     """Width of the regression."""
-    dropout: float = 0.15
+    dropout: float = 0.2
     """Share of the regression's units, and a third of it of the feature maps, that are left out in training."""
     sm_mean: float = 0.0
     """Subtracted from soil moisture inside the graph, m3 m-3."""
