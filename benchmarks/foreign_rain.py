@@ -32,7 +32,7 @@ SEED = 300
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", default="seamless-amsr2-x")
+    parser.add_argument("--bundle", default="seamless-2")
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--consolidated", type=dt.date.fromisoformat, default=dt.date(2015, 4, 14))
     parser.add_argument("--provisional", type=dt.date.fromisoformat, default=dt.date(2015, 4, 18))

@@ -108,28 +108,33 @@ def recurrent_state(grid: Grid, days: list[WorldDay]) -> Figure:
 
 def tiers(grid: Grid, days: list[WorldDay]) -> Figure:
     """Draw the error of a day that is filled with 0 to 4 of the days after it."""
-    bundle, engine = _open("seamless-amsr2-x")
+    bundle, engine = _open("seamless-2")
     middle = 8
-    frames = np.stack([day.observed for day in days[middle - 4 : middle + 5]])
-    rain = np.stack([day.rain for day in days[middle - 4 : middle + 5]])
+    window = bundle.manifest.window
+    chosen = [days[middle + offset] if 0 <= middle + offset < len(days) else None for offset in window]
+    nothing = np.full(grid.shape, np.nan, np.float32)
+    frames = np.stack([day.observed if day else nothing for day in chosen])
+    rain = np.stack([day.rain if day else nothing for day in chosen])
     truth = days[middle].truth
-    gaps = grid.land & np.isnan(frames[4])
+    today = window.index(0)
+    gaps = grid.land & np.isnan(frames[today])
     figure, (timeline, error) = plt.subplots(1, 2, figsize=(10, 3), layout="constrained", width_ratios=[3, 2])
     errors = []
     for known in range(5):
         known_frames, known_rain = frames.copy(), rain.copy()
-        known_frames[5 + known :] = np.nan
-        known_rain[5 + known :] = np.nan
+        known_frames[today + 1 + known :] = np.nan
+        known_rain[today + 1 + known :] = np.nan
         filled = fill_window(engine, bundle.manifest, grid, known_frames, known_rain).soil_moisture
         compared = gaps & np.isfinite(filled)
         errors.append(float(np.sqrt(((filled - truth)[compared] ** 2).mean())))
-        for offset in range(-4, 5):
+        for offset in window:
             colour = "white" if offset > known else OBSERVED if offset == 0 else "#9ccbe6"
             corner = (offset - 0.45, known - 0.4)
             timeline.add_patch(plt.Rectangle(corner, 0.9, 0.8, facecolor=colour, edgecolor="#555555"))
-    timeline.set_xlim(-4.7, 4.7)
+    timeline.set_xlim(window[0] - 0.7, window[-1] + 0.7)
     timeline.set_ylim(4.6, -0.6)
-    timeline.set_xticks(range(-4, 5), [f"T{n:+d}" if n else "T" for n in range(-4, 5)])
+    ticks = range(window[0], window[-1] + 1, 4)
+    timeline.set_xticks(ticks, [f"T{n:+d}" if n else "T" for n in ticks])
     timeline.set_yticks(range(5), ["provisional", "provisional", "provisional", "provisional", "consolidated"])
     timeline.set_title("days that exist when day T is filled", loc="left", fontsize=10)
     error.plot(range(5), errors, "o-", color=FILLED)

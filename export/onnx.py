@@ -34,7 +34,7 @@ def write_graph(model: Model, path: Path) -> None:
     model = model.eval()
     batch = torch.export.Dim("n", min=1)
     step = stride(model.config)
-    tile = model.config.tile if isinstance(model, LSTMCNN) else 2 * model.config.halo + 12
+    tile = model.config.tile if isinstance(model, LSTMCNN) else 2 * model.config.halo + max(12, 3 * step)
     inputs = example_inputs(model, 2, tile)
     smallest = 2 * model.config.halo // step + 1
     height, width = (step * torch.export.Dim(name, min=smallest) for name in ("h_in", "w_in"))

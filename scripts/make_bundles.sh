@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Make the shipped bundles in `runtime/bundles/NAME` from committed recipes: train each on 1-12 April 2015, evaluate them
-# together on 13-20 April, then train each on all twenty days, and export with the figures of the evaluation.
+# Make the shipped bundles in `runtime/bundles/NAME` from committed recipes: train each on the first days of April 2015,
+# evaluate it on the days after, then train it on all days, and export with the figures of the evaluation.
 #
 #     SEAMLESS_SM_DATA=FOLDER scripts/make_bundles.sh NAME...      (default: all recipes of training/recipes)
 #
-# FOLDER holds lprm_april2015_x/ and, for the stations, ismn/. The variables RUNS, BUNDLES and PYTHON replace the folder of
-# the runs, that of the bundles, and the interpreter. If the script is killed, start it again: training continues from its
-# last save. At the end the evaluated default bundle is evaluated again with its sigma scaled.
+# FOLDER holds lprm_april2015_x/, lprm_january2019_c1/ and, for the stations, ismn/. The variables RUNS, BUNDLES and PYTHON
+# replace the folder of the runs, that of the bundles, and the interpreter. If the script is killed, start it again: training
+# continues from its last save.
+#
+# seamless-2 is judged three times: trained on 1-12 April for 13-16 April (and its sigma), on 1-16 April for 17-20 April and
+# for all of January, and on January for April.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${SEAMLESS_SM_DATA:?set it to the folder that holds lprm_april2015_x}
@@ -14,32 +17,53 @@ runs=${RUNS:-runs}
 bundles=${BUNDLES:-runtime/bundles}
 python=${PYTHON:-python3}
 names=("$@")
-((${#names[@]})) || names=(seamless-amsr2-x sgdsm1-amsr2-x sgdsm2-amsr2-x)
+((${#names[@]})) || names=(seamless-2 sgdsm1-amsr2-x sgdsm2-amsr2-x)
+april=lprm_april2015_x
+january=lprm_january2019_c1
+provisional=2015-04-17:2015-04-20
+consolidated=2015-04-13:2015-04-16
+
+fit() { # NAME RUN OPTION...
+    local name=$1 run=$2
+    shift 2
+    "$python" -m training fit --config "$name" --data-root "$data" --out "$runs/$name/$run" --records "$runs/records" "$@"
+}
+judged() { # NAME RUN: export a run as a bundle NAME, to be evaluated
+    "$python" -m export onnx --checkpoint "$runs/$1/$2/last.safetensors" --out "$runs/$2/$1" --overwrite
+}
 
 evaluated=()
 for name in "${names[@]}"; do
-    "$python" -m training fit --config "$name" --out "$runs/$name/judged" --records "$runs/records"
-    "$python" -m export onnx --checkpoint "$runs/$name/judged/last.safetensors" --out "$runs/judged/$name" --overwrite
-    evaluated+=(--bundle "$runs/judged/$name")
+    without_january=()
+    [[ $name == seamless-2 ]] && without_january=(--set data.1.weight=0)
+    fit "$name" to-12-april --set 'data.0.targets=["2015-04-01","2015-04-12"]' "${without_january[@]}"
+    judged "$name" to-12-april
+    evaluated+=(--bundle "$runs/to-12-april/$name")
 done
-"$python" -m training evaluate "${evaluated[@]}" --data "$data/lprm_april2015_x" \
-    --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 \
-    --series 2015-04-01:2015-04-20 --ismn "$data/ismn" --out "$runs/report"
+"$python" -m training evaluate "${evaluated[@]}" --data "$data/$april" --consolidated $consolidated \
+    --provisional $provisional --series 2015-04-01:2015-04-20 --ismn "$data/ismn" --out "$runs/report"
 for name in "${names[@]}"; do
-    "$python" -m training fit --config "$name" --set 'data.0.targets=["2015-04-01","2015-04-20"]' \
-        --out "$runs/$name/shipped" --records "$runs/records"
+    accepted=()
+    if [[ $name == seamless-2 ]]; then
+        fit $name to-16-april --set 'data.0.targets=["2015-04-01","2015-04-16"]' --set data.1.weight=0
+        fit $name january --set data.0.weight=0
+        for run in to-16-april january; do judged $name $run; done
+        "$python" -m training evaluate --bundle "$runs/to-16-april/$name" --data "$data/$april" \
+            --provisional $provisional --out "$runs/report-to-16-april"
+        "$python" -m training evaluate --suite --bundle "$runs/to-16-april/$name" --data "$data/$january" --band c1 \
+            --out "$runs/report-january"
+        "$python" -m training evaluate --suite --bundle "$runs/january/$name" --data "$data/$april" --no-dct-pls \
+            --out "$runs/report-from-january"
+        fit $name shipped
+        accepted=(--product lprm-amsr2 --product lprm-amsre --product lprm-windsat --band x --band c1 --band c2 --band c)
+    else
+        fit "$name" shipped --set 'data.0.targets=["2015-04-01","2015-04-20"]'
+    fi
     "$python" -m export onnx --checkpoint "$runs/$name/shipped/last.safetensors" --report "$runs/report/report.json" \
-        --out "$bundles/$name" --overwrite
+        --out "$bundles/$name" --overwrite "${accepted[@]}"
     for precision in bf16 fp16; do
         [[ $name == sgdsm2-* && $precision == bf16 ]] && continue  # a memory must not be rounded
-        "$python" -m export precision --bundle "$bundles/$name" --precision "$precision" --data "$data/lprm_april2015_x" \
-            --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --out "$bundles/$name" --overwrite
+        "$python" -m export precision --bundle "$bundles/$name" --precision "$precision" --data "$data/$april" \
+            --consolidated $consolidated --provisional $provisional --out "$bundles/$name" --overwrite
     done
-done
-for name in "${names[@]}"; do
-    [[ $name == seamless-* ]] || continue
-    "$python" -m export onnx --checkpoint "$runs/$name/judged/last.safetensors" --report "$runs/report/report.json" \
-        --out "$runs/scaled/$name" --overwrite
-    "$python" -m training evaluate --bundle "$runs/scaled/$name" --data "$data/lprm_april2015_x" \
-        --consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --no-dct-pls --out "$runs/scaled/report"
 done

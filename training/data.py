@@ -49,9 +49,9 @@ class DataSection(RecipeSection):
     retrieval_noise: float = Field(default=0.025, ge=0)
     """Standard deviation of the synthetic world's retrieval errors, m3 m-3."""
     targets: Days | None = None
-    """Days that may carry labels; unset: all."""
+    """Days to train on; no other day is a label, an input or a mask. Unset: all."""
     validate_days: Days | None = Field(default=None, alias="validate")
-    """Days to validate on; they carry no labels in training unless `targets` includes them."""
+    """Days to validate on, read alone; they are not trained on unless `targets` includes them."""
     weight: float = Field(default=1.0, ge=0)
     """How often samples are drawn from this source, relative to the weights of the other sources; 0 leaves it out."""
 

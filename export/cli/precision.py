@@ -13,8 +13,8 @@ from export.cli.common import export_command
 
 @export_command(
     "precision",
-    epilog="Example: python -m export precision --bundle seamless-amsr2-x --precision bf16 --data lprm_april2015_x "
-    "--consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --out bundles/seamless-amsr2-x",
+    epilog="Example: python -m export precision --bundle seamless-2 --precision bf16 --data lprm_april2015_x "
+    "--consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --out bundles/seamless-2",
 )
 def precision(
     bundle: Annotated[str, typer.Option(help="Name of a shipped bundle, or a bundle's folder.")],

@@ -49,7 +49,7 @@ class GridSection(_ConfigSection):
 class Model(_ConfigSection):
     """``[model]``: which network, and who computes it."""
 
-    bundle: str = "seamless-amsr2-x"
+    bundle: str = "seamless-2"
     engine: EngineName = "auto"
     precision: Precision = "fp32"
     """What multiplications are computed in; lower ones than fp32 only if the bundle is offered in them."""

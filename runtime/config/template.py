@@ -20,7 +20,7 @@ cube = true                       # keep the days a second time, chunked for tim
 # box = [-10.0, 35.0, 5.0, 44.0]  # west, south, east, north in degrees; unset: the globe
 
 [model]
-bundle = "seamless-amsr2-x"       # a shipped bundle's name (see `runtime doctor`), or a folder
+bundle = "seamless-2"             # a shipped bundle's name (see `runtime doctor`), or a folder
 engine = "auto"                   # auto | cpu | openvino | cuda | tensorrt; `runtime doctor` says which are there
 precision = "fp32"                # fp32 | bf16 | fp16 | int8; the model card says what a bundle is offered in
 rebuild = true                    # build a TensorRT engine again that does not fit any more, or refuse it
@@ -35,7 +35,7 @@ band = "x"                        # c1 | c2 | x; the bundle says which it accept
 # from = 2012-07-03              # days this feed is used for; unset: the sensor's era
 # to = 2026-08-31
 
-[feeds.precipitation]             # used by bundles that take rain; seamless-amsr2-x does without, too
+[feeds.precipitation]             # used by bundles that take rain; seamless-2 does without, too
 kind = "none"                     # folder | earthdata | none
 path = "incoming/imerg"
 product = "imerg"

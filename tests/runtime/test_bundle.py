@@ -16,8 +16,8 @@ def copy(tmp_path: Path) -> Path:
 
 def test_shipped_bundles_load_and_are_small() -> None:
     names = shipped_bundles()
-    assert {"seamless-amsr2-x", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x"} <= set(names)
-    assert Model().bundle == "seamless-amsr2-x"
+    assert {"seamless-2", "seamless-amsr2-x", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x"} <= set(names)
+    assert Model().bundle == "seamless-2"
     total = 0
     for name in names:
         loaded = load_bundle(find_bundle(name))

@@ -62,7 +62,7 @@ def test_what_is_wrong_is_said(text: str, message: str, tmp_path: Path) -> None:
 
 
 def test_an_unknown_name_lists_the_known_ones() -> None:
-    with pytest.raises(ConfigError, match=r"seamless-amsr2-x.*stpcnn-paper"):
+    with pytest.raises(ConfigError, match=r"seamless-2.*stpcnn-paper"):
         load_recipe("nothing")
 
 

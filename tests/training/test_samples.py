@@ -97,22 +97,26 @@ def test_only_complete_land_patches_as_published(archive: TrainingArchive) -> No
 
 def test_the_future_and_the_rain_are_dropped_as_often_as_asked(archive: TrainingArchive) -> None:
     choices = Choices(drop_future=0.5, drop_rain=0.25, drop_days=1.0)
-    source = SampleSource(archive, START + dt.timedelta(4), START + dt.timedelta(8))
-    batch = Samples([source], WINDOW, choices, seed=1).batch(0, 200)
-    nothing = batch.mask.sum((2, 3)) == 0
-    assert 0.35 < nothing[:, 8].mean() < 0.75
-    assert 0.2 < nothing[:, 5:].all(1).mean() < 0.5, "most of them have no future at all"
+    batch = Samples([SampleSource(archive)], WINDOW, choices, seed=1).batch(0, 200)
+    kept = Samples([SampleSource(archive)], WINDOW, Choices(), seed=1).batch(0, 200)
+    nothing, absent = (part.mask.sum((2, 3)) == 0 for part in (batch, kept))
+    assert 0.3 < nothing[~absent[:, 8], 8].mean() < 0.75
+    assert 0.2 < nothing[~absent[:, 8], 5:].all(1).mean() < 0.5, "most of them have no future at all"
     assert 0.15 < (batch.rain_mask.sum((1, 2, 3)) == 0).mean() < 0.35
     assert nothing[:, :4].any(1).mean() > 0.2
 
 
-def test_sources_are_drawn_by_their_weight(archive: TrainingArchive) -> None:
-    late = SampleSource(archive, START + dt.timedelta(9), None, weight=3)
-    early = SampleSource(archive, None, START + dt.timedelta(3), weight=1)
-    samples = Samples([early, late], WINDOW, Choices(drop_future=0), seed=0)
-    batch = samples.batch(0, 200)
-    no_past = (batch.mask[:, 0].sum((1, 2)) == 0).mean()
-    assert 0.15 < no_past < 0.35
+def test_sources_are_drawn_by_their_weight(archive: TrainingArchive, monkeypatch: pytest.MonkeyPatch) -> None:
+    sources = [SampleSource(archive, weight=weight) for weight in (1, 3, 0)]
+    samples = Samples(sources, WINDOW, Choices(), seed=0)
+    drawn: list[int] = []
+    draw = Samples._draw_place
+    monkeypatch.setattr(
+        Samples, "_draw_place", lambda self, rng, source: (drawn.append(source), draw(self, rng, source))[1]
+    )
+    samples.batch(0, 200)
+    assert 0.15 < np.mean(np.array(drawn) == 0) < 0.35
+    assert 2 not in drawn
 
 
 @pytest.mark.parametrize("share", [(0.3, 0.3), (0.3, 0.7)])
@@ -150,3 +154,27 @@ def test_real_days_get_storms_and_the_rain_that_brought_them(archive: TrainingAr
     assert 0.3 < stormy.rain_mask.any((1, 2, 3)).mean() < 0.7, "rain that came with wetness is not dropped"
     with pytest.raises(ValueError, match="needs a source with rain"):
         Samples([dry], WINDOW, Choices(storms=0.5), seed=2)
+
+
+def test_no_day_outside_the_source_is_read(archive: TrainingArchive) -> None:
+    day = START + dt.timedelta(6)
+    source = SampleSource(archive, first=day, last=day)
+    batch = Samples([source], WINDOW, Choices(real_masks=0), seed=0).batch(0, 10)
+    assert batch.mask[:, WINDOW.label].any()
+    assert not np.delete(batch.mask, WINDOW.label or 0, axis=1).any()
+
+
+def test_the_first_samples_are_simulated_and_the_last_are_not(archive: TrainingArchive) -> None:
+    choices = Choices(simulated=0.5, simulated_first=20, real_last=60)
+    samples = Samples([SampleSource(archive)], WINDOW, choices, seed=0)
+    real = Samples([SampleSource(archive)], WINDOW, Choices(), seed=0)
+    means = [abs(samples.sample(n)[3].mean() - real.sample(n)[3].mean()) for n in range(0, 80)]
+    assert min(means[:20]) > 0
+    assert not any(means[60:])
+    assert any(means[20:60])
+
+
+def test_the_gaps_of_the_next_day_are_hidden(archive: TrainingArchive) -> None:
+    source = SampleSource(archive, first=START + dt.timedelta(4), last=START + dt.timedelta(5))
+    batch = Samples([source], WINDOW, Choices(real_masks=1.0, mask_days=1), seed=0).batch(0, 20)
+    assert (batch.hidden.sum((1, 2, 3)) > 0).all()

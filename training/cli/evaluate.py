@@ -12,13 +12,25 @@ from training.cli.common import BandOption, OrbitOption, ProductOption, training
 
 @training_command(
     "evaluate",
-    epilog="Example: python -m training evaluate --bundle seamless-amsr2-x --data lprm_april2015_x/ "
-    "--consolidated 2015-04-13:2015-04-16 --provisional 2015-04-17:2015-04-20 --ismn ismn.zip --out report",
+    epilog="Examples: python -m training evaluate --suite --data lprm_april2015_x --out report · python -m training "
+    "evaluate --bundle seamless-2 --data lprm_april2015_x --consolidated 2015-04-13:2015-04-16 "
+    "--provisional 2015-04-17:2015-04-20 --ismn ismn.zip --out report",
 )
 def evaluate(
-    bundle: Annotated[list[str], typer.Option(help="Name of a shipped bundle, or a bundle's folder; repeatable.")],
     data: Annotated[Path, typer.Option(help="Folder of LPRM files.")],
     out: Annotated[Path, typer.Option(help="Folder to write the report to.")],
+    bundle: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a shipped bundle, or a bundle's folder; repeatable.  [default: all shipped ones]"),
+    ] = None,
+    suite: Annotated[
+        bool,
+        typer.Option(
+            "--suite",
+            help="Take the standard days: the last four of the files on the provisional tier, the four before them on "
+            "the consolidated one; trees are fitted to the days before those.",
+        ),
+    ] = False,
     consolidated: Annotated[
         str, typer.Option(help="Days to evaluate with the days after them as input, FIRST:LAST.")
     ] = "",
@@ -32,17 +44,21 @@ def evaluate(
     ismn: Annotated[list[Path] | None, typer.Option(help="ISMN zip, folder or file, repeatable.")] = None,
     series: Annotated[str, typer.Option(help="Days of the time series and stations, FIRST:LAST.")] = "",
     dct_pls: Annotated[
-        bool, typer.Option(help="Also evaluate DCT-PLS, plain and robust; takes minutes for each day and tier.")
+        bool, typer.Option(help="Also evaluate DCT-PLS on real gaps; takes most of a minute for each day and tier.")
     ] = True,
     engine: Annotated[str, typer.Option(help="auto, cpu, openvino, cuda or tensorrt.")] = "auto",
 ) -> None:
     """Evaluate exported bundles on hidden observations, time series, in-situ stations and seams; write a report."""
+    from rich.console import Console
+
+    from runtime.bundle import shipped_bundles
     from runtime.common.vocabulary import Tier
     from training.days import parse_days
     from training.evaluate.run import Settings, evaluate_bundles
+    from training.evaluate.summary import summary_table
 
     settings = Settings(
-        bundles=tuple(bundle),
+        bundles=tuple(bundle or shipped_bundles()),
         granules=data,
         rain=rain or data,
         product=product,
@@ -53,6 +69,8 @@ def evaluate(
         ismn=tuple(ismn or ()),
         dct_pls=dct_pls,
         engine=engine,  # type: ignore[arg-type]
+        suite=suite,
     )
-    evaluate_bundles(settings, out)
+    found = evaluate_bundles(settings, out)
+    Console().print(summary_table(found))
     print(f"wrote {out / 'report.md'}")

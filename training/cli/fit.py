@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 @training_command(
     "fit",
-    epilog="Examples: python -m training fit --config seamless-amsr2-x --data-root ../shared/data --out runs/mine · "
+    epilog="Examples: python -m training fit --config seamless-2 --data-root ../shared/data --out runs/mine · "
     "torchrun --nproc-per-node 2 -m training fit --config mine.toml --out runs/mine",
 )
 def fit(

@@ -38,8 +38,8 @@ from training.samples import TrainingArchive
 _LOG = logging.getLogger(__name__)
 
 STRIP, PERIOD, SLANT = 60, 200, 0.35
-"""Width of a strip and distance from strip to strip, in columns, both smaller on a narrow grid; columns by which a strip
-moves per row."""
+"""Width of a strip and distance from strip to strip, in columns, both smaller on a narrow grid; columns by which a
+strip moves per row."""
 WITHOUT_RAIN = " without rain"
 """Ending of a filler's name in the report if it was not given the rain."""
 WEIGHTED_MEAN, PLAIN_MEAN, DCT_PLS, TREES = "weighted mean", "plain mean", "DCT-PLS", "trees"

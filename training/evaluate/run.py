@@ -25,6 +25,8 @@ from training.evaluate.series import InputFolders, Published, publish_series
 from training.samples import TrainingArchive
 
 _LOG = logging.getLogger(__name__)
+SUITE_DAYS = 4
+"""Days of each tier in the suite."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,8 @@ class Settings:
     """Days to publish for time series and stations; if empty, none, or all days if there are stations."""
     ismn: tuple[Path, ...] = ()
     """ISMN zips, folders or files."""
+    suite: bool = False
+    """Whether the last eight days of the files are evaluated, and no others."""
     dct_pls: bool = True
     """Whether DCT-PLS is evaluated too."""
     engine: EngineName = "auto"
@@ -84,7 +88,8 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
         band=settings.band,
     )
     archive = source.open(out / "record", grid)
-    days = {tier: dates for tier, dates in settings.tiers.items() if dates}
+    tiers = _suite_days(archive) if settings.suite else settings.tiers
+    days = {tier: dates for tier, dates in tiers.items() if dates}
     _check_days(archive, days, settings.series)
     bundles = {path.name: load_bundle(path) for path in (find_bundle(name) for name in settings.bundles)}
     fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
@@ -104,10 +109,21 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     return found
 
 
+def _suite_days(archive: TrainingArchive) -> dict[Tier, list[dt.date]]:
+    """Return the last four days for the provisional tier, and the four before them for the consolidated one."""
+    if len(archive) < 3 * SUITE_DAYS:
+        raise ValueError(
+            f"the suite needs at least {3 * SUITE_DAYS} days, to fit trees to the first ones; {archive.source} has "
+            f"{len(archive)}; give days with --consolidated and --provisional"
+        )
+    dates = days_between(archive.first, archive.first + dt.timedelta(len(archive) - 1))
+    return {Tier.CONSOLIDATED: dates[-2 * SUITE_DAYS : -SUITE_DAYS], Tier.PROVISIONAL: dates[-SUITE_DAYS:]}
+
+
 def _check_days(archive: TrainingArchive, days: dict[Tier, list[dt.date]], series: list[dt.date]) -> None:
     """Raise an error if no day is named, or if the archive does not have one of the days."""
     if not days:
-        raise ValueError("no day to evaluate; give --consolidated FIRST:LAST or --provisional FIRST:LAST")
+        raise ValueError("no day to evaluate; give --suite, --consolidated FIRST:LAST or --provisional FIRST:LAST")
     last = archive.first + dt.timedelta(len(archive) - 1)
     for date in [day for dates in days.values() for day in dates] + series:
         if not archive.first <= date <= last:

@@ -83,13 +83,13 @@ class Choices(BaseModel):
 
 @dataclass(frozen=True)
 class SampleSource:
-    """A training archive, the days of it that may carry labels, and how often samples are drawn from it."""
+    """A training archive, the days of it that are read, and how often samples are drawn from it."""
 
     archive: TrainingArchive
     first: dt.date | None = None
-    """First day that may carry labels; the archive's first if None."""
+    """First day that is a label, an input or a mask; the archive's first if None."""
     last: dt.date | None = None
-    """Last day that may carry labels; the archive's last if None."""
+    """Last such day; the archive's last if None."""
     weight: float = 1.0
     """How often samples are drawn from this source, relative to the others."""
 
