@@ -45,8 +45,9 @@ class EvaluatedBundle(_ReportModel):
     model_id: str
     errors: ErrorTable
     """RMSE by days since the last observation and latitude band."""
-    sigma_ratio: float | None
-    """Factor for sigma with which 68.3 % of the errors are within it; None for a bundle without sigma."""
+    sigma_fit: tuple[float, float] | None
+    """Factor and exponent with which sigma fits the errors (`training.evaluate.findings.sigma_fit`); None for a bundle
+    without sigma."""
     seam: float | None
     """Mean step across tile edges over mean step inside tiles; None on a grid without tile edges."""
 

@@ -49,8 +49,8 @@ _DESCRIPTIONS = {
     "T-4..T+4.",
     "lstmcnn": "SGD-SM 2.0's LSTM-CNN with precipitation (doi:10.5194/essd-14-4473-2022): carries a memory from day to "
     "day.",
-    "seamless": "The project's own network: a 2-D U-Net that corrects the mean of days T-4..T+4, or of T-4..T-1 on the "
-    "day itself, and estimates its own error.",
+    "seamless": "The project's own network: a 2-D U-Net and a regression that correct the weighted mean of days "
+    "T-12..T+4, or of T-12..T-1 on the day itself, and estimate their own error.",
 }
 
 
@@ -179,7 +179,8 @@ def _uncertainty_lines(name: str, accuracy: Accuracy, evaluated: EvaluatedBundle
                 f"{split} {' / '.join(f'{100 * v:.0f}' for v in values.values())}" for split, values in shares.items()
             )
             yield f"\nErrors within sigma before it was scaled, % ({key.removeprefix(f'{name}, ')}): {parts}."
-    if evaluated.sigma_ratio:
-        yield f"\nSigma was then multiplied by {evaluated.sigma_ratio:.3f}."
+    if evaluated.sigma_fit:
+        factor, exponent = evaluated.sigma_fit
+        yield f"\nSigma was then fitted to these errors: {factor:.3f} times its power of {exponent:.3f} (m3 m-3)."
     if evaluated.seam:
         yield f"\nSeams: {evaluated.seam:.2f} (mean step across tile edges over mean step inside tiles)."

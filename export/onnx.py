@@ -92,8 +92,10 @@ def export_bundle(
     model = copy.deepcopy(checkpoint.model).eval()
     name = name or out.name
     evaluated = accuracy.bundles[name] if accuracy else None
-    if evaluated and evaluated.sigma_ratio and isinstance(model, Seamless):
-        model.sigma_scale.mul_(evaluated.sigma_ratio)
+    if evaluated and evaluated.sigma_fit and isinstance(model, Seamless):
+        factor, exponent = evaluated.sigma_fit
+        model.sigma_scale.fill_(factor)
+        model.sigma_power.fill_(exponent)
     with new_bundle_folder(out, overwrite) as folder:
         write_graph(model, folder / GRAPH)
         report = parity.check_parity(model, folder / GRAPH)

@@ -148,7 +148,8 @@ def offer(
         if precision == "int8":
             first = next(dates[0] for dates in days.values() if dates)
             hidden = gaps(archive, first, Tier.CONSOLIDATED, GapKind.STRIPS)
-            add_int8(bundle, folder, hidden.frames, hidden.rain, archive.grid)
+            window = [TODAY + offset for offset in manifest.window]
+            add_int8(bundle, folder, hidden.frames[window], hidden.rain[window], archive.grid)
         else:
             lower(bundle.graph, folder / in_precision(GRAPH, precision), precision)
         impact = measure_impact(bundle, _candidate(Bundle(folder, manifest), precision), archive, days)

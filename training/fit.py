@@ -234,6 +234,8 @@ class TrainingRun:
         schedule, fabric, step = self.recipe.schedule, self.fabric, self.progress.step
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(schedule, step, self.steps, self.epoch)
+        # What dropout leaves out depends on the step alone, so that a resumed run goes on as if never interrupted.
+        torch.manual_seed((schedule.seed + step) * fabric.world_size + fabric.global_rank)
         loss = objective(*(value.to(fabric.device) for value in inputs))
         state.optimiser.zero_grad()
         fabric.backward(loss)

@@ -73,6 +73,7 @@ class OpenVinoEngine:
                         if port.any_name in self._bits:
                             side(port.any_name).tensor().set_element_type(ov.Type.bf16)
                 model = steps.build()
+            self._outputs = [output.any_name for output in model.outputs]  # a compiled port may have more names
             compiled = core.compile_model(
                 model,
                 "CPU",
@@ -85,7 +86,6 @@ class OpenVinoEngine:
             raise BundleError(f"{graph} does not load in OpenVINO: {str(error).splitlines()[0]}") from error
         self.name = f"openvino {ov.__version__.split('-')[0]} CPU {precision}"
         self._request = compiled.create_infer_request()
-        self._outputs = [output.any_name for output in compiled.outputs]
 
     def run(self, inputs: Arrays) -> dict[str, NDArray[Any]]:
         """Compute one batch of tiles; the next call overwrites the returned arrays."""

@@ -58,10 +58,10 @@ def test_manifest_of_the_recurrent_kind(exported: dict[str, Bundle]) -> None:
 
 def test_manifest_of_our_own_network(seamless_bundle: Bundle) -> None:
     manifest = seamless_bundle.manifest
-    assert (manifest.kind, manifest.halo, manifest.stride) == ("window", 32, 4)
+    assert (manifest.kind, manifest.halo, manifest.stride) == ("window", 64, 8)
     assert manifest.takes_rain
     assert manifest.gives_sigma
-    assert manifest.window == (-4, -3, -2, -1, 0, 1, 2, 3, 4)
+    assert manifest.window == tuple(range(-12, 5))
 
 
 def test_graph_is_valid_and_dynamic(exported: dict[str, Bundle]) -> None:
@@ -158,15 +158,15 @@ def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.M
 
 def _report(path: Path, name: str, ratio: float | None) -> Path:
     score = {"r": 0.9, "rmse": 0.0871, "ubrmse": 0.08, "mae": 0.05, "bias": 0.001, "n": 129337}
-    line = {"tier": "consolidated", "gaps": "strips", "split": "all", "group": "all", "score": score}
+    line = {"tier": "consolidated", "gaps": "real gaps", "split": "all", "group": "all", "score": score}
     table = {"days": [1, 2], "latitudes": [-90.0, 90.0], "rmse": [[0.07], [0.09]], "n": [[500], [400]]}
     values = {
         "source": "twenty days",
         "days": {"consolidated": ["2015-04-13", "2015-04-16"]},
         "noise": {"all land": 0.0909},
-        "bundles": {name: {"model_id": "a" * 64, "errors": table, "sigma_ratio": ratio, "seam": None}},
+        "bundles": {name: {"model_id": "a" * 64, "errors": table, "sigma_fit": ratio and [ratio, 1.0], "seam": None}},
         "scores": [line | {"filler": name}, line | {"filler": "DCT-PLS"}],
-        "calibration": {f"{name}, consolidated": {"all": [0.7]}},
+        "calibration": {f"{name}, consolidated, real gaps": {"all": {"all": 0.7}}},
     }
     path.write_text(json.dumps(values))
     return path
@@ -185,7 +185,14 @@ def test_an_evaluation_goes_into_card_manifest_and_sigma(
     assert mine.manifest.errors is not None
     assert mine.manifest.errors.rmse == ((0.07,), (0.09,))
     card = (mine.path / "MODEL_CARD.md").read_text()
-    for expected in ("0.0871", "129337", "aaaaaaaaaaaa", "0.0909 all land", "multiplied by 1.250", "DCT-PLS"):
+    for expected in (
+        "0.0871",
+        "129337",
+        "aaaaaaaaaaaa",
+        "0.0909 all land",
+        "1.250 times its power of 1.000",
+        "DCT-PLS",
+    ):
         assert expected in card
     cases = dict(parity.parity_cases(seamless_checkpoint.model))
     inputs = {name: value.numpy() for name, value in cases["all observed"].items()}

@@ -98,18 +98,19 @@ def small_random(seamless: Bundle) -> Bundle:
 
 
 def _filled(bundle: Bundle, setup: EngineSettings, archive: TrainingArchive) -> Floats:
-    frames, rain = _window(archive)
+    frames, rain = _window(archive, bundle)
     return predict_window(open_engine(bundle, setup), bundle.manifest, archive.grid, frames, rain).filled
 
 
-def _window(archive: TrainingArchive) -> tuple[Floats, Floats]:
-    return archive.soil_moisture(2, 9), archive.rain(2, 9)
+def _window(archive: TrainingArchive, bundle: Bundle) -> tuple[Floats, Floats]:
+    window = bundle.manifest.window
+    return archive.soil_moisture(6 + window[0], len(window)), archive.rain(6 + window[0], len(window))
 
 
 def test_int8_multiplies_int8_where_it_is_wide(
     seamless_bundle: Bundle, archive: TrainingArchive, tmp_path: Path
 ) -> None:
-    frames, rain = _window(archive)
+    frames, rain = _window(archive, seamless_bundle)
     shutil.copytree(seamless_bundle.path, tmp_path / "int8")
     add_int8(seamless_bundle, tmp_path / "int8", frames, rain, archive.grid)
     graph = onnx.load(tmp_path / "int8" / "model.int8.onnx")

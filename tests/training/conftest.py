@@ -35,7 +35,7 @@ def recipe_file(tmp_path: Path, archive: TrainingArchive) -> Path:
 [model]
 kind = "seamless"
 maps = [4, 4, 6, 6]
-units = 8
+width = 8
 [bundle]
 tile_core = 16
 batch = 1

@@ -14,7 +14,7 @@ from runtime.common.grid import Grid
 from runtime.common.vocabulary import Tier
 from tests.conftest import START
 from training.cli import app
-from training.evaluate.findings import calibration, error_table, sigma_ratio
+from training.evaluate.findings import calibration, error_table, sigma_fit
 from training.evaluate.hidden import fit_trees, gaps
 from training.evaluate.insitu import Station, compare, read_stations
 from training.evaluate.kinds import KINDS, TIERS, GapKind
@@ -77,7 +77,9 @@ def test_calibration_and_its_correction() -> None:
     sharp = Cells(cells.truth, cells.columns, {"net": cells.truth}, cells.sigma)
     assert crps(sharp, "net") < crps(cells, "net")
     too_small = Cells(cells.truth, cells.columns, cells.fillers, {"net": cells.sigma["net"] / 2})
-    assert sigma_ratio([too_small], "net") == pytest.approx(2, rel=0.03)
+    assert sigma_fit([too_small], "net") == pytest.approx((2, 1), rel=0.25)
+    too_even = Cells(cells.truth, cells.columns, cells.fillers, {"net": cells.sigma["net"] ** 0.5})
+    assert sigma_fit([too_even], "net") == pytest.approx((1, 2), rel=0.25)
 
 
 def test_the_error_table_holds_the_rmse_of_each_class() -> None:

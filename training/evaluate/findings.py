@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize
 
 from runtime.bundle import Bundle, ErrorTable
 from runtime.common.grid import Floats
@@ -22,6 +24,10 @@ AGES = (1, 2, 3, 4, 5)
 """Classes of an error table: days since the last observation; the last class also holds older and unknown ones."""
 BANDS = (-90.0, -30.0, 0.0, 30.0, 45.0, 60.0, 90.0)
 """Edges of the latitude bands of an error table, degrees north."""
+_MOST_FITTED = 100_000
+"""Cells of each part that sigma is fitted to."""
+_SMALLEST_ERROR = 1e-4
+"""m3 m-3, added to absolute errors before their logarithm is taken."""
 _FEW = 100
 """With fewer hidden observations than this in a class, an error table uses the figure of the whole row."""
 
@@ -106,10 +112,41 @@ def calibration(cells: Cells, bundle: str) -> dict[str, dict[str, float]]:
     return shares
 
 
-def sigma_ratio(parts: Sequence[Cells], bundle: str) -> float:
-    """Return the factor for a bundle's sigma with which 68.3 % of the errors of these cells are within it."""
-    cells = Cells.joined([part.common() for part in parts])
-    return float(np.quantile(np.abs(cells.fillers[bundle] - cells.truth) / cells.sigma[bundle], ONE_SIGMA))
+def sigma_fit(parts: Sequence[Cells], bundle: str) -> tuple[float, float]:
+    """Return factor and exponent with which a bundle's sigma fits the errors of these cells best.
+
+    ``factor * sigma ** exponent``, in m3 m-3, is the quantile regression of the absolute error at 68.3 % (Koenker and
+    Machado 1999, doi:10.1080/01621459.1999.10473882), both in logarithms: on average, 68.3 % of the errors are within
+    it, whether sigma is small or large.
+
+    Parameters
+    ----------
+    parts : sequence of Cells
+        The hidden cells; each part counts as much as any other.
+    bundle : str
+        The bundle.
+
+    Returns
+    -------
+    factor : float
+        The factor, in (m3 m-3) ** (1 - exponent).
+    exponent : float
+        The exponent; 1 if sigma only needs to be scaled.
+    """
+    rng = np.random.default_rng(0)
+    chosen = [part.only(np.sort(rng.permutation(part.truth.size)[:_MOST_FITTED])) for part in parts]
+    sigma = np.log(np.concatenate([part.sigma[bundle] for part in chosen]).astype(np.float64))
+    error = np.concatenate([part.fillers[bundle] - part.truth for part in chosen]).astype(np.float64)
+    error = np.log(np.abs(error) + _SMALLEST_ERROR)
+    centre = sigma.mean()
+
+    def loss(line: NDArray[np.float64]) -> float:
+        above = error - (line[0] + line[1] * (sigma - centre))
+        return float(np.where(above > 0, ONE_SIGMA * above, (ONE_SIGMA - 1) * above).mean())
+
+    start = np.array([np.quantile(error - sigma, ONE_SIGMA) + centre, 1.0])
+    level, exponent = minimize(loss, start, method="Nelder-Mead", options={"xatol": 1e-3, "fatol": 1e-7}).x
+    return float(np.exp(level - exponent * centre)), float(exponent)
 
 
 def mean_seam(values: Sequence[float]) -> float:

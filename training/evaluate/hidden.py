@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
 
 import numpy as np
 from scipy import ndimage
@@ -36,6 +38,8 @@ from training.evaluate.structure import Structure
 from training.samples import TrainingArchive
 
 _LOG = logging.getLogger(__name__)
+Field = TypeVar("Field")
+"""What a filler returns."""
 
 STRIP, PERIOD, SLANT = 60, 200, 0.35
 """Width of a strip and distance from strip to strip, in columns, both smaller on a narrow grid; columns by which a
@@ -75,6 +79,8 @@ class Hidden:
     """Variogram and spectrum of the hidden and the filled values, by tier and kind of gap."""
     seams: dict[str, list[float]]
     """The seam figure of each day and tier with the first kind of gap, by bundle."""
+    seconds: dict[str, list[float]]
+    """Seconds that each filling of a day took, by filler. Trees fill the hidden cells only, all others all gaps."""
 
 
 def cells_to_hide(kind: GapKind, archive: TrainingArchive, date: dt.date) -> Bools:
@@ -253,6 +259,7 @@ def fill_hidden(
     structures: dict[tuple[Tier, GapKind], Structure] = {}
     parts: dict[tuple[Tier, GapKind], list[Cells]] = {}
     seams: dict[str, list[float]] = {filler.name: [] for filler in fillers}
+    seconds: dict[str, list[float]] = {}
     trees: dict[Tier, Trees] = {}
     for tier, dates in days.items() if with_trees else ():
         _LOG.info("fitting trees, %s, to the days before %s", tier, dates[0])
@@ -263,28 +270,39 @@ def fill_hidden(
                 continue
             for kind in kinds:
                 hidden = gaps(archive, date, tier, kind)
-                filled = _fill_with_bundles(fillers, hidden, archive.has_rain)
+                filled = dict(_timed(_fill_with_bundles(fillers, hidden, archive.has_rain), seconds))
                 if kind == kinds[0]:
                     for filler in fillers:
                         core = filler.bundle.manifest.tile_core
                         seams[filler.name].append(seam_ratio(filled[filler.name], (core, core)))
                 with_dct = with_dct_pls and kind == GapKind.REAL
-                references = dict(_fill_with_references(hidden, archive.grid.land, trees.get(tier), with_dct))
+                references = dict(
+                    _timed(_fill_with_references(hidden, archive.grid.land, trees.get(tier), with_dct), seconds)
+                )
                 parts.setdefault((tier, kind), []).append(_collect(hidden, archive.grid, filled, references))
                 fields = {name: day.soil_moisture for name, day in filled.items()} | references
                 structures.setdefault((tier, kind), Structure()).add(hidden.truth, fields)
                 _LOG.info("%s %s, %s: %d hidden cells", date, tier, kind, np.isfinite(hidden.truth).sum())
-    return Hidden({key: Cells.joined(several) for key, several in parts.items()}, structures, seams)
+    return Hidden({key: Cells.joined(several) for key, several in parts.items()}, structures, seams, seconds)
 
 
-def _fill_with_bundles(fillers: Sequence[BundleFiller], hidden: Gaps, has_rain: bool) -> dict[str, Filled]:
-    """Return a day filled by every bundle, and also without rain by those that take rain."""
-    filled: dict[str, Filled] = {}
+def _timed(fields: Iterator[tuple[str, Field]], seconds: dict[str, list[float]]) -> Iterator[tuple[str, Field]]:
+    """Yield names and fields, and note how long each of them took."""
+    while True:
+        start = time.perf_counter()
+        named = next(fields, None)
+        if named is None:
+            return
+        seconds.setdefault(named[0], []).append(time.perf_counter() - start)
+        yield named
+
+
+def _fill_with_bundles(fillers: Sequence[BundleFiller], hidden: Gaps, has_rain: bool) -> Iterator[tuple[str, Filled]]:
+    """Yield the name and a day filled by every bundle, and also without rain by those that take rain."""
     for filler in fillers:
-        filled[filler.name] = filler.fill(hidden)
+        yield filler.name, filler.fill(hidden)
         if filler.takes_rain and has_rain:
-            filled[filler.name + WITHOUT_RAIN] = filler.fill(hidden, with_rain=False)
-    return filled
+            yield filler.name + WITHOUT_RAIN, filler.fill(hidden, with_rain=False)
 
 
 def _fill_with_references(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
@@ -66,6 +67,9 @@ def report_lines(
     yield "\n## Seams\n"
     yield "Mean step across tile edges over mean step inside tiles; with 1, tile edges do not show:\n"
     yield from (f"- {name}: {mean_seam(days):.2f}" for name, days in found.hidden.seams.items())
+    yield "\n## Time\n"
+    yield "Median of the seconds that a day took on this machine. Trees fill hidden cells only, all others every gap:\n"
+    yield from (f"- {name}: {statistics.median(values):.2f}" for name, values in found.hidden.seconds.items())
     yield from _station_tables(found.series)
     yield "\n## Figures\n"
     yield from (f"![{name}]({name})\n" for name in figures)

@@ -224,13 +224,13 @@ def _feature_fields(frames: Floats, latitudes: NDArray[np.float64], prior: Float
     for decay in (1.0, DECAY_DAYS, 4.0):
         yield from _weighted(frames, decay)
     for size in (3, 7, 15, 31):
-        yield from _box(today - prior, size)
+        yield from _box_mean(today - prior, size)
     for offset, frame in zip(WINDOW, frames, strict=True):
         yield frame
         if abs(offset) <= NEAR_DAYS:
-            yield _box(frame, 3)[0]
-            yield _box(frame, 9)[0]
-            yield _box(frame - prior, 9)[0]
+            yield _box_mean(frame, 3)[0]
+            yield _box_mean(frame, 9)[0]
+            yield _box_mean(frame - prior, 9)[0]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # cells without any observation
         yield np.nanstd(frames, 0)
@@ -238,12 +238,12 @@ def _feature_fields(frames: Floats, latitudes: NDArray[np.float64], prior: Float
         yield np.nanmin(frames, 0)
     yield (frames > _SATURATED).sum(0, dtype=np.float32)
     yield np.isfinite(frames).sum(0, dtype=np.float32)
-    yield _box(prior, 3)[0]
-    yield _box(prior, 9)[0]
+    yield _box_mean(prior, 3)[0]
+    yield _box_mean(prior, 9)[0]
     yield ndimage.distance_transform_edt(np.isnan(today)).astype(np.float32)
 
 
-def _box(field: Floats, size: int) -> tuple[Floats, Floats]:
+def _box_mean(field: Floats, size: int) -> tuple[Floats, Floats]:
     """Return the mean of the observed cells in a box around each cell, NaN without any, and their share of the box."""
     seen = np.isfinite(field)
     edges = ("nearest", "wrap")

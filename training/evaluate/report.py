@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import csv
 import json
+import statistics
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from training.evaluate.figures import draw_figures
-from training.evaluate.findings import Findings, calibration, error_table, mean_seam, score_rows, sigma_ratio
+from training.evaluate.findings import Findings, calibration, error_table, mean_seam, score_rows, sigma_fit
 from training.evaluate.kinds import HEADLINE
 from training.evaluate.markdown import report_lines
 from training.evaluate.scores import Score, crps, probability_integral
@@ -60,7 +61,9 @@ def write_report(folder: Path, found: Findings) -> None:
             name: {
                 "model_id": bundle.model_id,
                 "errors": error_table(headline, name).model_dump(mode="json"),
-                "sigma_ratio": sigma_ratio(headline, name) if name in with_sigma else None,
+                "sigma_fit": sigma_fit([c.common() for c in found.hidden.cells.values()], name)
+                if name in with_sigma
+                else None,
                 "seam": _json_number(mean_seam(found.hidden.seams[name])),
             }
             for name, bundle in found.bundles.items()
@@ -72,6 +75,7 @@ def write_report(folder: Path, found: Findings) -> None:
         ],
         "calibration": calibrated,
         "distribution": distributions,
+        "seconds": {name: statistics.median(values) for name, values in found.hidden.seconds.items()},
         "structure": {
             f"{tier}, {kind}": {
                 name: {"variogram": structure.variogram(name), "spectrum": structure.spectrum(name)}

@@ -54,7 +54,7 @@ class SeamlessConfig:
     """Days of the window after day T."""
     maps: tuple[int, ...] = (32, 48, 64, 64)
     """Feature maps at full, half, quarter and eighth resolution."""
-    units: int = 256
+    width: int = 256
     """Width of the regression."""
     dropout: float = 0.2
     """Share of the regression's units, and a third of it of the feature maps, that are left out in training."""
@@ -65,8 +65,8 @@ class SeamlessConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maps", tuple(self.maps))
-        if len(self.maps) != 4 or min(self.maps) < 1 or self.units < 1:
-            raise ValueError(f"maps must be four numbers >= 1, and units >= 1: {self}")
+        if len(self.maps) != 4 or min(self.maps) < 1 or self.width < 1:
+            raise ValueError(f"maps must be four numbers >= 1, and width >= 1: {self}")
         if min(self.before, self.after) < _NEAR_DAYS:
             raise ValueError(f"before and after must be at least {_NEAR_DAYS} days: {self}")
 
@@ -141,7 +141,7 @@ class Seamless(nn.Module):
     def __init__(self, config: SeamlessConfig) -> None:
         super().__init__()
         self.config = config
-        near, maps, units = 2 * _NEAR_DAYS + 1, config.maps, config.units
+        near, maps, width = 2 * _NEAR_DAYS + 1, config.maps, config.width
         features = 2 * len(DECAYS) + 7 + 4 * len(_CELL_BOXES) + 3 * near + 2
         levels = range(len(maps) - 1)
         self.stem = nn.Conv2d(features, maps[0], 3, padding=1)
@@ -152,9 +152,9 @@ class Seamless(nn.Module):
         self.up = nn.ModuleList(nn.ConvTranspose2d(maps[k + 1], maps[k], 2, 2) for k in levels)
         self.back = nn.ModuleList(_Residual(maps[k], config.dropout / 3) for k in levels)
         self.drop = nn.Dropout(config.dropout)
-        self.first = nn.Conv2d(maps[0] + features, units, 1)
-        self.second = nn.Conv2d(units, units, 1)
-        self.head = nn.Conv2d(units, 2, 1)
+        self.first = nn.Conv2d(maps[0] + features, width, 1)
+        self.second = nn.Conv2d(width, width, 1)
+        self.head = nn.Conv2d(width, 2, 1)
         for layer in self.modules():
             if isinstance(layer, nn.Conv2d | nn.ConvTranspose2d):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
@@ -167,6 +167,8 @@ class Seamless(nn.Module):
         nn.init.normal_(self.head.weight, std=1e-3)
         self.sigma_scale: Tensor
         self.register_buffer("sigma_scale", torch.ones(()))
+        self.sigma_power: Tensor
+        self.register_buffer("sigma_power", torch.ones(()))
 
     def forward(
         self, sm: Tensor, mask: Tensor, land: Tensor, precip: Tensor, precip_mask: Tensor
@@ -196,12 +198,13 @@ class Seamless(nn.Module):
             Error of `filled`, m3 m-3; about 68 % of the errors against single retrievals are smaller.
         """
         fields = self._look(sm, mask, land)
-        correction, log_sigma = self._read(self._surroundings(fields, precip, precip_mask)).float().unbind(1)
-        filled = (fields.prior[:, 0] + correction) * self.config.sm_std + self.config.sm_mean
-        sigma = (torch.exp(log_sigma.clamp(-8, 3)) * self.config.sm_std * self.sigma_scale).clamp(SIGMA_FLOOR, 1.0)
         edge = self.config.halo
-        core = (slice(None), slice(edge, sm.shape[2] - edge), slice(edge, sm.shape[3] - edge))
-        return filled[core], (land * fields.known[:, 0])[core], sigma[core]
+        core = (..., slice(edge, sm.shape[2] - edge), slice(edge, sm.shape[3] - edge))
+        correction, log_sigma = self._read(self._surroundings(fields, precip, precip_mask)[core]).float().unbind(1)
+        filled = (fields.prior[core][:, 0] + correction) * self.config.sm_std + self.config.sm_mean
+        sigma = (torch.exp(log_sigma.clamp(-8, 3)) * self.config.sm_std) ** self.sigma_power * self.sigma_scale
+        sigma = sigma.clamp(SIGMA_FLOOR, 1.0)
+        return filled, (land * fields.known[:, 0])[core], sigma
 
     def at_cells(
         self, sm: Tensor, mask: Tensor, land: Tensor, precip: Tensor, precip_mask: Tensor, where: Tensor
@@ -222,7 +225,7 @@ class Seamless(nn.Module):
         reached : Tensor, shape (cells,)
             As in `forward`.
         log_sigma : Tensor, shape (cells,)
-            Logarithm of sigma in units of `sm_std`, before `sigma_scale`.
+            Logarithm of sigma in units of `sm_std`, before `sigma_power` and `sigma_scale`.
         """
         fields = self._look(sm, mask, land)
         chosen = self._surroundings(fields, precip, precip_mask).permute(0, 2, 3, 1)[where]

@@ -59,13 +59,13 @@ def simulated(days: Floats, gaps: Floats, rng: np.random.Generator) -> Floats:
     lasting = _cut(rng, _lasting(), spread.shape, count)
     lasting_share = rng.uniform(0.15, 0.45)
     tail = rng.uniform(0.3, 0.8)
-    uneven = np.exp(tail * _cut(rng, _noise("uneven"), spread.shape)[0] - tail**2)
+    uneven = np.exp(tail * _cut(rng, _fields_of("uneven"), spread.shape)[0] - tail**2)
     rough_share = 1 / (1 + (spread / rng.uniform(0.035, 0.07)) ** 2)
     values = np.empty_like(gaps)
     for day in range(count):
-        rough, smooth = (_cut(rng, _noise(kind), spread.shape)[0] for kind in ("rough", "smooth"))
+        rough, smooth = (_cut(rng, _fields_of(kind), spread.shape)[0] for kind in ("rough", "smooth"))
         fast = np.sqrt(rough_share) * rough + np.sqrt(1 - rough_share) * smooth
-        today = uneven * np.exp(0.5 * _cut(rng, _noise("uneven"), spread.shape)[0] - 0.25)
+        today = uneven * np.exp(0.5 * _cut(rng, _fields_of("uneven"), spread.shape)[0] - 0.25)
         departure = np.sqrt(lasting_share) * lasting[day] + np.sqrt(1 - lasting_share) * fast * today
         values[day] = level + spread * departure
     values = (np.rint(values.clip(0, _LIMIT) / _STEP) * _STEP).astype(np.float32)
@@ -103,7 +103,7 @@ def _mixed(rng: np.random.Generator, lengths: dict[float, float]) -> Floats:
 
 
 @lru_cache
-def _noise(kind: str) -> Floats:
+def _fields_of(kind: str) -> Floats:
     """Return independent fields of noise, the same in every process; shape (fields, rows, cols)."""
     lengths = {"rough": _ROUGH, "smooth": _SMOOTH, "uneven": _UNEVEN}[kind]
     rng = np.random.default_rng([len(kind), _FIELDS])

@@ -28,7 +28,7 @@ def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
     def make(folder: Path) -> None:
         torch.manual_seed(5)
-        preset = Preset(SeamlessConfig(maps=4), tile_core=32, batch=2)
+        preset = Preset(SeamlessConfig(maps=(4, 4, 6, 6), width=8), tile_core=32, batch=2)
         model = build_network(preset.model)
         assert isinstance(model, Seamless)
         torch.nn.init.normal_(model.head.weight, std=0.3)
@@ -40,19 +40,19 @@ def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
 @pytest.fixture(scope="module")
 def wide_ring() -> tuple[Grid, Floats, Floats]:
-    """A globe of 100 x 200 cells, mostly land, with nine days with gaps, and rain with other gaps."""
+    """Most of a globe, 96 x 200 cells, mostly land, with seventeen days with gaps, and rain with other gaps."""
     rng = np.random.default_rng(12)
-    grid = Grid(90, -180, rng.random((100, 200)) < 0.9, 1.8)
-    frames = rng.uniform(0.02, 0.6, (9, 100, 200)).astype(np.float32)
+    grid = Grid(90, -180, rng.random((96, 200)) < 0.9, 1.8)
+    frames = rng.uniform(0.02, 0.6, (17, 96, 200)).astype(np.float32)
     for day, frame in enumerate(frames):
-        frame[:, (np.arange(200) + 29 * day) % 50 < 30] = np.nan
+        frame[:, (np.arange(200) + 29 * day + 10) % 50 < 30] = np.nan
         frame[~grid.land] = np.nan
     rain = rng.exponential(5, frames.shape).astype(np.float32)
     rain[:, :, 60:90] = np.nan
     return grid, frames, rain
 
 
-@pytest.mark.parametrize("core", [20, 32, 48, (100, 40)])
+@pytest.mark.parametrize("core", [24, 32, 48, (96, 40)])
 def test_tiles_of_a_network_that_pools_equal_one_pass(
     core: int | tuple[int, int], pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]
 ) -> None:
@@ -60,7 +60,7 @@ def test_tiles_of_a_network_that_pools_equal_one_pass(
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
     whole = predict_window(engine, manifest, grid, frames, rain, core=grid.shape)
     tiled = predict_window(engine, manifest, grid, frames, rain, core=core)
-    gaps = grid.land & np.isnan(frames[4])
+    gaps = grid.land & np.isnan(frames[12])
     np.testing.assert_array_equal(whole.reached[gaps], tiled.reached[gaps])
     assert gaps[:, [0, -1]].any(), "the comparison must cross the dateline"
     assert whole.sigma is not None
@@ -72,11 +72,11 @@ def test_tiles_of_a_network_that_pools_equal_one_pass(
 def test_tiles_off_the_stride_are_refused(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
     grid, frames, _ = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
-    with pytest.raises(ConfigError, match="must be a multiple of 4"):
+    with pytest.raises(ConfigError, match="must be a multiple of 8"):
         predict_window(engine, manifest, grid, frames, core=30)
     around = Grid(90, -180, np.ones((91, 182), bool), 360 / 182)
-    with pytest.raises(ConfigError, match="must be a multiple of 4"):
-        predict_window(engine, manifest, around, np.full((9, 91, 182), np.nan, np.float32))
+    with pytest.raises(ConfigError, match="must be a multiple of 8"):
+        predict_window(engine, manifest, around, np.full((17, 91, 182), np.nan, np.float32))
 
 
 def test_absent_rain_is_no_estimate_anywhere(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
