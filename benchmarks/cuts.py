@@ -60,7 +60,7 @@ def main() -> None:
     parser.add_argument("--date", type=dt.date.fromisoformat, default=dt.date(2015, 4, 12))
     arguments = parser.parse_args()
     grid = Grid.globe()
-    gaps = grid.land & np.isnan(read_window(arguments.data, arguments.date, grid)[WINDOW // 2])
+    gaps = grid.land & np.isnan(read_window(arguments.data, arguments.date, grid, (0,))[0])
     published = len(Tiling(grid, (40, 40), 0).tiles(grid.land)) * 1600 * WINDOW * (LAYERS - 2) / 1e6
     print(f"as published, 40 x 40 land tiles, every frame, no halo: {published:.1f}")
     for together, tile in ((11, (40, 40)), (6, (24, 24)), (4, (16, 16)), (2, (8, 16)), (1, (16, 16)), (1, (8, 16))):

@@ -58,7 +58,8 @@ def filler(name: str, precision: Precision, grid: Grid, frames: Floats) -> Calla
     bundle = load_bundle(find_bundle(name))
     engine, manifest = open_engine(bundle, EngineSettings(precision=precision)), bundle.manifest
     if not manifest.carries_state:
-        return lambda: fill_window(engine, manifest, grid, frames)
+        own = frames[[TODAY + offset for offset in manifest.window]]
+        return lambda: fill_window(engine, manifest, grid, own)
     state = State.cold(manifest, grid, len(land_tiles(manifest, grid)))
     return lambda: fill_recurrent(engine, manifest, grid, frames[TODAY], np.full_like(frames[0], np.nan), state)
 
@@ -98,7 +99,7 @@ def by_gaps(grid: Grid, frames: Floats, rounds: int) -> list[dict[str, float]]:
         )
         day = frames.copy()
         day[TODAY] = np.where(hidden & grid.land, np.nan, whole)
-        windows = ("seamless-amsr2-x", "sgdsm1-amsr2-x")
+        windows = ("seamless-2", "seamless-amsr2-x", "sgdsm1-amsr2-x")
         seconds = timed({name: filler(name, "fp32", grid, day) for name in windows}, rounds)
         peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
         rows.append({"share": share, "gaps": int((hidden & grid.land).sum()), **seconds, "peak_gib": round(peak, 2)})
@@ -160,7 +161,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     grid = Grid.globe()
-    frames = read_window(arguments.data, arguments.date, grid)
+    frames = read_window(arguments.data, arguments.date, grid, WINDOW)
     parts = phases(arguments.data, arguments.date, frames, grid)
     shares = by_gaps(grid, frames, arguments.rounds)
     medians = timed(fillers(grid, frames), arguments.rounds)

@@ -1,8 +1,9 @@
-"""Real days for the benchmarks: read the nine days of a window from a folder of LPRM AMSR2 files."""
+"""Real days for the benchmarks: read the days of a window from a folder of LPRM AMSR2 files."""
 
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,11 +12,10 @@ from runtime.common.grid import Floats, Grid
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.products.lprm import read_soil_moisture
-from training.evaluate.references import WINDOW
 
 
-def read_window(folder: Path, date: dt.date, grid: Grid) -> Floats:
-    """Read the days T-4 to T+4.
+def read_window(folder: Path, date: dt.date, grid: Grid, window: Sequence[int]) -> Floats:
+    """Read the days of a window.
 
     Parameters
     ----------
@@ -25,12 +25,18 @@ def read_window(folder: Path, date: dt.date, grid: Grid) -> Floats:
         Day T.
     grid : Grid
         The grid to read.
+    window : sequence of int
+        The days to read, relative to day T.
 
     Returns
     -------
-    float32 array, shape (9, rows, cols)
-        Soil moisture, m3 m-3, NaN for a gap.
+    float32 array, shape (days, rows, cols)
+        Soil moisture, m3 m-3, NaN for a gap and for a day without a file.
     """
     files = FolderFeed(str(folder), GranuleFilter("lprm-amsr2", "descending")).granules()
-    dates = [date + dt.timedelta(offset) for offset in WINDOW]
-    return np.stack([read_soil_moisture(Path(files[day][0].location), day, grid, "x").field for day in dates])
+    frames = np.full((len(window), *grid.shape), np.nan, np.float32)
+    for frame, offset in zip(frames, window, strict=True):
+        day = date + dt.timedelta(offset)
+        if day in files:
+            frame[:] = read_soil_moisture(Path(files[day][0].location), day, grid, "x").field
+    return frames

@@ -236,7 +236,7 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     grid = Grid.globe()
-    frames = read_window(arguments.data, arguments.date, grid)
+    frames = read_window(arguments.data, arguments.date, grid, range(-4, 5))
     gaps = grid.land & np.isnan(frames[frames.shape[0] // 2])
     with tempfile.TemporaryDirectory() as name:
         network, bundle = paper_bundle(Path(name), arguments.preset, grid, frames)

@@ -12,7 +12,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, ValidationError, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from runtime.config import Overlay
 from runtime.errors import ConfigError
@@ -50,7 +50,7 @@ class TrainingSchedule(RecipeSection):
     weight_decay: float = Field(default=0.0, ge=0)
     """Weight decay of AdamW; 0 is Adam, as published."""
     eta: float = Field(default=0.1, ge=0)
-    """Weight of the loss's global term, as published."""
+    """Weight of the loss's global term, as published; not used by `seamless`, whose loss counts hidden cells only."""
     sigma_weight: float = Field(default=0.1, ge=0)
     """Weight of the loss of sigma, for a network that has one."""
     clip: float = Field(default=1.0, gt=0)
@@ -89,6 +89,11 @@ class Recipe(RecipeSection):
     data: tuple[DataSection, ...] = ()
     limits: str = ""
     """What the result must not be used for, besides what every model card says; part of the model card."""
+
+    @field_validator("data")
+    @classmethod
+    def _only_with_weight(cls, data: tuple[DataSection, ...]) -> tuple[DataSection, ...]:
+        return tuple(section for section in data if section.weight)
 
     @property
     def preset(self) -> Preset:

@@ -8,6 +8,12 @@ from runtime.common.grid import Floats
 from runtime.fill.window import days_since_observation
 
 
+def mean_over_days(frames: Floats) -> Floats:
+    """Return the mean of the observations of each cell over several days, NaN without any; shape (rows, cols)."""
+    count = (~np.isnan(frames)).sum(0)
+    return np.where(count, np.nansum(frames, 0) / np.maximum(count, 1), np.nan).astype(np.float32)
+
+
 def simple_fillers(frames: Floats, window: tuple[int, ...]) -> dict[str, Floats]:
     """Fill day T with simple methods.
 
@@ -23,13 +29,12 @@ def simple_fillers(frames: Floats, window: tuple[int, ...]) -> dict[str, Floats]
     dict of str to float32 array, shape (rows, cols)
         The filled field of each method, m3 m-3, NaN where the method has no value.
     """
-
-    def mean(stack: Floats) -> Floats:
-        count = (~np.isnan(stack)).sum(0)
-        return np.where(count, np.nansum(stack, 0) / np.maximum(count, 1), np.nan).astype(np.float32)
-
     past = frames[[offset < 0 for offset in window]]
     since = days_since_observation(past, tuple(offset for offset in window if offset < 0))
     index = np.where(since > 0, len(past) - since, 0)
     last = np.take_along_axis(past, index[None].astype(np.intp), 0)[0]
-    return {"mean of nine days": mean(frames), "mean of past four days": mean(past), "last value": last}
+    return {
+        "mean of nine days": mean_over_days(frames),
+        "mean of past four days": mean_over_days(past),
+        "last value": last,
+    }

@@ -66,6 +66,11 @@ def test_an_unknown_name_lists_the_known_ones() -> None:
         load_recipe("nothing")
 
 
+def test_a_source_of_weight_0_is_left_out() -> None:
+    chosen = load_recipe("seamless-2", ["data.1.weight=0"])
+    assert [source.band for source in chosen.data if source.granules] == ["x"]
+
+
 def test_data_may_come_from_the_command_line() -> None:
     chosen = load_recipe("seamless", ['data=[{record="records/mine"}]'])
     assert [source.record for source in chosen.data] == [Path("records/mine")]

@@ -14,6 +14,8 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from runtime.common.grid import Bools, Floats
+from runtime.demo.baselines import mean_over_days
+from training.models.seamless import SATURATED
 
 if TYPE_CHECKING:
     from lightgbm import LGBMRegressor
@@ -26,28 +28,24 @@ NEAR_DAYS = 4
 """Days from day T within which another observation of a cell counts as near."""
 DECAY_DAYS = 2.0
 """Days after which an observation has 1/e of its weight in the weighted mean."""
-_SATURATED = 0.985
-"""m3 m-3; LPRM's largest value, 0.99, marks a retrieval that reached its limit."""
 _ROWS = 900_000
 """Hidden cells that the trees are fitted to."""
 
 
-def weighted_mean(frames: Floats, decay: float = DECAY_DAYS) -> Floats:
-    """Fill day T with the mean of the window, weighted by ``exp(-|days| / decay)``.
+def weighted_mean(frames: Floats) -> Floats:
+    """Fill day T with the mean of the window, weighted by ``exp(-|days| / 2)``.
 
     Parameters
     ----------
     frames : float32 array, shape (17, rows, cols)
         Soil moisture of the days of `WINDOW`, m3 m-3, NaN for a gap.
-    decay : float
-        Days after which an observation has 1/e of its weight.
 
     Returns
     -------
     float32 array, shape (rows, cols)
         Soil moisture of day T, m3 m-3; NaN where no day of the window has an observation.
     """
-    return _weighted(frames, decay)[0]
+    return _weighted(frames, DECAY_DAYS)[0]
 
 
 def _weighted(frames: Floats, decay: float) -> tuple[Floats, Floats]:
@@ -61,8 +59,7 @@ def _weighted(frames: Floats, decay: float) -> tuple[Floats, Floats]:
 def plain_mean(frames: Floats) -> Floats:
     """Fill day T with the mean of the four days on either side; parameters and result as of `weighted_mean`."""
     near = frames[[k for k, offset in enumerate(WINDOW) if abs(offset) <= NEAR_DAYS]]
-    count = np.isfinite(near).sum(0)
-    return np.where(count > 0, np.nansum(near, 0) / np.maximum(count, 1), np.nan).astype(np.float32)
+    return mean_over_days(near)
 
 
 def nearest_day(frames: Floats) -> NDArray[np.int16]:
@@ -85,7 +82,7 @@ def nearest_day(frames: Floats) -> NDArray[np.int16]:
     return nearest
 
 
-def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
+def dct_pls(frames: Floats, land: Bools) -> Floats:
     """Fill day T by penalised least squares on cosines (Garcia 2010), as in ESA CCI SM GAPFILLED.
 
     Parameters
@@ -94,8 +91,6 @@ def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
         Soil moisture of the days of `WINDOW`, m3 m-3, NaN for a gap.
     land : bool array, shape (rows, cols)
         True on land; rows and columns without land are left out of the computation.
-    robust : bool
-        Whether outliers get less weight.
 
     Returns
     -------
@@ -109,7 +104,7 @@ def dct_pls(frames: Floats, land: Bools, robust: bool = False) -> Floats:
     box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # a warning if the smoothing parameter reaches its bounds
-        smooth = smoothn(frames[(near, *box)].astype(np.float64), isrobust=robust, smoothOrder=2)[0]
+        smooth = smoothn(frames[(near, *box)].astype(np.float64), smoothOrder=2)[0]
     day = np.full(land.shape, np.nan, np.float32)
     day[box] = smooth[NEAR_DAYS].clip(0, 1)
     return day
@@ -134,9 +129,7 @@ class Trees:
         self._regressor, self._latitudes = regressor, latitudes
 
     @classmethod
-    def fit(
-        cls, days: Iterator[tuple[Floats, Floats]], latitudes: NDArray[np.float64], *, trees: int = 500, seed: int = 0
-    ) -> Trees:
+    def fit(cls, days: Iterator[tuple[Floats, Floats]], latitudes: NDArray[np.float64], seed: int = 0) -> Trees:
         """Fit the trees.
 
         Parameters
@@ -146,8 +139,6 @@ class Trees:
             T, shape (rows, cols), NaN elsewhere. All m3 m-3.
         latitudes : float64 array, shape (rows,)
             Cell centres, degrees north.
-        trees : int
-            Number of trees.
         seed : int
             Seed of the choice of cells.
 
@@ -174,7 +165,7 @@ class Trees:
         x, y = np.concatenate(features), np.concatenate(targets)
         keep = np.random.default_rng(seed).permutation(len(x))[:_ROWS]
         regressor = LGBMRegressor(
-            n_estimators=trees,
+            n_estimators=500,
             num_leaves=127,
             learning_rate=0.05,
             min_child_samples=min(200, max(1, len(keep) // 50)),
@@ -236,7 +227,7 @@ def _feature_fields(frames: Floats, latitudes: NDArray[np.float64], prior: Float
         yield np.nanstd(frames, 0)
         yield np.nanmax(frames, 0)
         yield np.nanmin(frames, 0)
-    yield (frames > _SATURATED).sum(0, dtype=np.float32)
+    yield (frames > SATURATED).sum(0, dtype=np.float32)
     yield np.isfinite(frames).sum(0, dtype=np.float32)
     yield _box_mean(prior, 3)[0]
     yield _box_mean(prior, 9)[0]

@@ -88,6 +88,8 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
         band=settings.band,
     )
     archive = source.open(out / "record", grid)
+    if settings.suite and any(settings.tiers.values()):
+        raise ValueError("the suite has days of its own; give either --suite, or --consolidated and --provisional")
     tiers = _suite_days(archive) if settings.suite else settings.tiers
     days = {tier: dates for tier, dates in tiers.items() if dates}
     _check_days(archive, days, settings.series)

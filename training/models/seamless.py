@@ -33,7 +33,7 @@ _CELL_BOXES = (3, 7)
 _HALF_BOX, _WIDE_BOX = 5, 7
 """Sizes in cells of half the resolution of the boxes for all near days, and for day T."""
 _LEAST_WEIGHT = 1e-4
-"""Smaller sums of weights count as this, so that nothing is divided by 0; the oldest day alone has exp(-12)."""
+"""Smaller sums of weights count as this, so that nothing is divided by 0; the oldest day alone has exp(-2)."""
 _LEAST_SHARE = 1e-3
 """Smaller shares of observed cells count as this."""
 

@@ -19,7 +19,7 @@ from runtime.common import digest
 from runtime.common.grid import Bools, Floats
 from runtime.demo.gaps import strips
 from training.samples.archive import TrainingArchive
-from training.samples.simulate import simulated
+from training.samples.simulate import LARGEST, simulated
 
 HIDDEN = (0.3, 0.7)
 """Smallest and largest share of a patch that is hidden, as published."""
@@ -27,8 +27,6 @@ _LEAST_HIDDEN = 0.05
 """Smallest share of the observed cells of a patch that the gaps of a near day must hide."""
 _POROSITY, _DRYING_DAYS, _RAIN_DEPTH = 0.5, 5.0, 22.0
 """m3 m-3, days, mm; the middle of the values of the synthetic world."""
-_SATURATED = 0.99
-"""m3 m-3, the largest value of a retrieval."""
 
 
 @dataclass(frozen=True)
@@ -253,7 +251,7 @@ def wetted(sm: Floats, rain: Floats) -> Floats:
         room = (_POROSITY - np.where(seen[day], sm[day], mean) - extra).clip(min=0)
         extra += room * (1 - np.exp(-amount / _RAIN_DEPTH))
         wet[day] += extra.astype(np.float32)
-    return wet.clip(max=_SATURATED)
+    return wet.clip(max=LARGEST)
 
 
 def collate(samples: Sequence[tuple[Floats, ...]]) -> Batch:
