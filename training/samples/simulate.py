@@ -1,9 +1,8 @@
 """Simulated soil moisture on real days: the gaps, level and spread of a patch of real days in, other values out.
 
 A network that sees the same few real days many times learns their noise by heart. Simulated values never come twice,
-and what was true is known. Their statistics are those of AMSR2 X band in April 2015 (departures from a weighted mean):
-where the spread is small, departures 1, 3, 5 and 8 cells apart correlate by 0.7, 0.5, 0.4 and 0.3; where it is large,
-as where snow melts, by 1.0, 0.9, 0.8 and 0.7; a quarter of their variance lasts from one day to the next.
+and what was true is known. Departures from the level are rough where the spread is small and smooth where it is large, as
+where snow melts; a part of them lasts from day to day. `python -m benchmarks.departures` compares them with real ones.
 """
 
 from __future__ import annotations
