@@ -185,15 +185,14 @@ class _Planner:
         )
 
     def _tier(self, date: dt.date, inputs: Mapping[InputRole, DayInput]) -> Tier:
-        """Return `Tier.CONSOLIDATED` once nothing that is missing will arrive."""
-        policy = self.run.config.policy
-        if (self.run.today - date).days > self._window[-1] + policy.max_lag_days:
-            return Tier.CONSOLIDATED
-        rain = [day_input for role, day_input in inputs.items() if role.is_precipitation]
+        """Return `Tier.CONSOLIDATED` once nothing that is missing will arrive: older inputs than normal will not."""
+        policy, age = self.run.config.policy, (self.run.today - date).days
+        due = {role: day_input for role, day_input in inputs.items() if age - role.offset <= policy.max_lag_days}
+        rain = [day_input for role, day_input in due.items() if role.is_precipitation]
         has_rain_feed = self.run.inbox.precipitation_feed is not None
         if has_rain_feed and not all(_is_at_least(day_input, policy.consolidated_precipitation) for day_input in rain):
             return Tier.PROVISIONAL
-        is_full = all(day_input.identity for role, day_input in inputs.items() if role.is_soil_moisture)
+        is_full = all(day_input.identity for role, day_input in due.items() if role.is_soil_moisture)
         return Tier.CONSOLIDATED if is_full else Tier.PROVISIONAL
 
     def _feed(self, date: dt.date, soil_moisture: DayInput) -> SoilMoistureFeed:

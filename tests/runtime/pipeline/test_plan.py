@@ -29,6 +29,12 @@ def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite)
     assert DayRecord.from_file(site.day_file(5)).tier == "consolidated"
 
 
+def test_days_before_the_record_are_not_waited_for(window_site: Site) -> None:
+    window_site.fill(0, DAYS - 1, "feeds.precipitation.kind=none")
+    tiers = [DayRecord.from_file(window_site.day_file(day)).tier for day in (0, 2, 9, 10)]
+    assert tiers == ["consolidated"] * 3 + ["provisional"]
+
+
 def test_a_better_rain_run_re_does_the_day_and_all_after_it(recurrent_site: Site) -> None:
     late = recurrent_site.imerg(8)
     early = late.rename(late.with_name(late.name.replace("3B-DAY-L", "3B-DAY-E")))
