@@ -3,7 +3,9 @@
     python -m benchmarks.departures --data FOLDER [--band x]
 
 FOLDER holds consecutive days of LPRM AMSR2. Printed are the correlations of departures some cells apart from west to
-east on the same day, for cells whose spread is small and for those where it is large, and from one day to the next.
+east on the same day, for cells whose spread is small and for those where it is large, and from one day to the next; and
+for the real days the correlation of a cell with itself some days later, in units of its own spread. It is larger where
+the orbit comes back to almost the same track.
 """
 
 from __future__ import annotations
@@ -23,6 +25,8 @@ DISTANCES = (1, 2, 3, 5, 8, 12)
 """Cells."""
 SMALL, LARGE = 0.06, 0.15
 """m3 m-3; spreads below the first are small, above the second large."""
+STEP = 0.005
+"""m3 m-3; cells with a smaller spread than half of a retrieval's step are left out."""
 TILE = 240
 """Rows and columns simulated at once."""
 
@@ -56,6 +60,9 @@ def main() -> None:
     for name, chosen in (("small spread", often & (spread < SMALL)), ("large spread", often & (spread > LARGE))):
         for kind, days in (("real", real), ("simulated", made)):
             print(f"{kind + ', ' + name:24} " + " ".join(f"{value:5.2f}" for value in correlations(days, chosen)))
+    often &= spread > STEP
+    normal = np.where(often, (real - np.nanmean(real, 0)) / np.where(often, spread, 1), np.nan)
+    print("days later: " + ", ".join(f"{k} {np.nanmean(normal[k:] * normal[:-k]):.2f}" for k in range(1, len(real))))
 
 
 if __name__ == "__main__":

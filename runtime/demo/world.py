@@ -21,6 +21,8 @@ _HALF_SWATH = np.radians(725 / 111.2)
 """Half of the swath's width of 1450 km, as an angle."""
 _EARTH_PER_ORBIT = 2 * np.pi / ORBITS_PER_DAY
 """Angle by which the Earth turns during one revolution."""
+_SHARED_LENGTH = 3.0
+"""Correlation length of the part of the retrieval error that neighbours have in common, cells."""
 _SPIN_UP = 45
 """Days simulated before the first one, so that the soil depends on the weather."""
 
@@ -75,10 +77,13 @@ class World:
         Seed of the random numbers; the same seed and grid give the same world.
     retrieval_noise : float
         Standard deviation of the instrument's error, m3 m-3.
+    shared_noise : float
+        Share of that error's variance that neighbouring cells of the same day have in common, over some cells, as real
+        retrievals do; the rest is independent from cell to cell.
     """
 
-    def __init__(self, grid: Grid, seed: int, retrieval_noise: float = 0.025) -> None:
-        self.grid, self.seed, self.retrieval_noise = grid, seed, retrieval_noise
+    def __init__(self, grid: Grid, seed: int, retrieval_noise: float = 0.025, shared_noise: float = 0.0) -> None:
+        self.grid, self.seed, self.retrieval_noise, self.shared_noise = grid, seed, retrieval_noise, shared_noise
         rng = np.random.default_rng([seed, 0])
         latitude = np.radians(grid.latitudes)[:, None]
         texture = smooth_noise(rng, grid.shape, 3) * 0.6 + smooth_noise(rng, grid.shape, 12) * 0.8
@@ -135,9 +140,12 @@ class World:
         return np.asarray(mean - 6 * (self.wetness - 0.5))
 
     def _observe(self, rng: np.random.Generator, soil: Doubles, temperature: Doubles, date: dt.date) -> Floats:
-        noise = self.retrieval_noise * rng.standard_normal(self.grid.shape)
+        noise = rng.standard_normal(self.grid.shape)
+        if self.shared_noise:
+            noise *= np.sqrt(1 - self.shared_noise)
+            noise += np.sqrt(self.shared_noise) * smooth_noise(rng, self.grid.shape, _SHARED_LENGTH)
         is_observed = swath(self.grid, date) & self.grid.land & (temperature > 273.15) & ~self.forest
-        values = np.round((soil + noise).clip(0.01, 0.99), 2)
+        values = np.round((soil + self.retrieval_noise * noise).clip(0.01, 0.99), 2)
         return np.where(is_observed, values, np.nan).astype(np.float32)
 
 

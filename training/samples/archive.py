@@ -241,6 +241,7 @@ class TrainingArchive:
         first: dt.date,
         days: int,
         retrieval_noise: float = 0.025,
+        shared_noise: float = 0.0,
         progress: Progress | None = None,
     ) -> TrainingArchive:
         """Make a training archive from days of the synthetic world, with rain.
@@ -259,6 +260,8 @@ class TrainingArchive:
             Number of days.
         retrieval_noise : float
             Standard deviation of the retrieval errors, m3 m-3.
+        shared_noise : float
+            Share of their variance that neighbouring cells of the same day have in common.
         progress : callable, optional
             Called with the number of days packed and of all days.
 
@@ -267,9 +270,11 @@ class TrainingArchive:
         TrainingArchive
             The opened archive.
         """
-        world = World(grid, seed, retrieval_noise)
+        world = World(grid, seed, retrieval_noise, shared_noise)
         fields = ((day.observed, day.rain) for day in world.days(first, days))
         source = f"synthetic world {seed}, {days} days from {first}, retrieval noise {retrieval_noise}"
+        if shared_noise:
+            source += f", {shared_noise:.0%} of it shared with neighbours"
         return cls._write(out, grid, fields, first=first, count=days, source=source, has_rain=True, progress=progress)
 
     @classmethod

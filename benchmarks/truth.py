@@ -1,0 +1,87 @@
+"""Judge filled values where the true soil moisture is known: in the synthetic world, with errors that neighbours share.
+
+    python -m benchmarks.truth [--bundle NAME]... [--noise 0.06] [--shared 0.7]
+
+Real retrievals cannot tell whether a filled value is the soil's or repeats an error of the instrument that the cells
+around it share. Here both are known. Printed, for the gaps of some days of each tier: RMSE against the truth of each
+bundle, of the recency-weighted mean and of the plain mean of four days either side, on the same cells; and of the
+day's own observations. m3 m-3.
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import tempfile
+from pathlib import Path
+
+import numpy as np
+
+from runtime.bundle import find_bundle, load_bundle
+from runtime.common.grid import Floats, Grid
+from runtime.common.vocabulary import Tier
+from runtime.demo.world import World
+from training.evaluate.hidden import BundleFiller, Gaps
+from training.evaluate.kinds import HEADLINE
+from training.evaluate.references import TODAY, WINDOW, plain_mean, weighted_mean
+from training.samples import TrainingArchive
+
+SEED, FIRST, DAYS = 300, dt.date(2020, 6, 1), 24
+"""A world and a season that no bundle was trained on."""
+JUDGED = (13, 15, 17, 19)
+"""Positions of the days to judge: a full window before and after."""
+
+
+def main() -> None:
+    """Measure and print a table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--bundle", action="append", help="name or folder; may be repeated; default seamless-2")
+    parser.add_argument("--noise", type=float, default=0.06, help="standard deviation of the retrieval error, m3 m-3")
+    parser.add_argument("--shared", type=float, default=0.7, help="share of its variance that neighbours share")
+    arguments = parser.parse_args()
+    grid = Grid.globe()
+    world = World(grid, SEED, arguments.noise, arguments.shared)
+    truth = {day.date: day.truth for day in world.days(FIRST, DAYS)}
+    print(f"retrieval error {arguments.noise} m3 m-3, {arguments.shared:.0%} of its variance shared with neighbours")
+    with tempfile.TemporaryDirectory() as scratch:
+        archive = TrainingArchive.of_world(
+            Path(scratch, "world"),
+            grid,
+            seed=SEED,
+            first=FIRST,
+            days=DAYS,
+            retrieval_noise=arguments.noise,
+            shared_noise=arguments.shared,
+        )
+        fillers = [
+            BundleFiller(name, load_bundle(find_bundle(name)), archive) for name in arguments.bundle or ["seamless-2"]
+        ]
+        for tier in Tier:
+            errors: dict[str, list[Floats]] = {}
+            for position in JUDGED:
+                day = _unobserved(archive, position, tier, truth[FIRST + dt.timedelta(position)])
+                fields = {filler.name: filler.fill(day, with_rain=False).soil_moisture for filler in fillers}
+                fields |= {"weighted mean": weighted_mean(day.frames), "plain mean": plain_mean(day.frames)}
+                wanted = np.isfinite(day.truth) & np.all([np.isfinite(field) for field in fields.values()], 0)
+                for name, field in fields.items():
+                    errors.setdefault(name, []).append((field - day.truth)[wanted])
+                own = day.frames[TODAY] - truth[day.date]
+                errors.setdefault("observed cells' own", []).append(own[np.isfinite(own)])
+            for name, parts in errors.items():
+                error = np.concatenate(parts)
+                rmse = np.sqrt(np.mean(error**2))
+                print(f"{tier:13} {name:22} RMSE {rmse:.4f}, bias {error.mean():+.4f}, n {error.size}")
+
+
+def _unobserved(archive: TrainingArchive, position: int, tier: Tier, truth: Floats) -> Gaps:
+    """Return a day as it is on a tier, with the truth of its own gaps."""
+    frames = archive.soil_moisture(position + WINDOW[0], len(WINDOW))
+    if tier == Tier.PROVISIONAL:
+        frames[TODAY + 1 :] = np.nan
+    date = archive.first + dt.timedelta(position)
+    gap = np.where(np.isnan(frames[TODAY]), truth, np.float32(np.nan))
+    return Gaps(date=date, tier=tier, kind=HEADLINE, frames=frames, rain=np.full_like(frames, np.nan), truth=gap)
+
+
+if __name__ == "__main__":
+    main()
