@@ -178,3 +178,17 @@ def test_the_gaps_of_the_next_day_are_hidden(archive: TrainingArchive) -> None:
     source = SampleSource(archive, first=START + dt.timedelta(4), last=START + dt.timedelta(5))
     batch = Samples([source], WINDOW, Choices(real_masks=1.0, mask_days=1), seed=0).batch(0, 20)
     assert (batch.hidden.sum((1, 2, 3)) > 0).all()
+
+
+def test_days_run_backwards_where_there_is_no_rain(archive: TrainingArchive, tmp_path: Path) -> None:
+    shutil.copytree(archive.folder, tmp_path / "dry")
+    (tmp_path / "dry" / "rain.npy").unlink()
+    dry = TrainingArchive.open(tmp_path / "dry")
+    for days, order in ((dry, -1), (archive, 1)):
+        forward, backward = (
+            Samples([SampleSource(days)], WINDOW, Choices(real_masks=0, backwards=share), seed=0).batch(0, 10)
+            for share in (0, 1)
+        )
+        assert not np.array_equal(forward.sm, forward.sm[:, ::-1])
+        np.testing.assert_array_equal(backward.sm, forward.sm[:, ::order])
+        np.testing.assert_array_equal(backward.truth, forward.truth)

@@ -68,6 +68,9 @@ class Choices(BaseModel):
     """Number of samples at the beginning of the sequence that are all simulated."""
     real_last: int = Field(default=0, ge=0)
     """Number of the sample after which none is simulated; 0 is never."""
+    backwards: Fraction = 0.0
+    """Share of samples of an archive without rain in which the days run backwards, window kind only. Noise knows no
+    direction of time, so this doubles the windows with a long past."""
     drop_future: Fraction = 0.0
     """Share of samples without some or all of the days after T, as in a fill on the day itself."""
     drop_days: Fraction = 0.0
@@ -192,15 +195,18 @@ class Samples:
         """Return a patch of an archive with a random part of its observations hidden."""
         shape, choices, archive = self._geometry, self._choices, self._sources[source].archive
         size, label = shape.patch + 2 * shape.context, shape.label
-        own = self._days[source]
-        sm = archive.soil_moisture(first, shape.days, row, col, size)
-        rain = archive.rain(first, shape.days, row, col, size)
-        for index, day in enumerate(range(first, first + shape.days)):
+        own, days = self._days[source], range(first, first + shape.days)
+        if label is not None and not archive.has_rain and rng.random() < choices.backwards:
+            days = range(first + 2 * label, first + 2 * label - shape.days, -1)
+        sm, rain = (
+            read(min(days), shape.days, row, col, size)[:: days.step] for read in (archive.soil_moisture, archive.rain)
+        )
+        for index, day in enumerate(days):
             if day not in own:
                 sm[index] = rain[index] = np.nan
         if is_simulated:
-            days = archive.soil_moisture(own.start, len(own), row, col, size)
-            sm = simulated(days, days[[(first - own.start + index) % len(own) for index in range(shape.days)]], rng)
+            real = archive.soil_moisture(own.start, len(own), row, col, size)
+            sm = simulated(real, real[[(day - own.start) % len(own) for day in days]], rng)
         land = archive.grid.land[row : row + size, col : col + size]
         stormy = choices.storms > 0 and not archive.has_rain and rng.random() < choices.storms
         if stormy:
@@ -208,7 +214,7 @@ class Samples:
             sm = wetted(sm, rain)
         labels = list(range(shape.days)) if label is None else [label]
         truth = sm[labels].copy()
-        hidden = np.stack([_cells_to_hide(rng, archive, own, first + day, row, col, size, choices) for day in labels])
+        hidden = np.stack([_cells_to_hide(rng, archive, own, days[k], row, col, size, choices) for k in labels])
         for index, cells in zip(labels, hidden, strict=True):
             sm[index][cells] = np.nan
         if label is not None:

@@ -1,8 +1,9 @@
 """Simulated soil moisture on real days: the gaps, level and spread of a patch of real days in, other values out.
 
 A network that sees the same few real days many times learns their noise by heart. Simulated values never come twice,
-and what was true is known. Departures from the level are rough where the spread is small and smooth where it is large, as
-where snow melts; a part of them lasts from day to day. `python -m benchmarks.departures` compares them with real ones.
+and what was true is known. Departures from the level are rough where the spread is small and smooth where it is large,
+as where snow melts; a part of them lasts from day to day. `python -m benchmarks.departures` compares them with real
+ones.
 """
 
 from __future__ import annotations
