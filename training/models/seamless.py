@@ -3,8 +3,8 @@
 Days are not channels. What the network sees of the window are weighted means with three decay times, the spread, limits
 and counts of the observations, and the departures of near days from the weighted mean, averaged over boxes of several
 sizes. All of them are masked averages, so that gaps need no mask update. A U-Net (Ronneberger et al. 2015,
-doi:10.1007/978-3-319-24574-4_28) adds what convolutions learn from the same fields; a regression reads both, cell by
-cell.
+doi:10.1007/978-3-319-24574-4_28) adds, at half resolution, what convolutions learn from the same fields; a
+regression reads both, cell by cell.
 """
 
 from __future__ import annotations
@@ -32,8 +32,8 @@ _CELL_BOXES = (3, 7)
 """Sizes in cells of the boxes around each cell in which the departures of day T are averaged."""
 _HALF_BOX, _WIDE_BOX = 5, 7
 """Sizes in cells of half the resolution of the boxes for all near days, and for day T."""
-_LEAST_WEIGHT = 1e-4
-"""Smaller sums of weights count as this, so that nothing is divided by 0; the oldest day alone has exp(-2)."""
+_LEAST_WEIGHT = 1e-3
+"""No observation of the window has a smaller weight: half precision holds it, and no sum of weights is below it."""
 _LEAST_SHARE = 1e-3
 """Smaller shares of observed cells count as this."""
 
@@ -46,15 +46,15 @@ class SeamlessConfig:
     stride: ClassVar[int] = 8
     """Cells of the input per cell of the coarsest level."""
     halo: ClassVar[int] = 64
-    """Cells around an output that can change it: 7 by the widest box, 7 by pooled boxes, 43 by convolutions and 7 by
-    pooling."""
+    """Cells around an output that can change it: 7 by the widest box, 7 by pooled boxes, 38 by convolutions and 8 by
+    pooling, in multiples of `stride`."""
     before: int = 12
     """Days of the window before day T."""
     after: int = 4
     """Days of the window after day T."""
     maps: tuple[int, ...] = (32, 48, 64, 64)
-    """Feature maps at full, half, quarter and eighth resolution."""
-    width: int = 256
+    """Feature maps of the U-Net: of its result, and at half, quarter and eighth resolution."""
+    width: int = 128
     """Width of the regression."""
     dropout: float = 0.2
     """Share of the regression's units, and a third of it of the feature maps, that are left out in training."""
@@ -104,6 +104,11 @@ def _box(x: Tensor, size: int) -> Tensor:
     return F.avg_pool2d(x, (1, size), 1, (0, size // 2))
 
 
+def _sum_over_days(x: Tensor, weights: Tensor) -> Tensor:
+    """Return sums over the days of (N, T, H, W), one map per row of `weights`."""
+    return F.conv2d(x, weights[:, :, None, None].to(x.dtype))
+
+
 def _mean_of_observed(total: Tensor, share: Tensor) -> Tensor:
     """Return the mean over the observed cells, 0 where there are none."""
     return total / share.clamp(min=_LEAST_SHARE)
@@ -143,14 +148,15 @@ class Seamless(nn.Module):
         self.config = config
         near, maps, width = 2 * _NEAR_DAYS + 1, config.maps, config.width
         features = 2 * len(DECAYS) + 7 + 4 * len(_CELL_BOXES) + 3 * near + 2
-        levels = range(len(maps) - 1)
-        self.stem = nn.Conv2d(features, maps[0], 3, padding=1)
-        self.rain = nn.Conv2d(2 * near, maps[0], 3, padding=1, bias=False)
-        self.down = nn.ModuleList(nn.Conv2d(maps[k], maps[k + 1], 2, 2) for k in levels)
-        self.inject = nn.ModuleList(nn.Conv2d(3 * near + 2, maps[k + 1], 1, bias=False) for k in levels)
-        self.at_coarse = nn.ModuleList(_Residual(maps[k + 1], config.dropout / 3) for k in levels)
-        self.up = nn.ModuleList(nn.ConvTranspose2d(maps[k + 1], maps[k], 2, 2) for k in levels)
-        self.back = nn.ModuleList(_Residual(maps[k], config.dropout / 3) for k in levels)
+        self.stem = nn.Conv2d(features, maps[1], 3, padding=1)
+        self.rain = nn.Conv2d(2 * near, maps[1], 3, padding=1, bias=False)
+        coarser = range(1, len(maps) - 1)
+        self.down = nn.ModuleList(nn.Conv2d(maps[k], maps[k + 1], 2, 2) for k in coarser)
+        self.inject = nn.ModuleList(nn.Conv2d(3 * near + 2, maps[k + 1], 1, bias=False) for k in coarser)
+        self.at_coarse = nn.ModuleList(_Residual(maps[k + 1], config.dropout / 3) for k in coarser)
+        self.up = nn.ModuleList(nn.ConvTranspose2d(maps[k + 1], maps[k], 2, 2) for k in coarser)
+        self.back = nn.ModuleList(_Residual(maps[k], config.dropout / 3) for k in coarser)
+        self.to_cells = nn.ConvTranspose2d(maps[1], maps[0], 2, 2)
         self.drop = nn.Dropout(config.dropout)
         self.first = nn.Conv2d(maps[0] + features, width, 1)
         self.second = nn.Conv2d(width, width, 1)
@@ -200,7 +206,8 @@ class Seamless(nn.Module):
         fields = self._look(sm, mask, land)
         edge = self.config.halo
         core = (..., slice(edge, sm.shape[2] - edge), slice(edge, sm.shape[3] - edge))
-        correction, log_sigma = self._read(self._surroundings(fields, precip, precip_mask)[core]).float().unbind(1)
+        maps = torch.cat([self._surroundings(fields, precip, precip_mask, edge), fields.cell[core]], 1)
+        correction, log_sigma = self._read(maps).float().unbind(1)
         filled = (fields.prior[core][:, 0] + correction) * self.config.sm_std + self.config.sm_mean
         sigma = (torch.exp(log_sigma.clamp(-8, 3)) * self.config.sm_std) ** self.sigma_power * self.sigma_scale
         sigma = sigma.clamp(SIGMA_FLOOR, 1.0)
@@ -227,8 +234,10 @@ class Seamless(nn.Module):
         log_sigma : Tensor, shape (cells,)
             Logarithm of sigma in units of `sm_std`, before `sigma_power` and `sigma_scale`.
         """
-        fields = self._look(sm, mask, land)
-        chosen = self._surroundings(fields, precip, precip_mask).permute(0, 2, 3, 1)[where]
+        with torch.autocast(sm.device.type, enabled=False):  # averages are taken in full precision
+            fields = self._look(sm, mask, land)
+        maps = torch.cat([self._surroundings(fields, precip, precip_mask), fields.cell], 1)
+        chosen = maps.permute(0, 2, 3, 1)[where]
         correction, log_sigma = self._read(chosen.T[None, :, :, None])[0, :, :, 0].float()
         return fields.prior[:, 0][where] + correction, (land * fields.known[:, 0])[where], log_sigma
 
@@ -238,30 +247,27 @@ class Seamless(nn.Module):
         config = self.config
         nothing = torch.zeros_like(sm)
         x = torch.where(mask > 0, (sm - config.sm_mean) / config.sm_std, nothing)
-        age = torch.tensor(config.offsets, dtype=x.dtype, device=x.device).abs()[None, :, None, None]
-        means, weights = [], []
-        for decay in DECAYS:
-            weighted = mask * torch.exp(-age / decay)
-            weights.append(weighted.sum(1, keepdim=True))
-            means.append((weighted * x).sum(1, keepdim=True) / weights[-1].clamp(min=1e-7))
-        prior, known = means[0], (weights[0] > 0).to(x.dtype)
-        total = means[0] * weights[0]
-        for size in BOXES:
-            around = _box(weights[0], size)
-            near = (around > 1e-9).to(x.dtype) * (1 - known)
-            prior = torch.where(near > 0, _box(total, size) / around.clamp(min=1e-9), prior)
+        age = torch.tensor(config.offsets, dtype=x.dtype, device=x.device).abs()
+        by_age = torch.stack([torch.exp(-age / decay).clamp(min=_LEAST_WEIGHT) for decay in DECAYS])
+        weights, totals = _sum_over_days(mask, by_age), _sum_over_days(x, by_age)
+        means = totals / weights.clamp(min=_LEAST_WEIGHT)
+        weight, total, prior = weights[:, :1], totals[:, :1], means[:, :1]
+        known = (weight > 0).to(x.dtype)
+        sums = {size: (_box(total * size**2, size), _box(weight * size**2, size)) for size in BOXES}
+        for box_total, box_weight in sums.values():
+            near = (box_weight > _LEAST_WEIGHT / 2).to(x.dtype) * (1 - known)
+            prior = torch.where(near > 0, box_total / box_weight.clamp(min=_LEAST_WEIGHT), prior)
             known = known + near
         departure = torch.where(mask > 0, x - prior, nothing)
-        weighted = mask * torch.exp(-age / DECAYS[-1])
-        weight = weighted.sum(1, keepdim=True).clamp(min=_LEAST_WEIGHT)
-        spread = ((weighted * departure**2).sum(1, keepdim=True) / weight + 1e-4).sqrt()
+        slow = by_age[-1:]
+        slow_weight = weights[:, -1:].clamp(min=_LEAST_WEIGHT)
+        spread = (_sum_over_days(departure**2, slow) / slow_weight + 1e-4).sqrt()
         saturated, dry = ((v - config.sm_mean) / config.sm_std for v in (SATURATED, DRY))
-        shares = [
-            (weighted * hit.to(x.dtype)).sum(1, keepdim=True) / weight
-            for hit in (x > saturated, (x < dry) & (mask > 0))
-        ]
-        cell = [prior, *(mean - means[0] for mean in means[1:]), *weights, spread]
-        cell += [departure.amax(1, keepdim=True), departure.amin(1, keepdim=True), *shares, land.unsqueeze(1), known]
+        at_limit = ((x > saturated).to(x.dtype), mask * (x < dry).to(x.dtype))
+        cell = [prior, means[:, 1:] - means[:, :1], weights, spread]
+        cell += [departure.amax(1, keepdim=True), departure.amin(1, keepdim=True)]
+        cell += [_sum_over_days(hit, slow) / slow_weight for hit in at_limit]
+        cell += [land.unsqueeze(1), known]
         today = config.before
         chosen = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
         near_values, near_departure, near_mask = x[:, chosen], departure[:, chosen], mask[:, chosen]
@@ -270,7 +276,7 @@ class Seamless(nn.Module):
             share = _box(near_mask[:, now], size)
             cell += [_mean_of_observed(_box(near_departure[:, now], size), share), share]
             cell.append(_departure_around(_box(near_values[:, now], size), share, prior))
-            cell.append(_departure_around(_box(total, size), _box(weights[0], size), prior))
+            cell.append(_departure_around(*sums[size], prior))
         half, half_share = F.avg_pool2d(near_departure, 2), F.avg_pool2d(near_mask, 2)
         share = _box(half_share, _HALF_BOX)
         wide = _box(half_share[:, now], _WIDE_BOX)
@@ -281,25 +287,25 @@ class Seamless(nn.Module):
         cell += [fine[:, :-days], _departure_around(fine[:, -days:], fine[:, days : 2 * days], prior)]
         return _Fields(torch.cat(cell, 1), prior, known, spread, half, half_share)
 
-    def _surroundings(self, fields: _Fields, precip: Tensor, precip_mask: Tensor) -> Tensor:
-        """Return the features of each cell, and the feature maps that the U-Net adds; shape (N, maps, H, W)."""
+    def _surroundings(self, fields: _Fields, precip: Tensor, precip_mask: Tensor, edge: int = 0) -> Tensor:
+        """Return the feature maps of the U-Net without `edge` cells on every side; shape (N, maps, H', W')."""
         today = self.config.before
         near = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
         precip, precip_mask = precip[:, near], precip_mask[:, near]
         amount = torch.log1p(torch.where(precip_mask > 0, precip, torch.zeros_like(precip)).clamp(min=0))
-        maps = [torch.relu(self.stem(fields.cell) + self.rain(torch.cat([amount, precip_mask], 1)))]
+        rain = F.avg_pool2d(torch.cat([amount, precip_mask], 1), 2)
+        maps = [torch.relu(self.stem(F.avg_pool2d(fields.cell, 2)) + self.rain(rain))]
         total, share = fields.departure, fields.share
-        level = torch.cat([fields.spread, fields.prior], 1)
-        for index, (down, inject, residual) in enumerate(zip(self.down, self.inject, self.at_coarse, strict=True)):
-            if index:
-                total, share = F.avg_pool2d(total, 2), F.avg_pool2d(share, 2)
-            level = F.avg_pool2d(level, 2)
+        level = F.avg_pool2d(torch.cat([fields.spread, fields.prior], 1), 2)
+        for down, inject, residual in zip(self.down, self.inject, self.at_coarse, strict=True):
+            total, share, level = (F.avg_pool2d(x, 2) for x in (total, share, level))
             mean, wider = _mean_of_observed(total, share), _mean_of_observed(_box(total, 3), _box(share, 3))
             maps.append(residual(torch.relu(down(maps[-1]) + inject(torch.cat([mean, share, wider, level], 1)))))
         x = maps.pop()
         for up, back in zip(reversed(self.up), reversed(self.back), strict=True):
             x = back(torch.relu(maps.pop() + up(x)))
-        return torch.cat([x, fields.cell.to(x.dtype)], 1)
+        half = edge // 2
+        return torch.relu(self.to_cells(x[..., half : x.shape[2] - half, half : x.shape[3] - half]))
 
     def _read(self, x: Tensor) -> Tensor:
         """Return the correction of the weighted mean, and the logarithm of sigma; shape (N, 2, H, W)."""
