@@ -54,7 +54,7 @@ for name in "${names[@]}"; do
             --out "$runs/report-january"
         "$python" -m training evaluate --suite --bundle "$runs/january/$name" --data "$data/$april" --no-dct-pls \
             --out "$runs/report-from-january"
-        fit $name shipped --set schedule.steps=850  # there are three times as many days
+        fit $name shipped --set schedule.steps=2800  # there are three times as many days
         accepted=(--product lprm-amsr2 --product lprm-amsre --product lprm-windsat --band x --band c1 --band c2 --band c)
     else
         fit "$name" shipped --set 'data.0.targets=["2015-04-01","2015-04-20"]'

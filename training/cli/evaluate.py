@@ -46,6 +46,9 @@ def evaluate(
     dct_pls: Annotated[
         bool, typer.Option(help="Also evaluate DCT-PLS on real gaps; takes most of a minute for each day and tier.")
     ] = True,
+    trees: Annotated[
+        bool, typer.Option(help="Also evaluate trees, fitted to the days before; takes most of a minute for each tier.")
+    ] = True,
     engine: Annotated[str, typer.Option(help="auto, cpu, openvino, cuda or tensorrt.")] = "auto",
 ) -> None:
     """Evaluate exported bundles on hidden observations, time series, in-situ stations and seams; write a report."""
@@ -68,6 +71,7 @@ def evaluate(
         series=parse_days(series),
         ismn=tuple(ismn or ()),
         dct_pls=dct_pls,
+        trees=trees,
         engine=engine,  # type: ignore[arg-type]
         suite=suite,
     )

@@ -52,6 +52,8 @@ class Settings:
     """Whether the last eight days of the files are evaluated, and no others."""
     dct_pls: bool = True
     """Whether DCT-PLS is evaluated too."""
+    trees: bool = True
+    """Whether trees are evaluated too."""
     engine: EngineName = "auto"
 
 
@@ -95,7 +97,7 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     _check_days(archive, days, settings.series)
     bundles = {path.name: load_bundle(path) for path in (find_bundle(name) for name in settings.bundles)}
     fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
-    hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls)
+    hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, with_trees=settings.trees)
     series = SeriesFindings()
     if settings.series or settings.ismn:
         series = _publish_and_compare(settings, archive, bundles, out / "archives")
