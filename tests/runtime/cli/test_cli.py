@@ -51,7 +51,7 @@ def test_from_init_to_a_published_day(tmp_path: Path, fortnight: Path, runtime: 
     assert not (tmp_path / "archive").exists()
     done = runtime("fill", "--date", "2020-04-05", *extra)
     assert done.exit_code == 0
-    assert "2020-04-05 published, provisional" in done.stderr, "there are no twelve days before it"
+    assert "2020-04-05 published, consolidated" in done.stderr, "the days before the first are not waited for"
     assert runtime("fill", "--date", "2020-04-05", *extra).stdout == "already current\n"
     assert json.loads(runtime("status", "--json", *extra).stdout)["newest"] == "2020-04-05"
     assert runtime("check", *extra).stdout == "the archive is whole\n"
