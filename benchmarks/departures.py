@@ -25,8 +25,8 @@ DISTANCES = (1, 2, 3, 5, 8, 12)
 """Cells."""
 SMALL, LARGE = 0.06, 0.15
 """m3 m-3; spreads below the first are small, above the second large."""
-STEP = 0.005
-"""m3 m-3; cells with a smaller spread than half of a retrieval's step are left out."""
+LEAST = 0.005
+"""m3 m-3, half of a retrieval's step; cells with a smaller spread are left out of the last line."""
 TILE = 240
 """Rows and columns simulated at once."""
 
@@ -40,7 +40,7 @@ def correlations(days: Floats, chosen: Bools) -> list[float]:
 
 
 def main() -> None:
-    """Read the days, simulate as many, and print both tables."""
+    """Read the days, simulate as many, and print the correlations."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--band", default="x")
@@ -60,7 +60,7 @@ def main() -> None:
     for name, chosen in (("small spread", often & (spread < SMALL)), ("large spread", often & (spread > LARGE))):
         for kind, days in (("real", real), ("simulated", made)):
             print(f"{kind + ', ' + name:24} " + " ".join(f"{value:5.2f}" for value in correlations(days, chosen)))
-    often &= spread > STEP
+    often &= spread > LEAST
     normal = np.where(often, (real - np.nanmean(real, 0)) / np.where(often, spread, 1), np.nan)
     print("days later: " + ", ".join(f"{k} {np.nanmean(normal[k:] * normal[:-k]):.2f}" for k in range(1, len(real))))
 
