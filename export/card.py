@@ -173,14 +173,14 @@ def _uncertainty_lines(name: str, accuracy: Accuracy, evaluated: EvaluatedBundle
     """Yield the noise of the retrievals, the calibration of sigma and the seam figure."""
     noise = ", ".join(f"{value:.4f} {region}" for region, value in accuracy.noise.items())
     yield f"\nNoise of one retrieval (nugget of the temporal variogram): {noise}."
-    for key, shares in accuracy.calibration.items():
+    for key, shares in accuracy.calibration_fitted.items():
         if key.startswith(f"{name},"):
             parts = "; ".join(
                 f"{split} {' / '.join(f'{100 * v:.0f}' for v in values.values())}" for split, values in shares.items()
             )
-            yield f"\nErrors within sigma before it was scaled, % ({key.removeprefix(f'{name}, ')}): {parts}."
+            yield f"\nErrors within sigma, % ({key.removeprefix(f'{name}, ')}): {parts}."
     if evaluated.sigma_fit:
         factor, exponent = evaluated.sigma_fit
-        yield f"\nSigma was then fitted to these errors: {factor:.3f} times its power of {exponent:.3f} (m3 m-3)."
+        yield f"\nSigma was fitted to these errors: {factor:.3f} times its power of {exponent:.3f} (m3 m-3)."
     if evaluated.seam:
         yield f"\nSeams: {evaluated.seam:.2f} (mean step across tile edges over mean step inside tiles)."

@@ -8,7 +8,7 @@
 # replace the folder of the runs, that of the bundles, and the interpreter. If the script is killed, start it again: training
 # continues from its last save.
 #
-# seamless-2 is judged three times: trained on 1-12 April for 13-16 April (and its sigma), on 1-16 April for 17-20 April and
+# seamless-2-soil starts from the weights of seamless-2, which is therefore named before it. seamless-2 is judged three times: trained on 1-12 April for 13-16 April (and its sigma), on 1-16 April for 17-20 April and
 # for all of January, and on January for April.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -17,16 +17,18 @@ runs=${RUNS:-runs}
 bundles=${BUNDLES:-runtime/bundles}
 python=${PYTHON:-python3}
 names=("$@")
-((${#names[@]})) || names=(seamless-2 sgdsm1-amsr2-x sgdsm2-amsr2-x)
+((${#names[@]})) || names=(seamless-2 seamless-2-soil sgdsm1-amsr2-x sgdsm2-amsr2-x)
 april=lprm_april2015_x
 january=lprm_january2019_c1
 provisional=2015-04-17:2015-04-20
 consolidated=2015-04-13:2015-04-16
 
 fit() { # NAME RUN OPTION...
-    local name=$1 run=$2
+    local name=$1 run=$2 start=()
     shift 2
-    "$python" -m training fit --config "$name" --data-root "$data" --out "$runs/$name/$run" --records "$runs/records" "$@"
+    [[ $name == *-soil ]] && start=(--start "$runs/${name%-soil}/$run/last.safetensors")
+    "$python" -m training fit --config "$name" --data-root "$data" --out "$runs/$name/$run" --records "$runs/records" \
+        --workers 1 "${start[@]}" "$@"
 }
 judged() { # NAME RUN: export a run as a bundle NAME, to be evaluated
     "$python" -m export onnx --checkpoint "$runs/$1/$2/last.safetensors" --out "$runs/$2/$1" --overwrite
@@ -35,7 +37,7 @@ judged() { # NAME RUN: export a run as a bundle NAME, to be evaluated
 evaluated=()
 for name in "${names[@]}"; do
     without_january=()
-    [[ $name == seamless-2 ]] && without_january=(--set data.1.weight=0)
+    [[ $name == seamless-2* ]] && without_january=(--set data.1.weight=0)
     fit "$name" to-12-april --set 'data.0.targets=["2015-04-01","2015-04-12"]' "${without_january[@]}"
     judged "$name" to-12-april
     evaluated+=(--bundle "$runs/to-12-april/$name")
@@ -54,7 +56,9 @@ for name in "${names[@]}"; do
             --out "$runs/report-january"
         "$python" -m training evaluate --suite --bundle "$runs/january/$name" --data "$data/$april" --no-dct-pls \
             --out "$runs/report-from-january"
-        fit $name shipped --set schedule.steps=2800  # there are three times as many days
+    fi
+    if [[ $name == seamless-2* ]]; then
+        fit "$name" shipped
         accepted=(--product lprm-amsr2 --product lprm-amsre --product lprm-windsat --band x --band c1 --band c2 --band c)
     else
         fit "$name" shipped --set 'data.0.targets=["2015-04-01","2015-04-20"]'

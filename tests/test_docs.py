@@ -156,6 +156,7 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path, globe: Grid, monkeypa
     grid = globe.box(*stage.box)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("runtime.common.clock.today", lambda: dt.date.fromisoformat(stage.today))
+    monkeypatch.delenv("SEAMLESS_SM_DATA", raising=False)  # the root of a recipe's data: the page gives its own
     for name, value in stage.environment.items():
         monkeypatch.setenv(name, value)
     monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)

@@ -48,6 +48,8 @@ class DataSection(RecipeSection):
     """Number of days of the synthetic world."""
     retrieval_noise: float = Field(default=0.025, ge=0)
     """Standard deviation of the synthetic world's retrieval errors, m3 m-3."""
+    shared_noise: float = Field(default=0.0, ge=0, le=1)
+    """Share of their variance that neighbouring cells of the same day have in common."""
     targets: Days | None = None
     """Days to train on; no other day is a label, an input or a mask. Unset: all."""
     validate_days: Days | None = Field(default=None, alias="validate")
@@ -82,7 +84,7 @@ class DataSection(RecipeSection):
         """
         if self.record is not None:
             return self.record
-        made_from = {"world", "start", "days", "retrieval_noise"}
+        made_from = {"world", "start", "days", "retrieval_noise", "shared_noise"}
         if self.world is None:
             made_from = {"granules", "rain", "product", "orbit", "band"}
         files = [_list_files(folder) for folder in (self.granules, self.rain) if folder is not None]
@@ -136,6 +138,7 @@ class DataSection(RecipeSection):
             first=self.start,
             days=self.days,
             retrieval_noise=self.retrieval_noise,
+            shared_noise=self.shared_noise,
             progress=progress,
         )
 

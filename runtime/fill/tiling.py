@@ -15,6 +15,8 @@ from runtime.errors import ConfigError
 
 Number = TypeVar("Number", bound=np.generic)
 """Type of a field's values."""
+_SHARES = (1.0, 0.8, 0.5, 1 / 3, 0.25)
+"""Shares of the largest core that a core's sides may have."""
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def cheapest_core(grid: Grid, wanted: Bools, largest: int, halo: int, stride: in
     (int, int)
         Rows and columns of the core.
     """
-    sides = sorted({max(largest // part // stride * stride, stride) for part in (1, 2, 3, 4)}, reverse=True)
+    sides = sorted({max(int(largest * share) // stride * stride, stride) for share in _SHARES}, reverse=True)
 
     def computed(core: tuple[int, int]) -> int:
         return len(Tiling(grid, core, halo).cover(wanted, stride)) * (core[0] + 2 * halo) * (core[1] + 2 * halo)

@@ -20,7 +20,7 @@ __all__ = ["_one_thread", "archive", "seamless_bundle", "seamless_checkpoint"]
 def seamless_checkpoint() -> Checkpoint:
     """A random network whose coarse half, with 64 maps and more, changes the result."""
     torch.manual_seed(5)
-    model = build_network(SeamlessConfig(maps=(32, 64, 64, 64), width=64))
+    model = build_network(SeamlessConfig(maps=(64, 64, 64), width=64))
     assert isinstance(model, Seamless)
     torch.nn.init.normal_(model.head.weight, std=0.3)
     with torch.no_grad():

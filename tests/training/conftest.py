@@ -34,7 +34,7 @@ def recipe_file(tmp_path: Path, archive: TrainingArchive) -> Path:
         f"""
 [model]
 kind = "seamless"
-maps = [4, 4, 6, 6]
+maps = [4, 6, 6]
 width = 8
 [bundle]
 tile_core = 16

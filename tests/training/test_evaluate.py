@@ -81,7 +81,7 @@ def test_calibration_and_its_correction() -> None:
     for wrong, exponent in ((too_small, 1), (too_even, 2)):
         factor, found = sigma_fit([wrong], "net")
         assert found == pytest.approx(exponent, rel=0.15)
-        mended = Cells(wrong.truth, wrong.columns, wrong.fillers, {"net": factor * wrong.sigma["net"] ** found})
+        mended = wrong.refitted("net", factor, found)
         for half in (cells.sigma["net"] < 0.06, cells.sigma["net"] >= 0.06):
             assert mended.only(half).coverage("net") == pytest.approx(0.683, abs=0.02)
 

@@ -37,7 +37,7 @@ def test_a_recipe_wins_over_its_preset_and_the_command_line_over_both(tmp_path: 
     file.write_text('preset = "seamless"\n[schedule]\nsteps = 7\n[[data]]\ngranules = "lprm"\n')
     chosen = load_recipe(str(file), ["schedule.batch=2", "data.0.targets=[2015-04-01,2015-04-03]"], Path("/data"))
     assert (chosen.schedule.steps, chosen.schedule.batch) == (7, 2)
-    assert chosen.model["maps"] == [32, 48, 64, 64]
+    assert chosen.model["maps"] == [48, 64, 64]
     assert chosen.data[0].granules == Path("/data/lprm")
     assert str(chosen.data[0].targets[1]) == "2015-04-03"  # type: ignore[index]
 

@@ -12,7 +12,7 @@ from runtime.demo.gaps import strips
 from runtime.demo.world import WorldDay
 from tests.conftest import DAYS, START
 from training.samples import Choices, Geometry, Samples, SampleSource, TrainingArchive
-from training.samples.draw import wetted
+from training.samples.draw import rescaled, wetted
 
 WINDOW = Geometry(patch=24, context=4, days=9, label=4)
 SEQUENCE = Geometry(patch=24, context=0, days=6, label=None)
@@ -192,3 +192,40 @@ def test_days_run_backwards_where_there_is_no_rain(archive: TrainingArchive, tmp
         assert not np.array_equal(forward.sm, forward.sm[:, ::-1])
         np.testing.assert_array_equal(backward.sm, forward.sm[:, ::order])
         np.testing.assert_array_equal(backward.truth, forward.truth)
+
+
+def test_labels_of_the_soil_are_the_truth_or_a_day_nobody_saw(archive: TrainingArchive, tmp_path: Path) -> None:
+    shutil.copytree(archive.folder, tmp_path / "real")
+    (tmp_path / "real" / "truth.npy").unlink()
+    real = TrainingArchive.open(tmp_path / "real")
+    assert archive.truth(4) is not None
+    assert real.truth(4) is None
+    plain, known, hidden = (
+        Samples([SampleSource(days)], WINDOW, Choices(soil=soil, backwards=0.5), seed=3).batch(0, 20)
+        for days, soil in ((archive, False), (archive, True), (real, True))
+    )
+    np.testing.assert_array_equal(known.sm, plain.sm)
+    core = slice(WINDOW.context, -WINDOW.context)
+    seen = plain.mask[:, WINDOW.label, core, core]
+    np.testing.assert_array_equal(known.hidden[:, 0], plain.land[:, core, core] * (1 - seen))
+    both = (plain.hidden == 1) & (known.hidden == 1)
+    errors = np.abs(known.truth - plain.truth)[both]
+    assert 0.01 < errors.mean() < 0.05, "the retrieval error of the world"
+    assert not hidden.mask[:, WINDOW.label].any()
+    np.testing.assert_array_equal(hidden.hidden, plain.labelled)
+    np.testing.assert_array_equal(hidden.truth, plain.truth)
+
+
+def test_rescaled_values_keep_the_limits_and_their_ratios(archive: TrainingArchive) -> None:
+    plain, scaled = (
+        Samples([SampleSource(archive)], WINDOW, Choices(rescaled=share), seed=6).batch(0, 20) for share in (0, 1)
+    )
+    for before, after in zip(plain.truth, scaled.truth, strict=True):
+        ratio = after[before > 0] / before[before > 0]
+        assert 0.6 <= ratio.min() <= ratio.max() <= 1
+        assert np.ptp(ratio) < 1e-5
+    saturated = np.float32([[0.99, 0.5, np.nan]])
+    out = rescaled(saturated, np.random.default_rng(0))
+    assert out[0, 0] == saturated[0, 0]
+    assert out[0, 1] < 0.5
+    assert np.isnan(out[0, 2])

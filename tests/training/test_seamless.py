@@ -12,7 +12,7 @@ from training.models.seamless import _box
 def network(seed: int = 0) -> Seamless:
     """A network of random weights whose correction is as large as what it corrects."""
     torch.manual_seed(seed)
-    model = Seamless(SeamlessConfig(maps=(4, 6, 6, 6), width=8)).double().eval()
+    model = Seamless(SeamlessConfig(maps=(6, 6, 6), width=8)).double().eval()
     torch.nn.init.normal_(model.rain.weight, std=0.3)
     torch.nn.init.normal_(model.head.weight, std=0.3)
     with torch.no_grad():

@@ -22,6 +22,7 @@ def report_lines(
     found: Findings,
     rows: Sequence[ScoreRow],
     calibrated: Calibration,
+    fitted: Calibration,
     distributions: Distributions,
     figures: Sequence[str],
 ) -> Iterator[str]:
@@ -35,6 +36,8 @@ def report_lines(
         All scores.
     calibrated : dict
         Shares of errors within sigma; empty if no bundle gives a sigma.
+    fitted : dict
+        The same after sigma was fitted to these errors.
     distributions : dict
         How filled values and sigmas are distributed; empty if no bundle gives a sigma.
     figures : sequence of str
@@ -62,7 +65,11 @@ def report_lines(
             yield from _class_table(chosen)
     yield from _structure_tables(found)
     if calibrated:
+        yield "\n## Uncertainty\n"
+        yield "Share of errors within sigma, %; 68.3 would be right:\n"
         yield from _calibration_table(calibrated)
+        yield "\nThe same after sigma was fitted to these errors with two numbers, as `export onnx --report` does:\n"
+        yield from _calibration_table(fitted)
         yield from _distribution_table(distributions)
     yield "\n## Seams\n"
     yield "Mean step across tile edges over mean step inside tiles; with 1, tile edges do not show:\n"
@@ -127,8 +134,6 @@ def _structure_tables(found: Findings) -> Iterator[str]:
 
 
 def _calibration_table(calibrated: Calibration) -> Iterator[str]:
-    yield "\n## Uncertainty\n"
-    yield "Share of errors within sigma, %; 68.3 would be right:\n"
     classes = list(
         dict.fromkeys((split, group) for shares in calibrated.values() for split in shares for group in shares[split])
     )

@@ -33,11 +33,15 @@ def write_report(folder: Path, found: Findings) -> None:
     rows = list(score_rows(found.hidden.cells))
     headline = [cells for (_, kind), cells in found.hidden.cells.items() if kind == HEADLINE]
     with_sigma = [name for name, bundle in found.bundles.items() if bundle.manifest.gives_sigma]
-    calibrated = {
-        f"{name}, {tier}, {kind}": calibration(cells.common(), name)
-        for name in with_sigma
-        for (tier, kind), cells in found.hidden.cells.items()
-    }
+    fits = {name: sigma_fit([cells.common() for cells in found.hidden.cells.values()], name) for name in with_sigma}
+    calibrated, fitted = (
+        {
+            f"{name}, {tier}, {kind}": calibration(cells.common().refitted(name, *fit), name)
+            for name, fit in chosen.items()
+            for (tier, kind), cells in found.hidden.cells.items()
+        }
+        for chosen in (dict.fromkeys(with_sigma, (1.0, 1.0)), fits)
+    )
     distributions = {
         f"{name}, {tier}, {kind}": {
             "crps": crps(cells.common(), name),
@@ -61,9 +65,7 @@ def write_report(folder: Path, found: Findings) -> None:
             name: {
                 "model_id": bundle.model_id,
                 "errors": error_table(headline, name).model_dump(mode="json"),
-                "sigma_fit": sigma_fit([c.common() for c in found.hidden.cells.values()], name)
-                if name in with_sigma
-                else None,
+                "sigma_fit": fits.get(name),
                 "seam": _json_number(mean_seam(found.hidden.seams[name])),
             }
             for name, bundle in found.bundles.items()
@@ -74,6 +76,7 @@ def write_report(folder: Path, found: Findings) -> None:
             if row.split == "all"
         ],
         "calibration": calibrated,
+        "calibration_fitted": fitted,
         "distribution": distributions,
         "seconds": {name: statistics.median(values) for name, values in found.hidden.seconds.items()},
         "structure": {
@@ -85,7 +88,8 @@ def write_report(folder: Path, found: Findings) -> None:
         },
     }
     (folder / JSON).write_text(json.dumps(report, indent=1) + "\n")
-    (folder / MARKDOWN).write_text("\n".join(report_lines(found, rows, calibrated, distributions, figures)) + "\n")
+    lines = report_lines(found, rows, calibrated, fitted, distributions, figures)
+    (folder / MARKDOWN).write_text("\n".join(lines) + "\n")
 
 
 def _json_number(value: float) -> float | None:

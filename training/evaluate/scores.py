@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -95,6 +95,10 @@ class Cells:
     def common(self) -> Cells:
         """Return the cells that every filler has a value for."""
         return self.only(np.all([np.isfinite(values) for values in self.fillers.values()], axis=0))
+
+    def refitted(self, bundle: str, factor: float, exponent: float) -> Cells:
+        """Return the cells with ``factor * sigma ** exponent`` as the sigma of a bundle, m3 m-3."""
+        return replace(self, sigma={**self.sigma, bundle: factor * self.sigma[bundle] ** exponent})
 
     def score(self, filler: str) -> Score:
         """Return the score of a filler."""

@@ -52,8 +52,8 @@ class SeamlessConfig:
     """Days of the window before day T."""
     after: int = 4
     """Days of the window after day T."""
-    maps: tuple[int, ...] = (32, 48, 64, 64)
-    """Feature maps of the U-Net: of its result, and at half, quarter and eighth resolution."""
+    maps: tuple[int, ...] = (48, 64, 64)
+    """Feature maps of the U-Net at half, quarter and eighth resolution."""
     width: int = 128
     """Width of the regression."""
     dropout: float = 0.2
@@ -65,8 +65,8 @@ class SeamlessConfig:
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "maps", tuple(self.maps))
-        if len(self.maps) != 4 or min(self.maps) < 1 or self.width < 1:
-            raise ValueError(f"maps must be four numbers >= 1, and width >= 1: {self}")
+        if len(self.maps) != 3 or min(self.maps) < 1 or self.width < 1:
+            raise ValueError(f"maps must be three numbers >= 1, and width >= 1: {self}")
         if min(self.before, self.after) < _NEAR_DAYS:
             raise ValueError(f"before and after must be at least {_NEAR_DAYS} days: {self}")
 
@@ -86,16 +86,17 @@ class _Fields(NamedTuple):
 
     cell: Tensor
     """Features of each cell."""
+    half: Tensor
+    """Features at half resolution."""
     prior: Tensor
     """The weighted mean that is corrected, normalised."""
     known: Tensor
     """1 where the weighted mean has an observation, at the cell or in a box around it."""
-    spread: Tensor
-    """Standard deviation of the departures, normalised."""
-    departure: Tensor
-    """Departures of near days at half resolution, summed over observed cells and divided by all cells."""
-    share: Tensor
-    """Share of observed cells of near days at half resolution."""
+    level: Tensor
+    """Spread of the departures and weighted mean at half resolution, normalised."""
+    pooled: Tensor
+    """Departures of near days at half resolution, summed over observed cells and divided by all cells; then the shares
+    of observed cells of these days."""
 
 
 def _box(x: Tensor, size: int) -> Tensor:
@@ -114,8 +115,8 @@ def _mean_of_observed(total: Tensor, share: Tensor) -> Tensor:
     return total / share.clamp(min=_LEAST_SHARE)
 
 
-def _departure_around(total: Tensor, share: Tensor, prior: Tensor) -> Tensor:
-    """Return the mean over the observed cells minus this cell's own weighted mean, 0 where there are none.
+def _difference(total: Tensor, share: Tensor, prior: Tensor) -> Tensor:
+    """Return the mean over the observed cells around minus this cell's weighted mean, 0 where there are none.
 
     It tells what the neighbours are worth where the cell's own weighted mean rests on little.
     """
@@ -147,18 +148,18 @@ class Seamless(nn.Module):
         super().__init__()
         self.config = config
         near, maps, width = 2 * _NEAR_DAYS + 1, config.maps, config.width
-        features = 2 * len(DECAYS) + 7 + 4 * len(_CELL_BOXES) + 3 * near + 2
-        self.stem = nn.Conv2d(features, maps[1], 3, padding=1)
-        self.rain = nn.Conv2d(2 * near, maps[1], 3, padding=1, bias=False)
-        coarser = range(1, len(maps) - 1)
+        of_cells, of_half = 2 * len(DECAYS) + 8 + 4 * len(_CELL_BOXES), 3 * near + 2
+        self.stem = nn.Conv2d(of_cells + of_half, maps[0], 3, padding=1)
+        self.rain = nn.Conv2d(2 * near, maps[0], 3, padding=1, bias=False)
+        coarser = range(len(maps) - 1)
         self.down = nn.ModuleList(nn.Conv2d(maps[k], maps[k + 1], 2, 2) for k in coarser)
         self.inject = nn.ModuleList(nn.Conv2d(3 * near + 2, maps[k + 1], 1, bias=False) for k in coarser)
         self.at_coarse = nn.ModuleList(_Residual(maps[k + 1], config.dropout / 3) for k in coarser)
         self.up = nn.ModuleList(nn.ConvTranspose2d(maps[k + 1], maps[k], 2, 2) for k in coarser)
         self.back = nn.ModuleList(_Residual(maps[k], config.dropout / 3) for k in coarser)
-        self.to_cells = nn.ConvTranspose2d(maps[1], maps[0], 2, 2)
+        self.to_cells = nn.ConvTranspose2d(maps[0] + of_half, width, 2, 2)
         self.drop = nn.Dropout(config.dropout)
-        self.first = nn.Conv2d(maps[0] + features, width, 1)
+        self.first = nn.Conv2d(of_cells, width, 1, bias=False)
         self.second = nn.Conv2d(width, width, 1)
         self.head = nn.Conv2d(width, 2, 1)
         for layer in self.modules():
@@ -206,8 +207,8 @@ class Seamless(nn.Module):
         fields = self._look(sm, mask, land)
         edge = self.config.halo
         core = (..., slice(edge, sm.shape[2] - edge), slice(edge, sm.shape[3] - edge))
-        maps = torch.cat([self._surroundings(fields, precip, precip_mask, edge), fields.cell[core]], 1)
-        correction, log_sigma = self._read(maps).float().unbind(1)
+        around = self._surroundings(fields, precip, precip_mask, edge)
+        correction, log_sigma = self._read(around, fields.cell[core]).float().unbind(1)
         filled = (fields.prior[core][:, 0] + correction) * self.config.sm_std + self.config.sm_mean
         sigma = (torch.exp(log_sigma.clamp(-8, 3)) * self.config.sm_std) ** self.sigma_power * self.sigma_scale
         sigma = sigma.clamp(SIGMA_FLOOR, 1.0)
@@ -236,9 +237,9 @@ class Seamless(nn.Module):
         """
         with torch.autocast(sm.device.type, enabled=False):  # averages are taken in full precision
             fields = self._look(sm, mask, land)
-        maps = torch.cat([self._surroundings(fields, precip, precip_mask), fields.cell], 1)
-        chosen = maps.permute(0, 2, 3, 1)[where]
-        correction, log_sigma = self._read(chosen.T[None, :, :, None])[0, :, :, 0].float()
+        maps = (self._surroundings(fields, precip, precip_mask), fields.cell)
+        chosen = (x.permute(0, 2, 3, 1)[where].T[None, :, :, None] for x in maps)
+        correction, log_sigma = self._read(*chosen)[0, :, :, 0].float()
         return fields.prior[:, 0][where] + correction, (land * fields.known[:, 0])[where], log_sigma
 
     @torch.no_grad()
@@ -251,12 +252,12 @@ class Seamless(nn.Module):
         by_age = torch.stack([torch.exp(-age / decay).clamp(min=_LEAST_WEIGHT) for decay in DECAYS])
         weights, totals = _sum_over_days(mask, by_age), _sum_over_days(x, by_age)
         means = totals / weights.clamp(min=_LEAST_WEIGHT)
-        weight, total, prior = weights[:, :1], totals[:, :1], means[:, :1]
-        known = (weight > 0).to(x.dtype)
-        sums = {size: (_box(total * size**2, size), _box(weight * size**2, size)) for size in BOXES}
-        for box_total, box_weight in sums.values():
-            near = (box_weight > _LEAST_WEIGHT / 2).to(x.dtype) * (1 - known)
-            prior = torch.where(near > 0, box_total / box_weight.clamp(min=_LEAST_WEIGHT), prior)
+        sums, prior = torch.cat([totals[:, :1], weights[:, :1]], 1), means[:, :1]
+        known = (weights[:, :1] > 0).to(x.dtype)
+        around = {size: _box(sums * size**2, size) for size in BOXES}
+        for box in around.values():
+            near = (box[:, 1:] > _LEAST_WEIGHT / 2).to(x.dtype) * (1 - known)
+            prior = torch.where(near > 0, box[:, :1] / box[:, 1:].clamp(min=_LEAST_WEIGHT), prior)
             known = known + near
         departure = torch.where(mask > 0, x - prior, nothing)
         slow = by_age[-1:]
@@ -268,47 +269,46 @@ class Seamless(nn.Module):
         cell += [departure.amax(1, keepdim=True), departure.amin(1, keepdim=True)]
         cell += [_sum_over_days(hit, slow) / slow_weight for hit in at_limit]
         cell += [land.unsqueeze(1), known]
-        today = config.before
-        chosen = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
-        near_values, near_departure, near_mask = x[:, chosen], departure[:, chosen], mask[:, chosen]
-        now = slice(_NEAR_DAYS, _NEAR_DAYS + 1)
+        today, days = config.before, 2 * _NEAR_DAYS + 1
+        now = torch.cat([field[:, today : today + 1] for field in (departure, x, mask)], 1)
         for size in _CELL_BOXES:
-            share = _box(near_mask[:, now], size)
-            cell += [_mean_of_observed(_box(near_departure[:, now], size), share), share]
-            cell.append(_departure_around(_box(near_values[:, now], size), share, prior))
-            cell.append(_departure_around(*sums[size], prior))
-        half, half_share = F.avg_pool2d(near_departure, 2), F.avg_pool2d(near_mask, 2)
-        share = _box(half_share, _HALF_BOX)
-        wide = _box(half_share[:, now], _WIDE_BOX)
-        coarse = [_mean_of_observed(_box(half, _HALF_BOX), share), share]
-        coarse += [_mean_of_observed(_box(half[:, now], _WIDE_BOX), wide), wide]
-        fine = F.interpolate(torch.cat([*coarse, _box(F.avg_pool2d(near_values, 2), _HALF_BOX)], 1), scale_factor=2.0)
-        days = near_mask.shape[1]
-        cell += [fine[:, :-days], _departure_around(fine[:, -days:], fine[:, days : 2 * days], prior)]
-        return _Fields(torch.cat(cell, 1), prior, known, spread, half, half_share)
+            total, value, share = _box(now, size).split(1, 1)
+            cell += [_mean_of_observed(total, share), share]
+            cell += [_difference(value, share, prior), _difference(*around[size].split(1, 1), prior)]
+        near_days = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
+        pooled = F.avg_pool2d(torch.cat([field[:, near_days] for field in (departure, mask, x)], 1), 2)
+        pooled_prior = F.avg_pool2d(prior, 2)
+        total, share, value = _box(pooled, _HALF_BOX).split(days, 1)
+        wide_total, wide_share = _box(pooled[:, _NEAR_DAYS : 2 * days : days], _WIDE_BOX).split(1, 1)
+        half = [_mean_of_observed(total, share), share, _mean_of_observed(wide_total, wide_share), wide_share]
+        half.append(_difference(value, share, pooled_prior))
+        cell.append(prior - F.interpolate(pooled_prior, scale_factor=2.0))
+        level = torch.cat([F.avg_pool2d(spread, 2), pooled_prior], 1)
+        return _Fields(torch.cat(cell, 1), torch.cat(half, 1), prior, known, level, pooled[:, : 2 * days])
 
     def _surroundings(self, fields: _Fields, precip: Tensor, precip_mask: Tensor, edge: int = 0) -> Tensor:
-        """Return the feature maps of the U-Net without `edge` cells on every side; shape (N, maps, H', W')."""
+        """Return what the U-Net tells each cell, without `edge` cells on every side; shape (N, width, H', W')."""
         today = self.config.before
         near = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
         precip, precip_mask = precip[:, near], precip_mask[:, near]
         amount = torch.log1p(torch.where(precip_mask > 0, precip, torch.zeros_like(precip)).clamp(min=0))
         rain = F.avg_pool2d(torch.cat([amount, precip_mask], 1), 2)
-        maps = [torch.relu(self.stem(F.avg_pool2d(fields.cell, 2)) + self.rain(rain))]
-        total, share = fields.departure, fields.share
-        level = F.avg_pool2d(torch.cat([fields.spread, fields.prior], 1), 2)
+        maps = [torch.relu(self.stem(torch.cat([F.avg_pool2d(fields.cell, 2), fields.half], 1)) + self.rain(rain))]
+        pooled, level = fields.pooled, fields.level
         for down, inject, residual in zip(self.down, self.inject, self.at_coarse, strict=True):
-            total, share, level = (F.avg_pool2d(x, 2) for x in (total, share, level))
-            mean, wider = _mean_of_observed(total, share), _mean_of_observed(_box(total, 3), _box(share, 3))
-            maps.append(residual(torch.relu(down(maps[-1]) + inject(torch.cat([mean, share, wider, level], 1)))))
+            pooled, level = F.avg_pool2d(pooled, 2), F.avg_pool2d(level, 2)
+            (total, share), (wide_total, wide_share) = pooled.chunk(2, 1), _box(pooled, 3).chunk(2, 1)
+            means = [_mean_of_observed(total, share), share, _mean_of_observed(wide_total, wide_share), level]
+            maps.append(residual(torch.relu(down(maps[-1]) + inject(torch.cat(means, 1)))))
         x = maps.pop()
         for up, back in zip(reversed(self.up), reversed(self.back), strict=True):
             x = back(torch.relu(maps.pop() + up(x)))
         half = edge // 2
-        return torch.relu(self.to_cells(x[..., half : x.shape[2] - half, half : x.shape[3] - half]))
+        x = torch.cat([x, fields.half], 1)
+        return self.to_cells(x[..., half : x.shape[2] - half, half : x.shape[3] - half])
 
-    def _read(self, x: Tensor) -> Tensor:
+    def _read(self, around: Tensor, cell: Tensor) -> Tensor:
         """Return the correction of the weighted mean, and the logarithm of sigma; shape (N, 2, H, W)."""
-        x = self.drop(torch.relu(self.first(x)))
+        x = self.drop(torch.relu(around + self.first(cell)))
         read: Tensor = self.head(self.drop(torch.relu(self.second(x))))
         return read

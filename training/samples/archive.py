@@ -1,8 +1,8 @@
 """The training archive: years of days on one grid as memory-mapped arrays, from which patches are read.
 
 It is made from folders of granules, or from a seed of the synthetic world. It is a folder with ``record.json``,
-``sm.npy``, ``land.npy`` and, if there is rain, ``rain.npy``. Twenty years of the globe take 15 GB for each variable;
-only the patches that are needed are read.
+``sm.npy``, ``land.npy``, ``rain.npy`` if there is rain, and ``truth.npy`` if the truth is known. Twenty years of the
+globe take 15 GB for each variable; only the patches that are needed are read.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.products.base import product_reader
 from runtime.inputs.products.imerg import read_precipitation
 
-META, _SM, _RAIN, _LAND = "record.json", "sm.npy", "rain.npy", "land.npy"
+META, _SM, _RAIN, _LAND, _TRUTH = "record.json", "sm.npy", "rain.npy", "land.npy", "truth.npy"
 _GAP = -32767
 _SM_STEP = 1e-4
 """m3 m-3 per count of the packed integers."""
 _RAIN_STEP = 0.02
 """mm/day per count; the largest value is 655 mm/day."""
 
-DayFields = tuple[Floats | None, Floats | None]
-"""Soil moisture and rain of a day; None for a day without the variable."""
+DayFields = tuple[Floats | None, ...]
+"""Soil moisture, rain and true soil moisture of a day, as many as the archive has; None for a day without one."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +57,11 @@ class TrainingArchive:
     @cached_property
     def _rain(self) -> NDArray[np.int16] | None:
         path = self.folder / _RAIN
+        return np.asarray(np.load(path, mmap_mode="r")) if path.exists() else None
+
+    @cached_property
+    def _truth(self) -> NDArray[np.int16] | None:
+        path = self.folder / _TRUTH
         return np.asarray(np.load(path, mmap_mode="r")) if path.exists() else None
 
     def __len__(self) -> int:
@@ -114,6 +119,27 @@ class TrainingArchive:
         if self._rain is None:
             return np.full_like(self.soil_moisture(first, days, row, col, size), np.nan)
         return _unpack(self._rain, _RAIN_STEP, first, days, _patch(row, col, size))
+
+    def truth(self, day: int, row: int = 0, col: int = 0, size: int | None = None) -> Floats | None:
+        """Return the true soil moisture of a day on a square patch.
+
+        Parameters
+        ----------
+        day : int
+            Position of the day.
+        row, col : int
+            Upper left cell of the patch.
+        size : int, optional
+            Cells along each axis of the patch; the whole grid if not given.
+
+        Returns
+        -------
+        float32 array, shape (size, size), or None
+            True soil moisture, m3 m-3, NaN off land; None if the archive does not know it, as of real days.
+        """
+        if self._truth is None:
+            return None
+        return _unpack(self._truth, _SM_STEP, day, 1, _patch(row, col, size))[0]
 
     def observed(self, day: int, row: int = 0, col: int = 0, size: int | None = None) -> Bools:
         """Return which cells of a square patch are observed on a day.
@@ -226,9 +252,9 @@ class TrainingArchive:
                 yield soil, precipitation
 
         source = f"{product} {orbit} band {band}, {len(soil_files)} days {first}..{last} of {granules.name}"
-        has_rain = bool(rain_files)
+        variables = [_SM, _RAIN] if rain_files else [_SM]
         return cls._write(
-            out, grid, read_days(), first=first, count=len(dates), source=source, has_rain=has_rain, progress=progress
+            out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress
         )
 
     @classmethod
@@ -244,7 +270,7 @@ class TrainingArchive:
         shared_noise: float = 0.0,
         progress: Progress | None = None,
     ) -> TrainingArchive:
-        """Make a training archive from days of the synthetic world, with rain.
+        """Make a training archive from days of the synthetic world, with rain and the truth.
 
         Parameters
         ----------
@@ -271,11 +297,12 @@ class TrainingArchive:
             The opened archive.
         """
         world = World(grid, seed, retrieval_noise, shared_noise)
-        fields = ((day.observed, day.rain) for day in world.days(first, days))
+        fields = ((day.observed, day.rain, day.truth) for day in world.days(first, days))
         source = f"synthetic world {seed}, {days} days from {first}, retrieval noise {retrieval_noise}"
         if shared_noise:
             source += f", {shared_noise:.0%} of it shared with neighbours"
-        return cls._write(out, grid, fields, first=first, count=days, source=source, has_rain=True, progress=progress)
+        variables = [_SM, _RAIN, _TRUTH]
+        return cls._write(out, grid, fields, variables, first=first, count=days, source=source, progress=progress)
 
     @classmethod
     def _write(
@@ -283,24 +310,25 @@ class TrainingArchive:
         out: Path,
         grid: Grid,
         days: Iterator[DayFields],
+        variables: list[str],
         *,
         first: dt.date,
         count: int,
         source: str,
-        has_rain: bool,
         progress: Progress | None,
     ) -> TrainingArchive:
         """Write the arrays day by day, and ``record.json`` last: without it a folder is no training archive."""
         out.mkdir(parents=True, exist_ok=True)
         (out / META).unlink(missing_ok=True)
-        (out / _RAIN).unlink(missing_ok=True)
-        variables = [(_SM, _SM_STEP), *([(_RAIN, _RAIN_STEP)] if has_rain else [])]
+        for name in (_RAIN, _TRUTH):
+            (out / name).unlink(missing_ok=True)
         arrays = [
             np.lib.format.open_memmap(out / name, mode="w+", dtype=np.int16, shape=(count, *grid.shape))
-            for name, _ in variables
+            for name in variables
         ]
         for number, fields in enumerate(days):
-            for array, (_, step), field in zip(arrays, variables, fields, strict=False):
+            for array, name, field in zip(arrays, variables, fields, strict=False):
+                step = _RAIN_STEP if name == _RAIN else _SM_STEP
                 array[number] = _GAP if field is None else _pack(field, step)
             if progress:
                 progress(number + 1, count)

@@ -19,12 +19,14 @@ from runtime.common import digest
 from runtime.common.grid import Bools, Floats
 from runtime.demo.gaps import strips
 from training.samples.archive import TrainingArchive
-from training.samples.simulate import LARGEST, simulated
+from training.samples.simulate import LARGEST, STEP, simulated
 
 HIDDEN = (0.3, 0.7)
 """Smallest and largest share of a patch that is hidden, as published."""
 _LEAST_HIDDEN = 0.05
 """Smallest share of the observed cells of a patch that the gaps of a near day must hide."""
+_FACTORS = (0.6, 1.0)
+"""Smallest and largest of these factors; larger ones would take values to the retrieval's upper limit."""
 _POROSITY, _DRYING_DAYS, _RAIN_DEPTH = 0.5, 5.0, 22.0
 """m3 m-3, days, mm; the middle of the values of the synthetic world."""
 
@@ -71,12 +73,17 @@ class Choices(BaseModel):
     backwards: Fraction = 0.0
     """Share of samples of an archive without rain in which the days run backwards, window kind only. Noise knows no
     direction of time, so this doubles the windows with a long past."""
+    rescaled: Fraction = 0.0
+    """Share of samples whose soil moisture is multiplied by a factor near 1, so that no value is known by heart."""
     drop_future: Fraction = 0.0
     """Share of samples without some or all of the days after T, as in a fill on the day itself."""
     drop_days: Fraction = 0.0
     """Share of samples in which one day other than T is absent."""
     drop_rain: Fraction = 0.0
     """Share of samples without rain data."""
+    soil: bool = False
+    """Whether labels stand for the soil instead of that day's retrieval, window kind only: the truth in all gaps where
+    the archive knows it, else retrievals of a day that is hidden as a whole, so that nothing tells their errors."""
     storms: Fraction = 0.0
     """Share of samples of an archive without rain that get the rain of another archive and the wetness that this rain
     brings. If only synthetic soil has rain, a network without such samples takes rain as a sign of synthetic soil."""
@@ -108,7 +115,7 @@ class Batch:
     truth: Floats
     """(N, T', H', W'), m3 m-3, the labels; T' is 1 for the window kind."""
     labelled: Floats
-    """(N, T', H', W'), 1 on land cells with an observation."""
+    """(N, T', H', W'), 1 on land cells with a label."""
     hidden: Floats
     """(N, T', H', W'), 1 on labelled cells that are hidden from the network."""
     rain: Floats
@@ -213,8 +220,15 @@ class Samples:
             rain = self._draw_rain(rng)
             sm = wetted(sm, rain)
         labels = list(range(shape.days)) if label is None else [label]
+        if choices.rescaled and rng.random() < choices.rescaled:
+            sm = rescaled(sm, rng)
         truth = sm[labels].copy()
         hidden = np.stack([_cells_to_hide(rng, archive, own, days[k], row, col, size, choices) for k in labels])
+        if label is not None and choices.soil:
+            known = None if is_simulated else archive.truth(days[label], row, col, size)
+            hidden |= known is None
+            if known is not None:
+                truth = known[None]
         for index, cells in zip(labels, hidden, strict=True):
             sm[index][cells] = np.nan
         if label is not None:
@@ -223,12 +237,19 @@ class Samples:
             rain[:] = np.nan
         core = np.s_[..., shape.context : size - shape.context, shape.context : size - shape.context]
         labelled = (~np.isnan(truth) & land)[core]
-        values = [sm, ~np.isnan(sm), land, truth[core], labelled, labelled & hidden[core], rain, ~np.isnan(rain)]
+        unseen = labelled & np.isnan(sm[labels])[core]
+        values = [sm, ~np.isnan(sm), land, truth[core], labelled, unseen, rain, ~np.isnan(rain)]
         if rng.random() < 0.5:
             values = [value[..., ::-1] for value in values]
         if rng.random() < 0.5:
             values = [value[..., ::-1, :] for value in values]
         return tuple(np.nan_to_num(value.astype(np.float32)) for value in values)
+
+
+def rescaled(sm: Floats, rng: np.random.Generator) -> Floats:
+    """Return soil moisture times a random factor; values at the retrieval's upper limit stay there."""
+    factor = np.float32(rng.uniform(*_FACTORS))
+    return np.where(sm < LARGEST - STEP / 2, sm * factor, sm)
 
 
 def wetted(sm: Floats, rain: Floats) -> Floats:
@@ -290,7 +311,7 @@ def _cells_to_hide(
     if kind < choices.real_masks:
         if choices.mask_days:
             others = [other for other in own if 0 < abs(other - day) <= choices.mask_days]
-            near = np.array([(1.0 + (other == day + 1)) / abs(other - day) for other in others])
+            near = np.array([(1.0 + 3.0 * (other == day + 1)) / abs(other - day) for other in others])
             other = int(rng.choice(others, p=near / near.sum())) if others else day
         else:
             other = int(rng.choice(own))

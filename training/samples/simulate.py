@@ -32,7 +32,7 @@ _KEPT = 0.7
 """Correlation of the lasting part from one day to the next."""
 LARGEST = 0.99
 """m3 m-3, the largest value of a retrieval."""
-_STEP = 0.01
+STEP = 0.01
 """m3 m-3, the steps that retrievals come in."""
 _LEAST_SPREAD = 0.004
 """m3 m-3."""
@@ -70,7 +70,7 @@ def simulated(days: Floats, gaps: Floats, rng: np.random.Generator) -> Floats:
         today = uneven * np.exp(0.5 * _cut(rng, _fields_of("uneven"), spread.shape)[0] - 0.25)
         departure = np.sqrt(lasting_share) * lasting[day] + np.sqrt(1 - lasting_share) * fast * today
         values[day] = level + spread * departure
-    values = (np.rint(values.clip(0, LARGEST) / _STEP) * _STEP).astype(np.float32)
+    values = (np.rint(values.clip(0, LARGEST) / STEP) * STEP).astype(np.float32)
     return np.where(np.isnan(gaps), np.float32(np.nan), values)
 
 

@@ -28,7 +28,7 @@ def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
 
     def make(folder: Path) -> None:
         torch.manual_seed(5)
-        preset = Preset(SeamlessConfig(maps=(4, 4, 6, 6), width=8), tile_core=32, batch=2)
+        preset = Preset(SeamlessConfig(maps=(4, 6, 6), width=8), tile_core=32, batch=2)
         model = build_network(preset.model)
         assert isinstance(model, Seamless)
         torch.nn.init.normal_(model.head.weight, std=0.3)
