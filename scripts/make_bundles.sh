@@ -23,12 +23,24 @@ january=lprm_january2019_c1
 provisional=2015-04-17:2015-04-20
 consolidated=2015-04-13:2015-04-16
 
-fit() { # NAME RUN OPTION...
-    local name=$1 run=$2 start=()
+pass() { # NAME RUN OPTION...
+    local name=$1 run=$2
     shift 2
-    [[ $name == *-soil ]] && start=(--start "$runs/${name%-soil}/$run/last.safetensors")
     "$python" -m training fit --config "$name" --data-root "$data" --out "$runs/$name/$run" --records "$runs/records" \
-        --workers 1 "${start[@]}" "$@"
+        --workers 1 "$@"
+}
+fit() { # NAME RUN OPTION...
+    local name=$1 run=$2
+    shift 2
+    case $name in
+    seamless-2) # twice: a shorter second pass with smaller steps, on real days alone, starts from the first one's weights
+        pass "$name" "$run-first" "$@"
+        pass "$name" "$run" --start "$runs/$name/$run-first/last.safetensors" "$@" \
+            --set samples.simulated_first=0 --set samples.simulated=0 --set schedule.steps=1200 \
+            --set schedule.learning_rate=5e-4 --set schedule.average=0.995 --set schedule.seed=1 ;;
+    *-soil) pass "$name" "$run" --start "$runs/${name%-soil}/$run/last.safetensors" "$@" ;;
+    *) pass "$name" "$run" "$@" ;;
+    esac
 }
 judged() { # NAME RUN: export a run as a bundle NAME, to be evaluated
     "$python" -m export onnx --checkpoint "$runs/$1/$2/last.safetensors" --out "$runs/$2/$1" --overwrite

@@ -220,8 +220,7 @@ class Samples:
             rain = self._draw_rain(rng)
             sm = wetted(sm, rain)
         labels = list(range(shape.days)) if label is None else [label]
-        if choices.rescaled and rng.random() < choices.rescaled:
-            sm = rescaled(sm, rng)
+        factor = rng.uniform(*_FACTORS) if choices.rescaled and rng.random() < choices.rescaled else 1.0
         truth = sm[labels].copy()
         hidden = np.stack([_cells_to_hide(rng, archive, own, days[k], row, col, size, choices) for k in labels])
         if label is not None and choices.soil:
@@ -229,6 +228,7 @@ class Samples:
             hidden |= known is None
             if known is not None:
                 truth = known[None]
+        sm, truth = rescaled(sm, factor), rescaled(truth, factor)
         for index, cells in zip(labels, hidden, strict=True):
             sm[index][cells] = np.nan
         if label is not None:
@@ -246,10 +246,9 @@ class Samples:
         return tuple(np.nan_to_num(value.astype(np.float32)) for value in values)
 
 
-def rescaled(sm: Floats, rng: np.random.Generator) -> Floats:
-    """Return soil moisture times a random factor; values at the retrieval's upper limit stay there."""
-    factor = np.float32(rng.uniform(*_FACTORS))
-    return np.where(sm < LARGEST - STEP / 2, sm * factor, sm)
+def rescaled(sm: Floats, factor: float) -> Floats:
+    """Return soil moisture times a factor; values at the retrieval's upper limit stay there."""
+    return np.where(sm < LARGEST - STEP / 2, sm * np.float32(factor), sm)
 
 
 def wetted(sm: Floats, rain: Floats) -> Floats:
