@@ -272,14 +272,15 @@ class Seamless(nn.Module):
         today, days = config.before, 2 * _NEAR_DAYS + 1
         now = torch.cat([field[:, today : today + 1] for field in (departure, x, mask)], 1)
         for size in _CELL_BOXES:
-            total, value, share = _box(now, size).split(1, 1)
+            total, value, share = _box(now, size).chunk(3, 1)
             cell += [_mean_of_observed(total, share), share]
-            cell += [_difference(value, share, prior), _difference(*around[size].split(1, 1), prior)]
+            long_value, long_weight = around[size].chunk(2, 1)
+            cell += [_difference(value, share, prior), _difference(long_value, long_weight, prior)]
         near_days = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
         pooled = F.avg_pool2d(torch.cat([field[:, near_days] for field in (departure, mask, x)], 1), 2)
         pooled_prior = F.avg_pool2d(prior, 2)
-        total, share, value = _box(pooled, _HALF_BOX).split(days, 1)
-        wide_total, wide_share = _box(pooled[:, _NEAR_DAYS : 2 * days : days], _WIDE_BOX).split(1, 1)
+        total, share, value = _box(pooled, _HALF_BOX).chunk(3, 1)
+        wide_total, wide_share = _box(pooled[:, _NEAR_DAYS : 2 * days : days], _WIDE_BOX).chunk(2, 1)
         half = [_mean_of_observed(total, share), share, _mean_of_observed(wide_total, wide_share), wide_share]
         half.append(_difference(value, share, pooled_prior))
         cell.append(prior - F.interpolate(pooled_prior, scale_factor=2.0))
@@ -305,7 +306,8 @@ class Seamless(nn.Module):
             x = back(torch.relu(maps.pop() + up(x)))
         half = edge // 2
         x = torch.cat([x, fields.half], 1)
-        return self.to_cells(x[..., half : x.shape[2] - half, half : x.shape[3] - half])
+        around: Tensor = self.to_cells(x[..., half : x.shape[2] - half, half : x.shape[3] - half])
+        return around
 
     def _read(self, around: Tensor, cell: Tensor) -> Tensor:
         """Return the correction of the weighted mean, and the logarithm of sigma; shape (N, 2, H, W)."""

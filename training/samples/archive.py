@@ -139,7 +139,7 @@ class TrainingArchive:
         """
         if self._truth is None:
             return None
-        return _unpack(self._truth, _SM_STEP, day, 1, _patch(row, col, size))[0]
+        return np.asarray(_unpack(self._truth, _SM_STEP, day, 1, _patch(row, col, size))[0])
 
     def observed(self, day: int, row: int = 0, col: int = 0, size: int | None = None) -> Bools:
         """Return which cells of a square patch are observed on a day.
