@@ -246,7 +246,7 @@ class Seamless(nn.Module):
     def _look(self, sm: Tensor, mask: Tensor, land: Tensor) -> _Fields:
         """Return the masked averages of the window."""
         config = self.config
-        nothing = torch.zeros_like(sm)
+        nothing = sm.new_zeros(())
         x = torch.where(mask > 0, (sm - config.sm_mean) / config.sm_std, nothing)
         age = torch.tensor(config.offsets, dtype=x.dtype, device=x.device).abs()
         by_age = torch.stack([torch.exp(-age / decay).clamp(min=_LEAST_WEIGHT) for decay in DECAYS])
@@ -277,7 +277,7 @@ class Seamless(nn.Module):
             long_value, long_weight = around[size].chunk(2, 1)
             cell += [_difference(value, share, prior), _difference(long_value, long_weight, prior)]
         near_days = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
-        pooled = F.avg_pool2d(torch.cat([field[:, near_days] for field in (departure, mask, x)], 1), 2)
+        pooled = torch.cat([F.avg_pool2d(field[:, near_days], 2) for field in (departure, mask, x)], 1)
         pooled_prior = F.avg_pool2d(prior, 2)
         total, share, value = _box(pooled, _HALF_BOX).chunk(3, 1)
         wide_total, wide_share = _box(pooled[:, _NEAR_DAYS : 2 * days : days], _WIDE_BOX).chunk(2, 1)
