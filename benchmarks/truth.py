@@ -35,7 +35,7 @@ JUDGED = (13, 15, 17, 19)
 def main() -> None:
     """Measure and print a table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", action="append", help="name or folder; may be repeated; default seamless-2")
+    parser.add_argument("--bundle", action="append", help="name or folder, repeatable; default both of seamless-2")
     parser.add_argument("--noise", type=float, default=0.06, help="standard deviation of the retrieval error, m3 m-3")
     parser.add_argument("--shared", type=float, default=0.7, help="share of its variance that neighbours share")
     arguments = parser.parse_args()
@@ -53,9 +53,8 @@ def main() -> None:
             retrieval_noise=arguments.noise,
             shared_noise=arguments.shared,
         )
-        fillers = [
-            BundleFiller(name, load_bundle(find_bundle(name)), archive) for name in arguments.bundle or ["seamless-2"]
-        ]
+        names = arguments.bundle or ["seamless-2", "seamless-2-soil"]
+        fillers = [BundleFiller(name, load_bundle(find_bundle(name)), archive) for name in names]
         for tier in Tier:
             errors: dict[str, list[Floats]] = {}
             for position in JUDGED:

@@ -133,6 +133,7 @@ class TrainingRun:
         self.epoch = max(1, len(self.samples) // schedule.batch)
         self.steps = schedule.steps or (schedule.epochs or 1) * self.epoch
         self.progress = TrainingProgress()
+        self._before: dict[str, Any] = {}
         self.fabric = make_fabric(schedule.precision)
         if schedule.batch % self.fabric.world_size:
             raise ValueError(
@@ -159,6 +160,7 @@ class TrainingRun:
             The folder holds a run of another recipe, or a saved state that cannot be read.
         """
         fabric, schedule = self.fabric, self.recipe.schedule
+        self._before = {"started_from": start.record} if start else {}
         state, objective = self._set_up(start)
         self.events.training_started(self.progress.step, self.steps)
         with ScalarLog(self.folder, self.progress.step, fabric.is_global_zero) as log:
@@ -199,6 +201,7 @@ class TrainingRun:
             "schedule": self.recipe.schedule.model_dump(mode="json", exclude_none=True),
             "samples": self.recipe.samples.model_dump(mode="json"),
             "limits": self.recipe.limits,
+            **self._before,
         }
 
     def _set_up(self, start: Checkpoint | None) -> tuple[TrainingState, Any]:
