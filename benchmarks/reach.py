@@ -45,7 +45,7 @@ def main() -> None:
         counts = np.zeros(1 + len(PASTS))
         for day in days:
             gap = grid.land & ~seen[day]
-            windows = (seen[day - past : day + after + 1].any(0) for past in PASTS)
+            windows = (np.asarray(seen[day - past : day + after + 1].any(0)) for past in PASTS)
             reached = [(gap & dilate(window, max(BOXES) // 2, grid.wraps)).sum() for window in windows]
             counts += [gap.sum(), *reached]
         shares = "  ".join(f"{100 * count / counts[0]:10.2f} %" for count in counts[1:])
