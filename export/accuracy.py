@@ -65,7 +65,7 @@ class Accuracy(_ReportModel):
     scores: list[ReportedRow]
     calibration: dict[str, dict[str, dict[str, float]]]
     """Shares of errors within sigma, by bundle, tier and kind of gap, what the cells are divided by, and class."""
-    calibration_fitted: dict[str, dict[str, dict[str, float]]]
+    calibration_fitted: dict[str, dict[str, dict[str, float]]] = {}
     """The same after sigma was fitted with `sigma_fit`, as an exported bundle has it."""
 
 

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from export.accuracy import Accuracy, EvaluatedBundle
 from export.parity import ParityReport
@@ -53,6 +54,10 @@ _DESCRIPTIONS = {
     "T-12..T+4, or of T-12..T-1 on the day itself, and estimate their own error.",
 }
 
+_SOIL = """Filled values of this bundle stand for the soil. Below they are compared with hidden retrievals, as those of
+other bundles are; these have an error that neighbours share, which this bundle does not follow.
+"""
+
 
 def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accuracy: Accuracy | None = None) -> str:
     """Return the model card of a bundle.
@@ -73,11 +78,10 @@ def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accura
     str
         Markdown.
     """
-    record = dict(manifest.training)
-    limits = record.pop("limits", "")
-    training = "\n".join(
-        f"- {key}: {value if isinstance(value, str) else json.dumps(value)}" for key, value in record.items()
-    )
+    limits = manifest.training.get("limits", "")
+    accuracy_lines = list(_accuracy_lines(manifest.name, accuracy)) if accuracy else ["Not measured."]
+    if manifest.training.get("samples", {}).get("soil"):
+        accuracy_lines.insert(0, _SOIL)
     uncertainty = "none"
     if manifest.gives_sigma:
         uncertainty = "sigma; about 68 % of the errors against single retrievals are smaller"
@@ -97,12 +101,23 @@ def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accura
         halo=manifest.halo,
         uncertainty=uncertainty,
         limits=f"\n\n{limits}" if limits else "",
-        training=training or "None: the weights are random. Use it to measure speed, never to fill an archive.",
-        accuracy="\n".join(_accuracy_lines(manifest.name, accuracy)) if accuracy else "Not measured.",
+        training="\n".join(_training_lines(manifest.training))
+        or "None: the weights are random. Use it to measure speed, never to fill an archive.",
+        accuracy="\n".join(accuracy_lines),
         cases=parity.cases,
         worst=parity.worst,
         spread=parity.spread,
     )
+
+
+def _training_lines(record: dict[str, Any]) -> Iterator[str]:
+    """Yield how weights were trained, the last pass first."""
+    for key, value in record.items():
+        if key not in ("limits", "started_from"):
+            yield f"- {key}: {value if isinstance(value, str) else json.dumps(value)}"
+    if "started_from" in record:
+        yield "\nIt started from weights that were trained before:\n"
+        yield from _training_lines(record["started_from"])
 
 
 _PRECISIONS = "\n## Precisions\n"
@@ -173,14 +188,20 @@ def _uncertainty_lines(name: str, accuracy: Accuracy, evaluated: EvaluatedBundle
     """Yield the noise of the retrievals, the calibration of sigma and the seam figure."""
     noise = ", ".join(f"{value:.4f} {region}" for region, value in accuracy.noise.items())
     yield f"\nNoise of one retrieval (nugget of the temporal variogram): {noise}."
-    for key, shares in accuracy.calibration_fitted.items():
+    yield from _share_lines("Errors within sigma before it was fitted", name, accuracy.calibration)
+    if evaluated.sigma_fit:
+        factor, exponent = evaluated.sigma_fit
+        yield f"\nSigma was then fitted to these errors: {factor:.3f} times its power of {exponent:.3f} (m3 m-3)."
+        yield from _share_lines("The same errors within the fitted sigma", name, accuracy.calibration_fitted)
+    if evaluated.seam:
+        yield f"\nSeams: {evaluated.seam:.2f} (mean step across tile edges over mean step inside tiles)."
+
+
+def _share_lines(what: str, name: str, calibration: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[str]:
+    """Yield a line for each tier and kind of gap: the shares of all cells and of each class."""
+    for key, shares in calibration.items():
         if key.startswith(f"{name},"):
             parts = "; ".join(
                 f"{split} {' / '.join(f'{100 * v:.0f}' for v in values.values())}" for split, values in shares.items()
             )
-            yield f"\nErrors within sigma, % ({key.removeprefix(f'{name}, ')}): {parts}."
-    if evaluated.sigma_fit:
-        factor, exponent = evaluated.sigma_fit
-        yield f"\nSigma was fitted to these errors: {factor:.3f} times its power of {exponent:.3f} (m3 m-3)."
-    if evaluated.seam:
-        yield f"\nSeams: {evaluated.seam:.2f} (mean step across tile edges over mean step inside tiles)."
+            yield f"\n{what}, % ({key.removeprefix(f'{name}, ')}): {parts}."

@@ -8,8 +8,9 @@
 # replace the folder of the runs, that of the bundles, and the interpreter. If the script is killed, start it again: training
 # continues from its last save.
 #
-# seamless-2-soil starts from the weights of seamless-2, which is therefore named before it. seamless-2 is judged three times: trained on 1-12 April for 13-16 April (and its sigma), on 1-16 April for 17-20 April and
-# for all of January, and on January for April.
+# seamless-2-soil starts from the weights of seamless-2: name seamless-2 before it, or have its runs in RUNS.
+# seamless-2 is judged three times: trained on 1-12 April for 13-16 April (and its sigma), on 1-16 April for 17-20 April
+# and for all of January, and on January for April.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 data=${SEAMLESS_SM_DATA:?set it to the folder that holds lprm_april2015_x}
@@ -23,7 +24,7 @@ january=lprm_january2019_c1
 provisional=2015-04-17:2015-04-20
 consolidated=2015-04-13:2015-04-16
 
-pass() { # NAME RUN OPTION...
+train() { # NAME RUN OPTION...
     local name=$1 run=$2
     shift 2
     "$python" -m training fit --config "$name" --data-root "$data" --out "$runs/$name/$run" --records "$runs/records" \
@@ -33,13 +34,13 @@ fit() { # NAME RUN OPTION...
     local name=$1 run=$2
     shift 2
     case $name in
-    seamless-2) # twice: a shorter second pass with smaller steps, on real days alone, starts from the first one's weights
-        pass "$name" "$run-first" "$@"
-        pass "$name" "$run" --start "$runs/$name/$run-first/last.safetensors" "$@" \
+    seamless-2) # twice: a shorter second pass with smaller steps, without simulated values, starts from the first one's weights
+        train "$name" "$run-first" "$@"
+        train "$name" "$run" --start "$runs/$name/$run-first/last.safetensors" "$@" \
             --set samples.simulated_first=0 --set samples.simulated=0 --set schedule.steps=1200 \
             --set schedule.learning_rate=5e-4 --set schedule.average=0.995 --set schedule.seed=1 ;;
-    *-soil) pass "$name" "$run" --start "$runs/${name%-soil}/$run/last.safetensors" "$@" ;;
-    *) pass "$name" "$run" "$@" ;;
+    *-soil) train "$name" "$run" --start "$runs/${name%-soil}/$run/last.safetensors" "$@" ;;
+    *) train "$name" "$run" "$@" ;;
     esac
 }
 judged() { # NAME RUN: export a run as a bundle NAME, to be evaluated

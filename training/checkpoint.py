@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors.torch import save, save_file
 
+from runtime.common import digest
 from training.models import Model, build_network
 from training.presets import Preset
 
@@ -22,6 +23,11 @@ class Checkpoint:
     preset: Preset
     record: dict[str, Any] = field(default_factory=dict)
     """How the weights were trained, as `training.fit.TrainingRun.record` returns it; empty for random weights."""
+
+
+def digest_of_weights(checkpoint: Checkpoint) -> str:
+    """Return the sha256 of a network's weights and buffers."""
+    return digest.of_bytes(save({name: value.contiguous() for name, value in checkpoint.model.state_dict().items()}))
 
 
 def save_checkpoint(path: Path, checkpoint: Checkpoint) -> None:

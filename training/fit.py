@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
 
 from runtime.common import digest
-from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
+from training.checkpoint import Checkpoint, digest_of_weights, load_checkpoint, save_checkpoint
 from training.events import TrainingEvents
 from training.log import ScalarLog
 from training.losses import Objective, alone
@@ -157,10 +157,12 @@ class TrainingRun:
         Raises
         ------
         ValueError
-            The folder holds a run of another recipe, or a saved state that cannot be read.
+            The folder holds a run of another recipe or from other weights, or a saved state that cannot be read.
         """
         fabric, schedule = self.fabric, self.recipe.schedule
-        self._before = {"started_from": start.record} if start else {}
+        if start:
+            self._before = {"started_from": start.record}
+            self.identity = digest.of_values(self.identity, digest_of_weights(start))
         state, objective = self._set_up(start)
         self.events.training_started(self.progress.step, self.steps)
         with ScalarLog(self.folder, self.progress.step, fabric.is_global_zero) as log:

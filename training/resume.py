@@ -109,7 +109,9 @@ def load_state(folder: Path, state: TrainingState, identity: str) -> tuple[Train
     except (OSError, SafetensorError) as error:
         raise ValueError(f"{path} cannot be read ({error}); delete {folder} to start over") from error
     if metadata["identity"] != identity:
-        raise ValueError(f"{folder} holds a run of another recipe; choose another --out, or delete it")
+        raise ValueError(
+            f"{folder} holds a run of another recipe or from other weights; choose another --out, or delete it"
+        )
     state.network.load_state_dict(_with_prefix(tensors, "network."))
     state.average.load_state_dict(_with_prefix(tensors, "average."))
     moments: dict[int, dict[str, Tensor]] = {}

@@ -174,6 +174,8 @@ def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, archive
     loaded = load_recipe(str(recipe_file), ["schedule.steps=1", "schedule.learning_rate=1e-9"])
     second = TrainingRun(tmp_path / "second", loaded, [archive]).fit(first)
     assert second.record["started_from"] == first.record
+    with pytest.raises(ValueError, match="another"):
+        TrainingRun(tmp_path / "second", loaded, [archive]).fit(second)
     for one, other in zip(first.model.parameters(), second.model.parameters(), strict=True):
         torch.testing.assert_close(one, other, atol=1e-6, rtol=0)
 

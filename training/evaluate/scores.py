@@ -11,6 +11,7 @@ from pytesmo import metrics
 from scipy.special import ndtr
 
 from runtime.common.grid import Bools, Floats
+from training.models.seamless import SIGMA_FLOOR
 
 
 @dataclass(frozen=True)
@@ -97,8 +98,9 @@ class Cells:
         return self.only(np.all([np.isfinite(values) for values in self.fillers.values()], axis=0))
 
     def refitted(self, bundle: str, factor: float, exponent: float) -> Cells:
-        """Return the cells with ``factor * sigma ** exponent`` as the sigma of a bundle, m3 m-3."""
-        return replace(self, sigma={**self.sigma, bundle: factor * self.sigma[bundle] ** exponent})
+        """Return the cells with ``factor * sigma ** exponent`` as the sigma of a bundle, m3 m-3, as an export does."""
+        sigma = (factor * self.sigma[bundle] ** exponent).clip(SIGMA_FLOOR, 1)
+        return replace(self, sigma={**self.sigma, bundle: sigma})
 
     def score(self, filler: str) -> Score:
         """Return the score of a filler."""

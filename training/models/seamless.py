@@ -288,7 +288,10 @@ class Seamless(nn.Module):
         return _Fields(torch.cat(cell, 1), torch.cat(half, 1), prior, known, level, pooled[:, : 2 * days])
 
     def _surroundings(self, fields: _Fields, precip: Tensor, precip_mask: Tensor, edge: int = 0) -> Tensor:
-        """Return what the U-Net tells each cell, without `edge` cells on every side; shape (N, width, H', W')."""
+        """Return what U-Net and half-resolution features add to the regression's first layer; shape (N, width, H', W').
+
+        `edge` cells on every side are left out.
+        """
         today = self.config.before
         near = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
         precip, precip_mask = precip[:, near], precip_mask[:, near]

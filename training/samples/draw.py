@@ -26,7 +26,7 @@ HIDDEN = (0.3, 0.7)
 _LEAST_HIDDEN = 0.05
 """Smallest share of the observed cells of a patch that the gaps of a near day must hide."""
 _FACTORS = (0.6, 1.0)
-"""Smallest and largest of these factors; larger ones would take values to the retrieval's upper limit."""
+"""Smallest and largest factor of `Choices.rescaled`; larger ones would take values to the retrieval's upper limit."""
 _POROSITY, _DRYING_DAYS, _RAIN_DEPTH = 0.5, 5.0, 22.0
 """m3 m-3, days, mm; the middle of the values of the synthetic world."""
 
@@ -74,7 +74,7 @@ class Choices(BaseModel):
     """Share of samples of an archive without rain in which the days run backwards, window kind only. Noise knows no
     direction of time, so this doubles the windows with a long past."""
     rescaled: Fraction = 0.0
-    """Share of samples whose soil moisture is multiplied by a factor near 1, so that no value is known by heart."""
+    """Share of samples whose soil moisture is multiplied by a factor of 0.6 to 1: no value can be known by heart."""
     drop_future: Fraction = 0.0
     """Share of samples without some or all of the days after T, as in a fill on the day itself."""
     drop_days: Fraction = 0.0
@@ -141,10 +141,13 @@ class Samples:
     Raises
     ------
     ValueError
-        A source has no patch with as many observations as `choices` want.
+        A source has no patch with as many observations as `choices` want, or `choices` ask for labels of the soil where
+        every day of a sequence is filled.
     """
 
     def __init__(self, sources: Sequence[SampleSource], geometry: Geometry, choices: Choices, seed: int) -> None:
+        if choices.soil and geometry.label is None:
+            raise ValueError("samples.soil is for networks that fill one day of a window")
         self._sources, self._geometry, self._choices, self._seed = list(sources), geometry, choices, seed
         self._days = [_days_of(source) for source in sources]
         self._places = [_find_places(source, geometry, choices.min_observed) for source in sources]
@@ -223,10 +226,11 @@ class Samples:
         factor = rng.uniform(*_FACTORS) if choices.rescaled and rng.random() < choices.rescaled else 1.0
         truth = sm[labels].copy()
         hidden = np.stack([_cells_to_hide(rng, archive, own, days[k], row, col, size, choices) for k in labels])
-        if label is not None and choices.soil:
+        if choices.soil and label is not None:
             known = None if is_simulated else archive.truth(days[label], row, col, size)
-            hidden |= known is None
-            if known is not None:
+            if known is None:
+                hidden[:] = True
+            else:
                 truth = known[None]
         sm, truth = rescaled(sm, factor), rescaled(truth, factor)
         for index, cells in zip(labels, hidden, strict=True):
