@@ -121,10 +121,13 @@ class Objective(nn.Module):
             filled, reached = model(sm, mask, land)
             return self._fill_loss(filled, truth, labelled * reached, hidden * reached)
         context = (sm.shape[-1] - truth.shape[-1]) // 2
-        where = nn.functional.pad(hidden, [context] * 4) > 0
+        counted, truth = (nn.functional.pad(field, [context] * 4) for field in (hidden, truth))
+        where = counted > 0
+        where[0, 0, 0] |= ~where.any()  # a batch without a hidden cell: convolutions want a cell, which does not count
         sm, mask = (field.contiguous(memory_format=torch.channels_last) for field in (sm, mask))
         normal, reached, log_sigma = model.at_cells(sm, mask, land, rain, rain_mask, where)
-        error = normal - (truth[hidden > 0] - model.config.sm_mean) / scale
+        reached = reached * counted[where]
+        error = normal - (truth[where] - model.config.sm_mean) / scale
         count = self.share(reached.sum()).clamp(min=1)
         return (error**2 * reached).sum() / count + self.sigma_weight * sigma_loss(
             error, log_sigma, reached, self.share

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from training.losses import ONE_SIGMA, Objective, global_local_loss, sigma_loss
-from training.models import LSTMCNN, LSTMCNNConfig
+from training.models import LSTMCNN, LSTMCNNConfig, Seamless, SeamlessConfig
 
 
 def _by_hand(predicted: np.ndarray, truth: np.ndarray, labelled: np.ndarray, hidden: np.ndarray, eta: float) -> float:
@@ -39,6 +39,19 @@ def test_global_local_loss_is_equations_4_to_6() -> None:
 def test_nothing_labelled_is_no_loss() -> None:
     zero = torch.zeros(2, 3)
     assert global_local_loss(zero + 1, zero, zero, zero).item() == 0
+
+
+def test_a_batch_without_hidden_cells_has_no_loss_and_can_be_stepped_over() -> None:
+    model = Seamless(SeamlessConfig(maps=(4, 4, 4), width=8))
+    days = torch.full((2, model.config.window, 16, 16), 0.2)
+    small = torch.zeros(2, 1, 8, 8)
+    with torch.autocast("cpu", torch.bfloat16):
+        loss = Objective(model, eta=0.1, sigma_weight=0.1)(
+            days, days, torch.ones(2, 16, 16), small, small, small, days, days
+        )
+        loss.backward()
+    assert loss.item() == 0
+    assert all(p.grad is not None and not p.grad.any() for p in model.parameters())
 
 
 def _sequence(days: int) -> dict[str, torch.Tensor]:
