@@ -1,10 +1,11 @@
-"""Measure what a day costs: every shipped bundle and DCT-PLS fill the same real day, in turns in one process.
+"""Measure what a day costs: every shipped bundle, DCT-PLS and trees fill the same real day, in turns in one process.
 
     python -m benchmarks.day_cost --data FOLDER [--date 2015-04-12] [--rounds 3] [--json FILE]
 
 Only the filling is timed, not the reading of files, with the engine that `auto` takes and in each precision that the
-bundle may be used in there. The other tables are the phases of a day with the default bundle, and the time by how much
-of the land is missing, in strips like the gaps between swaths.
+bundle may be used in there; trees are fitted to the days before. The peak memory is that of a process of its own, with
+the days of the window (0.07 GiB) and, for the trees, the fitting. The other tables are the phases of a day with the
+default bundle, and the time by how much of the land is missing, in strips like the gaps between swaths.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -29,7 +32,7 @@ from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
-from runtime.common.vocabulary import Precision
+from runtime.common.vocabulary import Precision, Tier
 from runtime.config import load_config
 from runtime.demo.files import write_imerg
 from runtime.demo.gaps import strips
@@ -40,9 +43,12 @@ from runtime.fill.state import State
 from runtime.fill.window import fill_window
 from runtime.inputs.products.imerg import read_precipitation, regrid
 from runtime.pipeline.run import fill_archive
+from training.data import DataSection
+from training.evaluate.hidden import fit_trees
 from training.evaluate.references import TODAY, WINDOW, dct_pls
 
 REFERENCE = "DCT-PLS (pytesmo)"
+_TREES = "trees (LightGBM)"
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the land that are missing."""
 
@@ -64,18 +70,34 @@ def filler(name: str, precision: Precision, grid: Grid, frames: Floats) -> Calla
     return lambda: fill_recurrent(engine, manifest, grid, frames[TODAY], np.full_like(frames[0], np.nan), state)
 
 
-def fillers(grid: Grid, frames: Floats) -> dict[str, Callable[[], object]]:
-    """Return a function for every bundle, precision and reference that can fill the day."""
-    found: dict[str, Callable[[], object]] = {}
-    precisions: tuple[Precision, ...] = ("fp32", "bf16")
-    for name in shipped_bundles():
-        for precision in precisions:
-            try:
-                found[f"{name}, {precision}"] = filler(name, precision, grid, frames)
-            except ConfigError:
-                continue
-    found[REFERENCE] = lambda: dct_pls(frames, grid.land)
-    return found
+def open_filler(name: str, data: Path, date: dt.date, frames: Floats) -> Callable[[], object] | None:
+    """Return a function that fills the day once with a bundle in a precision or a reference; None where it cannot."""
+    grid = Grid.globe()
+    if name == REFERENCE:
+        return lambda: dct_pls(frames, grid.land)
+    if name == _TREES:
+        with tempfile.TemporaryDirectory() as scratch:
+            trees = fit_trees(DataSection(granules=data).open(Path(scratch), grid), Tier.CONSOLIDATED, date)
+        return lambda: trees.fill(frames, grid.land & np.isnan(frames[TODAY]))
+    bundle, _, precision = name.partition(", ")
+    try:
+        return filler(bundle, precision, grid, frames)  # type: ignore[arg-type]
+    except ConfigError:
+        return None
+
+
+def peak_memory(name: str, data: Path, date: dt.date) -> float:
+    """Return the peak memory of a process that fills the day once, GiB."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as alone:
+        return alone.submit(_fill_alone, name, data, date).result()
+
+
+def _fill_alone(name: str, data: Path, date: dt.date) -> float:
+    frames = read_window(data, date, Grid.globe(), WINDOW)
+    way = open_filler(name, data, date, frames)
+    assert way is not None
+    way()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
 
 
 def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:
@@ -164,11 +186,14 @@ def main() -> None:
     frames = read_window(arguments.data, arguments.date, grid, WINDOW)
     parts = phases(arguments.data, arguments.date, frames, grid)
     shares = by_gaps(grid, frames, arguments.rounds)
-    medians = timed(fillers(grid, frames), arguments.rounds)
+    names = [f"{bundle}, {precision}" for bundle in shipped_bundles() for precision in ("fp32", "bf16")]
+    opened = {name: open_filler(name, arguments.data, arguments.date, frames) for name in (*names, _TREES, REFERENCE)}
+    medians = timed({name: way for name, way in opened.items() if way}, arguments.rounds)
+    peaks = {name: peak_memory(name, arguments.data, arguments.date) for name in medians}
     print(f"{arguments.date}, {os.cpu_count()} cores")
-    print(f"{'filler':28} {'s a day':>9} {'DCT-PLS takes':>14}")
+    print(f"{'filler':28} {'s a day':>9} {'DCT-PLS takes':>14} {'GiB':>6}")
     for name, value in sorted(medians.items(), key=lambda item: item[1]):
-        print(f"{name:28} {value:9.2f} {medians[REFERENCE] / value:12.1f} x")
+        print(f"{name:28} {value:9.2f} {medians[REFERENCE] / value:12.1f} x {peaks[name]:6.2f}")
     print("\n" + "\n".join(f"{phase:46} {seconds:6.3f} s" for phase, seconds in parts.items()) + "\n")
     print(" | ".join(shares[0]))
     for row in shares:
@@ -178,6 +203,7 @@ def main() -> None:
             "date": str(arguments.date),
             "cores": os.cpu_count(),
             "seconds": medians,
+            "peak_gib": peaks,
             "phases": parts,
             "by_gaps": shares,
         }

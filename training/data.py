@@ -26,7 +26,7 @@ class RecipeSection(BaseModel):
 
 
 class DataSection(RecipeSection):
-    """``[[data]]``: days to train on, from granules, a training archive made before, or the synthetic world."""
+    """``[[data]]``: days to train on: granules, a published archive, a training archive, or synthetic days."""
 
     granules: Path | None = None
     """Folder of soil-moisture files, and of IMERG files if `rain` is not set."""
@@ -38,6 +38,8 @@ class DataSection(RecipeSection):
     """Orbit of the granules."""
     band: str = "x"
     """Band of the granules."""
+    archive: Path | None = None
+    """Folder of an archive that `runtime` published; its observed cells and its rain are the days."""
     record: Path | None = None
     """Folder of a training archive that `python -m training record` wrote."""
     world: int | None = None
@@ -59,8 +61,8 @@ class DataSection(RecipeSection):
 
     @model_validator(mode="after")
     def _has_one_origin(self) -> DataSection:
-        if sum(origin is not None for origin in (self.granules, self.record, self.world)) != 1:
-            raise ValueError("give one of granules, record and world")
+        if sum(origin is not None for origin in (self.granules, self.archive, self.record, self.world)) != 1:
+            raise ValueError("give one of granules, archive, record and world")
         if self.product not in PRODUCTS or self.band not in PRODUCTS[self.product].bands:
             known = ", ".join(f"{p.name} ({', '.join(p.bands)})" for p in PRODUCTS.values() if p.bands)
             raise ValueError(f"no product {self.product} with band {self.band}; there are {known}")
@@ -84,10 +86,12 @@ class DataSection(RecipeSection):
         """
         if self.record is not None:
             return self.record
-        made_from = {"world", "start", "days", "retrieval_noise", "shared_noise"}
-        if self.world is None:
-            made_from = {"granules", "rain", "product", "orbit", "band"}
-        files = [_list_files(folder) for folder in (self.granules, self.rain) if folder is not None]
+        made_from = {"granules", "rain", "product", "orbit", "band"}
+        if self.world is not None:
+            made_from = {"world", "start", "days", "retrieval_noise", "shared_noise"}
+        elif self.archive is not None:
+            made_from = {"archive"}
+        files = [_list_files(folder) for folder in (self.granules, self.rain, self.archive) if folder is not None]
         origin = self.model_dump(mode="json", include=made_from)
         return cache / digest.of_values(origin, grid.digest, files)[:16]
 
@@ -103,7 +107,7 @@ class DataSection(RecipeSection):
         cache : Path
             Folder of the training archives made from granules and worlds.
         grid : Grid
-            Grid of the training archive.
+            Grid of the training archive; that of a published archive is its own.
         progress : callable, optional
             Called with the number of days packed and of all days.
 
@@ -120,6 +124,8 @@ class DataSection(RecipeSection):
         folder = self.folder(cache, grid)
         if self.record is not None or self.is_made(cache, grid):
             return TrainingArchive.open(folder)
+        if self.archive is not None:
+            return TrainingArchive.of_archive(folder, self.archive, progress=progress)
         if self.granules is not None:
             return TrainingArchive.of_granules(
                 folder,

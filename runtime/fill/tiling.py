@@ -15,7 +15,7 @@ from runtime.errors import ConfigError
 
 Number = TypeVar("Number", bound=np.generic)
 """Type of a field's values."""
-_SHARES = (1.0, 0.8, 0.5, 1 / 3, 0.25)
+_SHARES = (1.0, 0.8, 0.625, 0.5, 1 / 3, 0.25)
 """Shares of the largest core that a core's sides may have."""
 
 

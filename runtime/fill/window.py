@@ -64,8 +64,8 @@ def predict_window(
     tiling = Tiling.of(grid, core, manifest.halo, manifest.stride)
     tiles = tiling.cover(gaps, manifest.stride)
     inputs = {"sm": frames}
-    if manifest.takes_rain:
-        inputs["precip"] = np.full_like(frames, np.nan) if rain is None else rain
+    if manifest.takes_rain and rain is not None:
+        inputs["precip"] = rain
     padded = {name: tiling.pad(field, np.nan) for name, field in inputs.items()}
     land = tiling.pad(grid.land.astype(np.float32), 0.0)
     names = ("filled", "reached", *(("sigma",) if manifest.gives_sigma else ()))
@@ -74,6 +74,8 @@ def predict_window(
     for batch in batches(tiles, manifest.batch):
         cut = {name: tiling.cut(field, batch) for name, field in padded.items()}
         masks = {_MASK[name]: (~np.isnan(field)).astype(np.float32) for name, field in cut.items()}
+        if manifest.takes_rain and rain is None:
+            cut["precip"] = masks["precip_mask"] = np.zeros_like(cut["sm"])
         out = engine.run({**cut, **masks, "land": tiling.cut(land, batch)})
         for name, field in fields.items():
             tiling.paste(field, batch, out[name])
@@ -113,7 +115,10 @@ def fill_window(
     """Fill day T from its window; parameters as in `predict_window`."""
     predicted = predict_window(engine, manifest, grid, frames, rain, progress=progress)
     today = manifest.window.index(0)
-    seen = np.asarray((~np.isnan(np.delete(frames, today, axis=0))).any(0))
+    seen = np.zeros(grid.shape, bool)
+    for offset, frame in zip(manifest.window, frames, strict=True):
+        if offset:
+            seen |= ~np.isnan(frame)
     since = days_since_observation(frames, manifest.window)
     uncertainty = predicted.sigma
     if uncertainty is None and manifest.errors:

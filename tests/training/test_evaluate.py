@@ -9,11 +9,12 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from runtime.bundle import shipped_bundles
+from runtime.bundle import find_bundle, shipped_bundles
 from runtime.common.grid import Grid
 from runtime.common.vocabulary import Tier
 from tests.conftest import START
 from training.cli import app
+from training.data import DataSection
 from training.evaluate.findings import calibration, error_table, sigma_fit
 from training.evaluate.hidden import fit_trees, gaps
 from training.evaluate.insitu import Station, compare, read_stations
@@ -22,7 +23,7 @@ from training.evaluate.references import NEAR_DAYS, TODAY, WINDOW, dct_pls, near
 from training.evaluate.report import CSV, JSON, MARKDOWN
 from training.evaluate.run import Settings, evaluate_bundles
 from training.evaluate.scores import Cells, Score, crps, nugget, probability_integral, strata
-from training.evaluate.series import Published
+from training.evaluate.series import InputFolders, Published, publish_series
 from training.evaluate.structure import LAGS, OBSERVED, Structure
 from training.samples import TrainingArchive
 
@@ -157,9 +158,14 @@ def test_structure_tells_a_smooth_field_from_a_rough_one() -> None:
     rng = np.random.default_rng(0)
     rough = rng.normal(0.3, 0.1, (40, 80)).astype(np.float32)
     structure = Structure()
-    structure.add(rough, {"smooth": np.full_like(rough, 0.3)})
+    other = rng.normal(0, 0.1, rough.shape).astype(np.float32)
+    half = (0.5 * rough + other).astype(np.float32)
+    structure.add(rough, {"smooth": np.full_like(rough, 0.3), "half": half, "other": other})
     np.testing.assert_allclose(structure.variogram(OBSERVED), 0.01, rtol=0.1)
     assert structure.variogram("smooth") == [0.0] * len(LAGS)
+    assert structure.shared(OBSERVED) == structure.variogram(OBSERVED)
+    np.testing.assert_allclose(structure.shared("half"), 0.005, rtol=0.15)
+    np.testing.assert_allclose(structure.shared("other"), 0, atol=0.001)
     np.testing.assert_allclose(structure.spectrum(OBSERVED)[2:-1], 0.01, rtol=0.4)
     assert max(structure.spectrum("smooth")) < 1e-12
 
@@ -245,11 +251,7 @@ def test_a_file_whose_lines_end_in_carriage_returns_only_is_read(data: Path, tmp
 def _settings(fortnight: Path, *names: str) -> Settings:
     return Settings(
         bundles=names,
-        granules=fortnight,
-        rain=fortnight,
-        product="lprm-amsr2",
-        orbit="descending",
-        band="x",
+        source=DataSection(granules=fortnight, rain=fortnight),
         tiers={Tier.CONSOLIDATED: [DATE], Tier.PROVISIONAL: [START + dt.timedelta(11)]},
         series=[DATE],
     )
@@ -289,6 +291,27 @@ def test_a_report_from_files_to_markdown(
     for figure in ("scatter-consolidated.png", "structure-provisional.png", "series.png"):
         assert (tmp_path / "out" / figure).stat().st_size > 10_000
     assert found.series.published[names[0]].dates == [DATE]
+
+
+def test_an_archive_is_evaluated_on_its_own_observed_cells(
+    fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
+    inputs, last = InputFolders(fortnight, fortnight, "lprm-amsr2", "descending", "x"), START + dt.timedelta(11)
+    publish_series(tmp_path / "p", find_bundle("seamless-2"), inputs, first=START, last=last, grid=grid)
+    where = ["--archive", str(tmp_path / "p" / "archive"), "--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(app, ["evaluate", "--suite", "--no-dct-pls", "--no-trees", *where])
+    assert result.exit_code == 0, result.output
+    assert "seamless-2" in result.output
+    (packed,) = (tmp_path / "out" / "record").iterdir()
+    of_archive = TrainingArchive.open(packed)
+    of_files = DataSection(granules=fortnight, rain=fortnight).open(tmp_path, grid)
+    assert (of_archive.first, len(of_archive), of_archive.has_rain) == (START, 12, True)
+    np.testing.assert_array_equal(of_archive.grid.land, grid.land)
+    expected = np.where(grid.land, of_files.soil_moisture(0, 12), np.nan)
+    np.testing.assert_allclose(of_archive.soil_moisture(0, 12), expected, atol=2e-4)
+    both = CliRunner().invoke(app, ["evaluate", "--suite", "--data", str(fortnight), *where])
+    assert "give either --data" in both.stderr
 
 
 def test_the_command_line_says_what_is_missing(

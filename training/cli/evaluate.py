@@ -14,14 +14,22 @@ from training.cli.common import BandOption, OrbitOption, ProductOption, training
     "evaluate",
     epilog="Examples: python -m training evaluate --suite --data lprm_april2015_x --out report · python -m training "
     "evaluate --bundle seamless-2 --data lprm_april2015_x --consolidated 2015-04-13:2015-04-16 "
-    "--provisional 2015-04-17:2015-04-20 --ismn ismn.zip --out report",
+    "--provisional 2015-04-17:2015-04-20 --ismn ismn.zip --out report · python -m training evaluate --suite --archive "
+    "archive --out report",
 )
 def evaluate(
-    data: Annotated[Path, typer.Option(help="Folder of LPRM files.")],
     out: Annotated[Path, typer.Option(help="Folder to write the report to.")],
+    data: Annotated[Path | None, typer.Option(help="Folder of LPRM files.")] = None,
+    archive: Annotated[
+        Path | None,
+        typer.Option(help="Folder of an archive, instead of --data: its own observed cells are hidden and filled."),
+    ] = None,
     bundle: Annotated[
         list[str] | None,
-        typer.Option(help="Name of a shipped bundle, or a bundle's folder; repeatable.  [default: all shipped ones]"),
+        typer.Option(
+            help="Name of a shipped bundle, or a bundle's folder; repeatable.  [default: all shipped ones; with "
+            "--archive the one that filled it]"
+        ),
     ] = None,
     suite: Annotated[
         bool,
@@ -56,17 +64,20 @@ def evaluate(
 
     from runtime.bundle import shipped_bundles
     from runtime.common.vocabulary import Tier
+    from training.data import DataSection
     from training.days import parse_days
-    from training.evaluate.run import Settings, evaluate_bundles
+    from training.evaluate.run import Settings, bundle_of_archive, evaluate_bundles
     from training.evaluate.summary import summary_table
 
+    if (data is None) == (archive is None):
+        raise ValueError("give either --data, a folder of LPRM files, or --archive")
+    if data is not None:
+        source = DataSection(granules=data, rain=rain or data, product=product, orbit=orbit, band=band)  # type: ignore[arg-type]
+    else:
+        source = DataSection(archive=archive)
     settings = Settings(
-        bundles=tuple(bundle or shipped_bundles()),
-        granules=data,
-        rain=rain or data,
-        product=product,
-        orbit=orbit,
-        band=band,
+        bundles=tuple(bundle or (shipped_bundles() if archive is None else [bundle_of_archive(archive)])),
+        source=source,
         tiers={Tier.CONSOLIDATED: parse_days(consolidated), Tier.PROVISIONAL: parse_days(provisional)},
         series=parse_days(series),
         ismn=tuple(ismn or ()),

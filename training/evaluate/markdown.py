@@ -123,14 +123,16 @@ def _class_table(chosen: Sequence[ScoreRow]) -> Iterator[str]:
 
 def _structure_tables(found: Findings) -> Iterator[str]:
     yield "\n## Structure\n"
-    yield "Semivariance of hidden and filled values some cells apart from west to east, 10-4 (m3 m-3)2. A best estimate"
-    yield "is smoother than a noisy retrieval; it should not be smoother than the weighted mean.\n"
+    yield "Semivariance of hidden and filled values some cells apart from west to east, 10-4 (m3 m-3)2; after the slash"
+    yield "the part that a filler shares with the hidden values (cross-variogram). A best estimate is smoother than a"
+    yield "noisy retrieval; as little as possible of what it shares with the hidden values should be lost.\n"
     for (tier, kind), structure in found.hidden.structures.items():
         yield f"\n{kind}, {tier}:\n"
         yield _table_line(["", *(f"{lag} cells" for lag in LAGS)])
         yield _table_line(["---", *["---:"] * len(LAGS)])
         for name in structure.squares:
-            yield _table_line([name, *(f"{1e4 * value:.1f}" for value in structure.variogram(name))])
+            both = zip(structure.variogram(name), structure.shared(name), strict=True)
+            yield _table_line([name, *(f"{1e4 * own:.1f} / {1e4 * shared:.1f}" for own, shared in both)])
 
 
 def _calibration_table(calibrated: Calibration) -> Iterator[str]:

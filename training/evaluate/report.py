@@ -81,7 +81,11 @@ def write_report(folder: Path, found: Findings) -> None:
         "seconds": {name: statistics.median(values) for name, values in found.hidden.seconds.items()},
         "structure": {
             f"{tier}, {kind}": {
-                name: {"variogram": structure.variogram(name), "spectrum": structure.spectrum(name)}
+                name: {
+                    "variogram": structure.variogram(name),
+                    "shared": structure.shared(name),
+                    "spectrum": structure.spectrum(name),
+                }
                 for name in structure.squares
             }
             for (tier, kind), structure in found.hidden.structures.items()

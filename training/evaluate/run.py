@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from runtime.archive.reader import Reader
+from runtime.archive.record import DayRecord
 from runtime.bundle import Bundle, find_bundle, load_bundle
 from runtime.common.clock import days_between
 from runtime.common.grid import Grid
@@ -35,13 +37,8 @@ class Settings:
 
     bundles: tuple[str, ...]
     """Names of shipped bundles, or folders."""
-    granules: Path
-    """Folder of the LPRM files."""
-    rain: Path
-    """Folder of the IMERG files."""
-    product: str
-    orbit: str
-    band: str
+    source: DataSection
+    """Where the days come from: granules, or an archive."""
     tiers: dict[Tier, list[dt.date]]
     """The days to evaluate for each tier."""
     series: list[dt.date]
@@ -81,15 +78,9 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     SeamlessError
         A bundle cannot be read, or a day cannot be published.
     """
-    grid = grid or Grid.globe()
-    source = DataSection(
-        granules=settings.granules,
-        rain=settings.rain,
-        product=settings.product,
-        orbit=settings.orbit,  # type: ignore[arg-type]
-        band=settings.band,
-    )
-    archive = source.open(out / "record", grid)
+    if settings.source.granules is None and (settings.series or settings.ismn):
+        raise ValueError("time series and stations are filled from granules; give --data")
+    archive = settings.source.open(out / "record", grid or Grid.globe())
     if settings.suite and any(settings.tiers.values()):
         raise ValueError("the suite has days of its own; give either --suite, or --consolidated and --provisional")
     tiers = _suite_days(archive) if settings.suite else settings.tiers
@@ -111,6 +102,18 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     )
     write_report(out, found)
     return found
+
+
+def bundle_of_archive(folder: Path) -> str:
+    """Return the name of the bundle that filled the newest day of an archive.
+
+    Raises
+    ------
+    InputsMissing
+        No day is published there.
+    """
+    days = Reader(folder).days
+    return DayRecord.from_file(days[max(days)].path).model.partition(" ")[0]
 
 
 def _suite_days(archive: TrainingArchive) -> dict[Tier, list[dt.date]]:
@@ -149,8 +152,10 @@ def _publish_and_compare(
 ) -> SeriesFindings:
     """Publish days with every bundle below a folder, and compare them with stations."""
     dates = settings.series or days_between(archive.first, archive.first + dt.timedelta(len(archive) - 1))
-    inputs = InputFolders(settings.granules, settings.rain, settings.product, settings.orbit, settings.band)
-    sensor = PRODUCTS[settings.product].sensor
+    source = settings.source
+    assert source.granules is not None
+    inputs = InputFolders(source.granules, source.rain or source.granules, source.product, source.orbit, source.band)
+    sensor = PRODUCTS[source.product].sensor
     stations, left_out = _read_all_stations(settings.ismn)
     published: dict[str, Published] = {}
     compared: dict[str, list[Comparison]] = {}
@@ -162,7 +167,7 @@ def _publish_and_compare(
             )
         except SeamlessError as error:
             raise SeamlessError(f"{name}: {error}") from error
-        results = [compare(station, published[name], sensor, settings.orbit) for station in stations]
+        results = [compare(station, published[name], sensor, source.orbit) for station in stations]
         compared[name] = [comparison for comparison in results if comparison is not None]
         if len(compared) == 1:
             left_out += [

@@ -1,7 +1,7 @@
 """How rough filled areas are beside observed ones: variogram and power spectrum of hidden and of filled values.
 
-A best estimate is smoother than a noisy retrieval; a field that is too smooth has lost structure that a simple mean of
-retrievals still has.
+A best estimate is smoother than a noisy retrieval. What of its structure is real is seen in the part that hidden and
+filled values share: the noise of the hidden day is in no other day's retrievals.
 """
 
 from __future__ import annotations
@@ -28,6 +28,8 @@ class Structure:
 
     squares: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Sums of half the squared differences at each of `LAGS`, by name."""
+    products: dict[str, NDArray[np.float64]] = field(default_factory=dict)
+    """Sums of half the products of the differences of a field and of the observations, at each of `LAGS`, by name."""
     pairs: NDArray[np.float64] = field(default_factory=lambda: np.zeros(len(LAGS)))
     power: dict[str, NDArray[np.float64]] = field(default_factory=dict)
     """Sums of the power at 0 to 16 waves per `SEGMENT`, by name."""
@@ -48,9 +50,11 @@ class Structure:
         for index, lag in enumerate(LAGS):
             both = common[:, lag:] & common[:, :-lag]
             self.pairs[index] += both.sum()
-            for name, values in fields.items():
-                square = 0.5 * ((values[:, lag:] - values[:, :-lag])[both].astype(np.float64) ** 2).sum()
-                self.squares.setdefault(name, np.zeros(len(LAGS)))[index] += square
+            steps = {name: (v[:, lag:] - v[:, :-lag])[both].astype(np.float64) for name, v in fields.items()}
+            for name, step in steps.items():
+                self.squares.setdefault(name, np.zeros(len(LAGS)))[index] += 0.5 * (step**2).sum()
+                product = 0.5 * (step * steps[OBSERVED]).sum()
+                self.products.setdefault(name, np.zeros(len(LAGS)))[index] += product
         for start in range(0, common.shape[1] - SEGMENT + 1, SEGMENT // 2):
             part = np.s_[common[:, start : start + SEGMENT].all(1), start : start + SEGMENT]
             self.segments += len(truth[part])
@@ -64,6 +68,15 @@ class Structure:
         """Return half the mean squared difference at each of `LAGS`, (m3 m-3)^2; NaN without pairs."""
         with np.errstate(invalid="ignore"):
             return [float(value) for value in self.squares[name] / self.pairs]
+
+    def shared(self, name: str) -> list[float]:
+        """Return half the mean product of a field's differences and those of the observations, (m3 m-3)^2.
+
+        This is the cross-variogram with the observations (Wackernagel 2003, Multivariate Geostatistics): the part of
+        the field's structure that they have too. NaN without pairs.
+        """
+        with np.errstate(invalid="ignore"):
+            return [float(value) for value in self.products[name] / self.pairs]
 
     def spectrum(self, name: str) -> list[float]:
         """Return the power at 1 to 16 waves per `SEGMENT`, (m3 m-3)^2; empty without a segment."""

@@ -107,7 +107,7 @@ def _box(x: Tensor, size: int) -> Tensor:
 
 def _sum_over_days(x: Tensor, weights: Tensor) -> Tensor:
     """Return sums over the days of (N, T, H, W), one map per row of `weights`."""
-    return F.conv2d(x, weights[:, :, None, None].to(x.dtype))
+    return torch.stack([(x * row[:, None, None].to(x.dtype)).sum(1) for row in weights], 1)
 
 
 def _mean_of_observed(total: Tensor, share: Tensor) -> Tensor:
@@ -259,7 +259,7 @@ class Seamless(nn.Module):
             near = (box[:, 1:] > _LEAST_WEIGHT / 2).to(x.dtype) * (1 - known)
             prior = torch.where(near > 0, box[:, :1] / box[:, 1:].clamp(min=_LEAST_WEIGHT), prior)
             known = known + near
-        departure = torch.where(mask > 0, x - prior, nothing)
+        departure = x - prior * mask
         slow = by_age[-1:]
         slow_weight = weights[:, -1:].clamp(min=_LEAST_WEIGHT)
         spread = (_sum_over_days(departure**2, slow) / slow_weight + 1e-4).sqrt()
@@ -295,7 +295,7 @@ class Seamless(nn.Module):
         today = self.config.before
         near = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
         precip, precip_mask = precip[:, near], precip_mask[:, near]
-        amount = torch.log1p(torch.where(precip_mask > 0, precip, torch.zeros_like(precip)).clamp(min=0))
+        amount = torch.log1p(torch.where(precip_mask > 0, precip, precip.new_zeros(())).clamp(min=0))
         rain = F.avg_pool2d(torch.cat([amount, precip_mask], 1), 2)
         maps = [torch.relu(self.stem(torch.cat([F.avg_pool2d(fields.cell, 2), fields.half], 1)) + self.rain(rain))]
         pooled, level = fields.pooled, fields.level

@@ -1,6 +1,7 @@
 """The training archive: years of days on one grid as memory-mapped arrays, from which patches are read.
 
-It is made from folders of granules, or from a seed of the synthetic world. It is a folder with ``record.json``,
+It is made from folders of granules, from the observed cells of a published archive, or from a seed of the synthetic
+world. It is a folder with ``record.json``,
 ``sm.npy``, ``land.npy``, ``rain.npy`` if there is rain, and ``truth.npy`` if the truth is known. Twenty years of the
 globe take 15 GB for each variable; only the patches that are needed are read.
 """
@@ -17,12 +18,14 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.archive.dataset import open_archive
 from runtime.common.atomic import move_into_place, part_file
 from runtime.common.clock import days_between
 from runtime.common.events import Progress
-from runtime.common.grid import Bools, Floats, Grid
+from runtime.common.grid import STEP, Bools, Floats, Grid
 from runtime.common.vocabulary import ImergRun
 from runtime.demo.world import World
+from runtime.fill.result import Flag
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.products.base import product_reader
@@ -253,6 +256,57 @@ class TrainingArchive:
 
         source = f"{product} {orbit} band {band}, {len(soil_files)} days {first}..{last} of {granules.name}"
         variables = [_SM, _RAIN] if rain_files else [_SM]
+        return cls._write(
+            out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress
+        )
+
+    @classmethod
+    def of_archive(cls, out: Path, archive: Path, *, progress: Progress | None = None) -> TrainingArchive:
+        """Make a training archive from the observed cells of an archive that `runtime` published, and its rain.
+
+        Parameters
+        ----------
+        out : Path
+            Folder to write.
+        archive : Path
+            Folder of the published archive.
+        progress : callable, optional
+            Called with the number of days packed and of all days.
+
+        Returns
+        -------
+        TrainingArchive
+            The opened archive, from the first published day to the last one.
+
+        Raises
+        ------
+        InputsMissing
+            No day is published there.
+        ValueError
+            The archive's files do not say which cells were observed.
+        """
+        days = open_archive(archive)
+        if "flag" not in days:
+            raise ValueError(f"{archive}: its files have no flags, so that observed and filled cells look the same")
+        published = {date: number for number, date in enumerate(days.time.values.astype("datetime64[D]").tolist())}
+        first, last = min(published), max(published)
+        dates = days_between(first, last)
+        rain = days.get("precipitation")
+        variables = [_SM] if rain is None else [_SM, _RAIN]
+
+        def read_days() -> Iterator[DayFields]:
+            for date in dates:
+                if date not in published:
+                    yield None, None
+                    continue
+                day = days.isel(time=published[date])
+                observed = day.flag.values == Flag.OBSERVED
+                soil = np.where(observed, day.soil_moisture.values, np.float32(np.nan))
+                yield soil, None if rain is None else rain[published[date]].values
+
+        sea = np.isin(days.flag[-1].values, (Flag.NOT_LAND, Flag.OBSERVED_OFF_LAND_MASK))
+        grid = Grid(float(days.lat[0]) + STEP / 2, float(days.lon[0]) - STEP / 2, ~sea)
+        source = f"observed cells of {len(published)} days {first}..{last} of the archive {archive.name}"
         return cls._write(
             out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress
         )
