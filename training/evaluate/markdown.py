@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from training.evaluate.findings import Findings, ScoreRow, SeriesFindings, mean_seam
-from training.evaluate.references import NEAR_DAYS
+from training.evaluate.references import DCT_PLS_SETTINGS, NEAR_DAYS
 from training.evaluate.structure import LAGS
 
 Calibration = dict[str, dict[str, dict[str, float]]]
@@ -85,7 +85,8 @@ def report_lines(
 def _gap_tables(found: Findings, rows: Sequence[ScoreRow]) -> Iterator[str]:
     yield "\n## Simulated gaps\n"
     yield "Observed cells are hidden and filled; all fillers of a table are scored on the same cells, which have"
-    yield f"another observation within {NEAR_DAYS} days. Older evidence stands in the tables by class.\n"
+    yield f"another observation within {NEAR_DAYS} days. Older evidence stands in the tables by class."
+    yield f"DCT-PLS: pytesmo's, with {DCT_PLS_SETTINGS} for all days.\n"
     for (tier, kind), cells in found.hidden.cells.items():
         yield f"\n### {kind}, {tier}\n"
         left_out = cells.truth.size - cells.common().truth.size
@@ -123,9 +124,11 @@ def _class_table(chosen: Sequence[ScoreRow]) -> Iterator[str]:
 
 def _structure_tables(found: Findings) -> Iterator[str]:
     yield "\n## Structure\n"
-    yield "Semivariance of hidden and filled values some cells apart from west to east, 10-4 (m3 m-3)2; after the slash"
-    yield "the part that a filler shares with the hidden values (cross-variogram). A best estimate is smoother than a"
-    yield "noisy retrieval; as little as possible of what it shares with the hidden values should be lost.\n"
+    yield "Semivariance of hidden and filled values some cells apart from west to east, 10-4 (m3 m-3)2. After the"
+    yield "slash: the part that follows the hidden values (cross-variogram), which is soil, and noise that they share"
+    yield "with observed neighbours of the same day. A best estimate is smoother than a noisy retrieval. What the first"
+    yield "number has beyond the second is not in the hidden values; a filler that is too smooth has a small second one."
+    yield ""
     for (tier, kind), structure in found.hidden.structures.items():
         yield f"\n{kind}, {tier}:\n"
         yield _table_line(["", *(f"{lag} cells" for lag in LAGS)])

@@ -29,9 +29,12 @@ NEAR_DAYS = 4
 """Days from day T within which another observation of a cell counts as near."""
 DECAY_DAYS = 2.0
 """Days after which an observation has 1/e of its weight in the weighted mean."""
-_SMOOTHING = 0.43
+_SMOOTHING, _TOLERANCE = 0.43, 0.005
 """Smoothing parameter of DCT-PLS, without a unit: what generalised cross-validation finds (`smoothn` without `smooth`)
-for the days around 6 April 2015, X band. To find it anew every day takes several times as long."""
+for the days around 6 April 2015, X band; to find it anew every day takes several times as long. And the relative change
+at which the iteration ends."""
+DCT_PLS_SETTINGS = f"a smoothing parameter of {_SMOOTHING} and a tolerance of {_TOLERANCE:.1%}"
+"""How DCT-PLS is run, in words."""
 _ROWS = 900_000
 """Hidden cells that the trees are fitted to."""
 
@@ -87,9 +90,9 @@ def nearest_day(frames: Floats) -> NDArray[np.int16]:
 
 
 def dct_pls(frames: Floats, land: Bools) -> Floats:
-    """Fill day T by penalised least squares on cosines (Garcia 2010), as in ESA CCI SM GAPFILLED.
+    """Fill day T by penalised least squares on cosines (Garcia 2010), the method of ESA CCI SM GAPFILLED.
 
-    It reads the four days on either side.
+    It reads the four days on either side; `DCT_PLS_SETTINGS` says how it is run.
 
     Parameters
     ----------
@@ -108,9 +111,8 @@ def dct_pls(frames: Floats, land: Bools) -> Floats:
     near = np.abs(np.array(WINDOW)) <= NEAR_DAYS
     rows, cols = np.flatnonzero(land.any(1)), np.flatnonzero(land.any(0))
     box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    with warnings.catch_warnings(), fft.set_workers(os.cpu_count() or 1):
-        warnings.simplefilter("ignore")  # a warning if the smoothing parameter reaches its bounds
-        smooth = smoothn(frames[(near, *box)].astype(np.float64), smooth=_SMOOTHING, smoothOrder=2, TolZ=0.005)[0]
+    with fft.set_workers(os.cpu_count() or 1):
+        smooth = smoothn(frames[(near, *box)].astype(np.float64), smooth=_SMOOTHING, smoothOrder=2, TolZ=_TOLERANCE)[0]
     day = np.full(land.shape, np.nan, np.float32)
     day[box] = smooth[NEAR_DAYS].clip(0, 1)
     return day

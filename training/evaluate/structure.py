@@ -1,7 +1,7 @@
 """How rough filled areas are beside observed ones: variogram and power spectrum of hidden and of filled values.
 
-A best estimate is smoother than a noisy retrieval. What of its structure is real is seen in the part that hidden and
-filled values share: the noise of the hidden day is in no other day's retrievals.
+A best estimate is smoother than a noisy retrieval. The part of its structure that follows the hidden retrievals is soil,
+and noise that they share with observed neighbours of the same day; the rest is not in the hidden values.
 """
 
 from __future__ import annotations
@@ -73,7 +73,7 @@ class Structure:
         """Return half the mean product of a field's differences and those of the observations, (m3 m-3)^2.
 
         This is the cross-variogram with the observations (Wackernagel 2003, Multivariate Geostatistics): the part of
-        the field's structure that they have too. NaN without pairs.
+        the field's structure that follows them. NaN without pairs.
         """
         with np.errstate(invalid="ignore"):
             return [float(value) for value in self.products[name] / self.pairs]
