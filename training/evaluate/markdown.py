@@ -127,7 +127,7 @@ def _structure_tables(found: Findings) -> Iterator[str]:
     yield "Semivariance of hidden and filled values some cells apart from west to east, 10-4 (m3 m-3)2. After the"
     yield "slash: the part that follows the hidden values (cross-variogram), which is soil, and noise that they share"
     yield "with observed neighbours of the same day. A best estimate is smoother than a noisy retrieval. What the first"
-    yield "number has beyond the second is not in the hidden values; a filler that is too smooth has a small second one."
+    yield "number has beyond the second is not in the hidden values; too smooth a filler has a small second one."
     yield ""
     for (tier, kind), structure in found.hidden.structures.items():
         yield f"\n{kind}, {tier}:\n"

@@ -1,7 +1,7 @@
 """How rough filled areas are beside observed ones: variogram and power spectrum of hidden and of filled values.
 
-A best estimate is smoother than a noisy retrieval. The part of its structure that follows the hidden retrievals is soil,
-and noise that they share with observed neighbours of the same day; the rest is not in the hidden values.
+A best estimate is smoother than a noisy retrieval. The part of its structure that follows the hidden retrievals is
+soil, and noise that they share with observed neighbours of the same day; the rest is not in the hidden values.
 """
 
 from __future__ import annotations
