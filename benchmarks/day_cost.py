@@ -43,11 +43,11 @@ from runtime.fill.state import State
 from runtime.fill.window import fill_window
 from runtime.inputs.products.imerg import read_precipitation, regrid
 from runtime.pipeline.run import fill_archive
-from training.data import DataSection
-from training.evaluate.hidden import fit_trees
-from training.evaluate.references import TODAY, WINDOW, dct_pls
 
 REFERENCE = "DCT-PLS (pytesmo)"
+WINDOW = tuple(range(-12, 5))
+"""Days that are read, relative to the day that is filled."""
+TODAY = WINDOW.index(0)
 _TREES = "trees (LightGBM)"
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
 """Shares of the land that are missing."""
@@ -74,8 +74,13 @@ def open_filler(name: str, data: Path, date: dt.date, frames: Floats) -> Callabl
     """Return a function that fills the day once with a bundle in a precision or a reference; None where it cannot."""
     grid = Grid.globe()
     if name == REFERENCE:
+        from training.evaluate.references import dct_pls
+
         return lambda: dct_pls(frames, grid.land)
     if name == _TREES:
+        from training.data import DataSection
+        from training.evaluate.hidden import fit_trees
+
         with tempfile.TemporaryDirectory() as scratch:
             trees = fit_trees(DataSection(granules=data).open(Path(scratch), grid), Tier.CONSOLIDATED, date)
         return lambda: trees.fill(frames, grid.land & np.isnan(frames[TODAY]))
@@ -97,7 +102,8 @@ def _fill_alone(name: str, data: Path, date: dt.date) -> float:
     way = open_filler(name, data, date, frames)
     assert way is not None
     way()
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20
+    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) / 2**20  # unlike ru_maxrss it does not begin with the parent's
 
 
 def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

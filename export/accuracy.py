@@ -46,8 +46,8 @@ class EvaluatedBundle(_ReportModel):
     errors: ErrorTable
     """RMSE by days since the last observation and latitude band."""
     sigma_fit: tuple[float, float] | None
-    """Factor and exponent with which sigma fits the errors (`training.evaluate.findings.sigma_fit`); None for a bundle
-    without sigma."""
+    """Factor and exponent with which the network's own sigma fits the errors (`training.evaluate.findings.sigma_fit`);
+    None for a bundle without sigma."""
     seam: float | None
     """Mean step across tile edges over mean step inside tiles; None on a grid without tile edges."""
 

@@ -92,10 +92,10 @@ def export_bundle(
     model = copy.deepcopy(checkpoint.model).eval()
     name = name or out.name
     evaluated = accuracy.bundles[name] if accuracy else None
-    if evaluated and evaluated.sigma_fit and isinstance(model, Seamless):
-        factor, exponent = evaluated.sigma_fit
-        model.sigma_scale.fill_(factor)
-        model.sigma_power.fill_(exponent)
+    sigma_fit = evaluated.sigma_fit if evaluated and isinstance(model, Seamless) else None
+    if sigma_fit and isinstance(model, Seamless):
+        model.sigma_scale.fill_(sigma_fit[0])
+        model.sigma_power.fill_(sigma_fit[1])
     with new_bundle_folder(out, overwrite) as folder:
         write_graph(model, folder / GRAPH)
         report = parity.check_parity(model, folder / GRAPH)
@@ -112,6 +112,7 @@ def export_bundle(
             batch=checkpoint.preset.batch,
             spin_up_days=checkpoint.preset.spin_up_days,
             stages=stages,
+            sigma_fit=sigma_fit,
             errors=evaluated.errors if evaluated else None,
             training=checkpoint.record,
             **_network_fields(model),

@@ -134,6 +134,8 @@ class Manifest(_ManifestModel):
     """Whether the graph has the inputs ``precip`` and ``precip_mask``."""
     gives_sigma: bool = False
     """Whether the graph has the output ``sigma``; about 68 % of the errors are smaller than it."""
+    sigma_fit: tuple[float, float] | None = None
+    """Factor and exponent of the network's own sigma that the graph applies; None if it was not fitted."""
     errors: ErrorTable | None = None
     """The uncertainty of filled values if the graph has no output ``sigma``."""
     stages: tuple[Stage, ...] = ()

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
+from runtime.archive.paths import ArchivePaths
 from runtime.common import digest
 from runtime.common.events import Progress
 from runtime.common.grid import Grid
@@ -15,6 +17,8 @@ from runtime.common.sensors import PRODUCTS
 from training.samples import TrainingArchive
 from training.samples.archive import META
 
+PATHS = ("granules", "rain", "archive", "record")
+"""Fields of `DataSection` that are folders."""
 Days = tuple[dt.date, dt.date]
 """First and last day, both included."""
 
@@ -91,7 +95,9 @@ class DataSection(RecipeSection):
             made_from = {"world", "start", "days", "retrieval_noise", "shared_noise"}
         elif self.archive is not None:
             made_from = {"archive"}
-        files = [_list_files(folder) for folder in (self.granules, self.rain, self.archive) if folder is not None]
+        files = [_list_files(folder.rglob("*"), folder) for folder in (self.granules, self.rain) if folder is not None]
+        if self.archive is not None:
+            files.append(_list_files(ArchivePaths.below(self.archive).day_files(), self.archive))
         origin = self.model_dump(mode="json", include=made_from)
         return cache / digest.of_values(origin, grid.digest, files)[:16]
 
@@ -149,7 +155,7 @@ class DataSection(RecipeSection):
         )
 
 
-def _list_files(folder: Path) -> list[tuple[str, int, int]]:
-    """Return the name, size and time of change of every file below a folder."""
-    files = sorted(p for p in folder.rglob("*") if p.is_file())
+def _list_files(found: Iterable[Path], folder: Path) -> list[tuple[str, int, int]]:
+    """Return the name, size and time of change of every file among paths below a folder."""
+    files = sorted(p for p in found if p.is_file())
     return [(str(p.relative_to(folder)), p.stat().st_size, p.stat().st_mtime_ns) for p in files]

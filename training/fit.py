@@ -18,6 +18,7 @@ from torch.utils.data import DataLoader, Dataset
 
 from runtime.common import digest
 from training.checkpoint import Checkpoint, digest_of_weights, load_checkpoint, save_checkpoint
+from training.data import PATHS
 from training.events import TrainingEvents
 from training.log import ScalarLog
 from training.losses import Objective, alone
@@ -29,8 +30,6 @@ from training.samples import Batch, Samples, TrainingArchive
 BEST, LAST = "best.safetensors", "last.safetensors"
 _VALIDATION = 256
 """Samples of a validation."""
-_PATHS = {"granules", "rain", "record"}
-"""Fields of `[[data]]` that are not part of a run's identity: the same data may lie in another folder."""
 
 
 class _NumberedBatches(Dataset[list[Tensor]]):
@@ -125,7 +124,9 @@ class TrainingRun:
     ) -> None:
         self.folder, self.recipe, self.archives, self.workers = folder, recipe, archives, workers
         self.events = events or TrainingEvents()
-        settings = recipe.model_dump(mode="json", exclude={"limits": True, "data": {"__all__": _PATHS}})
+        settings = recipe.model_dump(
+            mode="json", exclude={"limits": True, "data": {"__all__": set(PATHS)}}
+        )  # data may move
         self.identity = digest.of_values(settings, [archive.source for archive in archives])
         schedule = recipe.schedule
         self.samples = recipe.training_samples(archives)

@@ -16,7 +16,7 @@ from pydantic import Field, ValidationError, field_validator, model_validator
 
 from runtime.config import Overlay
 from runtime.errors import ConfigError
-from training.data import DataSection, Days, RecipeSection
+from training.data import PATHS, DataSection, Days, RecipeSection
 from training.models import LSTMCNNConfig, SeamlessConfig
 from training.presets import Preset, preset_names
 from training.samples import Choices, Geometry, Samples, SampleSource, TrainingArchive
@@ -115,11 +115,12 @@ class Recipe(RecipeSection):
         return Samples(sources, self.geometry(), self.samples, self.schedule.seed)
 
     def validation_samples(self, archives: Sequence[TrainingArchive]) -> Samples | None:
-        """Return the samples to validate on, None if no source names days to validate on."""
+        """Return the samples to validate on, none of them simulated; None if no source names days to validate on."""
         sources = [
             _sample_source(a, d, d.validate_days) for a, d in zip(archives, self.data, strict=True) if d.validate_days
         ]
-        return Samples(sources, self.geometry(), self.samples, self.schedule.seed + 1) if sources else None
+        real = self.samples.model_copy(update={"simulated_first": 0, "simulated": 0.0})
+        return Samples(sources, self.geometry(), real, self.schedule.seed + 1) if sources else None
 
 
 def _sample_source(archive: TrainingArchive, data: DataSection, days: Days | None) -> SampleSource:
@@ -143,7 +144,7 @@ def load_recipe(name: str, overrides: Sequence[str] = (), data_root: Path = Path
     overrides : sequence of str
         Values as ``section.key=value``, which replace those of the file.
     data_root : Path
-        Folder that the paths `granules`, `rain` and `record` are relative to.
+        Folder that the paths `granules`, `rain`, `archive` and `record` are relative to.
 
     Returns
     -------
@@ -164,7 +165,7 @@ def load_recipe(name: str, overrides: Sequence[str] = (), data_root: Path = Path
         overlay.set_option(override, "schedule.batch=8")
     values.setdefault("data", [])
     for source in values["data"]:
-        for key in ("granules", "rain", "record"):
+        for key in PATHS:
             if key in source:
                 source[key] = str(data_root / source[key])
     try:

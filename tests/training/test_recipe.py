@@ -47,7 +47,7 @@ def test_a_recipe_wins_over_its_preset_and_the_command_line_over_both(tmp_path: 
     [
         ("[schedule]\nstep = 3", "unknown key schedule.step; valid in schedule: steps, epochs"),
         ("[schedule]\nsteps = 3\nepochs = 3", "give steps or epochs"),
-        ('[[data]]\nworld = 1\ngranules = "x"', "give one of granules, record and world"),
+        ('[[data]]\nworld = 1\ngranules = "x"', "give one of granules, archive, record and world"),
         ('[[data]]\ngranules = "x"\nband = "q"', "no product lprm-amsr2 with band q; there are"),
         ("[model]\nlayers = 3", "unexpected keyword argument 'layers'"),
         ("[schedule", "is not valid TOML"),

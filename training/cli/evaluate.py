@@ -71,6 +71,8 @@ def evaluate(
 
     if (data is None) == (archive is None):
         raise ValueError("give either --data, a folder of LPRM files, or --archive")
+    if archive is not None and rain is not None:
+        raise ValueError("an archive has its own rain; leave out --rain")
     if data is not None:
         source = DataSection(granules=data, rain=rain or data, product=product, orbit=orbit, band=band)  # type: ignore[arg-type]
     else:

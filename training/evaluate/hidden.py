@@ -98,12 +98,20 @@ def cells_to_hide(kind: GapKind, archive: TrainingArchive, date: dt.date) -> Boo
     Returns
     -------
     bool array, shape (rows, cols)
-        True on a cell to hide: with real gaps those not observed on the following day, or on the day before where
-        there is no following day.
+        True on a cell to hide: with real gaps those not observed on the following day, or on the nearest day with an
+        observation where that one has none.
+
+    Raises
+    ------
+    ValueError
+        No other day has an observation.
     """
     day = archive.index(date)
     if kind == GapKind.REAL:
-        return ~archive.observed(day + 1 if day + 1 < len(archive) else day - 1)
+        for other in sorted(set(range(len(archive))) - {day}, key=lambda other: abs(other - day - 0.1)):
+            if (observed := archive.observed(other)).any():
+                return ~observed
+        raise ValueError(f"no other day than {date} has an observation; real gaps are those of another day")
     rows, cols = np.indices(archive.grid.shape, sparse=True)
     period = min(PERIOD, archive.grid.shape[1])
     start = np.random.default_rng(date.toordinal()).integers(period)

@@ -65,7 +65,7 @@ def write_report(folder: Path, found: Findings) -> None:
             name: {
                 "model_id": bundle.model_id,
                 "errors": error_table(headline, name).model_dump(mode="json"),
-                "sigma_fit": fits.get(name),
+                "sigma_fit": _of_own_sigma(fits.get(name), bundle.manifest.sigma_fit),
                 "seam": _json_number(mean_seam(found.hidden.seams[name])),
             }
             for name, bundle in found.bundles.items()
@@ -94,6 +94,13 @@ def write_report(folder: Path, found: Findings) -> None:
     (folder / JSON).write_text(json.dumps(report, indent=1) + "\n")
     lines = report_lines(found, rows, calibrated, fitted, distributions, figures)
     (folder / MARKDOWN).write_text("\n".join(lines) + "\n")
+
+
+def _of_own_sigma(fit: tuple[float, float] | None, earlier: tuple[float, float] | None) -> tuple[float, float] | None:
+    """Return a fit of a bundle's sigma as one of the network's own sigma, to which the bundle applies an earlier fit."""
+    if fit is None or earlier is None:
+        return fit
+    return fit[0] * earlier[0] ** fit[1], fit[1] * earlier[1]
 
 
 def _json_number(value: float) -> float | None:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from runtime.archive.reader import Reader
 from runtime.archive.record import DayRecord
-from runtime.bundle import Bundle, find_bundle, load_bundle
+from runtime.bundle import Bundle, find_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import days_between
 from runtime.common.grid import Grid
 from runtime.common.sensors import PRODUCTS
@@ -86,7 +86,10 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     tiers = _suite_days(archive) if settings.suite else settings.tiers
     days = {tier: dates for tier, dates in tiers.items() if dates}
     _check_days(archive, days, settings.series)
-    bundles = {path.name: load_bundle(path) for path in (find_bundle(name) for name in settings.bundles)}
+    folders = [find_bundle(name) for name in settings.bundles]
+    bundles = {folder.name: load_bundle(folder) for folder in folders}
+    if len(bundles) < len(folders):
+        raise ValueError("two bundles have the same folder name; the report tells bundles apart by it: rename one")
     fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
     hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, with_trees=settings.trees)
     series = SeriesFindings()
@@ -111,30 +114,42 @@ def bundle_of_archive(folder: Path) -> str:
     ------
     InputsMissing
         No day is published there.
+    ValueError
+        The bundle of this name is another one, or none is shipped.
     """
     days = Reader(folder).days
-    return DayRecord.from_file(days[max(days)].path).model.partition(" ")[0]
+    record = DayRecord.from_file(days[max(days)].path)
+    name = record.model.partition(" ")[0]
+    if name not in shipped_bundles() or load_bundle(find_bundle(name)).model_id != record.model_id:
+        raise ValueError(
+            f"{folder} was filled by {record.model}, model id {record.model_id[:12]}, which is not among the shipped "
+            "bundles; give its folder with --bundle"
+        )
+    return name
 
 
 def _suite_days(archive: TrainingArchive) -> dict[Tier, list[dt.date]]:
-    """Return the last four days for the provisional tier, and the four before them for the consolidated one."""
-    if len(archive) < 3 * SUITE_DAYS:
+    """Return the last four observed days for the provisional tier, and the four before for the consolidated one."""
+    dates = [archive.first + dt.timedelta(day) for day in range(len(archive)) if archive.observed(day).any()]
+    if len(dates) < 3 * SUITE_DAYS:
         raise ValueError(
-            f"the suite needs at least {3 * SUITE_DAYS} days, to fit trees to the first ones; {archive.source} has "
-            f"{len(archive)}; give days with --consolidated and --provisional"
+            f"the suite needs at least {3 * SUITE_DAYS} days with observations, to fit trees to the first ones; "
+            f"{archive.source} has {len(dates)}; give days with --consolidated and --provisional"
         )
-    dates = days_between(archive.first, archive.first + dt.timedelta(len(archive) - 1))
     return {Tier.CONSOLIDATED: dates[-2 * SUITE_DAYS : -SUITE_DAYS], Tier.PROVISIONAL: dates[-SUITE_DAYS:]}
 
 
 def _check_days(archive: TrainingArchive, days: dict[Tier, list[dt.date]], series: list[dt.date]) -> None:
-    """Raise an error if no day is named, or if the archive does not have one of the days."""
+    """Raise an error if no day is named, or if one of the days is not there or has no observation."""
     if not days:
         raise ValueError("no day to evaluate; give --suite, --consolidated FIRST:LAST or --provisional FIRST:LAST")
     last = archive.first + dt.timedelta(len(archive) - 1)
     for date in [day for dates in days.values() for day in dates] + series:
         if not archive.first <= date <= last:
             raise ValueError(f"{date} is not among the days of {archive.source}; give days {archive.first}..{last}")
+    for date in sorted({day for dates in days.values() for day in dates}):
+        if not archive.observed(archive.index(date)).any():
+            raise ValueError(f"{date} has no observation in {archive.source}, so none can be hidden; give other days")
 
 
 def _noise(archive: TrainingArchive) -> dict[str, float]:

@@ -300,7 +300,7 @@ class TrainingArchive:
                     yield None, None
                     continue
                 day = days.isel(time=published[date])
-                observed = day.flag.values == Flag.OBSERVED
+                observed = np.isin(day.flag.values, (Flag.OBSERVED, Flag.OBSERVED_OFF_LAND_MASK))
                 soil = np.where(observed, day.soil_moisture.values, np.float32(np.nan))
                 yield soil, None if rain is None else rain[published[date]].values
 
