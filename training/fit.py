@@ -124,9 +124,8 @@ class TrainingRun:
     ) -> None:
         self.folder, self.recipe, self.archives, self.workers = folder, recipe, archives, workers
         self.events = events or TrainingEvents()
-        settings = recipe.model_dump(
-            mode="json", exclude={"limits": True, "data": {"__all__": set(PATHS)}}
-        )  # data may move
+        # without the folders: the same data may lie in another one
+        settings = recipe.model_dump(mode="json", exclude={"limits": True, "data": {"__all__": set(PATHS)}})
         self.identity = digest.of_values(settings, [archive.source for archive in archives])
         schedule = recipe.schedule
         self.samples = recipe.training_samples(archives)

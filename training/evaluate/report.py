@@ -97,7 +97,7 @@ def write_report(folder: Path, found: Findings) -> None:
 
 
 def _of_own_sigma(fit: tuple[float, float] | None, earlier: tuple[float, float] | None) -> tuple[float, float] | None:
-    """Return a fit of a bundle's sigma as one of the network's own sigma, to which the bundle applies an earlier fit."""
+    """Return a fit of a bundle's sigma as one of the network's own, to which the bundle applies an earlier fit."""
     if fit is None or earlier is None:
         return fit
     return fit[0] * earlier[0] ** fit[1], fit[1] * earlier[1]
