@@ -16,11 +16,11 @@ from tests.conftest import START
 from training.cli import app
 from training.data import DataSection
 from training.evaluate.findings import calibration, error_table, sigma_fit
-from training.evaluate.hidden import fit_trees, gaps
+from training.evaluate.hidden import cells_to_hide, fit_trees, gaps
 from training.evaluate.insitu import Station, compare, read_stations
 from training.evaluate.kinds import KINDS, TIERS, GapKind
 from training.evaluate.references import NEAR_DAYS, TODAY, WINDOW, dct_pls, nearest_day, plain_mean, weighted_mean
-from training.evaluate.report import CSV, JSON, MARKDOWN
+from training.evaluate.report import CSV, JSON, MARKDOWN, _of_own_sigma
 from training.evaluate.run import Settings, evaluate_bundles
 from training.evaluate.scores import Cells, Score, crps, nugget, probability_integral, strata
 from training.evaluate.series import InputFolders, Published, publish_series
@@ -28,6 +28,14 @@ from training.evaluate.structure import LAGS, OBSERVED, Structure
 from training.samples import TrainingArchive
 
 DATE = START + dt.timedelta(6)
+
+
+def test_a_fit_of_fitted_values_is_one_of_the_raw_ones() -> None:
+    raw, earlier, later = np.array([0.02, 0.1]), (1.5, 1.2), (0.9, 1.1)
+    factor, exponent = _of_own_sigma(later, earlier) or (0, 0)
+    fitted = earlier[0] * raw ** earlier[1]
+    np.testing.assert_allclose(factor * raw**exponent, later[0] * fitted ** later[1])
+    assert _of_own_sigma(later, None) == later
 
 
 def test_scores_by_hand() -> None:
@@ -128,6 +136,23 @@ def test_real_gaps_are_those_of_the_following_day(archive: TrainingArchive) -> N
     last = archive.first + dt.timedelta(len(archive) - 1)
     hidden = gaps(archive, last, Tier.PROVISIONAL, GapKind.REAL)
     assert np.isnan(archive.soil_moisture(len(archive) - 2, 1)[0][np.isfinite(hidden.truth)]).all()
+
+
+def test_a_following_day_without_observations_is_passed_over(
+    archive: TrainingArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    day, observed = archive.index(DATE), TrainingArchive.observed
+    empty = {day + 1, day - 1}
+
+    def with_outage(self: TrainingArchive, index: int, *rest: int) -> np.ndarray:
+        return observed(self, index, *rest) & (index not in empty)
+
+    monkeypatch.setattr(TrainingArchive, "observed", with_outage)
+    hidden = cells_to_hide(GapKind.REAL, archive, DATE)
+    np.testing.assert_array_equal(hidden, ~observed(archive, day + 2))
+    empty |= set(range(len(archive)))
+    with pytest.raises(ValueError, match="no other day"):
+        cells_to_hide(GapKind.REAL, archive, DATE)
 
 
 def test_the_weighted_mean_by_hand() -> None:
@@ -310,8 +335,13 @@ def test_an_archive_is_evaluated_on_its_own_observed_cells(
     np.testing.assert_array_equal(of_archive.grid.land, grid.land)
     expected = np.where(grid.land, of_files.soil_moisture(0, 12), np.nan)
     np.testing.assert_allclose(of_archive.soil_moisture(0, 12), expected, atol=2e-4)
+    assert set(json.loads((tmp_path / "out" / JSON).read_text())["bundles"]) == {"seamless-2"}
+    np.testing.assert_allclose(of_archive.rain(0, 12), np.where(grid.land, of_files.rain(0, 12), np.nan), atol=0.05)
     both = CliRunner().invoke(app, ["evaluate", "--suite", "--data", str(fortnight), *where])
     assert "give either --data" in both.stderr
+    monkeypatch.setattr("training.evaluate.run.shipped_bundles", list)
+    other = CliRunner().invoke(app, ["evaluate", "--suite", *where])
+    assert "give its folder with --bundle" in other.stderr
 
 
 def test_the_command_line_says_what_is_missing(
@@ -324,6 +354,7 @@ def test_the_command_line_says_what_is_missing(
         ([], "no day to evaluate"),
         (["--consolidated", "yesterday"], "give FIRST:LAST"),
         (["--suite", "--consolidated", str(DATE)], "give either --suite, or --consolidated"),
+        (["--suite", "--bundle", name], "the same folder name"),
         (["--consolidated", "2031-01-01"], "is not among the days"),
         (["--consolidated", str(DATE), "--ismn", str(tmp_path / "none")], "does not exist"),
     ):

@@ -1,12 +1,15 @@
 """Recipes and presets: their values, and the errors of wrong ones."""
 
+from dataclasses import fields
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runtime.errors import ConfigError
 from training.fit import learning_rate
 from training.recipe import load_recipe, recipe_names
+from training.samples import Batch, TrainingArchive
 
 
 @pytest.mark.parametrize("name", ["stpcnn-paper", "lstmcnn-paper", *recipe_names()])
@@ -14,6 +17,24 @@ def test_every_packaged_recipe_and_preset_reads(name: str) -> None:
     chosen = load_recipe(name)
     assert chosen.geometry().patch >= 40
     assert bool(chosen.data) == (name in recipe_names())
+
+
+def test_samples_to_validate_on_are_real(recipe_file: Path, archive: TrainingArchive) -> None:
+    days = ["data.0.validate=[2020-04-08,2020-04-12]"]
+    batches = []
+    for simulated in ([], ["samples.simulated_first=2000", "samples.simulated=0.5"]):
+        samples = load_recipe(str(recipe_file), [*days, *simulated]).validation_samples([archive])
+        assert samples is not None
+        batches.append(samples.batch(0, 4))
+    for field in fields(Batch):
+        np.testing.assert_array_equal(*(getattr(batch, field.name) for batch in batches))
+
+
+def test_every_folder_of_a_recipe_is_below_the_data_root(tmp_path: Path) -> None:
+    file = tmp_path / "mine.toml"
+    file.write_text('preset = "seamless"\n[[data]]\narchive = "mine"\n[[data]]\nrecord = "packed"\n')
+    chosen = load_recipe(str(file), [], Path("/data"))
+    assert (chosen.data[0].archive, chosen.data[1].record) == (Path("/data/mine"), Path("/data/packed"))
 
 
 def test_the_published_schedules() -> None:
