@@ -149,8 +149,9 @@ def phases(data: Path, date: dt.date, frames: Floats, grid: Grid) -> dict[str, f
     """Return the seconds of each phase of a day with the default bundle and with rain, the first of a new archive."""
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        rain = np.random.default_rng(0).exponential(3, grid.shape).astype(np.float32)
-        for offset in WINDOW:
+        rng = np.random.default_rng(0)
+        for offset in WINDOW:  # every day another field: one that repeats is refused
+            rain = rng.exponential(3, grid.shape).astype(np.float32)
             write_imerg(scratch / "imerg", date + dt.timedelta(offset), rain, grid)
         sample = next((scratch / "imerg").glob(f"*{date:%Y%m%d}*"))
         started = time.perf_counter()

@@ -9,6 +9,7 @@ import warnings
 from collections.abc import Iterator
 from pathlib import Path
 
+import onnx
 import torch
 from torch import Tensor, nn
 
@@ -53,6 +54,16 @@ def trace_graph(
             external_data=weights > EMBEDDED_LIMIT,
             verbose=False,
         )
+    _strip(path)
+
+
+def _strip(path: Path) -> None:
+    """Take out of a graph what PyTorch wrote about its sources: paths and lines, which would change the model id."""
+    graph = onnx.load(path, load_external_data=False)
+    for part in (graph, graph.graph, *graph.graph.node, *graph.graph.value_info):
+        part.ClearField("metadata_props")
+        part.ClearField("doc_string")
+    onnx.save(graph, path)
 
 
 @contextlib.contextmanager
