@@ -21,7 +21,7 @@ from training.evaluate.insitu import Station, compare, read_stations
 from training.evaluate.kinds import KINDS, TIERS, GapKind
 from training.evaluate.references import NEAR_DAYS, TODAY, WINDOW, dct_pls, nearest_day, plain_mean, weighted_mean
 from training.evaluate.report import CSV, JSON, MARKDOWN, _of_own_sigma
-from training.evaluate.run import Settings, evaluate_bundles
+from training.evaluate.run import Settings, _fill_with_mean, evaluate_bundles
 from training.evaluate.scores import Cells, Score, crps, nugget, probability_integral, strata
 from training.evaluate.series import InputFolders, Published, publish_series
 from training.evaluate.structure import LAGS, OBSERVED, Structure
@@ -245,6 +245,15 @@ def test_a_station_meets_its_cell_at_local_overpass_time(grid: Grid) -> None:
     assert comparison.original.bias == pytest.approx(0.3 - 0.065)
     elsewhere = _station(hours, [0.1] * 12, longitude=170.0)
     assert compare(elsewhere, published, "AMSR2", "descending") is None
+
+
+def test_stations_are_compared_with_the_weighted_mean_in_the_gaps(archive: TrainingArchive) -> None:
+    days = _fill_with_mean(archive, [DATE, DATE + dt.timedelta(1)])
+    seen = np.isfinite(days.observed)
+    np.testing.assert_array_equal(days.seamless[seen], days.observed[seen])
+    frames = archive.soil_moisture(archive.index(DATE) + 1 + WINDOW[0], len(WINDOW))
+    np.testing.assert_array_equal(days.seamless[1][~seen[1]], weighted_mean(frames)[~seen[1]])
+    assert np.isfinite(days.seamless).sum() > seen.sum()
 
 
 def test_genuine_station_files_of_both_formats_are_read_and_bad_ones_named(data: Path) -> None:

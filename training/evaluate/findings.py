@@ -39,7 +39,7 @@ class SeriesFindings:
     published: dict[str, Published] = field(default_factory=dict)
     """Published days by bundle."""
     stations: dict[str, list[Comparison]] = field(default_factory=dict)
-    """Comparisons with stations by bundle."""
+    """Comparisons with stations by bundle, and of the weighted mean."""
     left_out: list[str] = field(default_factory=list)
     """Station files and stations that could not be used, and why."""
     rain: Floats | None = None

@@ -8,6 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from runtime.archive.reader import Reader
 from runtime.archive.record import DayRecord
 from runtime.bundle import Bundle, find_bundle, load_bundle, shipped_bundles
@@ -19,8 +21,9 @@ from runtime.engines.select import EngineSettings
 from runtime.errors import SeamlessError
 from training.data import DataSection
 from training.evaluate.findings import Findings, SeriesFindings
-from training.evaluate.hidden import BundleFiller, fill_hidden
+from training.evaluate.hidden import WEIGHTED_MEAN, BundleFiller, fill_hidden
 from training.evaluate.insitu import Comparison, Station, compare, read_stations
+from training.evaluate.references import WINDOW, weighted_mean
 from training.evaluate.report import write_report
 from training.evaluate.scores import nugget
 from training.evaluate.series import InputFolders, Published, publish_series
@@ -165,7 +168,7 @@ def _noise(archive: TrainingArchive) -> dict[str, float]:
 def _publish_and_compare(
     settings: Settings, archive: TrainingArchive, bundles: dict[str, Bundle], folder: Path
 ) -> SeriesFindings:
-    """Publish days with every bundle below a folder, and compare them with stations."""
+    """Publish days with every bundle below a folder, and compare them and the weighted mean with stations."""
     dates = settings.series or days_between(archive.first, archive.first + dt.timedelta(len(archive) - 1))
     source = settings.source
     assert source.granules is not None
@@ -182,7 +185,9 @@ def _publish_and_compare(
             )
         except SeamlessError as error:
             raise SeamlessError(f"{name}: {error}") from error
-        results = [compare(station, published[name], sensor, source.orbit) for station in stations]
+    mean = {WEIGHTED_MEAN: _fill_with_mean(archive, dates)} if stations else {}
+    for name, days in {**published, **mean}.items():
+        results = [compare(station, days, sensor, source.orbit) for station in stations]
         compared[name] = [comparison for comparison in results if comparison is not None]
         if len(compared) == 1:
             left_out += [
@@ -192,6 +197,16 @@ def _publish_and_compare(
             ]
     rain = archive.rain(archive.index(dates[0]), len(dates)) if archive.has_rain else None
     return SeriesFindings(published=published, stations=compared, left_out=left_out, rain=rain)
+
+
+def _fill_with_mean(archive: TrainingArchive, dates: Sequence[dt.date]) -> Published:
+    """Return days whose gaps are filled with the weighted mean of their window."""
+    observed = archive.soil_moisture(archive.index(dates[0]), len(dates))
+    seamless = observed.copy()
+    for day, date in zip(seamless, dates, strict=True):
+        mean = weighted_mean(archive.soil_moisture(archive.index(date) + WINDOW[0], len(WINDOW)))
+        day[:] = np.where(np.isnan(day), mean, day)
+    return Published(archive.grid, list(dates), observed, seamless)
 
 
 def _read_all_stations(paths: Sequence[Path]) -> tuple[list[Station], list[str]]:
