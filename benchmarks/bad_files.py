@@ -32,6 +32,7 @@ from typing import Any
 import numpy as np
 from netCDF4 import Dataset
 
+from benchmarks.memory import peak_memory_of_process
 from runtime.archive.record import DayRecord
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
@@ -167,16 +168,10 @@ def work(folder: Path) -> None:
             answer = {"code": error.exit_code, "message": str(error)}
         except BaseException:
             answer = {"fault": traceback.format_exc()}
-        memory = _peak_memory()
+        memory = peak_memory_of_process()
         if memory > MAX_MEMORY:
             answer["fault"] = f"{memory / 2**30:.1f} GiB of memory"
         print(json.dumps(answer | {"memory": memory}), flush=True)
-
-
-def _peak_memory() -> int:
-    """Return the peak memory of this process, bytes, without its parent's."""
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) * 1024
 
 
 def _digest(archive: Path) -> str:

@@ -26,6 +26,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.days import read_window
+from benchmarks.memory import peak_memory_of_process
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.bundle import find_bundle, load_bundle, shipped_bundles
@@ -46,7 +47,7 @@ from runtime.pipeline.run import fill_archive
 
 REFERENCE = "DCT-PLS (pytesmo)"
 WINDOW = tuple(range(-12, 5))
-"""Days that are read, relative to the day that is filled."""
+"""Days that are read, relative to the day that is filled; those of the references, whose module loads PyTorch."""
 TODAY = WINDOW.index(0)
 _TREES = "trees (LightGBM)"
 SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.6, 0.8, 1.0)
@@ -102,8 +103,7 @@ def _fill_alone(name: str, data: Path, date: dt.date) -> float:
     way = open_filler(name, data, date, frames)
     assert way is not None
     way()
-    (line,) = (line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("VmHWM"))
-    return int(line.split()[1]) / 2**20  # unlike ru_maxrss it does not begin with the parent's
+    return peak_memory_of_process() / 2**30
 
 
 def timed(ways: dict[str, Callable[[], object]], rounds: int) -> dict[str, float]:

@@ -64,6 +64,12 @@ def test_manifest_of_our_own_network(seamless_bundle: Bundle) -> None:
     assert manifest.window == tuple(range(-12, 5))
 
 
+def test_graphs_hold_no_source_paths(exported: dict[str, Bundle], seamless_bundle: Bundle) -> None:
+    for bundle in (*exported.values(), seamless_bundle):
+        for file in bundle.path.glob("*.onnx"):
+            assert b".py" not in file.read_bytes(), file
+
+
 def test_graph_is_valid_and_dynamic(exported: dict[str, Bundle]) -> None:
     graph = onnx.load(exported["window"].graph)
     onnx.checker.check_model(graph, full_check=True)
@@ -183,6 +189,7 @@ def test_an_evaluation_goes_into_card_manifest_and_sigma(
     result = CliRunner().invoke(app, [*arguments, "--report", str(report)])
     assert result.exit_code == 0, result.output
     mine, plain = load_bundle(tmp_path / "mine"), seamless_bundle
+    assert (mine.manifest.sigma_fit, plain.manifest.sigma_fit) == ((1.25, 1.0), None)
     assert mine.manifest.errors is not None
     assert mine.manifest.errors.rmse == ((0.07,), (0.09,))
     card = (mine.path / "MODEL_CARD.md").read_text()

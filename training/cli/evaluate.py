@@ -22,7 +22,10 @@ def evaluate(
     data: Annotated[Path | None, typer.Option(help="Folder of LPRM files.")] = None,
     archive: Annotated[
         Path | None,
-        typer.Option(help="Folder of an archive, instead of --data: its own observed cells are hidden and filled."),
+        typer.Option(
+            help="Folder of an archive, instead of --data: its own observed cells are hidden and filled; "
+            "--product, --orbit and --band do not matter."
+        ),
     ] = None,
     bundle: Annotated[
         list[str] | None,

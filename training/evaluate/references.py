@@ -31,8 +31,7 @@ DECAY_DAYS = 2.0
 """Days after which an observation has 1/e of its weight in the weighted mean."""
 _SMOOTHING, _TOLERANCE = 0.43, 0.005
 """Smoothing parameter of DCT-PLS, without a unit: what generalised cross-validation finds (`smoothn` without `smooth`)
-for the days around 6 April 2015, X band; to find it anew every day takes several times as long. And the relative change
-at which the iteration ends."""
+for the days around 6 April 2015, X band. And the relative change at which the iteration ends."""
 DCT_PLS_SETTINGS = f"a smoothing parameter of {_SMOOTHING} and a tolerance of {_TOLERANCE:.1%}"
 """How DCT-PLS is run, in words."""
 _ROWS = 900_000
