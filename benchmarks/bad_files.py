@@ -7,7 +7,7 @@ they were. "other values" counts files whose values, or their meaning, were chan
 shows; it also counts refused rain, because the day is then filled without rain. (A download is compared with the
 checksum in CMR.)
 
-    python benchmarks/bad_files.py --files 2000 --data ../shared/data --json benchmarks/results/bad_files.json
+    python -m benchmarks.bad_files --files 2000 --data ../shared/data --json benchmarks/results/bad_files.json
 """
 
 from __future__ import annotations
@@ -120,14 +120,18 @@ class Worker:
     folder: Path
     process: subprocess.Popen[str] | None = None
     answers: queue.Queue[str] = field(default_factory=queue.Queue)
+    reader: threading.Thread | None = None
 
     def ask(self) -> dict[str, Any]:
         """Run the job once; return its answer, or how the process ended."""
         if self.process is None or self.process.poll() is not None:
-            command = [sys.executable, str(Path(__file__)), "--worker", str(self.folder)]
-            self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            self.end()
+            command = [sys.executable, "-m", "benchmarks.bad_files", "--worker", str(self.folder)]
+            root = Path(__file__).parents[1]
+            self.process = subprocess.Popen(command, cwd=root, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
             self.answers = queue.Queue()
-            threading.Thread(target=self._read_answers, args=(self.process, self.answers), daemon=True).start()
+            self.reader = threading.Thread(target=self._read_answers, args=(self.process, self.answers), daemon=True)
+            self.reader.start()
         assert self.process.stdin
         self.process.stdin.write("go\n")
         self.process.stdin.flush()
@@ -149,10 +153,12 @@ class Worker:
         answers.put("")
 
     def end(self) -> None:
-        """End the process."""
+        """End the process, if there is one."""
         if self.process and self.process.stdin and self.process.stdout:
             self.process.stdin.close()
             self.process.wait(30)
+            if self.reader:
+                self.reader.join()
             self.process.stdout.close()
 
 
