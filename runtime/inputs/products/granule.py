@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import math
+import zlib
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import h5py
 import numpy as np
 from numpy.typing import NDArray
 
@@ -20,8 +23,20 @@ _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
 FETCH_AGAIN = "delete it and fetch it again"
 """What to do about a damaged file; part of messages."""
 
-_MAX_CELLS = 50_000_000
-"""Largest size of a variable; a day of the globe at 0.1 degree has 6.5 million cells. A damaged header may say more."""
+MAX_AXIS = 20_000
+"""Most cells of a latitude or longitude axis; the globe at 0.02 degree has 18,000."""
+
+_MIN_CHUNK = 1 << 20
+"""Cells that a chunk of a variable may have, however small the variable is."""
+
+_FILTERS = {h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE, h5py.h5z.FILTER_FLETCHER32}
+"""What may be done with a chunk before it is stored."""
+
+_CHECKSUM = 4
+"""Bytes that Fletcher32 adds to a chunk."""
+
+_BLOCK = 1 << 20
+"""Bytes that are decompressed at a time to find out how large a chunk is."""
 
 
 class Reading(NamedTuple):
@@ -38,7 +53,7 @@ def is_netcdf(head: bytes) -> bool:
     return head.startswith(_MAGIC)
 
 
-@contextmanager
+@contextlib.contextmanager
 def open_granule(path: Path) -> Iterator[Dataset]:
     """Open a NetCDF file for reading, with packed values as they are stored.
 
@@ -79,8 +94,11 @@ def open_granule(path: Path) -> Iterator[Dataset]:
         raise InputRefused(f"{path}: is damaged or cut short ({reason}); {FETCH_AGAIN}") from error
 
 
-def variable(dataset: Dataset, path: Path, *names: str) -> Any:
-    """Return the first of the named variables that the file has.
+def variable(dataset: Dataset, path: Path, *names: str, dimensions: int, most: int) -> Any:
+    """Return the first of the named variables that the file has, after a look at what reading it would take.
+
+    A damaged or malicious header may declare any shape, and chunks of any size: a file of a few KiB can ask for more
+    memory than there is.
 
     Parameters
     ----------
@@ -90,6 +108,10 @@ def variable(dataset: Dataset, path: Path, *names: str) -> Any:
         Its path, for messages.
     *names : str
         Names to try, in this order.
+    dimensions : int
+        Number of dimensions that it must have.
+    most : int
+        Most cells that it may have.
 
     Returns
     -------
@@ -99,18 +121,63 @@ def variable(dataset: Dataset, path: Path, *names: str) -> Any:
     Raises
     ------
     InputRefused
-        The file has none of them, or the variable is larger than any known product.
+        The file has none of them, or the variable is not of numbers, has another number of dimensions, or is larger
+        than in any file of the product.
     """
-    for name in names:
-        if name in dataset.variables:
-            found = dataset.variables[name]
-            if found.size > _MAX_CELLS:
-                raise InputRefused(f"{path}: {name} claims {found.size} cells, the file is damaged; {FETCH_AGAIN}")
-            return found
-    present = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
-    raise InputRefused(
-        f"{path}: has no variable {' or '.join(names)} (it has {present}); check the feed's product and band"
-    )
+    found = next((dataset.variables[name] for name in names if name in dataset.variables), None)
+    if found is None:
+        present = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
+        raise InputRefused(
+            f"{path}: has no variable {' or '.join(names)} (it has {present}); check the feed's product and band"
+        )
+    if not isinstance(found.dtype, np.dtype) or found.dtype.kind not in "iuf":
+        raise InputRefused(f"{path}: {found.name} does not hold numbers; {FETCH_AGAIN}")
+    if found.ndim != dimensions:
+        raise InputRefused(
+            f"{path}: {found.name} has dimensions {found.dimensions}, wanted {dimensions}; {FETCH_AGAIN}"
+        )
+    shape = found.chunking()
+    chunk = 1 if shape is None or shape == "contiguous" else math.prod(shape)
+    if found.size > most or chunk > max(most, _MIN_CHUNK):
+        raise InputRefused(
+            f"{path}: {found.name} claims {found.size} cells in chunks of {chunk}, a file of this product has at most "
+            f"{most}; check the feed's product, or {FETCH_AGAIN}"
+        )
+    if chunk > 1:
+        _check_compression(path, found.name)
+    return found
+
+
+def _check_compression(path: Path, name: str) -> None:
+    """Refuse a variable whose compressed chunks are larger than they say: 2 MB of deflate can hold 2 GB of zeros.
+
+    HDF5 decompresses a chunk to its end before it looks at its size, so that is found out here, block by block.
+    """
+    with h5py.File(path) as file:
+        data = file[name]
+        settings = data.id.get_create_plist()
+        filters = [settings.get_filter(number)[0] for number in range(settings.get_nfilters())]
+        if set(filters) - _FILTERS or filters.count(h5py.h5z.FILTER_DEFLATE) > 1:
+            raise InputRefused(f"{path}: {name} is compressed in a way that this software does not read; {FETCH_AGAIN}")
+        if h5py.h5z.FILTER_DEFLATE not in filters:
+            return
+        offsets = list[tuple[int, ...]]()
+        data.id.chunk_iter(lambda chunk: offsets.append(chunk.chunk_offset))
+        most = math.prod(data.chunks) * data.dtype.itemsize + _CHECKSUM
+        for offset in offsets:
+            _, compressed = data.id.read_direct_chunk(offset)
+            if _inflates_beyond(compressed, most):
+                raise InputRefused(f"{path}: {name} holds more than it declares, the file is damaged; {FETCH_AGAIN}")
+
+
+def _inflates_beyond(compressed: bytes, most: int) -> bool:
+    """Return whether zlib data hold more than `most` bytes; damaged data are left to the reader."""
+    inflater, size = zlib.decompressobj(), 0
+    with contextlib.suppress(zlib.error):
+        while compressed and size <= most:
+            size += len(inflater.decompress(compressed, _BLOCK))
+            compressed = inflater.unconsumed_tail
+    return size > most
 
 
 def positions(

@@ -15,10 +15,13 @@ from numpy.typing import NDArray
 
 from runtime.common.grid import Floats, Grid
 from runtime.errors import InputRefused
-from runtime.inputs.products.granule import FETCH_AGAIN, open_granule, variable
+from runtime.inputs.products.granule import FETCH_AGAIN, MAX_AXIS, open_granule, variable
 
 MAX_DAILY = 3000.0
 """Largest plausible precipitation, mm/day; the largest ever measured on one day is 1825 mm (La Reunion, 1966)."""
+
+_MOST_CELLS = 3600 * 1800
+"""Cells of the globe at 0.1 degree."""
 
 MIN_COVER = 0.5
 """Smallest share of a cell's area with an estimate for which the cell gets an estimate."""
@@ -150,18 +153,21 @@ def read_precipitation(path: Path, date: dt.date, grid: Grid) -> Floats:
         estimate at all, or implausible values.
     """
     with open_granule(path) as file:
-        source = variable(file, path, "precipitation", "precipitationCal")
-        count = variable(file, path, f"{source.name}_cnt")
+        source = variable(file, path, "precipitation", "precipitationCal", dimensions=3, most=_MOST_CELLS)
+        count = variable(file, path, f"{source.name}_cnt", dimensions=3, most=_MOST_CELLS)
         if source.dimensions != ("time", "lon", "lat"):
             raise InputRefused(f"{path}: {source.name} has dimensions {source.dimensions}, wanted (time, lon, lat)")
-        _check_day(variable(file, path, "time"), path, date)
-        lat, lon = (cell_edges(variable(file, path, name)[:], path, name) for name in ("lat", "lon"))
+        _check_day(variable(file, path, "time", dimensions=1, most=1), path, date)
+        centres = {name: variable(file, path, name, dimensions=1, most=MAX_AXIS)[:] for name in ("lat", "lon")}
+        lat, lon = (cell_edges(values, path, name) for name, values in centres.items())
         _check_grid(lat, lon, path, grid)
         raw = np.asarray(source[0], np.float32)
-        estimated = (raw != np.float32(getattr(source, "_FillValue", -9999.9))) & (np.asarray(count[0]) > 0)
+        fill = np.float32(getattr(source, "_FillValue", -9999.9))
+        estimated = (raw != fill) & ~np.isnan(raw) & (np.asarray(count[0]) > 0)
         values = np.where(estimated, raw, np.float32(np.nan)).T
         if not estimated.any():
-            raise InputRefused(f"{path}: no cell has an estimate ({count.name} is 0 everywhere); {FETCH_AGAIN}")
+            fault = f"no cell has an estimate ({count.name} is 0 everywhere, or the rain is no number)"
+            raise InputRefused(f"{path}: {fault}; {FETCH_AGAIN}")
     low, high = float(np.nanmin(values)), float(np.nanmax(values))
     if low < 0.0 or high > MAX_DAILY:
         raise InputRefused(f"{path}: precipitation reaches from {low:g} to {high:g} mm/day; {FETCH_AGAIN}")

@@ -15,7 +15,10 @@ import numpy as np
 from runtime.common.grid import Grid
 from runtime.common.netcdf import Dataset
 from runtime.errors import InputRefused
-from runtime.inputs.products.granule import FETCH_AGAIN, Reading, open_granule, positions, variable
+from runtime.inputs.products.granule import FETCH_AGAIN, MAX_AXIS, Reading, open_granule, positions, variable
+
+_MOST_CELLS = 720 * 1440
+"""Cells of the globe at 0.25 degree."""
 
 _SCAN_EPOCH = dt.datetime(1993, 1, 1)
 """Start of the time scale of the variable ``scantime``."""
@@ -49,21 +52,25 @@ def read_soil_moisture(path: Path, date: dt.date, grid: Grid, band: str) -> Read
     """
     name = f"soil_moisture_{band}"
     with open_granule(path) as file:
-        source = variable(file, path, name)
+        source = variable(file, path, name, dimensions=2, most=_MOST_CELLS)
         lat_axis, lon_axis = _axes(source, path)
-        rows = positions(file[source.dimensions[lat_axis]][:], grid.latitudes, path, "latitude")
-        cols = positions(file[source.dimensions[lon_axis]][:], grid.longitudes, path, "longitude", 360.0)
-        raw = source[:]
+        latitudes, longitudes = (
+            variable(file, path, source.dimensions[axis], dimensions=1, most=MAX_AXIS)[:]
+            for axis in (lat_axis, lon_axis)
+        )
+        rows = positions(latitudes, grid.latitudes, path, "latitude")
+        cols = positions(longitudes, grid.longitudes, path, "longitude", 360.0)
         _check_date(file, path, date)
+        raw = source[:] if lat_axis == 0 else source[:].T
         fill = getattr(source, "_FillValue", -32767)
-        coverage = float((raw != fill).mean())
-        field = raw if lat_axis == 0 else raw.T
-        field = field[np.ix_(rows, cols)]
         scale, offset = float(getattr(source, "scale_factor", 1.0)), float(getattr(source, "add_offset", 0.0))
         unit = 0.01 if getattr(source, "units", "percent") in ("percent", "%") else 1.0
+        field = raw[np.ix_(rows, cols)]
         values = np.where(field == fill, np.nan, (field * scale + offset) * unit).astype(np.float32)
+        # what is no number is no observation either, whatever the fill value is
+        coverage = float(((raw != fill) & ~np.isnan(raw)).mean()) if np.isfinite(scale + offset) else 0.0
     if coverage == 0.0:
-        raise InputRefused(f"{path}: {name} is all fill, no cell was observed; {FETCH_AGAIN}, or reject it")
+        raise InputRefused(f"{path}: {name} is all fill or NaN, no cell was observed; {FETCH_AGAIN}, or reject it")
     observed = values[~np.isnan(values)]
     low, high = (float(observed.min()), float(observed.max())) if observed.size else (0.0, 0.0)
     if low < 0.0 or high > 1.0:
@@ -87,7 +94,7 @@ def _check_date(file: Dataset, path: Path, date: dt.date) -> None:
     """Refuse a file whose scan times, if it has any, are of another day."""
     if "scantime" not in file.variables:
         return
-    seconds = file.variables["scantime"][:]
+    seconds = variable(file, path, "scantime", dimensions=2, most=_MOST_CELLS)[:]
     seconds = seconds[np.isfinite(seconds) & (seconds > 0)]
     if not seconds.size:
         return
