@@ -171,11 +171,11 @@ class Catalog:
             self.db.put("arrival", granule.to_json())
 
     def kept_files(self) -> list[tuple[str, str]]:
-        """Return every fetched file that is kept, and its day."""
+        """Return every fetched file that is kept, relative to the inbox, and its day."""
         return [(f, day) for f, day in self.db.rows("SELECT file, date FROM arrival WHERE file IS NOT NULL")]
 
     def file_deleted(self, file: Path) -> None:
-        """Write down that a fetched file is not kept any longer."""
+        """Write down that a fetched file, given relative to the inbox, is not kept any longer."""
         with self.db.transaction() as db:
             db.execute("UPDATE arrival SET file = NULL WHERE file = ?", (str(file),))
 

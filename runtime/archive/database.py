@@ -39,6 +39,10 @@ CREATE TABLE decision (
 CREATE TABLE problem (date TEXT PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL);
 CREATE TABLE incident (kind TEXT PRIMARY KEY, message TEXT NOT NULL, since TEXT NOT NULL);
 """,
+    # Fetched files relative to the inbox (PRODUCT/YYYY/12 DIGITS/NAME): a copy of an archive leaves the first alone.
+    """
+UPDATE arrival SET file = substr(file, -(length(product) + length(name) + 19)) WHERE file IS NOT NULL;
+""",
 )
 """Each brings a catalog from the schema version of its position to the next; a semicolon only ends a statement."""
 

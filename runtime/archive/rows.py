@@ -97,7 +97,7 @@ class GranuleRecord:
     fetched_bytes: int
     """0 for a file that is read where it lies."""
     file: str | None
-    """Where the fetched file is kept; None once it was deleted, and for one that is read where it lies."""
+    """Path of the fetched file in the inbox; None once it was deleted, and for one that is read where it lies."""
     field_digest: str | None
     """Digest of the field on the grid; None if refused."""
     coverage: float | None

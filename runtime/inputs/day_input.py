@@ -114,6 +114,8 @@ class Ready(DayInput):
     sha256: str
     coverage: float | None
     """Share of the file's cells that have a value; None where it is not measured."""
+    instead_of: str | None = None
+    """Why a newer file of the same day was refused; None if this one was the first choice."""
 
     @property
     def listed(self) -> ListedFile:

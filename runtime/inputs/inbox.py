@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -92,7 +92,7 @@ class Inbox:
         return cls(
             grid=grid,
             catalog=catalog,
-            store=GranuleStore(grid, catalog, ArchivePaths.of(config).inbox, events),
+            store=GranuleStore(grid, catalog, ArchivePaths.of(config).inbox, events, offline),
             policy=config.policy,
             soil_moisture_feeds=soil_moisture,
             precipitation_feed=None if rain.kind == "none" else FeedListing(*open_feed(config, rain), None, runs),
@@ -177,7 +177,7 @@ class Inbox:
         for listing in self.soil_moisture_feeds:
             if not listing.wanted.covers(date):
                 continue
-            candidate = self._best(listing, self._granules(listing, date)[:1])
+            candidate = self._best(listing, self._granules(listing, date))
             if candidate.listed:
                 return candidate
             if not isinstance(found, Unknown):
@@ -229,12 +229,17 @@ class Inbox:
         return Refused(found.file, reason, found.sha256)
 
     def _best(self, listing: FeedListing, candidates: Sequence[Granule]) -> DayInput:
-        """Return the first usable candidate, otherwise why the first of them is not usable."""
+        """Return the first usable candidate, otherwise why the first of them is not usable.
+
+        A damaged file does not hide a sound one: an older version of the day, or a copy in another folder.
+        """
         unusable: DayInput | None = None
         for granule in candidates:
             found = self._state_of(listing, granule)
-            if isinstance(found, Ready | Pending):
+            if isinstance(found, Pending):
                 return found
+            if isinstance(found, Ready):
+                return replace(found, instead_of=unusable.reason) if isinstance(unusable, Refused) else found
             unusable = unusable or found
         if unusable:
             return unusable
@@ -278,6 +283,7 @@ class Inbox:
         self.events.fetch_started(len(files))
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="fetch")
         try:
+            left_behind = {day_input.file.key for day_input in files if self.store.is_here(day_input.file)}
             downloads = [(day_input.file, pool.submit(self.store.local_path, day_input.file)) for day_input in files]
             for file, download in downloads:
                 self._tried.add(file.key)
@@ -285,7 +291,9 @@ class Inbox:
                 try:
                     path = download.result()
                     size = path.stat().st_size
-                    self.store.ingest(file, path, size)
+                    found = self.store.ingest(file, path, size)
+                    if found.refused and file.key in left_behind:  # by a run that was killed
+                        self.store.ingest(file, self.store.local_path(file), size)
                 except FeedUnreachable as error:
                     self._failed[file.key] = str(error)
                 self.events.file_fetched(file.granule.name, size)

@@ -27,7 +27,7 @@ class FeedListing:
     runs: Sequence[ImergRun] = ()
     """IMERG runs that may be used, best first."""
     unreachable: str | None = None
-    """Why the feed could not be listed; None if it could."""
+    """Why the feed, or a part of it, could not be listed; None if it could."""
     _listing: Listing = field(default_factory=dict)
     _known: dict[str, GranuleRecord] = field(default_factory=dict)
     _listed_months: set[dt.date] = field(default_factory=set)
@@ -49,6 +49,7 @@ class FeedListing:
                 if offline and not self.feed.in_place:
                     raise FeedUnreachable("--offline: only what has been fetched is used")
                 self._listing |= self.feed.granules(part.first, part.last)
+                self.unreachable = self.unreachable or self.feed.incomplete
             except FeedUnreachable as error:
                 self.unreachable = str(error)
                 self._listing |= _listing_of(known)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import logging
 import shutil
+import stat
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass, field, replace
@@ -13,16 +15,22 @@ from pathlib import Path
 from runtime.archive.catalog import Catalog
 from runtime.archive.rows import GranuleRecord
 from runtime.common import digest
-from runtime.common.atomic import PART, write_guard
+from runtime.common.atomic import move_into_place, part_file, write_guard
 from runtime.common.clock import now_text
 from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
-from runtime.errors import InputRefused
+from runtime.common.sensors import PRODUCTS
+from runtime.errors import ArchiveError, FeedUnreachable, InputRefused
 from runtime.inputs.day_input import ListedFile, Ready
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.products.base import product_reader
 
 _CACHED_FIELDS = 24
+
+_RESERVE = 64
+"""Bytes of disk for each cell of the grid that fetched files leave free: for a day's file, its cube and its state."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass
@@ -34,12 +42,25 @@ class GranuleStore:
     folder: Path
     """Where fetched files are kept, and refused ones are set aside."""
     events: RunEvents
+    offline: bool = False
+    """Fetch nothing."""
     _fields: OrderedDict[str, Floats] = field(default_factory=OrderedDict)
     """By digest, the oldest first."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def local_path(self, file: ListedFile) -> Path:
+    def is_here(self, file: ListedFile) -> bool:
+        """Return whether a file was fetched and is still on this machine."""
+        return not file.listing.feed.in_place and self._fetched_path(file.granule).exists()
+
+    def local_path(self, file: ListedFile, sha256: str | None = None) -> Path:
         """Return a file's path on this machine; one that is not here is fetched, whole or not at all.
+
+        Parameters
+        ----------
+        file : ListedFile
+            The file at the feed.
+        sha256 : str, optional
+            Digest of the fetched file when it was read first. A copy with another one is damaged, and is fetched again.
 
         Raises
         ------
@@ -48,22 +69,40 @@ class GranuleStore:
         LoginRefused
             The feed does not accept the credentials.
         ArchiveError
-            The inbox cannot be written.
+            The inbox cannot be written, or its disk has no room.
         """
         feed, granule = file.listing.feed, file.granule
         if feed.in_place:
             return Path(granule.location)
         target = self._fetched_path(granule)
-        if not target.exists():
-            part = target.with_name(target.name + PART)
+        if sha256 and target.exists() and not _is_intact(target, sha256):
+            logger.warning(f"{target}: is not what was fetched, the disk has damaged it; it is fetched again")
             with write_guard(target):
-                target.parent.mkdir(parents=True, exist_ok=True)
-                try:
-                    feed.fetch(granule, part)
-                    part.replace(target)
-                finally:
-                    part.unlink(missing_ok=True)
+                target.unlink()
+        if not target.exists():
+            if self.offline:
+                raise FeedUnreachable(f"{granule.location}: is not on this machine, and --offline fetches nothing")
+            self._check_room(target)
+            with part_file(target) as part:
+                feed.fetch(granule, part)
+            move_into_place(target)
         return target
+
+    def _check_room(self, target: Path) -> None:
+        """Keep the disk from filling up with input files.
+
+        Raises
+        ------
+        ArchiveError
+            With the largest file of the product, too little would be left for publishing.
+        """
+        folder = next(folder for folder in target.parents if folder.exists())
+        free, reserve = shutil.disk_usage(folder).free, _RESERVE * self.grid.land.size
+        if free < reserve:
+            raise ArchiveError(
+                f"{target}: cannot be written ({free / 1e6:.1f} MB are free, {reserve / 1e6:.1f} MB are kept for "
+                "publishing); check permissions and free disk space, or set policy.inbox_gib or paths.inbox"
+            )
 
     def _fetched_path(self, granule: Granule) -> Path:
         version = digest.of_values(granule.location, granule.version)[:12]
@@ -82,17 +121,17 @@ class GranuleStore:
             Its size if it was fetched; 0 if it is read where it lies.
         """
         granule = file.granule
-        sha256 = digest.of_file(path) if path.is_file() else ""
-        field_digest, coverage, refused = None, None, None
+        sha256, field_digest, coverage, refused = "", None, None, None
         try:
+            check_size(path, granule.product)
+            sha256 = _digest(path)
             field_digest, coverage = self._read(file, path)
         except InputRefused as refusal:
             refused = str(refusal)
-        kept = str(path) if fetched_bytes else None
-        if refused and sha256 and not self.catalog.db.read_only:
-            aside = self._set_aside(path, granule, sha256, refused, move=bool(fetched_bytes))
+        kept = str(path.relative_to(self.folder)) if fetched_bytes else None
+        if refused and kept and not self.catalog.db.read_only:
+            refused = f"{refused} (kept as {self._set_aside(path, granule, sha256, refused)})"
             kept = None
-            refused = f"{refused} (kept as {aside})"
         record = GranuleRecord(
             key=file.key,
             product=granule.product,
@@ -114,16 +153,13 @@ class GranuleStore:
         self.events.file_read()
         return record
 
-    def _set_aside(self, path: Path, granule: Granule, sha256: str, reason: str, *, move: bool) -> Path:
-        """Keep a refused file together with the reason; return where it is kept."""
+    def _set_aside(self, path: Path, granule: Granule, sha256: str, reason: str) -> Path:
+        """Move a fetched file that was refused out of the way, together with the reason; return where it is kept."""
         aside = self.folder / "quarantine" / f"{granule.date:%Y%m%d}-{sha256[:12]}" / granule.name
         with write_guard(aside):
             aside.parent.mkdir(parents=True, exist_ok=True)
-            if not aside.exists():
-                shutil.copyfile(path, aside)
+            path.replace(aside)
             aside.with_name(aside.name + ".reason.txt").write_text(reason + "\n")
-            if move:
-                path.unlink()
         return aside
 
     def _read(self, file: ListedFile, path: Path) -> tuple[str, float | None]:
@@ -156,20 +192,24 @@ class GranuleStore:
         Raises
         ------
         InputRefused
-            The file has changed since it was ingested.
+            The file has changed since it was ingested, also when fetched again; the catalog then knows what it is now.
         FeedUnreachable
-            It was deleted, and cannot be fetched.
+            It was deleted or damaged on this disk, and cannot be fetched.
         """
         values = self._fields.get(day_input.field_digest)
         if values is None:
             file = day_input.file
-            path = self.local_path(file)
+            path = self.local_path(file, day_input.sha256)
             known = file.listing.known(file.key)
             if known and known.fetched_bytes and not known.file:
-                self.catalog.add_granule(replace(known, file=str(path)))
-            if self._read(file, path)[0] != day_input.field_digest:
-                raise InputRefused(f"{file.granule.location}: changed while the run was using it; run again")
-            values = self._fields[day_input.field_digest]
+                self.catalog.add_granule(replace(known, file=str(path.relative_to(self.folder))))
+            with contextlib.suppress(InputRefused):
+                self._read(file, path)
+            values = self._fields.get(day_input.field_digest)
+            if values is None:
+                found = self.ingest(file, path, known.fetched_bytes if known else 0)
+                changed = f"{file.granule.location}: changed since it was read first; run again"
+                raise InputRefused(found.refused or changed)
         return values
 
     def prune(self, budget_gib: float, needed_from: dt.date) -> list[Path]:
@@ -184,7 +224,7 @@ class GranuleStore:
         """
         kept = self.catalog.kept_files()
         refused = sorted(p for p in (self.folder / "quarantine").glob("*/*") if p.is_file())
-        candidates = [*((Path(file), date) for file, date in kept), *((path, "") for path in refused)]
+        candidates = [*((self.folder / file, date) for file, date in kept), *((path, "") for path in refused)]
         sizes = {path: path.stat().st_size for path, _ in candidates if path.exists()}
         excess = sum(sizes.values()) - budget_gib * 2**30
         deleted = []
@@ -193,7 +233,51 @@ class GranuleStore:
                 continue
             with write_guard(path):
                 path.unlink()
-            self.catalog.file_deleted(path)
+            self.catalog.file_deleted(path.relative_to(self.folder))
             excess -= sizes[path]
             deleted.append(path)
         return deleted
+
+
+def check_size(path: Path, product: str) -> None:
+    """Refuse what cannot be a file of a product, before a byte of it is read.
+
+    Raises
+    ------
+    InputRefused
+        It is not there, is a device, a pipe or a folder, or is larger than any file of the product.
+    """
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+    if not stat.S_ISREG(found.st_mode):
+        raise InputRefused(f"{path}: is not a regular file; remove it")
+    most = PRODUCTS[product].max_bytes
+    if found.st_size > most:
+        raise InputRefused(
+            f"{path}: has {found.st_size >> 20} MiB, a file of {product} has at most {most >> 20}; remove it, or check "
+            "the feed's product"
+        )
+
+
+def _is_intact(path: Path, sha256: str) -> bool:
+    """Return whether a file's bytes have this digest; false if they cannot be read."""
+    try:
+        return digest.of_file(path) == sha256
+    except OSError:
+        return False
+
+
+def _digest(path: Path) -> str:
+    """Return a file's sha256.
+
+    Raises
+    ------
+    InputRefused
+        The file cannot be read.
+    """
+    try:
+        return digest.of_file(path)
+    except OSError as error:
+        raise InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import logging
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from runtime.common.clock import DAY
 from runtime.common.events import DayReport
 from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import RAIN_TODAY, Verdict
-from runtime.errors import FeedUnreachable, ResultRefused, SeamlessError, StateChainBroken
+from runtime.errors import FeedUnreachable, InputRefused, ResultRefused, SeamlessError, StateChainBroken
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.statistics import DayStatistics, day_statistics
@@ -39,10 +39,10 @@ class FilledDay:
 
     day: PlannedDay
     error: SeamlessError | None = None
-    """Why it was not published: a gate refused the result, or an input cannot be fetched again; None if it was."""
+    """Why it was not published: a gate refused the result, or an input is gone or has changed; None if it was."""
 
 
-def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Iterator[FilledDay]:
+def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDay, None, None]:
     """Fill planned days in order and publish them; one that cannot be published does not stop the others.
 
     While a day is computed, the file of the day before is written and the inputs of the next day are read.
@@ -71,18 +71,18 @@ def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Iterator[FilledDay
         try:
             for day, following in itertools.zip_longest(days, days[1:]):
                 for warning in day.warnings:
-                    logger.warning(f"{warning}; treated as absent")
+                    logger.warning(warning)
                 phases = _Phases()
                 error: SeamlessError | None = None
                 try:
                     filled = computation.fill(day, following, phases)
-                except (ResultRefused, FeedUnreachable) as failure:
+                except (ResultRefused, FeedUnreachable, InputRefused) as failure:
                     error = failure
                 yield from publication.finish()
                 if error is None:
                     try:
                         publication.begin(day, filled, phases)
-                    except (ResultRefused, FeedUnreachable) as failure:
+                    except (ResultRefused, FeedUnreachable, InputRefused) as failure:
                         error = failure
                 if error:
                     yield FilledDay(day, error)

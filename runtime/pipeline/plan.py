@@ -15,7 +15,7 @@ from runtime.common import digest
 from runtime.common.clock import DAY, days_between
 from runtime.common.vocabulary import TODAY, ImergRun, InputRole, ProblemKind, Tier
 from runtime.config import SoilMoistureFeed
-from runtime.inputs.day_input import Absent, DayInput, Pending, Refused, Rejected, Unknown
+from runtime.inputs.day_input import Absent, DayInput, Pending, Ready, Refused, Rejected, Unknown
 from runtime.inputs.inbox import CONTEXT, to_be_fetched
 from runtime.pipeline.chain import ALGORITHM_VERSION, Chain, ChainLink, lost_inputs
 from runtime.pipeline.context import RunContext
@@ -82,9 +82,15 @@ class PlannedDay:
 
     @property
     def warnings(self) -> list[str]:
-        """Why files around the day itself are treated as absent although the feed has them."""
-        around = [day_input for role, day_input in self.inputs.items() if role != TODAY and day_input.listed]
-        return [day_input.reason for day_input in around if isinstance(day_input, Refused | Unknown)]
+        """What is wrong with files that the feed has for the day and around it, and what is done instead."""
+        found = [(role, day_input) for role, day_input in self.inputs.items() if day_input.listed]
+        absent = [each.reason for role, each in found if role != TODAY and isinstance(each, Refused | Unknown)]
+        replaced = [
+            f"{each.instead_of}; {each.file.granule.name} is used instead"
+            for _, each in found
+            if isinstance(each, Ready) and each.instead_of
+        ]
+        return [f"{reason}; treated as absent" for reason in absent] + replaced
 
     @property
     def reads(self) -> list[DayInput]:

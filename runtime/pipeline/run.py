@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
+from collections import Counter
 from collections.abc import Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from runtime.archive.catalog import Catalog
@@ -26,6 +28,9 @@ from runtime.pipeline.selection import DaySelection, select_days, select_readers
 
 _CHUNK = 30
 """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
+
+_MAX_INTERRUPTIONS = 3
+"""A day whose inputs change each time they are read is given up after so many tries."""
 
 logger = logging.getLogger(__name__)
 
@@ -71,8 +76,9 @@ class Outcome:
             self.filled.append(date)
         elif isinstance(result.error, ResultRefused):
             self.failed[date] = result.error
-        else:  # an input that was deleted is needed again and cannot be fetched
-            self.planned[date] = replace(result.day, action=Action.WAIT, reason=str(result.error))
+        else:  # an input has changed, or one that was deleted cannot be fetched again
+            action = Action.REFUSED if isinstance(result.error, InputRefused) else Action.WAIT
+            self.planned[date] = replace(result.day, action=action, reason=str(result.error))
 
 
 @dataclass(frozen=True)
@@ -159,13 +165,17 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
     run.events.fill_started(len(todo))
     if not todo:
         _update_derived(run)  # an earlier run may have been killed before it did
-    is_outdated = False
-    for begin in range(0, len(todo), _CHUNK):
-        planned = todo[begin : begin + _CHUNK]
+    is_outdated, interrupted = False, Counter[dt.date]()
+    while todo:
+        planned, todo = todo[:_CHUNK], todo[_CHUNK:]
         chunk = _fetch_chunk(run, planned, selection, plan_again=is_outdated)
         outcome.replace_plan(chunk)
-        for result in fill_days([day for day in chunk if day.action is Action.FILL], run):
-            outcome.add(result)
+        changed_at = _fill_chunk(run, chunk, outcome)
+        if changed_at:
+            interrupted[changed_at] += 1
+            again = changed_at if interrupted[changed_at] < _MAX_INTERRUPTIONS else changed_at + DAY
+            todo = [day for day in chunk if day.date >= again] + todo
+            run.inbox.reset()
         # The states that later days start from were planned without the fetched fields, and with every day filled.
         is_outdated |= chunk is not planned or not outcome.filled_all(planned)
         _update_derived(run)
@@ -174,6 +184,16 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
         _prune_states(run)
     _note_problems(run.catalog, outcome)
     return outcome
+
+
+def _fill_chunk(run: RunContext, chunk: Sequence[PlannedDay], outcome: Outcome) -> dt.date | None:
+    """Fill the stale days of a chunk; stop at a day one of whose inputs has changed since the plan, and return it."""
+    with closing(fill_days([day for day in chunk if day.action is Action.FILL], run)) as results:
+        for result in results:
+            outcome.add(result)
+            if isinstance(result.error, InputRefused):
+                return result.day.date
+    return None
 
 
 def _fetch_chunk(

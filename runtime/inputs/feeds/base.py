@@ -40,6 +40,8 @@ class Feed(Protocol):
 
     in_place: bool
     """Whether granules are local files that can be read without fetching them."""
+    incomplete: str | None
+    """Why a part of the feed could not be listed; None if all of it was."""
 
     def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
         """Return the granules that the feed has now.
@@ -149,8 +151,9 @@ class GranuleFilter:
 
 
 def by_day(granules: Iterable[Granule]) -> Listing:
-    """Return the granules of each day, the newest name first."""
+    """Return the granules of each day, the newest name first; of one name, the first location in alphabetical order."""
     listing: Listing = {}
-    for granule in sorted(granules, key=lambda granule: granule.name, reverse=True):
+    by_location = sorted(granules, key=lambda granule: granule.location)
+    for granule in sorted(by_location, key=lambda granule: granule.name, reverse=True):
         listing.setdefault(granule.date, []).append(granule)
     return listing

@@ -62,6 +62,7 @@ class EarthdataFeed:
     """
 
     in_place = False
+    incomplete: str | None = None
 
     def __init__(self, settings: Earthdata, wanted: GranuleFilter, version: str | None = None) -> None:
         self._settings, self._wanted = settings, wanted

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import os
 import re
 from collections.abc import Iterator
@@ -15,8 +16,13 @@ from fsspec.implementations.local import LocalFileSystem
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
 
+logger = logging.getLogger(__name__)
+
 _Entry = tuple[str, str, dict[str, object] | None]
 """Location and name of a file, and for remote files the details that fsspec gives."""
+
+_Contents = tuple[list[str], list[str]]
+"""Names of the files and of the sub-folders of a folder, in alphabetical order."""
 
 _YEAR = re.compile(r"/((?:19|20)\d\d)(?:/|$)")
 
@@ -25,6 +31,9 @@ class FolderFeed:
     """The granules of one product in a folder and its sub-folders, recognised by their names.
 
     A sub-folder whose name is a year (``2015``) must contain that year only: a daily run does not list the other years.
+    Hidden files and folders are left out: programs that copy files (rsync) keep incomplete ones there. A folder that is
+    reached by two ways is listed once. Of two files of one name, the one whose path comes first in alphabetical order
+    counts.
     Folders are listed only once, so make a new feed for every run.
 
     Parameters
@@ -39,7 +48,10 @@ class FolderFeed:
         self._url, self._wanted = url, wanted
         self._fs, self._root = fsspec.core.url_to_fs(url)
         self.in_place = isinstance(self._fs, LocalFileSystem)
-        self._names: dict[str, list[str]] = {}
+        self.incomplete: str | None = None
+        self._contents: dict[str, _Contents] = {}
+        self._seen: set[tuple[int, int]] = set()
+        """Device and inode of every folder that was listed."""
 
     def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
         """List the folder; see `Feed.granules`.
@@ -54,9 +66,8 @@ class FolderFeed:
         try:
             return by_day(self._list(first or dt.date.min, last or dt.date.max))
         except OSError as error:
-            raise FeedUnreachable(
-                f"the feed {self._url} cannot be listed ({error}); check the network and its address"
-            ) from error
+            cure = "its permissions" if self.in_place else "the network and its address"
+            raise FeedUnreachable(f"the feed {self._url} cannot be listed ({error}); check {cure}") from error
 
     def _list(self, first: dt.date, last: dt.date) -> Iterator[Granule]:
         """Yield the granules of a range; size and time of a local file are read only if its name is recognised."""
@@ -99,13 +110,36 @@ class FolderFeed:
             year = _YEAR.search(folder, len(self._root))
             if year and not first <= int(year[1]) <= last:
                 continue
-            if folder not in self._names:
-                self._names[folder] = os.listdir(folder)  # noqa: PTH208 - a Path for each of 10 000 files is slow
-            names = self._names[folder]
-            entries += [(f"{folder}/{name}", name, None) for name in names]
-            others = (f"{folder}/{name}" for name in names if not name.endswith((".nc", ".nc4")))
-            folders += [path for path in others if os.path.isdir(path)]  # noqa: PTH112
+            if folder not in self._contents:
+                self._contents[folder] = self._look_into(folder)
+            files, subfolders = self._contents[folder]
+            entries += [(f"{folder}/{name}", name, None) for name in files]
+            folders += [f"{folder}/{name}" for name in subfolders]
         return entries
+
+    def _look_into(self, folder: str) -> _Contents:
+        """Return what a local folder contains; nothing if it was listed under another path, or cannot be read."""
+        try:
+            status = os.stat(folder)  # noqa: PTH116 - as below
+            if (status.st_dev, status.st_ino) in self._seen:
+                return [], []
+            self._seen.add((status.st_dev, status.st_ino))
+            with os.scandir(folder) as found:  # a Path for each of 10 000 files is slow
+                entries = sorted(found, key=lambda entry: entry.name)
+        except OSError as error:
+            if folder == self._root:
+                raise
+            self.incomplete = f"{folder}: cannot be listed ({error.strerror}); check its permissions"
+            return [], []
+        files, subfolders = list[str](), list[str]()
+        for entry in entries:
+            if entry.name.startswith(".") or entry.name == "lost+found":
+                continue
+            if not _is_text(entry.name):
+                logger.warning(f"{folder}: {os.fsencode(entry.name)!r} is left out, its name is not UTF-8; rename it")
+                continue
+            (subfolders if _is_folder(entry) else files).append(entry.name)
+        return files, subfolders
 
     def oldest(self) -> dt.date | None:
         """Return the first day that the folder has a file for, None if it has none."""
@@ -128,10 +162,26 @@ class FolderFeed:
             ) from error
 
 
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link that leads to itself
+        return False
+
+
+def _is_text(name: str) -> bool:
+    """Return whether the bytes of a name are UTF-8."""
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _local_version(location: str) -> str:
     try:
         stat = os.stat(location)  # noqa: PTH116 - a Path for each of 10 000 files is slow
-    except FileNotFoundError:  # a broken link, or deleted after the listing; reading it reports the error
+    except OSError:  # a broken link, or deleted after the listing; reading it reports the error
         return "missing"
     return f"{stat.st_size} {stat.st_mtime_ns}"
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.archive import cf
+from runtime.archive import cf, database
 from runtime.archive.catalog import Catalog
 from runtime.archive.lock import hold_archive
 from runtime.archive.paths import ArchivePaths
@@ -190,7 +190,7 @@ def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(ArchiveError, match="schema version 99, this version reads 2"):
+    with pytest.raises(ArchiveError, match=f"schema version 99, this version reads {database.SCHEMA_VERSION}"):
         Catalog.open(path)
 
 
