@@ -6,6 +6,8 @@
 # -e SEAMLESS_SM__SERVICE__HOST=0.0.0.0 -p 8000:8000 to reach its web server.
 # They must be writable for user 10001.
 
+# Packages come from lock files with hashes (scripts/lock.sh). The base images are named by their tags: give --build-arg
+# PYTHON_IMAGE=python@sha256:... for one digest, as `docker buildx imagetools inspect python:3.11-slim-bookworm` prints it.
 ARG PYTHON_IMAGE=python:3.11-slim-bookworm
 ARG CUDA_IMAGE=nvidia/cuda:12.8.1-cudnn-runtime-ubuntu24.04
 
@@ -16,11 +18,13 @@ COPY runtime runtime
 COPY service service
 COPY training training
 COPY export export
+COPY requirements.lock requirements-gpu.lock /locks/
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /wheels .
 
 FROM ${PYTHON_IMAGE} AS cpu
-RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/*.whl)[openvino,service,earthdata]" \
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels --mount=type=bind,from=build,source=/locks,target=/locks \
+    pip install --no-cache-dir --require-hashes -r /locks/requirements.lock \
+    && pip install --no-cache-dir --no-deps /wheels/*.whl \
     && useradd --create-home --uid 10001 seamless \
     && install -d -o seamless /archive /state /inbox /config
 ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
@@ -42,8 +46,9 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/* \
     && python3 -m venv /opt/venv
 ENV PATH=/opt/venv/bin:$PATH
-RUN --mount=type=bind,from=build,source=/wheels,target=/wheels \
-    pip install --no-cache-dir "$(echo /wheels/*.whl)[gpu,service,earthdata]" \
+RUN --mount=type=bind,from=build,source=/wheels,target=/wheels --mount=type=bind,from=build,source=/locks,target=/locks \
+    pip install --no-cache-dir --require-hashes -r /locks/requirements-gpu.lock \
+    && pip install --no-cache-dir --no-deps /wheels/*.whl \
     && useradd --create-home --uid 10001 seamless \
     && install -d -o seamless /archive /state /inbox /config
 ENV SEAMLESS_SM__ARCHIVE__PATH=/archive \
