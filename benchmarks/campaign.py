@@ -1,0 +1,390 @@
+"""Disturb the daily job with faults drawn from a grammar, and compare its archive with that of an undisturbed one.
+
+A scenario has thirty days of a small world. The archive has twenty of them. The others arrive in portions: some of
+their files are damaged, some are repaired later, odd things lie in the folder, a server answers wrongly, copies in the
+inbox and published days are damaged, the clock is wrong, and runs are killed. At the end come two runs that nothing
+disturbs.
+
+What must hold after each scenario:
+
+- Every published byte equals that of an archive that was filled at once from those files that the readers accept.
+- Every other day is absent because all of its soil-moisture files are refused, and the catalog says so.
+- The last run finds nothing to do, and `runtime check` finds nothing.
+- No run has ended with a traceback, with an exit code that does not belong to it, after more than two minutes, or with
+  more than 1 GiB of memory; no output and no file holds the token.
+
+    python -m benchmarks.campaign --seeds 2000 --json benchmarks/results/campaign.json
+"""
+
+from __future__ import annotations
+
+import argparse
+import datetime as dt
+import json
+import multiprocessing
+import os
+import shutil
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import time_machine
+
+from benchmarks.faults import Place, Rng, damaged, disturb_disk, disturb_folder, disturb_server
+from benchmarks.memory import peak_memory_of_process
+from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
+from runtime.archive.verify import archive_faults
+from runtime.common.clock import now
+from runtime.common.grid import Grid
+from runtime.config import Config, load_config
+from runtime.demo.files import write_imerg, write_lprm
+from runtime.demo.world import World
+from runtime.errors import InputRefused
+from runtime.inputs.products.lprm import read_soil_moisture
+from tests.support.earthdata import TOKEN, Server, serve
+
+BOX = (-6.0, 38.0, 2.0, 44.0)
+FIRST = dt.date(2020, 4, 1)
+DAYS = 30
+BEFORE = 20
+"""Days that the archive has before it is disturbed."""
+END = FIRST + dt.timedelta(DAYS + 20)
+"""The day of the last runs: nothing that is missing is waited for any longer."""
+BUNDLES = ("seamless-amsr2-x", "sgdsm2-amsr2-x")
+KINDS = ("folder", "earthdata")
+TIME_LIMIT_S = 120
+MAX_MEMORY = 1 << 30
+_CODES = {0, 3, 4, 5}
+"""Exit codes that a disturbed run may end with."""
+
+
+@dataclass
+class World30:
+    """The files of thirty days, and for each kind of archive one that has twenty of them."""
+
+    folder: Path
+    server: Server
+    grid: Grid = field(default_factory=lambda: Grid.globe().box(*BOX))
+
+    @property
+    def files(self) -> Path:
+        """All files as they should be."""
+        return self.folder / "files"
+
+    def prepare(self) -> None:
+        """Write all files, and fill the archives that scenarios start from."""
+        for day in World(self.grid, 7).days(FIRST, DAYS):
+            write_lprm(self.files / "lprm", day, self.grid)
+            write_imerg(self.files / "imerg", day.date, day.rain, self.grid)
+        for bundle in BUNDLES:
+            for kind in KINDS:
+                site = Site(self, self.folder / f"{bundle}-{kind}", bundle, kind)
+                site.make()
+                for number in range(BEFORE):
+                    site.bring(number)
+                ended = site.run(FIRST + dt.timedelta(BEFORE - 1))
+                assert ended.code == 0, ended.output
+
+    def start(self, site: Site) -> None:
+        """Make a site that starts from one of the archives."""
+        shutil.rmtree(site.folder, ignore_errors=True)
+        shutil.copytree(self.folder / f"{site.bundle}-{site.kind}", site.folder, symlinks=True)
+        if site.kind == "earthdata":
+            self.use(site)
+
+    def use(self, site: Site) -> None:
+        """Let the server send the files of a site."""
+        self.server.folder = site.incoming
+
+
+@dataclass
+class Ended:
+    """How a run ended."""
+
+    code: int
+    output: str
+    seconds: float
+    memory: int
+    killed: bool
+
+
+@dataclass
+class Site:
+    """An archive with its feeds."""
+
+    world: World30
+    folder: Path
+    bundle: str
+    kind: str
+
+    @property
+    def file(self) -> Path:
+        """Its configuration."""
+        return self.folder / "seamless-sm.toml"
+
+    @property
+    def incoming(self) -> Path:
+        """The folder that its files arrive in."""
+        return self.folder / "incoming"
+
+    @property
+    def archive(self) -> Path:
+        """What it publishes."""
+        return self.folder / "archive"
+
+    def config(self) -> Config:
+        """Return the configuration."""
+        return load_config(self.file, environment={})
+
+    def make(self) -> None:
+        """Write the configuration, and make the folders."""
+        (self.incoming / "lprm").mkdir(parents=True)
+        (self.incoming / "imerg").mkdir()
+        overrides = [line.split("=", 1) for line in self.world.server.settings()]
+        network = "".join(f"{key.split('.')[1]} = {value}\n" for key, value in overrides if key.startswith("earthdata"))
+        self.file.write_text(
+            f"[archive]\nstart = {FIRST}\n[grid]\nbox = {list(BOX)}\n"
+            f'[model]\nbundle = "{self.bundle}"\nengine = "cpu"\n'
+            f'[[feeds.soil_moisture]]\nkind = "{self.kind}"\nband = "x"\n[feeds.precipitation]\nkind = "{self.kind}"\n'
+            f"[earthdata]\n{network}[policy]\nmin_coverage = 0\n"
+        )
+
+    def soil_moisture(self, number: int) -> Path:
+        """Return where a day's file lies, or will lie."""
+        name = next((self.world.files / "lprm").glob(f"*_{FIRST + dt.timedelta(number):%Y%m%d}*")).name
+        return self.incoming / "lprm" / name
+
+    def bring(self, number: int) -> None:
+        """Let the sound files of a day arrive."""
+        for kind in ("lprm", "imerg"):
+            for source in (self.world.files / kind).glob(f"*{FIRST + dt.timedelta(number):%Y%m%d}*"):
+                shutil.copy(source, self.incoming / kind / source.name)
+
+    def run(self, today: dt.date, kill_after_s: float | None = None, how: signal.Signals = signal.SIGKILL) -> Ended:
+        """Run the daily job in a process of its own, on a day, and perhaps end it before it is done."""
+        answer, question = multiprocessing.Pipe(duplex=False)
+        output = self.folder / "output.txt"
+        process = _FORKS.Process(target=_daily_job, args=(self.file, today, output, question))
+        began = time.monotonic()
+        process.start()
+        question.close()
+        process.join(kill_after_s if kill_after_s is not None else TIME_LIMIT_S)
+        killed = process.is_alive()
+        if killed:
+            os.kill(process.pid or 0, how)
+            process.join(TIME_LIMIT_S)
+        if process.is_alive():
+            process.kill()
+            process.join()
+        memory = answer.recv() if not killed and answer.poll() else 0
+        text = output.read_text() if output.exists() else ""
+        return Ended(process.exitcode or 0, text, time.monotonic() - began, memory, killed)
+
+
+_FORKS = multiprocessing.get_context("forkserver")
+_FORKS.set_forkserver_preload(["benchmarks.campaign", "runtime.cli", "runtime.pipeline.run", "onnxruntime", "zarr"])
+
+
+def _daily_job(file: Path, today: dt.date, output: Path, question: multiprocessing.connection.Connection) -> None:
+    """Run the command line as a user would; this is what the processes of `Site.run` do."""
+    from runtime import cli
+
+    with output.open("w") as sink:
+        os.dup2(sink.fileno(), 1)
+        os.dup2(sink.fileno(), 2)
+    os.environ |= {"EARTHDATA_TOKEN": TOKEN, "SEAMLESS_SM__SERVICE__TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
+    sys.argv = ["runtime", "fill", "--date", "today", "--config", str(file)]
+    code = 0
+    with time_machine.travel(dt.datetime.combine(today, dt.time(18), dt.UTC)):
+        try:
+            cli.main()
+        except SystemExit as end:
+            code = int(end.code or 0)
+        question.send(peak_memory_of_process())
+        sys.stdout.flush()
+        sys.stderr.flush()
+    os._exit(code)
+
+
+@dataclass
+class Scenario:
+    """What happens to one archive, determined by a seed."""
+
+    world: World30
+    seed: int
+    told: list[str] = field(default_factory=list)
+    wrong: list[str] = field(default_factory=list)
+
+    def play(self) -> None:
+        """Disturb an archive, let it recover, and compare it with an undisturbed one."""
+        rng = np.random.default_rng(self.seed)
+        bundle, kind = BUNDLES[int(rng.integers(len(BUNDLES)))], KINDS[int(rng.integers(len(KINDS)))]
+        site = Site(self.world, self.world.folder / "site", bundle, kind)
+        self.told = [f"{bundle}, {kind}"]
+        self.world.start(site)
+        damaged_days: list[int] = []
+        bounds = sorted(int(n) for n in rng.integers(BEFORE, DAYS, 2))
+        for begin, end in zip((BEFORE, *bounds), (*bounds, DAYS), strict=True):
+            self._arrive(rng, site, range(begin, end), damaged_days)
+            self._run_disturbed(rng, site, end - 1)
+        self.world.server.faults.clear()
+        self._finish(site)
+
+    def _arrive(self, rng: Rng, site: Site, numbers: range, damaged_days: list[int]) -> None:
+        for number in damaged_days[:]:
+            if rng.random() < 0.4:
+                site.bring(number)
+                damaged_days.remove(number)
+                self.told.append(f"day {number} is repaired")
+        for number in numbers:
+            site.bring(number)
+            file = site.soil_moisture(number)
+            place = Place(site.incoming / "lprm", file)
+            if rng.random() < 0.25:
+                file.write_bytes(damaged(rng, file.read_bytes()))
+                damaged_days.append(number)
+                self.told.append(f"day {number} is damaged")
+            if site.kind == "folder" and rng.random() < 0.25:
+                self.told.append(f"day {number}: {disturb_folder(rng, place)}")
+        if site.kind == "earthdata":
+            names = [path.name for path in (site.incoming / "lprm").iterdir()]
+            self.told.append(disturb_server(rng, self.world.server.faults, names))
+        self.told.append(disturb_disk(rng, site.archive) if rng.random() < 0.4 else "")
+
+    def _run_disturbed(self, rng: Rng, site: Site, newest: int) -> None:
+        wrong_clock = int(rng.choice([0, 0, 0, 0, -3, 1, 40, -400, 4000]))
+        today = FIRST + dt.timedelta(newest + int(rng.integers(0, 12)) + wrong_clock)
+        kill_after = float(rng.uniform(0.05, 3.0)) if rng.random() < 0.4 else None
+        how = (signal.SIGKILL, signal.SIGTERM, signal.SIGINT)[int(rng.integers(3))]
+        self.told.append(f"run of {today}" + (f", {how.name} after {kill_after:.2f} s" if kill_after else ""))
+        self._judge(site.run(today, kill_after, how))
+
+    def _judge(self, ended: Ended) -> None:
+        if not ended.killed and ended.code not in _CODES:
+            self.wrong.append(f"ended with {ended.code}: {ended.output[-1500:]}")
+        if ended.seconds > TIME_LIMIT_S:
+            self.wrong.append(f"took {ended.seconds:.0f} s")
+        if "Traceback" in ended.output:
+            self.wrong.append(f"a traceback: {ended.output[-1500:]}")
+        if TOKEN in ended.output:
+            self.wrong.append("the token stands in the output")
+        if ended.memory > MAX_MEMORY:
+            self.wrong.append(f"took {ended.memory >> 20} MiB")
+
+    def _finish(self, site: Site) -> None:
+        """Run twice without a fault, and compare."""
+        self._judge(site.run(END))
+        before = _published(site)
+        again = site.run(END)
+        self._judge(again)
+        if _published(site) != before:
+            self.wrong.append("the last run published something again")
+        self.wrong += archive_faults(site.config(), lambda items, _: items)
+        accepted = self._accepted(site)
+        undisturbed = Site(self.world, self.world.folder / "undisturbed", site.bundle, site.kind)
+        self.world.start(undisturbed)
+        for number in range(BEFORE, DAYS):
+            undisturbed.bring(number)
+            undisturbed.soil_moisture(number).unlink()
+            if number in accepted:
+                undisturbed.soil_moisture(number).write_bytes(accepted[number])
+        self._judge(undisturbed.run(END))
+        wanted = _published(undisturbed)
+        with Catalog.open(ArchivePaths.of(site.config()).catalog, read_only=True) as catalog:
+            reasons = set(catalog.problems())
+        for name in sorted(before.keys() | wanted):
+            date = dt.datetime.strptime(name[-11:-3], "%Y%m%d").date()
+            if (date - FIRST).days >= BEFORE and (date - FIRST).days not in accepted:
+                if name in before or date not in reasons:
+                    self.wrong.append(f"{name}: all of its files are refused, and it is published or has no reason")
+            elif before.get(name) != wanted.get(name):
+                self.wrong.append(f"{name}: differs from the undisturbed one")
+        holders = [p for p in site.archive.rglob("*") if p.is_file() and TOKEN.encode() in p.read_bytes()]
+        self.wrong += [f"{path.name}: holds the token" for path in holders]
+
+    def _accepted(self, site: Site) -> dict[int, bytes]:
+        """Return by day the content of the file that counts: the newest name, then the first path, that can be read."""
+        found: dict[int, bytes] = {}
+        for number in range(BEFORE, DAYS):
+            date = FIRST + dt.timedelta(number)
+            paths = sorted((site.incoming / "lprm").glob(f"**/LPRM*_{date:%Y%m%d}*.nc4"))
+            plain = [p for p in paths if p.is_file() and not any(part.startswith(".") for part in p.parts)]
+            for path in sorted(plain, key=lambda path: path.name, reverse=True):
+                try:
+                    if path.stat().st_size < 100 << 20:
+                        read_soil_moisture(path, date, self.world.grid, "x")
+                        found[number] = path.read_bytes()
+                        break
+                except (InputRefused, OSError):
+                    continue
+        return found
+
+
+def _published(site: Site) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in site.archive.glob("[0-9]*/*.nc")}
+
+
+@contextmanager
+def world_of_thirty_days() -> Iterator[World30]:
+    """Make the world of the scenarios, and remove it at the end."""
+    with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server:
+        world = World30(Path(folder), server)
+        world.prepare()
+        yield world
+
+
+def play(seeds: list[int]) -> list[tuple[int, list[str], list[str]]]:
+    """Play the scenarios of some seeds; return for each its number, what happened, and what went wrong."""
+    with world_of_thirty_days() as world:
+        done = []
+        for seed in seeds:
+            scenario = Scenario(world, seed)
+            scenario.play()
+            done.append((seed, [line for line in scenario.told if line], scenario.wrong))
+    return done
+
+
+def main() -> None:
+    """Play, count, print."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--seeds", type=int, default=2000, help="number of scenarios")
+    parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--processes", type=int, default=os.cpu_count())
+    parser.add_argument("--json", type=Path, help="also write the figures here")
+    arguments = parser.parse_args()
+    began = now()
+    seeds = list(range(arguments.first, arguments.first + arguments.seeds))
+    portions = [seeds[n :: arguments.processes] for n in range(arguments.processes)]
+    faults, violations = Counter[str](), []
+    with ProcessPoolExecutor(arguments.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
+        for seed, told, wrong in (each for portion in pool.map(play, portions) for each in portion):
+            faults.update(word for line in told for word in _FAULT_WORDS if word in line)
+            if wrong:
+                violations.append({"seed": seed, "told": told, "wrong": wrong})
+    results = {
+        "seeds": len(seeds),
+        "violations": violations,
+        "scenarios with": dict(sorted(faults.items())),
+        "minutes": round((now() - began).total_seconds() / 60, 1),
+    }
+    print(json.dumps(results, indent=1))
+    if arguments.json:
+        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
+    sys.exit(1 if violations else 0)
+
+
+_FAULT_WORDS = ("is damaged", "is repaired", "SIGKILL", "SIGTERM", "SIGINT", "deleted", "pipe", "sparse", "loop")
+"""What is counted, as the scenarios tell it."""
+
+
+if __name__ == "__main__":
+    main()
