@@ -28,7 +28,7 @@ from runtime.output.colours import SCALES, STEPS
 from service.maps import GAP, NOTHING
 from service.serve import listening
 from tests.conftest import DAYS, START, MakeSite, Site
-from tests.service.conftest import MISSING, REFUSED, publish_anew, web
+from tests.service.conftest import MISSING, REFUSED, KnownRunner, publish_anew, web
 
 
 @contextmanager
@@ -145,6 +145,54 @@ def test_odd_questions_get_a_reason(client: httpx.Client, path: str, code: int, 
     answer = client.get(path)
     assert answer.status_code == code
     assert reason in json.dumps(answer.json()["detail"])
+
+
+ENDED = "feeds.soil_moisture.0.to=2020-04-14"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "runner", "reason"),
+    [
+        ([ENDED], KnownRunner(), None),
+        ([ENDED], KnownRunner(exit_code=0), None),
+        ([ENDED], KnownRunner(exit_code=3), None),
+        ([ENDED], KnownRunner(exit_code=4), None),
+        ([ENDED], KnownRunner(exit_code=1), "the last run ended with exit code 1"),
+        ([ENDED], KnownRunner(exit_code=2), "the last run ended with exit code 2"),
+        ([ENDED], KnownRunner(exit_code=-9), "the last run ended with exit code -9"),
+        ([ENDED], KnownRunner(running_minutes=359), None),
+        ([ENDED], KnownRunner(running_minutes=361), "more than 360 minutes ago"),
+        ([ENDED, "policy.max_run_minutes=5"], KnownRunner(running_minutes=6), "more than 5 minutes ago"),
+        ([], KnownRunner(exit_code=3), "the newest day is 2020-04-14"),
+        ([], KnownRunner(), "days before today; 7 are normal"),
+        (["policy.max_lag_days=99999"], KnownRunner(exit_code=0), None),
+        (["feeds.soil_moisture.0.to=2020-05-01"], KnownRunner(exit_code=0), "17 days before 2020-05-01"),
+    ],
+)
+def test_it_is_ready_if_the_archive_is_current_and_no_run_is_stuck(
+    overrides: list[str], runner: KnownRunner, reason: str | None, varied: Site
+) -> None:
+    with web(varied, *overrides, runner=runner) as app, listening(varied.config(), app) as address:
+        answer, metrics = httpx.get(f"{address}/readyz"), httpx.get(f"{address}/metrics").text
+    if reason is None:
+        assert answer.json() == {"status": "ready", "newest": "2020-04-14"}
+    else:
+        assert answer.status_code == 503
+        assert reason in answer.json()["detail"]
+    is_stuck = reason is not None and "minutes" in reason
+    assert f"seamless_run_stuck {float(is_stuck)}" in metrics
+    assert "seamless_catalog_readable 1.0" in metrics
+
+
+def test_a_damaged_catalog_leaves_the_metrics_of_the_runs(make_site: MakeSite) -> None:
+    site = make_site(arrived=False)
+    site.paths.catalog.parent.mkdir(parents=True)
+    site.paths.catalog.write_text("not a database " * 1000)
+    with _asking(site) as client:
+        metrics = client.get("/metrics").text
+        assert "seamless_catalog_readable 0.0" in metrics
+        assert "seamless_run_in_progress 0.0" in metrics
+        assert client.get("/readyz").status_code == 503
 
 
 @pytest.mark.parametrize(
