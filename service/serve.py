@@ -20,6 +20,7 @@ from runtime.common.logs import LogFormat
 from runtime.config import Config
 from runtime.errors import ArchiveBusy, ConfigError
 from service.alerts import Alerts
+from service.connections import LimitedConnection, drop_unread_answers, raise_descriptor_limit
 from service.metrics import ArchiveCollector
 from service.runner import Runner
 from service.schedule import FillSchedule
@@ -32,6 +33,7 @@ _Wait = Callable[[float | None], bool]
 
 _LOCK_RETRY_S = 5
 _SHUTDOWN_S = 3
+_BACKLOG = 128  # so many connections may be accepted at once before the limit closes some
 _KEEP_ALIVE_S = 75  # longer than clients and proxies: a request on a connection that the server just closed is lost
 
 
@@ -54,6 +56,7 @@ def serve(config: Config, arguments: Sequence[str], log_format: LogFormat = LogF
     ArchiveError
         The archive's folder cannot be written.
     """
+    raise_descriptor_limit()
     runner = Runner(arguments, log_format)
     with _stop_signals() as wait, ExitStack() as stack:
         if _hold_service_lock(config, stack, wait):
@@ -138,12 +141,16 @@ def listening(config: Config, app: FastAPI) -> Iterator[str]:
         listener = socket.create_server((host, port), family=family)
         # Without it each answer waits 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        drop_unread_answers(listener)
     except OSError as error:
         raise ConfigError(
             f"{host} port {port} cannot be listened on ({error.strerror}); set service.host and service.port"
         ) from error
     settings = uvicorn.Config(
         app,
+        http=LimitedConnection,
+        ws="none",
+        backlog=_BACKLOG,
         log_config=None,  # uvicorn's log goes where the service's goes
         log_level=logging.WARNING,
         access_log=False,

@@ -6,11 +6,12 @@ import datetime as dt
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from runtime.common.grid import Grid
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
+from service.connections import raise_descriptor_limit
 from tests.support.earthdata import TOKEN, Server, serve
 from tests.support.hook import DRIP, Hook
 
@@ -316,6 +318,43 @@ def _runs(url: str) -> float:
     """Return how many runs have ended."""
     families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
     return sum(s.value for family in families for s in family.samples if s.name == "seamless_runs_total")
+
+
+def test_a_thousand_idle_connections_stop_neither_runs_nor_answers(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", "expired")  # so that it runs again and again
+    live.appear(0, 2)
+    raise_descriptor_limit()  # of this process, which has the other ends
+    url = live.address(live.start(descriptors=1024))
+    host, port = url.removeprefix("http://").split(":")
+    with ExitStack() as idle:
+        for _ in range(1100):
+            idle.enter_context(socket.create_connection((host, int(port)), 10))
+        before = until(lambda: _runs(url))
+        until(lambda: _runs(url) >= before + 2)
+        assert httpx.get(f"{url}/healthz").status_code == 200
+    assert 'exit_code="1"' not in httpx.get(f"{url}/metrics").text
+
+
+def test_it_may_open_as_many_files_as_the_system_allows(quiet: Live) -> None:
+    quiet.address(quiet.processes[0])
+    lines = Path(f"/proc/{quiet.processes[0].pid}/limits").read_text().splitlines()
+    soft, hard = next(line for line in lines if line.startswith("Max open files")).split()[3:5]
+    assert soft == hard
+
+
+@pytest.mark.parametrize("wrong", ["POLL_UNTIL=01:00", "PORT=hidden", "TOKENN=hidden", "WEBHOOK=hidden/hidden"])
+def test_a_secret_is_in_no_message(wrong: str, tmp_path: Path) -> None:
+    name, _, value = wrong.partition("=")
+    prefix = "SEAMLESS_SM__SERVICE__"
+    secrets = {f"{prefix}TOKEN": "hidden", f"{prefix}WEBHOOK": "https://example.org/hidden"}
+    for module in ("service", "runtime"):
+        command = [sys.executable, "-m", module, *(["plan"] if module == "runtime" else [])]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | secrets | {prefix + name: value}
+        )
+        assert done.returncode == 2
+        assert name.lower() in done.stderr
+        assert "hidden" not in done.stdout + done.stderr
 
 
 def test_a_port_that_is_taken_is_named(quiet: Live) -> None:
