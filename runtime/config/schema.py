@@ -177,6 +177,7 @@ class Policy(_ConfigSection):
 
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
+_HOST_NAME = re.compile(r"[\w.-]+|\[?[\da-fA-F:.]*:[\da-fA-F:.]*\]?", re.ASCII)
 _WEB_ADDRESS = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?([/?][!-~]*)?", re.ASCII)
 
 
@@ -192,10 +193,20 @@ class Service(_ConfigSection):
     """Address the web server listens on; the default accepts connections of this machine only."""
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes any free port."""
+    hosts: tuple[str, ...] = ()
+    """More names of the server that a request may have in its header Host, without port; ``*`` is any. Always allowed
+    are `host`, localhost, 127.0.0.1 and ::1; if `host` is 0.0.0.0 or ::, every name is, unless some are given here."""
     token: SecretStr | None = None
     """Bearer token of ``POST /api/runs``; without a token that route is off. Never printed."""
     webhook: SecretStr | None = None
     """URL that alerts are posted to as JSON. Never printed."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(host == "*" or _HOST_NAME.fullmatch(host) for host in hosts):
+            raise ValueError("wanted names or addresses such as sm.example.org, without http:// and port")
+        return hosts
 
     @field_validator("webhook")
     @classmethod

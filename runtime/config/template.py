@@ -79,5 +79,6 @@ poll_until = "23:30"              # and ends, or when the newest day is complete
 poll_minutes = 30.0
 host = "127.0.0.1"                # 0.0.0.0 to be reached from elsewhere
 port = 8000
+# hosts = ["sm.example.org"]      # more names that the server may be addressed by; see docs/operating.md: access
 # webhook = "https://..."         # alerts as JSON; the token of POST /api/runs: SEAMLESS_SM__SERVICE__TOKEN
 """

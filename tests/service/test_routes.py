@@ -147,6 +147,56 @@ def test_odd_questions_get_a_reason(client: httpx.Client, path: str, code: int, 
     assert reason in json.dumps(answer.json()["detail"])
 
 
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/days?to=0001-01-10",
+        "/api/days?to=0001-01-01",
+        "/api/days?from=9999-12-01&to=9999-12-31",
+        "/api/days/0001-01-01",
+        "/api/days/9999-12-31/file",
+        "/api/series?lat=45.1&lon=2.2&from=0001-01-01&to=9999-12-31",
+        "/api/days?from=0",
+        "/api/days?to=1e400",
+        "/api/days?to=-99999999999999999999",
+        "/api/days?to=%ff%ed%a0%80",
+        "/api/series?lat=1e400&lon=-0",
+        "/api/series?lat=45.1&lon=2.2&format=%00",
+        f"/archive/2020/{'a' * 300}.nc",
+        f"/archive/stac/{'a' * 5000}.json",
+        f"/archive/cube.zarr/{'a' * 300}/zarr.json",
+        f"/archive/cube.zarr/{'a/' * 3000}zarr.json",
+        f"/static/{'a' * 300}.js",
+        f"/static/{'a/' * 3000}",
+        "/static/%00",
+        "/static/",
+        f"/api/days/{'9' * 5000}",
+        f"/api/days/2020-04-05/map/{'a' * 5000}",
+        f"/{'a' * 20000}",
+        "/archive/cube.zarr/c",
+        "/archive/2020/%ff.nc",
+    ],
+)
+def test_no_question_makes_the_service_fail(path: str, client: httpx.Client) -> None:
+    answer = client.get(path)
+    assert answer.status_code in (200, 404, 422)
+    assert answer.status_code == 200 or answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/static/page.js", "/archive/cube.zarr/zarr.json", "/api/days/2020-04-06/map/soil_moisture"],
+)
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"another", W/{}', '"another",{}', "*"])
+def test_what_the_client_has_is_not_sent_again(path: str, form: str, client: httpx.Client) -> None:
+    first = client.get(path)
+    again = client.get(path, headers={"If-None-Match": form.format(first.headers["etag"])})
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    for other in ('"another"', 'W/"another"', first.headers["etag"].strip('"')):
+        assert client.get(path, headers={"If-None-Match": other}).status_code == 200
+
+
 ENDED = "feeds.soil_moisture.0.to=2020-04-14"
 
 
