@@ -104,7 +104,12 @@ class Alerts:
         for change in changes:
             if change not in self._waiting:
                 level = logging.WARNING if change.event == "opened" else logging.INFO
-                logger.log(level, "alert: %s", self._text(change), extra={"fields": vars(change)})
+                logger.log(
+                    level,
+                    "alert: %s",
+                    self._text(change),
+                    extra={"fields": {"event": change.event, "kind": change.kind}},
+                )
         self._waiting = set(changes)
         if changes and time.monotonic() >= self._retry_at:
             self._send(changes, moment.isoformat(timespec="seconds"))
