@@ -12,9 +12,12 @@ from prometheus_client.registry import Collector
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.rows import Revision
+from runtime.common.clock import now
 from runtime.common.vocabulary import ProblemKind
 from runtime.config import Config
+from runtime.errors import SeamlessError
 from runtime.fill.statistics import DayStatistics
+from service.faults import stuck_run_fault
 from service.runner import Runner
 
 
@@ -32,14 +35,19 @@ class ArchiveCollector(Collector):
     """
 
     def __init__(self, config: Config, runner: Runner, today: Callable[[], dt.date]) -> None:
-        self._catalog, self._runner, self._today = ArchivePaths.of(config).catalog, runner, today
+        self._config, self._catalog = config, ArchivePaths.of(config).catalog
+        self._runner, self._today = runner, today
 
     def collect(self) -> Iterator[Metric]:
-        """Yield every metric with its current value."""
+        """Yield every metric with its current value; those of the runs also if the catalog cannot be read."""
         yield from self._run_metrics()
-        with Catalog.open(self._catalog, read_only=True) as catalog:
-            yield from _input_metrics(catalog)
-            yield from self._day_metrics(catalog)
+        try:
+            with Catalog.open(self._catalog, read_only=True) as catalog:
+                found = [*_input_metrics(catalog), *self._day_metrics(catalog)]
+        except SeamlessError:
+            found = []
+        yield _gauge("seamless_catalog_readable", "1 if the archive's catalog can be read", bool(found))
+        yield from found
 
     def _run_metrics(self) -> Iterator[Metric]:
         runs = CounterMetricFamily("seamless_runs", "Runs of this service since it started", labels=["exit_code"])
@@ -48,6 +56,8 @@ class ArchiveCollector(Collector):
         yield runs
         running = self._runner.running_since is not None
         yield _gauge("seamless_run_in_progress", "1 while a run is in progress", running)
+        is_stuck = stuck_run_fault(self._config, self._runner, now()) is not None
+        yield _gauge("seamless_run_stuck", "1 while a run takes longer than policy.max_run_minutes", is_stuck)
 
     def _day_metrics(self, catalog: Catalog) -> Iterator[Metric]:
         yield _problem_days(catalog)

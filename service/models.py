@@ -36,7 +36,7 @@ class Health(Answer):
 
 
 class Readiness(Answer):
-    """The archive can be read and the last run did what it could."""
+    """The archive can be read and is current, the last run did what it could, and no run is stuck."""
 
     status: str
     """Always ``ready``; a failure is answered with status 503."""
@@ -57,7 +57,7 @@ class Incident(Answer):
     """Something that is wrong now and was reported."""
 
     kind: str = Field(json_schema_extra=_constants(LAG_INCIDENT=LAG))
-    """``lag``, ``run failed``, ``refused DATE`` or ``result refused DATE``."""
+    """``lag``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result refused DATE``."""
     message: str
     since: str
     """Time, ISO 8601, UTC."""

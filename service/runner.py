@@ -9,12 +9,12 @@ import subprocess
 import sys
 import threading
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.common.clock import now
 from runtime.common.logs import LogFormat
-from runtime.errors import ArchiveBusy, InputRefused, InputsMissing, ResultRefused
+from runtime.errors import ArchiveBusy, InputRefused, InputsMissing, ResultRefused, SeamlessError
 
 logger = logging.getLogger(__name__)
 
@@ -55,19 +55,12 @@ class Runner:
     ----------
     arguments : sequence of str
         Arguments of ``runtime fill`` after the days: the configuration and its overrides.
-    on_end : callable
-        Called with each run that has ended, except when the service is stopping.
     log_format : LogFormat
         Format of the runs' logs.
     """
 
-    def __init__(
-        self,
-        arguments: Sequence[str],
-        on_end: Callable[[FillRun], None] = lambda run: None,
-        log_format: LogFormat = LogFormat.AUTO,
-    ) -> None:
-        self._arguments, self._on_end = list(arguments), on_end
+    def __init__(self, arguments: Sequence[str], log_format: LogFormat = LogFormat.AUTO) -> None:
+        self._arguments = list(arguments)
         self._environment = {LOG_FORMAT_VARIABLE: log_format.value}
         self._process: subprocess.Popen[bytes] | None = None
         self._one_run, self._lock = threading.Lock(), threading.Lock()
@@ -90,23 +83,33 @@ class Runner:
         Returns
         -------
         int or None
-            The exit code of the run; None if the service is stopping and no run was started.
+            The exit code of the run, 1 if it could not be started; None if the service is stopping.
         """
         with self._one_run:
-            with self._lock:
-                if self._is_stopping:
+            started = now()
+            try:
+                process = self._start(days)
+            except OSError as error:  # no descriptor or no memory is left, or Python was moved
+                logger.error("fill cannot be started (%s); it is tried again at the next poll", error)
+                exit_code = SeamlessError.exit_code
+            else:
+                if process is None:
                     return None
-                command = [sys.executable, "-m", "runtime", "fill", *days, *self._arguments]
-                environment = os.environ | self._environment
-                process = self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
-                started = self.running_since = now()
-            run = FillRun(exit_code=process.wait(), started=started, ended=now())
-            self.last, self.running_since = run, None
-            self.exit_codes[run.exit_code] += 1
-            logger.info("fill ended with exit code %d", run.exit_code)
-            if not self._is_stopping:
-                self._on_end(run)
-            return run.exit_code
+                exit_code = process.wait()
+                logger.info("fill ended with exit code %d", exit_code)
+            self.last, self.running_since = FillRun(started, now(), exit_code), None
+            self.exit_codes[exit_code] += 1
+            return exit_code
+
+    def _start(self, days: Sequence[str]) -> subprocess.Popen[bytes] | None:
+        """Start a run, unless the service is stopping."""
+        command = [sys.executable, "-m", "runtime", "fill", *days, *self._arguments]
+        with self._lock:
+            if self._is_stopping:
+                return None
+            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ | self._environment)
+            self.running_since = now()
+            return self._process
 
     def stop(self) -> None:
         """End a run in progress, and start no other."""

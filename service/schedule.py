@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
@@ -34,28 +34,20 @@ class FillSchedule:
         Its section ``[service]`` has the times.
     runner : Runner
         Runs the fills.
-    check_alerts : callable
-        Called as often as the schedule polls, also while a run is in progress.
     """
 
-    def __init__(self, config: Config, runner: Runner, check_alerts: Callable[[], None]) -> None:
+    def __init__(self, config: Config, runner: Runner) -> None:
         self._config, self._runner, self._was_busy = config, runner, False
         settings = config.service
         logging.getLogger("apscheduler.scheduler").addFilter(_is_worth_a_warning)
-        self.scheduler = BackgroundScheduler(
-            timezone="UTC",
-            executors={
-                "default": {"type": "threadpool", "max_workers": 1},
-                "alerts": {"type": "threadpool", "max_workers": 1},
-            },
-        )
+        executors = {"default": {"type": "threadpool", "max_workers": 1}}
+        self.scheduler = BackgroundScheduler(timezone="UTC", executors=executors)
         hour, minute = map(int, settings.run_at.split(":"))
         daily = CronTrigger(hour=hour, minute=minute, timezone="UTC")
         polling = IntervalTrigger(seconds=max(1, round(settings.poll_minutes * 60)), timezone="UTC")
         self.scheduler.add_job(self._fill, daily, id="daily", **JOB_OPTIONS)
         self.scheduler.add_job(self._fill, id="catch-up", **JOB_OPTIONS)
         self.scheduler.add_job(self._poll, polling, id="poll", **JOB_OPTIONS)
-        self.scheduler.add_job(check_alerts, polling, id="alerts", executor="alerts", **JOB_OPTIONS)
 
     def request(self, days: Sequence[str]) -> None:
         """Run as soon as no other run is in progress.

@@ -36,7 +36,7 @@ _LINE_LENGTH = 120
 def openapi_schema() -> dict[str, Any]:
     """Return the OpenAPI schema of the application with all its routes."""
     config, runner = Config(service=Service(token=SecretStr("any"))), Runner([])
-    schedule = FillSchedule(config, runner, lambda: None)
+    schedule = FillSchedule(config, runner)
     return application(config, runner, schedule, ArchiveCollector(config, runner, today)).openapi()
 
 

@@ -20,6 +20,7 @@ from runtime.common.logs import LogFormat
 from runtime.config import Config
 from runtime.errors import ArchiveBusy, ConfigError
 from service.alerts import Alerts
+from service.connections import LimitedConnection, drop_unread_answers, raise_descriptor_limit
 from service.metrics import ArchiveCollector
 from service.runner import Runner
 from service.schedule import FillSchedule
@@ -31,6 +32,8 @@ _Wait = Callable[[float | None], bool]
 """Waits for a signal to stop, at most so many seconds (None: any time); returns whether one has come."""
 
 _LOCK_RETRY_S = 5
+_SHUTDOWN_S = 3
+_BACKLOG = 128  # so many connections may be accepted at once before the limit closes some
 _KEEP_ALIVE_S = 75  # longer than clients and proxies: a request on a connection that the server just closed is lost
 
 
@@ -53,11 +56,11 @@ def serve(config: Config, arguments: Sequence[str], log_format: LogFormat = LogF
     ArchiveError
         The archive's folder cannot be written.
     """
-    alerts = Alerts(config)
-    runner = Runner(arguments, alerts.run_ended, log_format)
+    raise_descriptor_limit()
+    runner = Runner(arguments, log_format)
     with _stop_signals() as wait, ExitStack() as stack:
         if _hold_service_lock(config, stack, wait):
-            _run_until_stopped(config, runner, alerts, wait)
+            _run_until_stopped(config, runner, wait)
 
 
 @contextmanager
@@ -95,16 +98,18 @@ def _hold_service_lock(config: Config, stack: ExitStack, wait: _Wait) -> bool:
                 return False
 
 
-def _run_until_stopped(config: Config, runner: Runner, alerts: Alerts, wait: _Wait) -> None:
-    """Start the schedule and the web server; stop both when a signal comes."""
-    schedule = FillSchedule(config, runner, alerts.check)
+def _run_until_stopped(config: Config, runner: Runner, wait: _Wait) -> None:
+    """Start the schedule, the alerts and the web server; stop them when a signal comes."""
+    schedule = FillSchedule(config, runner)
     collector = ArchiveCollector(config, runner, today)
-    with listening(config, application(config, runner, schedule, collector)) as address:
+    app = application(config, runner, schedule, collector)
+    with listening(config, app) as address:
         schedule.scheduler.start()
         logger.info(
             "listening on %s; filling now, then every day at %s UTC; stop with SIGTERM", address, config.service.run_at
         )
-        wait(None)
+        with Alerts(config, runner).watching():
+            wait(None)
         runner.stop()
         schedule.scheduler.shutdown()
 
@@ -136,24 +141,29 @@ def listening(config: Config, app: FastAPI) -> Iterator[str]:
         listener = socket.create_server((host, port), family=family)
         # Without it each answer waits 40 ms for an acknowledgement.
         listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        drop_unread_answers(listener)
     except OSError as error:
         raise ConfigError(
             f"{host} port {port} cannot be listened on ({error.strerror}); set service.host and service.port"
         ) from error
     settings = uvicorn.Config(
         app,
+        http=LimitedConnection,
+        ws="none",
+        backlog=_BACKLOG,
         log_config=None,  # uvicorn's log goes where the service's goes
         log_level=logging.WARNING,
         access_log=False,
         lifespan="off",
         timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_SHUTDOWN_S,
     )
     server = uvicorn.Server(settings)
     thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
     thread.start()
     try:
-        yield f"http://{host}:{listener.getsockname()[1]}"
+        yield f"http://{f'[{host}]' if ':' in host else host}:{listener.getsockname()[1]}"
     finally:
         server.should_exit = True
-        thread.join(5)
+        thread.join(_SHUTDOWN_S + 2)
         listener.close()

@@ -2,27 +2,24 @@
 
 from __future__ import annotations
 
+import json
+
 from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
-from starlette.middleware.base import RequestResponseEndpoint
 
 from runtime.config import Config
 from runtime.errors import InputsMissing, SeamlessError, UsageError
 from service.metrics import ArchiveCollector
+from service.middleware import SECURITY_HEADERS, BodyLimit, CommonHeaders, HeadAsGet, HostCheck, allowed_hosts
 from service.reader_cache import ReaderCache
 from service.routes import days, files, maps, runs, series, status
 from service.runner import Runner
 from service.schedule import FillSchedule
 from service.services import Services
-
-_SECURITY_HEADERS = {
-    "Content-Security-Policy": "default-src 'self'; img-src 'self' data: blob:; object-src 'none'; base-uri 'none'",
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-}
 
 
 def application(config: Config, runner: Runner, schedule: FillSchedule, collector: ArchiveCollector) -> FastAPI:
@@ -49,8 +46,13 @@ def application(config: Config, runner: Runner, schedule: FillSchedule, collecto
     app = FastAPI(title="seamless-sm", docs_url=None, redoc_url=None)
     app.state.services = Services(config, runner, schedule, metrics, ReaderCache(config))
     app.exception_handler(SeamlessError)(answer_error)
-    app.middleware("http")(add_headers)
+    app.exception_handler(RequestValidationError)(answer_invalid)
+    app.exception_handler(Exception)(answer_failure)
+    app.add_middleware(BodyLimit)  # the one that is added last sees a request first
+    app.add_middleware(HeadAsGet)
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
+    app.add_middleware(HostCheck, allowed=allowed_hosts(config.service))
+    app.add_middleware(CommonHeaders)
     for module in (status, days, maps, series, files):
         app.include_router(module.router)
     if config.service.token:
@@ -65,9 +67,18 @@ def answer_error(_: Request, error: SeamlessError) -> JSONResponse:
     return JSONResponse({"detail": str(error)}, status_code=code)
 
 
-async def add_headers(request: Request, call_next: RequestResponseEndpoint) -> Response:
-    """Add the headers that every answer has."""
-    response = await call_next(request)
-    response.headers.update(_SECURITY_HEADERS)
-    response.headers.setdefault("Cache-Control", "no-cache")  # the page's files must all be of one version
-    return response
+async def answer_invalid(_: Request, error: RequestValidationError) -> Response:
+    """Answer 422 with what is wrong, and the text that was sent; other values may not be possible in JSON, as NaN."""
+    problems = [
+        {name: value for name, value in problem.items() if name in ("type", "loc", "msg")}
+        | ({"input": problem["input"]} if isinstance(problem.get("input"), str) else {})
+        for problem in error.errors()
+    ]
+    content = json.dumps({"detail": problems})  # ASCII: half a surrogate pair cannot be written in UTF-8
+    return Response(content, 422, media_type="application/json")
+
+
+async def answer_failure(_: Request, __: Exception) -> JSONResponse:
+    """Answer 500 to what was not foreseen; the server logs it."""
+    detail = "the service failed to answer; its log says why"
+    return JSONResponse({"detail": detail}, 500, headers=SECURITY_HEADERS)

@@ -9,11 +9,11 @@ from __future__ import annotations
 import os
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, SecretStr, ValidationError
 
 from runtime.config.schema import Config, Feeds, Paths
 from runtime.errors import ConfigError
@@ -42,7 +42,8 @@ class Overlay:
         """
         key, equals, text = option.partition("=")
         if not equals:
-            raise ConfigError(f"--set {option}: wanted section.key=value, for example --set {example}")
+            begin = re.match(r"[\w.]*", option)  # what follows may be a secret
+            raise ConfigError(f"--set {begin and begin[0]}: wanted section.key=value, for example --set {example}")
         self.set_value(key.strip().split("."), text.strip(), f"--set {key.strip()}")
 
     def set_value(self, keys: list[str], text: str, source: str) -> None:
@@ -123,7 +124,7 @@ def load_config(
     try:
         config = Config.model_validate(overlay.values)
     except ValidationError as error:
-        raise ConfigError(overlay.explain(error, Config)) from error
+        raise ConfigError(overlay.explain(error, Config)) from None  # its traceback would print the values
     return _anchor(config, chosen.absolute().parent)
 
 
@@ -143,17 +144,30 @@ def _explain_problem(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
         return f"unknown key {where}; valid in {section or 'the file'}: {', '.join(_valid_names(model, above))}"
     message = re.sub(r"^Value error, ", "", problem["msg"])
     given = problem["input"]
-    shown = "" if isinstance(given, dict | list) else f" (got {given!r})"  # a table may hold secrets
-    return f"{where or last}: {message}{shown}"
+    is_secret = isinstance(given, dict | list) or any(map(_holds_secrets, _models(model, problem["loc"])))
+    return f"{where or last}: {message}" + ("" if is_secret else f" (got {given!r})")
 
 
-def _valid_names(model: Any, path: Sequence[int | str]) -> list[str]:
+def _models(model: type[BaseModel], path: Sequence[int | str]) -> Iterator[type[BaseModel]]:
+    """Yield the sections that a path leads through, below the whole file, the last one last."""
     for part in path:
-        if isinstance(part, int):
-            continue
-        annotation = model.model_fields[part].annotation
-        model = next((a for a in getattr(annotation, "__args__", ()) if a is not Ellipsis), annotation)
-    return [field.alias or name for name, field in model.model_fields.items()]
+        field = model.model_fields.get(str(part))
+        annotation: Any = field.annotation if field else None
+        for kind in (annotation, *getattr(annotation, "__args__", ())):
+            if isinstance(kind, type) and issubclass(kind, BaseModel):
+                model = kind
+                yield model
+
+
+def _holds_secrets(section: type[BaseModel]) -> bool:
+    """Whether a section has a key whose value must not be printed; a value may stand behind the wrong key."""
+    annotations = (field.annotation for field in section.model_fields.values())
+    return any(SecretStr in (kind, *getattr(kind, "__args__", ())) for kind in annotations)
+
+
+def _valid_names(model: type[BaseModel], path: Sequence[int | str]) -> list[str]:
+    *_, section = model, *_models(model, path)
+    return [field.alias or name for name, field in section.model_fields.items()]
 
 
 def _anchor(config: Config, folder: Path) -> Config:

@@ -6,6 +6,7 @@ import datetime as dt
 import re
 from pathlib import Path
 from typing import Literal
+from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
 
@@ -15,7 +16,13 @@ from runtime.common.vocabulary import EngineName, ImergRun, LayoutName, Precisio
 
 
 class _ConfigSection(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", populate_by_name=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        populate_by_name=True,
+        use_attribute_docstrings=True,
+        hide_input_in_errors=True,  # a section may hold secrets, and a traceback prints the error
+    )
 
 
 class Archive(_ConfigSection):
@@ -165,9 +172,13 @@ class Policy(_ConfigSection):
     """m3 m-3 by which neighbours may differ more across tile edges than inside tiles; unset: 0.15, a region 0.4."""
     inbox_gib: float = Field(default=20.0, ge=0)
     """GiB of fetched files that are kept beyond those a plain `fill` may read again."""
+    max_run_minutes: float = Field(default=360, gt=0)
+    """Minutes after which a run ends; what it has published stays."""
 
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"
+_HOST_NAME = re.compile(r"[\w.-]+|\[?[\da-fA-F:.]*:[\da-fA-F:.]*\]?", re.ASCII)
+_WEB_ADDRESS = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?([/?][!-~]*)?", re.ASCII)
 
 
 class Service(_ConfigSection):
@@ -182,10 +193,28 @@ class Service(_ConfigSection):
     """Address the web server listens on; the default accepts connections of this machine only."""
     port: int = Field(default=8000, ge=0, le=65535)
     """0 takes any free port."""
+    hosts: tuple[str, ...] = ()
+    """More names of the server that a request may have in its header Host, without port; ``*`` is any. Always allowed
+    are `host`, localhost, 127.0.0.1 and ::1; if `host` is 0.0.0.0 or ::, every name is, unless some are given here."""
     token: SecretStr | None = None
-    """Bearer token of ``POST /api/runs``; without a token that route is off."""
-    webhook: str | None = None
-    """URL that alerts are posted to as JSON."""
+    """Bearer token of ``POST /api/runs``; without a token that route is off. Never printed."""
+    webhook: SecretStr | None = None
+    """URL that alerts are posted to as JSON. Never printed."""
+
+    @field_validator("hosts")
+    @classmethod
+    def _hosts_are_names(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        if not all(host == "*" or _HOST_NAME.fullmatch(host) for host in hosts):
+            raise ValueError("wanted names or addresses such as sm.example.org, without http:// and port")
+        return hosts
+
+    @field_validator("webhook")
+    @classmethod
+    def _webhook_can_be_posted_to(cls, webhook: SecretStr | None) -> SecretStr | None:
+        address = webhook.get_secret_value() if webhook else ""
+        if address and not (_WEB_ADDRESS.fullmatch(address) and urlsplit(address).port != 0):
+            raise ValueError("wanted an address like https://example.org/alerts, in ASCII, without a user name")
+        return webhook
 
     @model_validator(mode="after")
     def _window_is_a_window(self) -> Service:

@@ -71,6 +71,7 @@ max_out_of_range = 0.2            # share of filled cells the network may put ou
 # max_mean_jump = 0.1             # m3 m-3; unset: 0.1 for the globe, 0.3 for a region
 # max_seam_step = 0.15            # m3 m-3 across tile edges; unset: 0.15 for the globe, 0.4 for a region
 inbox_gib = 20.0                  # fetched files kept beyond those a plain `fill` may read again
+max_run_minutes = 360.0           # a run that takes longer ends; what it has published stays
 
 [service]
 run_at = "15:30"                  # daily run of `python -m service`, UTC; polling begins
@@ -78,5 +79,6 @@ poll_until = "23:30"              # and ends, or when the newest day is complete
 poll_minutes = 30.0
 host = "127.0.0.1"                # 0.0.0.0 to be reached from elsewhere
 port = 8000
+# hosts = ["sm.example.org"]      # more names that the server may be addressed by; see docs/operating.md: access
 # webhook = "https://..."         # alerts as JSON; the token of POST /api/runs: SEAMLESS_SM__SERVICE__TOKEN
 """

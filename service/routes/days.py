@@ -37,7 +37,7 @@ def get_days(
 ) -> list[DaySummary]:
     """The published days of a range, and those with a problem; the last sixty days unless a range is given."""
     end = last or today()
-    begin = first or end - dt.timedelta(_DEFAULT_DAYS)
+    begin = first or dt.date.fromordinal(max(1, end.toordinal() - _DEFAULT_DAYS))
     if begin > end:
         raise HTTPException(422, f"from {begin} is after to {end}")
     if (end - begin).days > _MAX_DAYS:

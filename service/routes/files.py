@@ -6,8 +6,9 @@ import datetime as dt
 import re
 from pathlib import Path
 
-from fastapi import APIRouter, HTTPException, Response
-from fastapi.responses import FileResponse
+from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi.staticfiles import StaticFiles
+from starlette.datastructures import Headers
 
 from service.services import RequestServices
 
@@ -17,13 +18,13 @@ STATIC = Path(__file__).parents[1] / "static"
 """Folder of the page's files."""
 
 _PUBLIC_PATH = re.compile(r"(\d{4}/[\w.-]+\.nc|stac/(\d{4}/)?[\w.-]+\.json|cube\.zarr/[\w./-]+)", re.ASCII)
-_NO_CACHE = {"Cache-Control": "no-cache"}
+_STATIC_FILES = StaticFiles()
 
 
 @router.get("/", include_in_schema=False)
-def get_page() -> FileResponse:
+def get_page(request: Request) -> Response:
     """The page."""
-    return FileResponse(STATIC / "index.html")
+    return _file_unless_known(STATIC / "index.html", request)
 
 
 @router.get("/api/days/{date}/file", response_class=Response)
@@ -36,21 +37,43 @@ def get_day_file(services: RequestServices, date: dt.date) -> Response:
 
 
 @router.get("/archive/{path:path}", response_class=Response)
-def get_published_file(services: RequestServices, path: str) -> Response:
+def get_published_file(services: RequestServices, path: str, request: Request) -> Response:
     """A published file, a STAC document, or a part of the cube, by its path in the archive's folder."""
     folder = services.config.archive.path.resolve()
     file = folder / path
-    if not (_PUBLIC_PATH.fullmatch(path) and file.resolve() == file and file.is_file()):  # no .., no link
+    try:
+        is_public = _PUBLIC_PATH.fullmatch(path) and file.resolve() == file and file.is_file()  # no .., no link
+    except OSError:  # the name is too long
+        is_public = False
+    if not is_public:
         raise HTTPException(404, "there is no such file; /archive/stac/collection.json lists what there is")
-    return FileResponse(file, headers=_NO_CACHE) if path.startswith("cube.zarr") else _whole_file(file)
+    return _file_unless_known(file, request) if path.startswith("cube.zarr") else _whole_file(file)
+
+
+def _file_unless_known(path: Path, request: Request) -> Response:
+    """Return a file, or 304 if the client has it as it is."""
+    try:
+        return _STATIC_FILES.file_response(path, path.stat(), request.scope)
+    except OSError:
+        raise _gone(path) from None
 
 
 def _whole_file(path: Path) -> Response:
     """Return a file's content, read at once: a run may replace the file at any moment."""
     try:
         content = path.read_bytes()
-    except FileNotFoundError:
-        raise HTTPException(404, f"{path.name} is not there any more") from None
+    except OSError:
+        raise _gone(path) from None
     media_type = "application/netcdf" if path.suffix == ".nc" else "application/json"
     headers = {"Content-Disposition": f'attachment; filename="{path.name}"'} if path.suffix == ".nc" else {}
-    return Response(content, media_type=media_type, headers=headers | _NO_CACHE)
+    return Response(content, media_type=media_type, headers=headers)
+
+
+def _gone(path: Path) -> HTTPException:
+    """Return the error that a file that was there cannot be read."""
+    return HTTPException(404, f"{path.name} is not there any more")
+
+
+def is_known(etag: str, request: Request) -> bool:
+    """Whether the client has an answer with this ETag, which a proxy may have made a weak one."""
+    return _STATIC_FILES.is_not_modified(Headers({"etag": etag}), request.headers)

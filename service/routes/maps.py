@@ -23,6 +23,7 @@ from service.models import (
     MapGrid,
     SeriesColours,
 )
+from service.routes.files import is_known
 from service.services import RequestServices
 
 router = APIRouter()
@@ -55,9 +56,8 @@ def get_map(services: RequestServices, date: dt.date, layer: str, request: Reque
         "ETag": tag,
         "Content-Encoding": "gzip",
         "Vary": "Accept-Encoding",
-        "Cache-Control": "no-cache",
     }
-    if request.headers.get("if-none-match") == tag:
+    if is_known(tag, request):
         return Response(status_code=304, headers=headers)
     content = encode_map(source.path, LayerName(layer), source.sha256)
     if content is None:

@@ -6,7 +6,8 @@ from fastapi import APIRouter, HTTPException, Response
 from prometheus_client import generate_latest
 from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
-from runtime.common.clock import today
+from runtime.common.clock import now, today
+from service.faults import failed_run_fault, lag_fault, stuck_run_fault
 from service.models import Health, Incident, Readiness, RunState, ServiceStatus
 from service.services import RequestServices
 
@@ -23,13 +24,19 @@ def get_health(services: RequestServices) -> Health:
 
 @router.get("/readyz")
 def get_readiness(services: RequestServices) -> Readiness:
-    """Whether the archive can be read, and the last run did what it could."""
+    """Whether the archive can be read and is current, the last run did what it could, and no run is stuck."""
+    config, runner = services.config, services.runner
     with services.open_catalog() as catalog:
         span = catalog.first_and_newest()
-    last = services.runner.last
-    if last and last.failed:
-        raise HTTPException(503, f"the last run ended with exit code {last.exit_code}; its log says why")
-    return Readiness(status="ready", newest=span and span[1])
+    newest = span and span[1]
+    faults = (
+        failed_run_fault(runner),
+        stuck_run_fault(config, runner, now()),
+        lag_fault(config, runner, newest, today()),
+    )
+    if wrong := [fault for fault in faults if fault]:
+        raise HTTPException(503, "; ".join(wrong))
+    return Readiness(status="ready", newest=newest)
 
 
 @router.get(

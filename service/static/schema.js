@@ -179,7 +179,8 @@ export const ImergRun = Object.freeze({
 /**
  * Something that is wrong now and was reported.
  * @typedef {Object} Incident
- * @property {string} kind ``lag``, ``run failed``, ``refused DATE`` or ``result refused DATE``.
+ * @property {string} kind ``lag``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result refused
+ *   DATE``.
  * @property {string} message
  * @property {string} since Time, ISO 8601, UTC.
  */
@@ -248,7 +249,7 @@ export const ProblemKind = Object.freeze({
  */
 
 /**
- * The archive can be read and the last run did what it could.
+ * The archive can be read and is current, the last run did what it could, and no run is stuck.
  * @typedef {Object} Readiness
  * @property {string} status Always ``ready``; a failure is answered with status 503.
  * @property {string | null} newest The newest published day.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -11,15 +12,17 @@ import numpy as np
 import pytest
 from fastapi import FastAPI
 
+from runtime.common.clock import now
 from runtime.common.grid import Grid
 from runtime.common.netcdf import LOCK
 from runtime.demo.files import write_lprm
 from runtime.demo.world import WorldDay
 from service.metrics import ArchiveCollector
-from service.runner import Runner
+from service.runner import FillRun, Runner
 from service.schedule import FillSchedule
 from service.web import application
 from tests.conftest import BOX, START, Site
+from tests.support.hook import Hook, serve_hook
 
 REFUSED, MISSING = 9, 11
 """The day of the fortnight whose file is damaged, and the day without a file."""
@@ -42,12 +45,28 @@ def varied(tmp_path_factory: pytest.TempPathFactory, fortnight: Path) -> Site:
     return site
 
 
+class KnownRunner(Runner):
+    """A runner whose last run, or whose run in progress, is given; it runs nothing."""
+
+    def __init__(self, exit_code: int | None = None, running_minutes: float | None = None) -> None:
+        super().__init__([])
+        self.last = None if exit_code is None else FillRun(now(), now(), exit_code)
+        if running_minutes is not None:
+            self.running_since = now() - dt.timedelta(minutes=running_minutes)
+
+
+@pytest.fixture
+def hook() -> Iterator[Hook]:
+    """A webhook that accepts everything, unless told otherwise."""
+    with serve_hook() as hook:
+        yield hook
+
+
 @contextmanager
-def web(site: Site) -> Iterator[FastAPI]:
+def web(site: Site, *overrides: str, runner: Runner | None = None) -> Iterator[FastAPI]:
     """Yield the application over a site; nothing is filled."""
-    config = site.config()
-    runner = Runner([])
-    schedule = FillSchedule(config, runner, lambda: None)
+    config, runner = site.config(*overrides), runner or Runner([])
+    schedule = FillSchedule(config, runner)
     schedule.scheduler.start(paused=True)
     try:
         yield application(config, runner, schedule, ArchiveCollector(config, runner, lambda: site.today))

@@ -28,7 +28,7 @@ from runtime.output.colours import SCALES, STEPS
 from service.maps import GAP, NOTHING
 from service.serve import listening
 from tests.conftest import DAYS, START, MakeSite, Site
-from tests.service.conftest import MISSING, REFUSED, publish_anew, web
+from tests.service.conftest import MISSING, REFUSED, KnownRunner, publish_anew, web
 
 
 @contextmanager
@@ -145,6 +145,104 @@ def test_odd_questions_get_a_reason(client: httpx.Client, path: str, code: int, 
     answer = client.get(path)
     assert answer.status_code == code
     assert reason in json.dumps(answer.json()["detail"])
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/days?to=0001-01-10",
+        "/api/days?to=0001-01-01",
+        "/api/days?from=9999-12-01&to=9999-12-31",
+        "/api/days/0001-01-01",
+        "/api/days/9999-12-31/file",
+        "/api/series?lat=45.1&lon=2.2&from=0001-01-01&to=9999-12-31",
+        "/api/days?from=0",
+        "/api/days?to=1e400",
+        "/api/days?to=-99999999999999999999",
+        "/api/days?to=%ff%ed%a0%80",
+        "/api/series?lat=1e400&lon=-0",
+        "/api/series?lat=45.1&lon=2.2&format=%00",
+        f"/archive/2020/{'a' * 300}.nc",
+        f"/archive/stac/{'a' * 5000}.json",
+        f"/archive/cube.zarr/{'a' * 300}/zarr.json",
+        f"/archive/cube.zarr/{'a/' * 3000}zarr.json",
+        f"/static/{'a' * 300}.js",
+        f"/static/{'a/' * 3000}",
+        "/static/%00",
+        "/static/",
+        f"/api/days/{'9' * 5000}",
+        f"/api/days/2020-04-05/map/{'a' * 5000}",
+        f"/{'a' * 20000}",
+        "/archive/cube.zarr/c",
+        "/archive/2020/%ff.nc",
+    ],
+)
+def test_no_question_makes_the_service_fail(path: str, client: httpx.Client) -> None:
+    answer = client.get(path)
+    assert answer.status_code in (200, 404, 422)
+    assert answer.status_code == 200 or answer.json()["detail"]
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["/", "/static/page.js", "/archive/cube.zarr/zarr.json", "/api/days/2020-04-06/map/soil_moisture"],
+)
+@pytest.mark.parametrize("form", ["{}", "W/{}", '"another", W/{}', '"another",{}', "*"])
+def test_what_the_client_has_is_not_sent_again(path: str, form: str, client: httpx.Client) -> None:
+    first = client.get(path)
+    again = client.get(path, headers={"If-None-Match": form.format(first.headers["etag"])})
+    assert (first.status_code, again.status_code, again.content) == (200, 304, b"")
+    assert again.headers["etag"] == first.headers["etag"]
+    for other in ('"another"', 'W/"another"', first.headers["etag"].strip('"')):
+        assert client.get(path, headers={"If-None-Match": other}).status_code == 200
+
+
+ENDED = "feeds.soil_moisture.0.to=2020-04-14"
+
+
+@pytest.mark.parametrize(
+    ("overrides", "runner", "reason"),
+    [
+        ([ENDED], KnownRunner(), None),
+        ([ENDED], KnownRunner(exit_code=0), None),
+        ([ENDED], KnownRunner(exit_code=3), None),
+        ([ENDED], KnownRunner(exit_code=4), None),
+        ([ENDED], KnownRunner(exit_code=1), "the last run ended with exit code 1"),
+        ([ENDED], KnownRunner(exit_code=2), "the last run ended with exit code 2"),
+        ([ENDED], KnownRunner(exit_code=-9), "the last run ended with exit code -9"),
+        ([ENDED], KnownRunner(running_minutes=359), None),
+        ([ENDED], KnownRunner(running_minutes=361), "more than 360 minutes ago"),
+        ([ENDED, "policy.max_run_minutes=5"], KnownRunner(running_minutes=6), "more than 5 minutes ago"),
+        ([], KnownRunner(exit_code=3), "the newest day is 2020-04-14"),
+        ([], KnownRunner(), "days before today; 7 are normal"),
+        (["policy.max_lag_days=99999"], KnownRunner(exit_code=0), None),
+        (["feeds.soil_moisture.0.to=2020-05-01"], KnownRunner(exit_code=0), "17 days before 2020-05-01"),
+    ],
+)
+def test_it_is_ready_if_the_archive_is_current_and_no_run_is_stuck(
+    overrides: list[str], runner: KnownRunner, reason: str | None, varied: Site
+) -> None:
+    with web(varied, *overrides, runner=runner) as app, listening(varied.config(), app) as address:
+        answer, metrics = httpx.get(f"{address}/readyz"), httpx.get(f"{address}/metrics").text
+    if reason is None:
+        assert answer.json() == {"status": "ready", "newest": "2020-04-14"}
+    else:
+        assert answer.status_code == 503
+        assert reason in answer.json()["detail"]
+    is_stuck = reason is not None and "minutes" in reason
+    assert f"seamless_run_stuck {float(is_stuck)}" in metrics
+    assert "seamless_catalog_readable 1.0" in metrics
+
+
+def test_a_damaged_catalog_leaves_the_metrics_of_the_runs(make_site: MakeSite) -> None:
+    site = make_site(arrived=False)
+    site.paths.catalog.parent.mkdir(parents=True)
+    site.paths.catalog.write_text("not a database " * 1000)
+    with _asking(site) as client:
+        metrics = client.get("/metrics").text
+        assert "seamless_catalog_readable 0.0" in metrics
+        assert "seamless_run_in_progress 0.0" in metrics
+        assert client.get("/readyz").status_code == 503
 
 
 @pytest.mark.parametrize(

@@ -20,10 +20,11 @@ def _young(site: Site) -> list[str]:
 
 
 def test_a_run_fills_and_reports_its_exit_code(window_site: Site) -> None:
-    runs = []
-    runner = Runner(_young(window_site), runs.append)
+    runner = Runner(_young(window_site))
     assert [runner.run(), runner.run()] == [0, 0]
-    assert [run.exit_code for run in runs] == [0, 0]
+    assert runner.exit_codes == {0: 2}
+    assert runner.last
+    assert runner.last.exit_code == 0
     assert len(window_site.published()) == DAYS
 
 
@@ -40,3 +41,15 @@ def test_a_run_logs_in_the_format_of_the_service(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(sys, "executable", str(program))
     assert Runner(["--config", "a.toml"], log_format=LogFormat.JSON).run() == 0
     assert (tmp_path / "called").read_text() == "json -m runtime fill --date today --config a.toml\n"
+
+
+def test_a_run_that_cannot_be_started_is_a_failed_run(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    runner = Runner([])
+    assert runner.run() == 1
+    assert runner.last
+    assert runner.last.failed
+    assert runner.running_since is None
+    assert "fill cannot be started" in caplog.text

@@ -36,11 +36,11 @@ class _Counted(Runner):
 
 
 def test_jobs_are_not_dropped_and_do_not_overlap() -> None:
-    schedule = FillSchedule(Config(service=Service(run_at="03:07")), _Counted(), lambda: None)
+    schedule = FillSchedule(Config(service=Service(run_at="03:07")), _Counted())
     schedule.scheduler.start(paused=True)
     try:
         jobs = {job.id: job for job in schedule.scheduler.get_jobs()}
-        assert set(jobs) == {"daily", "catch-up", "poll", "alerts"}
+        assert set(jobs) == {"daily", "catch-up", "poll"}
         for job in jobs.values():
             assert (job.misfire_grace_time, job.coalesce, job.max_instances) == (MISFIRE_GRACE_S, True, 1)
         assert isinstance(jobs["catch-up"].trigger, DateTrigger)
@@ -57,7 +57,7 @@ def test_a_clock_that_jumps_over_the_minute_does_not_lose_the_run() -> None:
     runner = _Counted()
     config = Config(service=Service(run_at="15:30", poll_until="15:30", poll_minutes=0.02))
     with time_machine.travel(dt.datetime(2026, 3, 1, 15, 20, tzinfo=dt.UTC), tick=True) as clock:
-        schedule = FillSchedule(config, runner, lambda: None)
+        schedule = FillSchedule(config, runner)
         schedule.scheduler.start()
         try:
             assert runner.happened.wait(5), "catch-up at start"
@@ -74,7 +74,7 @@ def test_a_clock_that_jumps_over_the_minute_does_not_lose_the_run() -> None:
 def test_an_archive_that_is_held_is_tried_again() -> None:
     runner = _Counted(exit_codes=(7, 0))
     config = Config(service=Service(run_at="00:00", poll_until="00:00", poll_minutes=0.02))
-    schedule = FillSchedule(config, runner, lambda: None)
+    schedule = FillSchedule(config, runner)
     schedule.scheduler.start()
     try:
         deadline = time.monotonic() + 10
@@ -88,7 +88,7 @@ def test_an_archive_that_is_held_is_tried_again() -> None:
 def test_it_stops_while_a_run_finds_the_archive_held() -> None:
     """A job that asks the scheduler for something while the scheduler waits for the job would wait for ever."""
     runner = _Counted(exit_codes=(7,), takes_s=0.5)
-    schedule = FillSchedule(Config(), runner, lambda: None)
+    schedule = FillSchedule(Config(), runner)
     schedule.scheduler.start()
     assert runner.happened.wait(10)
     assert schedule.scheduler.get_jobs(), "waits until the job that has begun is off the list"
@@ -100,7 +100,7 @@ def test_it_stops_while_a_run_finds_the_archive_held() -> None:
 
 def test_a_poll_that_is_due_during_a_run_is_no_warning(caplog: pytest.LogCaptureFixture) -> None:
     runner, skipped = _Counted(takes_s=1), threading.Event()
-    schedule = FillSchedule(Config(), runner, lambda: None)
+    schedule = FillSchedule(Config(), runner)
     schedule.scheduler.add_listener(lambda _: skipped.set(), EVENT_JOB_MAX_INSTANCES)
     schedule.scheduler.start()
     try:

@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import datetime as dt
-import json
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +21,13 @@ import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.archive.verify import archive_faults
-from runtime.common.clock import now
 from runtime.common.grid import Grid
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
-from service.alerts import Alerts
-from service.runner import FillRun
+from service.connections import raise_descriptor_limit
 from tests.support.earthdata import TOKEN, Server, serve
+from tests.support.hook import DRIP, Hook
 
 LENGTH = 9
 REGION = (-5.0, 37.5, 5.0, 47.5)
@@ -67,12 +63,13 @@ class Live:
             write_lprm(self.server.folder, day, self.grid)
             write_imerg(self.server.folder, day.date, day.rain, self.grid, run)  # type: ignore[arg-type]
 
-    def start(self, *overrides: str) -> subprocess.Popen[bytes]:
+    def start(self, *overrides: str, descriptors: int | None = None) -> subprocess.Popen[bytes]:
+        """Start the service, with at most so many open files."""
         sets = [part for item in overrides for part in ("--set", item)]
+        limit = ["prlimit", f"--nofile={descriptors}:{descriptors}"] if descriptors else []
+        command = [*limit, sys.executable, "-m", "service", "--config", str(self.file), *sets]
         with self.log(len(self.processes)).open("wb") as log:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "service", "--config", str(self.file), *sets], stdout=log, stderr=log
-            )
+            process = subprocess.Popen(command, stdout=log, stderr=log)
         self.processes.append(process)
         return process
 
@@ -263,54 +260,15 @@ def test_odd_questions_get_a_reason(path: str, status: int, quiet: Live) -> None
     assert answer.json()["detail"]
 
 
-class _Hook(HTTPServer):
-    """Receives alerts, each after some seconds; refuses the first one."""
-
-    def __init__(self) -> None:
-        self.got: list[dict[str, Any]] = []
-        self.refuse = 1
-        self.takes_s = 0.0
-        super().__init__(("127.0.0.1", 0), _HookHandler)
-
-    @property
-    def setting(self) -> str:
-        return f'service.webhook="http://127.0.0.1:{self.server_address[1]}/"'
-
-
-class _HookHandler(BaseHTTPRequestHandler):
-    server: _Hook
-
-    def log_message(self, format: str, *args: object) -> None:
-        pass
-
-    def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
-        self.server.refuse -= 1
-        time.sleep(self.server.takes_s)
-        self.send_response(500 if self.server.refuse >= 0 else 204)
-        self.end_headers()
-        if self.server.refuse < 0:
-            self.server.got.append(body)
-
-
-@pytest.fixture
-def hook() -> Iterator[_Hook]:
-    server = _Hook()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-
-
 @pytest.mark.slow
-def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) -> None:
+def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: Hook) -> None:
     """A refused day is reported once although the webhook fails at first and the service is restarted."""
     live.appear(0, 4, run="early")
     path = next(live.server.folder.glob(f"LPRM*{live.days[3].date:%Y%m%d}*"))
     sound = path.read_bytes()
     path.write_bytes(sound[:3000])
     live.server.checksums = False
+    hook.answers = [500]
     first = live.start(hook.setting)
     live.address(first)
     until(lambda: hook.got)
@@ -329,11 +287,8 @@ def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: _Hook) 
     assert (hook.got[1]["event"], hook.got[1]["kind"]) == ("closed", kind)
 
 
-def test_a_failed_run_is_reported_and_makes_it_unready(
-    live: Live, hook: _Hook, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_run_is_reported_and_makes_it_unready(live: Live, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHDATA_TOKEN", "expired")
-    hook.refuse = 0
     live.appear(0, 2)
     url = live.address(live.start(hook.setting))
     until(lambda: len(hook.got) == 2)
@@ -343,14 +298,63 @@ def test_a_failed_run_is_reported_and_makes_it_unready(
     assert "exit code 2" in ready.json()["detail"]
 
 
-def test_two_checks_at_once_report_once(live: Live, hook: _Hook) -> None:
-    """The end of a run and the schedule check the alerts in threads of their own."""
-    hook.refuse, hook.takes_s = 0, 0.5
-    alerts = Alerts(load_config(live.file, [hook.setting], {}))
-    failed = FillRun(now(), now(), 2)
-    with ThreadPoolExecutor(2) as both:
-        list(both.map(lambda _: alerts.run_ended(failed), range(2)))
-    assert sorted(a["kind"] for a in hook.got) == ["lag", "run failed"]
+def test_a_webhook_that_drips_stops_neither_runs_nor_the_end(
+    live: Live, hook: Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", "expired")
+    hook.always = DRIP
+    live.appear(0, 2)
+    process = live.start(hook.setting)
+    url = live.address(process)
+    until(lambda: hook.asked_at)
+    before = _runs(url)
+    until(lambda: _runs(url) >= before + 2)
+    assert len(hook.asked_at) == 1, "the message was on its way all the time"
+    process.send_signal(signal.SIGTERM)
+    assert process.wait(20) == 0
+
+
+def _runs(url: str) -> float:
+    """Return how many runs have ended."""
+    families = text_string_to_metric_families(httpx.get(f"{url}/metrics").text)
+    return sum(s.value for family in families for s in family.samples if s.name == "seamless_runs_total")
+
+
+def test_a_thousand_idle_connections_stop_neither_runs_nor_answers(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", "expired")  # so that it runs again and again
+    live.appear(0, 2)
+    raise_descriptor_limit()  # of this process, which has the other ends
+    url = live.address(live.start(descriptors=1024))
+    host, port = url.removeprefix("http://").split(":")
+    with ExitStack() as idle:
+        for _ in range(1100):
+            idle.enter_context(socket.create_connection((host, int(port)), 10))
+        before = until(lambda: _runs(url))
+        until(lambda: _runs(url) >= before + 2)
+        assert httpx.get(f"{url}/healthz").status_code == 200
+    assert 'exit_code="1"' not in httpx.get(f"{url}/metrics").text
+
+
+def test_it_may_open_as_many_files_as_the_system_allows(quiet: Live) -> None:
+    quiet.address(quiet.processes[0])
+    lines = Path(f"/proc/{quiet.processes[0].pid}/limits").read_text().splitlines()
+    soft, hard = next(line for line in lines if line.startswith("Max open files")).split()[3:5]
+    assert soft == hard
+
+
+@pytest.mark.parametrize("wrong", ["POLL_UNTIL=01:00", "PORT=hidden", "TOKENN=hidden", "WEBHOOK=hidden/hidden"])
+def test_a_secret_is_in_no_message(wrong: str, tmp_path: Path) -> None:
+    name, _, value = wrong.partition("=")
+    prefix = "SEAMLESS_SM__SERVICE__"
+    secrets = {f"{prefix}TOKEN": "hidden", f"{prefix}WEBHOOK": "https://example.org/hidden"}
+    for module in ("service", "runtime"):
+        command = [sys.executable, "-m", module, *(["plan"] if module == "runtime" else [])]
+        done = subprocess.run(
+            command, capture_output=True, text=True, cwd=tmp_path, env=os.environ | secrets | {prefix + name: value}
+        )
+        assert done.returncode == 2
+        assert name.lower() in done.stderr
+        assert "hidden" not in done.stdout + done.stderr
 
 
 def test_a_port_that_is_taken_is_named(quiet: Live) -> None:

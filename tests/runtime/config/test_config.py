@@ -1,11 +1,13 @@
 import subprocess
 import sys
+import traceback
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from runtime.archive.paths import ArchivePaths
-from runtime.config import load_config
+from runtime.config import Service, load_config
 from runtime.config.template import TEMPLATE
 from runtime.errors import ConfigError
 
@@ -149,11 +151,58 @@ def test_faults_of_several_sources_are_told_apart(tmp_path: Path) -> None:
     assert [part.split(": ")[0] for part in parts] == ["--set model.engine", str(file), "SEAMLESS_SM__SERVICE__PORT"]
 
 
-def test_a_message_does_not_print_a_table_that_may_hold_secrets() -> None:
-    environment = {"SEAMLESS_SM__SERVICE__TOKEN": "s3cr3t", "SEAMLESS_SM__SERVICE__POLL_UNTIL": "01:00"}
+@pytest.mark.parametrize(
+    ("file", "overrides", "environment"),
+    [
+        ("", [], {"POLL_UNTIL": "01:00"}),
+        ("", [], {"POLL_UNTIL": "s3cr3t"}),
+        ("", ["service.poll_until=01:00"], {}),
+        ("[service]\ntoken = 's3cr3t'\nwebhook = 'https://example.org/s3cr3t'\npoll_until = '01:00'\n", [], {}),
+        ("[service]\ntoken = ['s3cr3t']\n", [], {}),
+        ("[service]\ntokn = 's3cr3t'\n", [], {}),
+        ("service = 's3cr3t'\n", [], {}),
+        ("service = ['s3cr3t']\n", [], {}),
+        ("", ["service.token:s3cr3t"], {}),
+        ("", ["service.token s3cr3t"], {}),
+        ("", ["service.port=s3cr3t"], {}),
+        ("", ["service.hosts=s3cr3t"], {}),
+        ("", ['service.hosts=["https://s3cr3t/"]'], {}),
+        ("", ["service.token.x=s3cr3t"], {}),
+        ("", ["service.webhook=s3cr3t"], {}),
+        ("", ["service.webhook=https://s3cr3t@example.org/"], {}),
+        ("", ["service.webhook=https://example.org:99999/s3cr3t"], {}),
+        ("", ["service.webhook=https://example.org/s3cr3t and more"], {}),
+        ("", ["service.webhook=ftp://example.org/s3cr3t"], {}),
+        ("", ["service.webhook=[1, 's3cr3t']"], {}),
+        ("[service]\ntoken = 's3cr3t\n", [], {}),
+    ],
+)
+def test_no_message_and_no_traceback_prints_a_secret(
+    file: str, overrides: list[str], environment: dict[str, str], tmp_path: Path
+) -> None:
+    secrets = {} if file else {"TOKEN": "s3cr3t", "WEBHOOK": "https://example.org/s3cr3t"}
+    named = {f"SEAMLESS_SM__SERVICE__{name}": value for name, value in (secrets | environment).items()}
     with pytest.raises(ConfigError) as caught:
-        load_config(None, [], environment)
-    assert "s3cr3t" not in str(caught.value)
+        load_config(_write(tmp_path, file), overrides, named)
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+
+
+def test_a_section_that_is_made_in_python_hides_its_values_too() -> None:
+    secrets = {"token": "s3cr3t", "webhook": "https://example.org/s3cr3t"}
+    with pytest.raises(ValidationError) as caught:
+        Service.model_validate(secrets | {"poll_until": "01:00"})
+    assert "s3cr3t" not in "".join(traceback.format_exception(caught.value))
+    held = Service.model_validate(secrets)
+    assert "s3cr3t" not in f"{held!r} {held} {held.model_dump()} {held.model_dump_json()}"
+
+
+@pytest.mark.parametrize(
+    "address", ["http://127.0.0.1:8080/", "https://[::1]/a?b=c#d", "https://hooks.example.org/T0/B0"]
+)
+def test_a_webhook_is_a_web_address(address: str) -> None:
+    service = load_config(None, [f"service.webhook={address}"], {}).service
+    assert service.webhook
+    assert service.webhook.get_secret_value() == address
 
 
 def test_importing_the_configuration_loads_no_netcdf_and_no_engine() -> None:
