@@ -26,6 +26,8 @@ class Product:
     sensor: str
     pattern: re.Pattern[str]
     """Pattern of the file names, with a group ``date`` and, where the name contains it, ``orbit`` or ``run``."""
+    max_bytes: int
+    """Size that no file of the product has, not even an uncompressed one; a larger file is not taken."""
     bands: tuple[str, ...] = ()
     start: dt.date | None = None
     """First day of the sensor; a feed is used from then on unless its ``from`` says otherwise."""
@@ -35,6 +37,7 @@ class Product:
     """Short name and version of the collections at GES DISC, by orbit or run."""
 
 
+_MIB = 1 << 20
 _LPRM = r"^LPRM[-_]{sensor}_L3_(?P<orbit>A|D|DY|NT)_SOILM3_V\d{{3}}_(?P<date>\d{{8}})\d*\.nc4?$"
 
 PRODUCTS = {
@@ -44,6 +47,7 @@ PRODUCTS = {
             name="lprm-amsre",
             sensor="AMSR-E",
             pattern=re.compile(_LPRM.format(sensor="AMSR_?E")),
+            max_bytes=128 * _MIB,
             bands=("c", "x"),
             start=dt.date(2002, 6, 19),
             end=dt.date(2011, 10, 4),
@@ -54,6 +58,7 @@ PRODUCTS = {
             sensor="WindSat",
             # We have not seen file names of WindSat at GES DISC; the pattern follows those of AMSR-E and AMSR2.
             pattern=re.compile(_LPRM.format(sensor="WINDSAT")),
+            max_bytes=128 * _MIB,
             bands=("c", "x"),
             start=dt.date(2011, 10, 5),
             end=dt.date(2012, 7, 2),
@@ -66,6 +71,7 @@ PRODUCTS = {
             name="lprm-amsr2",
             sensor="AMSR2",
             pattern=re.compile(_LPRM.format(sensor="AMSR2")),
+            max_bytes=128 * _MIB,
             bands=("c1", "c2", "x"),
             start=dt.date(2012, 7, 3),
             collections={"descending": ("LPRM_AMSR2_D_SOILM3", "001"), "ascending": ("LPRM_AMSR2_A_SOILM3", "001")},
@@ -76,6 +82,7 @@ PRODUCTS = {
             pattern=re.compile(
                 r"^3B-DAY(?:-(?P<run>[EL]))?\.MS\.MRG\.3IMERG\.(?P<date>\d{8})-S\d{6}-E\d{6}\.V\d\d[A-Z]?\.nc4?$"
             ),
+            max_bytes=256 * _MIB,
             collections={
                 ImergRun.EARLY: ("GPM_3IMERGDE", "07"),
                 ImergRun.LATE: ("GPM_3IMERGDL", "07"),
