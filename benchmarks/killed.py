@@ -77,6 +77,7 @@ class Trial:
             f"[archive]\nstart = {FIRST}\nkeep_superseded = true\n[grid]\nbox = {list(BOX)}\n"
             f'[model]\nbundle = "{self.bundle}"\n[[feeds.soil_moisture]]\nkind = "earthdata"\nband = "x"\n'
             f'[feeds.precipitation]\nkind = "earthdata"\n[earthdata]\ncmr_url = "{host}/search/"\n'
+            'token_hosts = ["127.0.0.1"]\n'
         )
         grid = Grid.globe().box(*BOX)
         days = list(World(grid, 7).days(FIRST, DAYS))

@@ -13,6 +13,8 @@ from pathlib import Path
 from runtime.archive.paths import ArchivePaths
 from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import today
+from runtime.common.deadline import TimeLimits
+from runtime.common.urls import without_secrets
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.engines.select import ENGINES, EngineSettings, choose_engine, unavailable_reason
 from runtime.errors import SeamlessError
@@ -68,12 +70,12 @@ def _bundles(config: Config) -> list[Finding]:
 
 
 def _feeds(config: Config) -> list[Finding]:
-    last = today()
+    last, limits = today(), TimeLimits.start(config.policy.max_run_minutes, config.policy.max_file_minutes)
 
     def listing(section: SoilMoistureFeed | PrecipitationFeed) -> str:
-        feed, wanted = open_feed(config, section)
+        feed, wanted = open_feed(config, section, limits)
         remote = section.kind == "earthdata"
-        where = f"Earthdata, {' '.join(name for name, _ in wanted.chosen)}" if remote else section.path
+        where = f"Earthdata, {' '.join(name for name, _ in wanted.chosen)}" if remote else without_secrets(section.path)
         days = sorted(feed.granules(last - dt.timedelta(days=30), last) if remote else feed.granules())
         return (
             f"{where}: {len(days)} days"

@@ -14,6 +14,7 @@
     ├── ResultRefused             5   the filled day did not pass its gate
     ├── StateChainBroken          6   a state snapshot is damaged or does not belong to the chain
     ├── ArchiveBusy               7   another run holds the archive
+    ├── RunOverdue                1   the time of a run was over before everything was filled
     ├── EngineFailed              1   a GPU or its libraries failed while computing
     └── ArchiveError              1   the archive cannot be written or is not whole
 
@@ -83,6 +84,10 @@ class ArchiveBusy(SeamlessError):
     """Another run holds the archive's lock."""
 
     exit_code = 7
+
+
+class RunOverdue(SeamlessError):
+    """The time of a run was over before everything was filled."""
 
 
 class EngineFailed(SeamlessError):

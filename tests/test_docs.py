@@ -195,6 +195,7 @@ def _feeds(stage: Stage, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Itera
     with serve(folder / "server") as server:
         monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
         monkeypatch.setenv("SEAMLESS_SM__EARTHDATA__CMR_URL", f"{server.url}/search/")
+        monkeypatch.setenv("SEAMLESS_SM__EARTHDATA__TOKEN_HOSTS", '["127.0.0.1"]')
         yield
 
 

@@ -133,6 +133,23 @@ class Earthdata(_ConfigSection):
     """Seconds of the first wait."""
     parallel: int = Field(default=4, ge=1)
     """Downloads at a time."""
+    token_hosts: tuple[str, ...] = (
+        "data.gesdisc.earthdata.nasa.gov",
+        "acdisc.gesdisc.eosdis.nasa.gov",
+        "gpm1.gesdisc.eosdis.nasa.gov",
+        "gpm2.gesdisc.eosdis.nasa.gov",
+        "hydro1.gesdisc.eosdis.nasa.gov",
+    )
+    """Hosts, as ``host`` or ``host:port``, that the log-in is sent to: with https only, and never after a redirect to
+    another host. With plain http it is sent to this machine (127.0.0.1, ::1, localhost) if it is in the list."""
+
+    @field_validator("token_hosts")
+    @classmethod
+    def _are_hosts(cls, hosts: tuple[str, ...]) -> tuple[str, ...]:
+        for host in hosts:
+            if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*", host):
+                raise ValueError(f"{host!r} is no host; wanted a name like data.gesdisc.earthdata.nasa.gov")
+        return tuple(host.lower() for host in hosts)
 
 
 class Metadata(_ConfigSection):
@@ -172,8 +189,10 @@ class Policy(_ConfigSection):
     """m3 m-3 by which neighbours may differ more across tile edges than inside tiles; unset: 0.15, a region 0.4."""
     inbox_gib: float = Field(default=20.0, ge=0)
     """GiB of fetched files that are kept beyond those a plain `fill` may read again."""
-    max_run_minutes: float = Field(default=360, gt=0)
-    """Minutes after which a run ends; what it has published stays."""
+    max_file_minutes: float = Field(default=20.0, gt=0)
+    """Minutes after which a file or a listing of a remote feed is given up, all tries together."""
+    max_run_minutes: float = Field(default=720.0, gt=0)
+    """Minutes after which a run ends; what it has published stays, and the next run goes on. ``inf``: no limit."""
 
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"

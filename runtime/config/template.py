@@ -49,6 +49,7 @@ timeout_s = 60.0                  # how long a server may keep silent
 attempts = 6                      # how often a request is tried
 wait_s = 2.0                      # the first wait in between; it doubles, with jitter
 parallel = 4                      # downloads at a time
+# token_hosts = ["data.gesdisc.earthdata.nasa.gov"]   # hosts that get the log-in, https only; unset: those of GES DISC
 
 [metadata]                        # who publishes; written into files, cube and STAC items
 title = "Seamless daily surface soil moisture"
@@ -71,7 +72,8 @@ max_out_of_range = 0.2            # share of filled cells the network may put ou
 # max_mean_jump = 0.1             # m3 m-3; unset: 0.1 for the globe, 0.3 for a region
 # max_seam_step = 0.15            # m3 m-3 across tile edges; unset: 0.15 for the globe, 0.4 for a region
 inbox_gib = 20.0                  # fetched files kept beyond those a plain `fill` may read again
-max_run_minutes = 360.0           # a run that takes longer ends; what it has published stays
+max_file_minutes = 20.0           # a file or listing of a remote feed that takes longer is given up
+max_run_minutes = 720.0           # then a run ends, what it published stays, and the next goes on; inf: no limit
 
 [service]
 run_at = "15:30"                  # daily run of `python -m service`, UTC; polling begins

@@ -15,6 +15,7 @@ from runtime.archive.paths import ArchivePaths
 from runtime.archive.record import Decision
 from runtime.common import digest
 from runtime.common.clock import DAY, DateRange, now
+from runtime.common.deadline import TimeLimits
 from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import ImergRun, Verdict
@@ -73,6 +74,7 @@ class Inbox:
         grid: Grid,
         catalog: Catalog,
         events: RunEvents,
+        limits: TimeLimits,
         *,
         offline: bool = False,
         retry_refused: bool = False,
@@ -85,9 +87,13 @@ class Inbox:
         ConfigError
             A feed needs a package that is not installed.
         """
-        soil_moisture = [FeedListing(*open_feed(config, feed), feed.band) for feed in config.feeds.soil_moisture]
-        rain = config.feeds.precipitation
-        runs = [ImergRun(run) for run in rain.runs]
+        soil_moisture = [
+            FeedListing(*open_feed(config, feed, limits), feed.band) for feed in config.feeds.soil_moisture
+        ]
+        section = config.feeds.precipitation
+        rain = None
+        if section.kind != "none":
+            rain = FeedListing(*open_feed(config, section, limits), None, [ImergRun(run) for run in section.runs])
         zero = np.zeros(grid.shape, np.float32)
         return cls(
             grid=grid,
@@ -95,7 +101,7 @@ class Inbox:
             store=GranuleStore(grid, catalog, ArchivePaths.of(config).inbox, events, offline),
             policy=config.policy,
             soil_moisture_feeds=soil_moisture,
-            precipitation_feed=None if rain.kind == "none" else FeedListing(*open_feed(config, rain), None, runs),
+            precipitation_feed=rain,
             events=events,
             offline=offline,
             parallel=config.earthdata.parallel,

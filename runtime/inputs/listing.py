@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from runtime.archive.catalog import Catalog
 from runtime.archive.rows import GranuleRecord
 from runtime.common.clock import DAY, DateRange
+from runtime.common.deadline import TimeLimits
 from runtime.common.vocabulary import ImergRun
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.errors import ConfigError, FeedUnreachable
@@ -48,6 +49,8 @@ class FeedListing:
             try:
                 if offline and not self.feed.in_place:
                     raise FeedUnreachable("--offline: only what has been fetched is used")
+                if self.unreachable:  # a run waits for a feed that does not answer only once
+                    raise FeedUnreachable(self.unreachable)
                 self._listing |= self.feed.granules(part.first, part.last)
                 self.unreachable = self.unreachable or self.feed.incomplete
             except FeedUnreachable as error:
@@ -108,8 +111,19 @@ def _listing_of(records: Sequence[GranuleRecord]) -> Listing:
     return found
 
 
-def open_feed(config: Config, feed: SoilMoistureFeed | PrecipitationFeed) -> tuple[Feed, GranuleFilter]:
+def open_feed(
+    config: Config, feed: SoilMoistureFeed | PrecipitationFeed, limits: TimeLimits
+) -> tuple[Feed, GranuleFilter]:
     """Return the feed that a section of the configuration describes, and which files of it are used.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    feed : SoilMoistureFeed or PrecipitationFeed
+        The section.
+    limits : TimeLimits
+        How long the run may take, and each file and listing of the feed.
 
     Raises
     ------
@@ -130,7 +144,7 @@ def open_feed(config: Config, feed: SoilMoistureFeed | PrecipitationFeed) -> tup
                 f'feeds of kind "earthdata" need a package that is not here ({error}); '
                 "pip install 'seamless-sm[earthdata]'"
             ) from error
-        return EarthdataFeed(config.earthdata, wanted, feed.version), wanted
+        return EarthdataFeed(config.earthdata, wanted, feed.version, limits), wanted
     from runtime.inputs.feeds.folder import FolderFeed
 
-    return FolderFeed(feed.path, wanted), wanted
+    return FolderFeed(feed.path, wanted, limits), wanted

@@ -13,8 +13,10 @@ from runtime.archive.paths import ArchivePaths
 from runtime.bundle import Bundle, find_bundle, load_bundle
 from runtime.common import digest
 from runtime.common.clock import DateRange
+from runtime.common.deadline import TimeLimits
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
+from runtime.common.urls import without_secrets
 from runtime.config import Config
 from runtime.engines.select import EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, InputsMissing
@@ -39,6 +41,8 @@ class RunContext:
     inbox: Inbox
     today: dt.date
     events: RunEvents
+    limits: TimeLimits
+    """When the run must have ended; it began when the context was opened."""
 
     @classmethod
     def open(
@@ -76,6 +80,7 @@ class RunContext:
         BundleError
             The bundle is damaged, or does not accept the products or bands of the feeds.
         """
+        limits = TimeLimits.start(config.policy.max_run_minutes, config.policy.max_file_minutes)
         bundle = load_bundle(find_bundle(config.model.bundle))
         for feed in config.feeds.soil_moisture:
             accepted = bundle.manifest
@@ -86,9 +91,9 @@ class RunContext:
                 )
         grid = config.make_grid()
         inbox = Inbox.open(
-            config, grid, catalog, events, offline=offline, retry_refused=retry_refused, reprocessed=reprocessed
+            config, grid, catalog, events, limits, offline=offline, retry_refused=retry_refused, reprocessed=reprocessed
         )
-        return cls(config, bundle, grid, catalog, inbox, today, events)
+        return cls(config, bundle, grid, catalog, inbox, today, events, limits)
 
     @cached_property
     def paths(self) -> ArchivePaths:
@@ -132,6 +137,8 @@ class RunContext:
             return self.config.archive.start
         published, oldest = self.catalog.first_and_newest(), self.inbox.oldest()
         if not published and not oldest:
-            where = ", ".join(f.path if f.kind == "folder" else f.product for f in self.config.feeds.soil_moisture)
+            where = ", ".join(
+                without_secrets(f.path) if f.kind == "folder" else f.product for f in self.config.feeds.soil_moisture
+            )
             raise InputsMissing(f"no soil-moisture file in {where}; put files there, or set feeds.soil_moisture")
         return min(day for day in (published and published[0], oldest) if day)

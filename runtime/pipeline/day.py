@@ -20,7 +20,7 @@ from runtime.common.clock import DAY
 from runtime.common.events import DayReport
 from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import RAIN_TODAY, Verdict
-from runtime.errors import FeedUnreachable, InputRefused, ResultRefused, SeamlessError, StateChainBroken
+from runtime.errors import FeedUnreachable, InputRefused, ResultRefused, RunOverdue, SeamlessError, StateChainBroken
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.statistics import DayStatistics, day_statistics
@@ -44,6 +44,8 @@ class FilledDay:
 
 def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDay, None, None]:
     """Fill planned days in order and publish them; one that cannot be published does not stop the others.
+
+    Once the time of the run is over, no other day is begun.
 
     While a day is computed, the file of the day before is written and the inputs of the next day are read.
 
@@ -76,6 +78,8 @@ def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDa
                 error: SeamlessError | None = None
                 try:
                     filled = computation.fill(day, following, phases)
+                except RunOverdue:
+                    break
                 except (ResultRefused, FeedUnreachable, InputRefused) as failure:
                     error = failure
                 yield from publication.finish()
@@ -119,6 +123,7 @@ class _Computation:
     """Links of the last days in a row that were tried and not computed to the end."""
 
     def fill(self, day: PlannedDay, following: PlannedDay | None, phases: _Phases) -> Filled:
+        self._check_time()
         if day.link is None:
             return self._compute(day.soil_moisture, day.precipitation, None, phases, following)[0]
         replay = self._to_be_replayed(day.replay, day.link)
@@ -128,6 +133,7 @@ class _Computation:
             logger.info(f"{day.date}: replaying {len(replay)} days from {origin}")
         state = self._state_before((*replay, day.link)[0])
         for link in replay:
+            self._check_time()
             if link.replayed_state != link.state:
                 raise StateChainBroken(
                     f"{self.run.states.path(link.date, link.state)}: is gone, and its inputs have changed since; "
@@ -137,6 +143,10 @@ class _Computation:
         filled = self._advance(day.link, state, phases, following)[0]
         self._not_left = ()
         return filled
+
+    def _check_time(self) -> None:
+        if self.run.limits.run.has_passed:
+            raise RunOverdue
 
     def _to_be_replayed(self, planned: tuple[ChainLink, ...], link: ChainLink) -> tuple[ChainLink, ...]:
         """Return the days to compute again before a day: those planned, and the days before them that left no state."""

@@ -18,7 +18,15 @@ from runtime.common.clock import DAY, DateRange, now_text
 from runtime.common.events import RunEvents
 from runtime.common.vocabulary import ImergRun, ProblemKind, Verdict
 from runtime.config import Config
-from runtime.errors import FeedUnreachable, InputRefused, InputsMissing, ResultRefused, SeamlessError, UsageError
+from runtime.errors import (
+    FeedUnreachable,
+    InputRefused,
+    InputsMissing,
+    ResultRefused,
+    RunOverdue,
+    SeamlessError,
+    UsageError,
+)
 from runtime.inputs.day_input import Pending, Refused
 from runtime.inputs.inbox import to_be_fetched
 from runtime.pipeline.context import RunContext
@@ -64,6 +72,12 @@ class Outcome:
         """Take note how the run ended, and return the outcome."""
         self.error = error
         return self
+
+    @property
+    def unfinished(self) -> list[dt.date]:
+        """The days that were to be filled and were neither filled nor refused."""
+        done = {*self.filled, *self.failed}
+        return [day.date for day in self.planned.values() if day.action is Action.FILL and day.date not in done]
 
     def filled_all(self, days: Sequence[PlannedDay]) -> bool:
         """Return whether all of these days were filled."""
@@ -152,6 +166,8 @@ def reprocess_archive(
     with open_for_writing(config) as catalog:
         run = RunContext.open(config, catalog, today, events, offline=offline, reprocessed=rain)
         outcome = _fill_selection(run, select_readers_of_rain(run, rain))
+        if run.limits.run.has_passed and outcome.unfinished:
+            return outcome.end(_overdue(run, outcome, run.inbox.failures()))
         used = [found.listed for day in rain.days if (found := run.inbox.precipitation(day)).identity]
         if not any(file and file.granule.run == ImergRun.FINAL for file in used):
             raise InputsMissing(f"IMERG Final is not there for {rain}; check the feed")
@@ -166,7 +182,7 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
     if not todo:
         _update_derived(run)  # an earlier run may have been killed before it did
     is_outdated, interrupted = False, Counter[dt.date]()
-    while todo:
+    while todo and not run.limits.run.has_passed:
         planned, todo = todo[:_CHUNK], todo[_CHUNK:]
         chunk = _fetch_chunk(run, planned, selection, plan_again=is_outdated)
         outcome.replace_plan(chunk)
@@ -270,6 +286,8 @@ def _judge(run: RunContext, outcome: Outcome, *, is_due: bool) -> SeamlessError 
     lag = (run.today - published[1]).days if published else None
     is_late = is_due and (lag is None or lag > run.config.policy.max_lag_days)
     failures = run.inbox.failures()
+    if run.limits.run.has_passed and outcome.unfinished:
+        return _overdue(run, outcome, failures)
     if outcome.failed:
         return ResultRefused("; ".join(map(str, outcome.failed.values())))
     if refused:
@@ -279,3 +297,12 @@ def _judge(run: RunContext, outcome: Outcome, *, is_due: bool) -> SeamlessError 
     if missing and (is_late or not is_due):
         return InputsMissing(f"{missing[0].date} is not filled: {missing[0].reason}")
     return None
+
+
+def _overdue(run: RunContext, outcome: Outcome, failures: Sequence[str]) -> SeamlessError:
+    """Return what a run ends with whose time was over: a feed that did not answer is the likely cause."""
+    message = (
+        f"the run ended after {run.limits.run.limit} with {len(outcome.unfinished)} days still to fill; what is "
+        "published stays, and the next run goes on"
+    )
+    return FeedUnreachable(f"{message}; {failures[0]}") if failures else RunOverdue(message)

@@ -5,6 +5,7 @@ The files below a folder are its granules. `Server.faults` says which wrong answ
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import json
 import re
@@ -41,7 +42,8 @@ class Server(ThreadingHTTPServer):
     ----------
     faults : dict of str to list of int or str
         The next answers for a file name, one after the other: an HTTP status, or ``slow``, ``truncated``, ``short``,
-        ``html``, ``json``, ``login`` or ``redirect``. The name of searches is ``search``.
+        ``html``, ``json``, ``login`` or ``redirect``; or, also for searches, whose name is ``search``, ``silent``,
+        ``drip``, ``drip headers``, ``loop``, ``later`` or ``gzip bomb``.
     requests : Counter of str
         Number of requests for each file, and for ``search``.
     asked_at : list of float
@@ -50,6 +52,14 @@ class Server(ThreadingHTTPServer):
         Names of granules that searches return although there is no file.
     checksums : bool
         Whether records have a checksum.
+    data_url : str
+        Address of the files in the records.
+    store_url : str
+        Address of the files that a redirect leads to.
+    search_answer : tuple of (str, bytes)
+        Number of hits and document that searches return instead of the records.
+    log_ins : dict of str to set of str
+        What came as ``Authorization``, by the path that was asked for.
     """
 
     daemon_threads = True
@@ -61,6 +71,10 @@ class Server(ThreadingHTTPServer):
         self.faults: dict[str, list[int | str]] = {}
         self.requests: Counter[str] = Counter()
         self.asked_at: list[float] = []
+        self.data_url, self.store_url = f"{self.url}/data", f"{self.url}/store"
+        self.search_answer: tuple[str, bytes] | None = None
+        self.log_ins: dict[str, set[str]] = {}
+        self.is_closing = threading.Event()
 
     def handle_error(self, request: object, client_address: object) -> None:
         """Print nothing about clients that close the connection."""
@@ -76,6 +90,7 @@ class Server(ThreadingHTTPServer):
             'feeds.precipitation.kind="earthdata"',
             f'earthdata.cmr_url="{self.url}/search/"',
             f'earthdata.edl_host="127.0.0.1:{self.server_address[1]}"',
+            f'earthdata.token_hosts=["127.0.0.1:{self.server_address[1]}"]',
             "earthdata.wait_s=0.01",
             "earthdata.timeout_s=2",
             "earthdata.attempts=3",
@@ -103,7 +118,7 @@ class Server(ThreadingHTTPServer):
                 "TemporalExtent": {"RangeDateTime": {"BeginningDateTime": f"{_day(path)}T00:00:00Z"}},
                 "RelatedUrls": [
                     {"URL": f"https://disc/opendap/{path.name}.html", "Type": "USE SERVICE API"},
-                    {"URL": f"{self.url}/data/{path.name}", "Type": "GET DATA"},
+                    {"URL": f"{self.data_url}/{path.name}", "Type": "GET DATA"},
                 ],
             },
         }
@@ -124,6 +139,8 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         url = urlsplit(self.path)
+        if "Authorization" in self.headers:
+            self.server.log_ins.setdefault(url.path, set()).add(self.headers["Authorization"])
         if url.path.startswith("/search/granules"):
             self._search(parse_qs(url.query))
         else:
@@ -142,8 +159,37 @@ class _Handler(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
 
+    def _misbehave(self, fault: int | str | None) -> bool:
+        """Answer as no server should, without end; return whether that was asked for."""
+        parts = {
+            "silent": (b"", b""),
+            "drip headers": (b"HTTP/1.1 200 OK\r\nX-More: ", b"1"),
+            "drip": (b"HTTP/1.1 200 OK\r\nCMR-Hits: 1\r\nContent-Length: 9999999\r\n\r\n\x89HDF\r\n\x1a\n", b" "),
+        }
+        if fault in parts:
+            begin, part = parts[str(fault)]
+            self.wfile.write(begin)
+            while not self.server.is_closing.wait(0.05):
+                self.wfile.write(part)
+            self.close_connection = True
+        elif fault == "loop":
+            self._answer(302, b"", {"Location": self.path})
+        elif fault == "later":
+            self._answer(503, b"", {"Retry-After": "3600"})
+        elif fault == "gzip bomb":
+            self._answer(200, gzip.compress(bytes(300 << 20), 1), {"Content-Encoding": "gzip", "CMR-Hits": "1"})
+        else:
+            return False
+        return True
+
     def _search(self, query: dict[str, list[str]]) -> None:
         fault = self._fault("search")
+        if self._misbehave(fault):
+            return
+        if self.server.search_answer:
+            hits, document = self.server.search_answer
+            self._answer(200, document, {"CMR-Hits": hits, "Content-Type": "application/json"})
+            return
         if isinstance(fault, int):
             self._answer(fault, b'{"errors": ["busy"]}', {"Retry-After": "1"} if fault == 429 else {})
             return
@@ -168,11 +214,13 @@ class _Handler(BaseHTTPRequestHandler):
             fault = None
         file = next(self.server.folder.rglob(name), None)
         body = file.read_bytes() if file else b""
+        if self._misbehave(fault):
+            return
         if isinstance(fault, int):
             page = EULA_PAGE if fault == 403 else b"no"
             self._answer(fault, page, {"Retry-After": "1"} if fault == 429 else {})
         elif fault == "redirect":
-            self._answer(302, b"", {"Location": f"{self.server.url}/store/{name}"})
+            self._answer(302, b"", {"Location": f"{self.server.store_url}/{name}"})
         elif fault in ("html", "login", "json"):
             self._answer(200, {"html": NOT_FOUND_PAGE, "login": LOGIN_PAGE}.get(fault, b'{"error": "not available"}'))
         elif fault == "truncated":
@@ -203,6 +251,7 @@ def serve(folder: Path) -> Iterator[Server]:
     try:
         yield server
     finally:
+        server.is_closing.set()
         server.shutdown()
         server.server_close()
         thread.join()

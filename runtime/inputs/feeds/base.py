@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,6 +13,11 @@ from typing import Protocol
 
 from runtime.common.sensors import IMERG_RUN_LETTERS, ORBITS, PRODUCTS, Product
 from runtime.common.vocabulary import ImergRun
+
+_MAX_NAME = 200
+"""Longest name of a file, bytes: file systems allow 255, and files kept with it have an ending more."""
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -132,10 +138,17 @@ class GranuleFilter:
         Returns
         -------
         (dt.date, ImergRun or None), or None
-            The day, and the run if the product is IMERG. None if the file does not belong to the feed.
+            The day, and the run if the product is IMERG. None if the file does not belong to the feed, or if no file
+            here could have its name.
         """
         match = self._name_pattern.match(name)
         if not match:
+            return None
+        if len(name.encode(errors="replace")) > _MAX_NAME or not name.isprintable():
+            logger.warning(
+                f"the file {ascii(name)[1:81]}... of the {self.product} feed is skipped: its name has more than "
+                f"{_MAX_NAME} bytes, or a letter that cannot be printed"
+            )
             return None
         groups = match.groupdict()
         try:

@@ -6,20 +6,22 @@ import datetime as dt
 import logging
 import os
 import re
-from collections.abc import Iterator
-from functools import cached_property
+import shutil
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import fsspec
+from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
+from runtime.common.deadline import TimeLimits
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
+from runtime.inputs.feeds.remote import RemoteFolder
 
 logger = logging.getLogger(__name__)
 
-_Entry = tuple[str, str, dict[str, object] | None]
-"""Location and name of a file, and for remote files the details that fsspec gives."""
+_Entry = tuple[str, str, str | None]
+"""Location and name of a file, and of a remote file its version."""
 
 _Contents = tuple[list[str], list[str]]
 """Names of the files and of the sub-folders of a folder, in alphabetical order."""
@@ -42,13 +44,16 @@ class FolderFeed:
         The folder, a path or URL that fsspec can open.
     wanted : GranuleFilter
         Which files belong to the feed.
+    limits : TimeLimits, optional
+        How long the run, a listing and a file of a remote folder may take.
     """
 
-    def __init__(self, url: str, wanted: GranuleFilter) -> None:
+    def __init__(self, url: str, wanted: GranuleFilter, limits: TimeLimits | None = None) -> None:
         self._url, self._wanted = url, wanted
-        self._fs, self._root = fsspec.core.url_to_fs(url)
-        self.in_place = isinstance(self._fs, LocalFileSystem)
+        self.in_place = split_protocol(url)[0] in (None, *LocalFileSystem.protocol)
         self.incomplete: str | None = None
+        self._root = str(LocalFileSystem._strip_protocol(url)) if self.in_place else url
+        self._remote = None if self.in_place else RemoteFolder(url, limits or TimeLimits.start())
         self._contents: dict[str, _Contents] = {}
         self._seen: set[tuple[int, int]] = set()
         """Device and inode of every folder that was listed."""
@@ -71,7 +76,7 @@ class FolderFeed:
 
     def _list(self, first: dt.date, last: dt.date) -> Iterator[Granule]:
         """Yield the granules of a range; size and time of a local file are read only if its name is recognised."""
-        for location, name, info in self._entries(first, last):
+        for location, name, version in self._entries(first, last):
             recognised = self._wanted.recognise(name)
             if recognised and first <= recognised[0] <= last:
                 date, run = recognised
@@ -80,31 +85,25 @@ class FolderFeed:
                     product=self._wanted.product,
                     name=name,
                     location=location,
-                    version=_local_version(location) if info is None else _remote_version(info),
+                    version=version or _local_version(location),
                     run=run,
                 )
 
-    def _entries(self, first: dt.date, last: dt.date) -> list[_Entry]:
+    def _entries(self, first: dt.date, last: dt.date) -> Sequence[_Entry]:
         """Return the files that may be of a range, by year of the folder and month in the name.
 
         A daily run then parses the names of two months only, of a folder that may have twenty years.
         """
-        if not self._fs.isdir(self._root):
-            raise ConfigError(f"the feed's folder {self._url} does not exist; create it or set the feed's path")
-        entries = self._local(first.year, last.year) if self.in_place else self._remote
+        entries: Sequence[_Entry] = self._remote.files if self._remote else self._local(first.year, last.year)
         if (last - first).days > 360:
             return entries
         months = {f"{first + dt.timedelta(n):%Y%m}" for n in range(0, (last - first).days + 28, 27)}
         return [entry for month in months for entry in entries if month in entry[1]]
 
-    @cached_property
-    def _remote(self) -> list[_Entry]:
-        """All files of a remote folder."""
-        files = self._fs.find(self._root, detail=True).items()
-        return [(location, location.rsplit("/", 1)[-1], info) for location, info in files]
-
     def _local(self, first: int, last: int) -> list[_Entry]:
         """Return all local files, except those in folders named after a year before `first` or after `last`."""
+        if not os.path.isdir(self._root):  # noqa: PTH112
+            raise ConfigError(f"the feed's folder {self._url} does not exist; create it or set the feed's path")
         folders, entries = [self._root], list[_Entry]()
         for folder in folders:
             year = _YEAR.search(folder, len(self._root))
@@ -154,12 +153,10 @@ class FolderFeed:
         FeedUnreachable
             The file system does not answer.
         """
-        try:
-            self._fs.get_file(granule.location, str(target))
-        except OSError as error:
-            raise FeedUnreachable(
-                f"{granule.location} cannot be copied ({error}); check the network, then run again"
-            ) from error
+        if self._remote:
+            self._remote.fetch(granule.location, target, self._wanted.details.max_bytes)
+        else:
+            shutil.copyfile(granule.location, target)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -184,8 +181,3 @@ def _local_version(location: str) -> str:
     except OSError:  # a broken link, or deleted after the listing; reading it reports the error
         return "missing"
     return f"{stat.st_size} {stat.st_mtime_ns}"
-
-
-def _remote_version(info: dict[str, object]) -> str:
-    changed = next((info[key] for key in ("mtime", "ETag", "LastModified", "last_modified") if key in info), "")
-    return f"{info.get('size')} {changed}"

@@ -5,14 +5,15 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from netCDF4 import Dataset
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.record import DayRecord
+from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import RAIN_TODAY
 from runtime.config import Earthdata
 from runtime.errors import FeedUnreachable, LoginRefused
@@ -21,35 +22,13 @@ from runtime.inputs.feeds.earthdata import EarthdataFeed
 from runtime.pipeline.plan import Action
 from runtime.pipeline.run import Outcome
 from tests.conftest import DAYS, START, MakeSite, Runtime, Site
+from tests.runtime.inputs.feeds.conftest import earthdata_feed
 from tests.support.earthdata import PAGE, TOKEN, Server, serve
-
-
-@pytest.fixture(autouse=True)
-def _logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name in list(os.environ):
-        if name.startswith("EARTHDATA_"):
-            monkeypatch.delenv(name)
-    monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-
-
-@pytest.fixture
-def remote(make_site: MakeSite) -> Iterator[tuple[Site, Server]]:
-    """A site whose feeds are a server that has all files."""
-    site = make_site()
-    with serve(site.folder / "incoming") as server:
-        yield site, server
 
 
 def _fill(remote: tuple[Site, Server], *overrides: str) -> Outcome:
     site, server = remote
     return site.fill(None, None, *server.settings(), *overrides)
-
-
-def _feed(server: Server, **changes: float) -> EarthdataFeed:
-    usual = {"edl_host": "localhost:1", "wait_s": 0.01, "timeout_s": 2.0, "attempts": 3}
-    settings = Earthdata.model_validate({"cmr_url": f"{server.url}/search/", **usual, **changes})
-    return EarthdataFeed(settings, GranuleFilter("lprm-amsr2", "descending"))
 
 
 def _sample(remote: tuple[Site, Server], day: int = 3) -> str:
@@ -60,12 +39,12 @@ def test_searching_follows_the_pages(remote: tuple[Site, Server]) -> None:
     site, server = remote
     days = [dt.date(2013, 1, 1) + dt.timedelta(n) for n in range(PAGE + 100)]
     server.more = [Path(f"LPRM-AMSR2_L3_D_SOILM3_V001_{day:%Y%m%d}013507.nc4") for day in days]
-    found = _feed(server).granules(days[0], site.date(DAYS - 1))
+    found = earthdata_feed(server).granules(days[0], site.date(DAYS - 1))
     assert sorted(found) == [*days, *(site.date(n) for n in range(DAYS))]
     assert server.requests["search"] == 2
     server.more.clear()
-    assert _feed(server).oldest() == START
-    assert list(_feed(server).granules(site.date(3), site.date(3))) == [site.date(3)]
+    assert earthdata_feed(server).oldest() == START
+    assert list(earthdata_feed(server).granules(site.date(3), site.date(3))) == [site.date(3)]
 
 
 def test_a_remote_archive_is_the_local_one(remote: tuple[Site, Server], make_site: MakeSite) -> None:
@@ -85,7 +64,7 @@ def test_passing_troubles_are_overcome(fault: int | str, remote: tuple[Site, Ser
     _, server = remote
     name = _sample(remote)
     server.faults[name] = [fault]
-    feed = _feed(server, timeout_s=0.5)
+    feed = earthdata_feed(server, timeout_s=0.5)
     ((granule,),) = [g for day, g in feed.granules(START, remote[0].date(9)).items() if day == remote[0].date(3)]
     feed.fetch(granule, tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == remote[0].lprm(3).read_bytes()
@@ -95,7 +74,7 @@ def test_passing_troubles_are_overcome(fault: int | str, remote: tuple[Site, Ser
 def test_a_server_that_says_when_to_come_back_is_obeyed(remote: tuple[Site, Server], tmp_path: Path) -> None:
     _, server = remote
     server.faults["search"] = [429]
-    _feed(server).granules(START, START)
+    earthdata_feed(server).granules(START, START)
     assert server.asked_at[1] - server.asked_at[0] >= 1.0
 
 
@@ -117,7 +96,7 @@ def test_lasting_troubles_are_told_apart(
 ) -> None:
     _, server = remote
     server.faults[_sample(remote)] = [fault] * 20
-    feed = _feed(server)
+    feed = earthdata_feed(server)
     granule = feed.granules(START, remote[0].date(9))[remote[0].date(3)][0]
     with pytest.raises(error, match=message):
         feed.fetch(granule, tmp_path / "got")
@@ -289,7 +268,10 @@ def test_netrc_serves_where_there_is_no_token(monkeypatch: pytest.MonkeyPatch, t
     """The log-in host needs HTTPS, so here the log-in must fail when it connects, and not before."""
     monkeypatch.delenv("EARTHDATA_TOKEN")
     (tmp_path / "netrc").write_text("machine localhost:1 login me password secret\n")
-    feed = EarthdataFeed(Earthdata(edl_host="localhost:1", attempts=1), GranuleFilter("lprm-amsr2", "descending"))
+    feed = EarthdataFeed(
+        Earthdata(edl_host="localhost:1", attempts=1, token_hosts=("localhost",)),
+        GranuleFilter("lprm-amsr2", "descending"),
+    )
     granule = Granule(START, "lprm-amsr2", "n", "http://localhost:1/n", "v")
     with pytest.raises(FeedUnreachable, match="localhost:1.* does not answer"):
         feed.fetch(granule, tmp_path / "got")
@@ -379,3 +361,109 @@ def test_what_fails_half_way_is_taken_up_again(fault: int, code: int, remote: tu
     assert _fill(remote).exit_code == 0
     assert len(site.published()) == DAYS
     assert not here & set(server.requests)
+
+
+def test_the_token_goes_to_no_host_that_is_not_listed(
+    remote: tuple[Site, Server], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor does a password that netrc has for any host."""
+    site, server = remote
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    with serve(site.folder / "incoming") as other:
+        server.data_url = other.data_url
+        outcome = _fill(remote)
+        assert outcome.exit_code == 3
+        assert "wants a log-in (401), which is sent only with https and to the hosts in earthdata" in outcome.message
+        server.data_url = other.store_url  # needs no log-in
+        assert len(_fill(remote).filled) == DAYS
+        assert (server.log_ins, other.log_ins) == ({}, {})
+
+
+def test_the_token_is_not_sent_after_a_redirect_to_another_host(remote: tuple[Site, Server], tmp_path: Path) -> None:
+    site, server = remote
+    (tmp_path / "netrc").write_text("default login me password secret\n")
+    with serve(site.folder / "incoming") as other:
+        hosts = [f"127.0.0.1:{each.server_address[1]}" for each in (server, other)]
+        for target, seen in ((other.store_url, set()), (server.store_url, {f"Bearer {TOKEN}"})):
+            server.store_url, name = target, _sample(remote)
+            server.faults[name] = ["redirect"]
+            feed = earthdata_feed(server, token_hosts=hosts)
+            feed.fetch(feed.granules(START, site.date(9))[site.date(3)][0], tmp_path / "got")
+            assert (tmp_path / "got").read_bytes() == site.lprm(3).read_bytes()
+            logged_in = server.log_ins | other.log_ins
+            assert logged_in[f"/data/{name}"] == {f"Bearer {TOKEN}"}
+            assert logged_in.get(f"/store/{name}", set()) == seen
+
+
+def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(
+    remote: tuple[Site, Server], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EARTHDATA_TOKEN", "SECRET\nX-Other: 1")
+    with pytest.raises(LoginRefused, match="has a line break") as raised:
+        _fill(remote)
+    assert "SECRET" not in str(raised.value)
+    monkeypatch.setenv("EARTHDATA_TOKEN", f"{TOKEN}\n")
+    assert _fill(remote).exit_code == 0
+
+
+@pytest.mark.parametrize("fault", [500, 503, "truncated"])
+@pytest.mark.parametrize("attempts", [1, 3])
+def test_a_request_is_made_as_often_as_configured(
+    fault: int | str, attempts: int, remote: tuple[Site, Server], tmp_path: Path
+) -> None:
+    _, server = remote
+    name = _sample(remote)
+    server.faults = {name: [fault] * 99}
+    feed = earthdata_feed(server, attempts=attempts)
+    granule = feed.granules(START, remote[0].date(9))[remote[0].date(3)][0]
+    with pytest.raises(FeedUnreachable, match="did not come in [13] tr"):
+        feed.fetch(granule, tmp_path / "got")
+    server.faults = {"search": [503] * 99}
+    before = server.requests["search"]
+    with pytest.raises(FeedUnreachable, match=r"in [13] tr\w+ \(HTTP 503\)"):
+        feed.granules(START, START)
+    assert (server.requests[name], server.requests["search"] - before) == (attempts, attempts)
+
+
+def test_a_file_that_grows_without_end_is_not_taken(remote: tuple[Site, Server], tmp_path: Path) -> None:
+    _, server = remote
+    name = _sample(remote)
+    server.faults[name] = ["gzip bomb"] * 9
+    feed = earthdata_feed(server)
+    granule = feed.granules(START, remote[0].date(9))[remote[0].date(3)][0]
+    with pytest.raises(FeedUnreachable, match=f"{name} did not come in 1 try \\(it has more than 128 MiB"):
+        feed.fetch(granule, tmp_path / "got")
+    assert (tmp_path / "got").stat().st_size <= PRODUCTS["lprm-amsr2"].max_bytes
+    assert server.requests[name] == 1
+    server.faults["search"] = ["gzip bomb"] * 9
+    with pytest.raises(FeedUnreachable, match="cannot be searched for .*it has more than 256 MiB"):
+        feed.granules(START, START)
+
+
+def test_a_signed_address_is_used_and_not_shown(remote: tuple[Site, Server], runtime: Runtime) -> None:
+    site, server = remote
+    make, port = server.records, server.server_address[1]
+
+    def signed(name: str, temporal: str | None) -> list[dict[str, Any]]:
+        records = make(name, temporal)
+        for record in records:
+            link = record["umm"]["RelatedUrls"][1]  # type: ignore[index]
+            link["URL"] = link["URL"].replace("//", "//me:SECRET@") + "?X-Amz-Signature=SECRET&who=SECRET#SECRET"
+        return records
+
+    server.records = signed  # type: ignore[method-assign]
+    server.faults = {_sample(remote, day): [fault] * 99 for day, fault in ((3, 500), (4, "html"), (5, 404))}
+    sets = [part for item in server.settings() for part in ("--set", item)]
+    shown = [runtime("fetch", *dry, "--config", site.file, *sets).output for dry in (["--dry-run"], ["--json"])]
+    fill = runtime("fill", "--config", site.file, *sets)
+    assert fill.exit_code == 3
+    shown += [fill.output, runtime("inbox", "--json", "--config", site.file).output]
+    assert f"http://127.0.0.1:{port}/data/{_sample(remote, 6)}" in shown[0]
+    assert not any("SECRET" in text for text in shown)
+    assert b"SECRET" not in b"".join(path.read_bytes() for path in site.archive.rglob("catalog*"))
+    server.faults.clear()
+    assert _fill(remote).exit_code == 0
+    assert len(site.published()) == DAYS
+    asked = dict(server.requests)
+    assert _fill(remote).filled == []
+    assert server.requests[_sample(remote, 6)] == asked[_sample(remote, 6)] == 1, "another signature is no other file"

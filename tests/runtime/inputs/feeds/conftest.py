@@ -1,0 +1,45 @@
+"""A server that behaves like NASA Earthdata, and feeds that use it."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from runtime.common.deadline import TimeLimits
+from runtime.config import Earthdata
+from runtime.inputs.feeds.base import GranuleFilter
+from runtime.inputs.feeds.earthdata import EarthdataFeed
+from tests.conftest import MakeSite, Site
+from tests.support.earthdata import TOKEN, Server, serve
+
+
+@pytest.fixture(autouse=True)
+def _logged_in(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in list(os.environ):
+        if name.startswith("EARTHDATA_"):
+            monkeypatch.delenv(name)
+    monkeypatch.setenv("EARTHDATA_TOKEN", TOKEN)
+    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
+
+
+@pytest.fixture
+def remote(make_site: MakeSite) -> Iterator[tuple[Site, Server]]:
+    """A site whose feeds are a server that has all files."""
+    site = make_site()
+    with serve(site.folder / "incoming") as server:
+        yield site, server
+
+
+def earthdata_feed(server: Server, limits: TimeLimits | None = None, **changes: object) -> EarthdataFeed:
+    usual = {"edl_host": "localhost:1", "wait_s": 0.01, "timeout_s": 2.0, "attempts": 3}
+    hosts = [f"127.0.0.1:{server.server_address[1]}"]
+    settings = Earthdata.model_validate({"cmr_url": f"{server.url}/search/", "token_hosts": hosts, **usual, **changes})
+    return EarthdataFeed(settings, GranuleFilter("lprm-amsr2", "descending"), limits=limits)
+
+
+@pytest.fixture
+def empty_server(tmp_path: Path) -> Iterator[Server]:
+    """A server without any file."""
+    with serve(tmp_path) as server:
+        yield server

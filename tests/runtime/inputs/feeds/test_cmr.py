@@ -1,0 +1,189 @@
+"""What CMR answers, of any shape: sound granules, named skipped ones, or a feed that is unreachable."""
+
+import json
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from runtime.common.deadline import Deadline
+from runtime.common.vocabulary import ProblemKind
+from runtime.config import Earthdata
+from runtime.errors import FeedUnreachable
+from runtime.inputs.feeds.cmr import CmrRecord, search_cmr
+from tests.conftest import DAYS, START, Site, logged
+from tests.runtime.inputs.feeds.conftest import earthdata_feed
+from tests.support.earthdata import Server
+
+COLLECTION = ("LPRM_AMSR2_D_SOILM3", "001")
+
+ANY_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=20),
+    lambda inside: st.lists(inside, max_size=4) | st.dictionaries(st.text(max_size=10), inside, max_size=4),
+    max_leaves=12,
+)
+
+
+def _sound(number: int = 1) -> dict[str, Any]:
+    name = f"LPRM-AMSR2_L3_D_SOILM3_V001_202004{number:02}013507.nc4"
+    return {
+        "meta": {"concept-id": f"G{number}", "revision-id": 1},
+        "umm": {
+            "GranuleUR": name,
+            "DataGranule": {
+                "ArchiveAndDistributionInformation": [{"Name": name, "Checksum": {"Value": "ab", "Algorithm": "MD5"}}]
+            },
+            "RelatedUrls": [{"URL": f"https://data.gesdisc.earthdata.nasa.gov/{name}", "Type": "GET DATA"}],
+        },
+    }
+
+
+def _places(value: Any, path: tuple[Any, ...] = ()) -> list[tuple[Any, ...]]:
+    """Return the path of every part of a document."""
+    inside = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    return [path, *(place for key, part in inside for place in _places(part, (*path, key)))]
+
+
+@st.composite
+def _nearly_sound(draw: st.DrawFn) -> Any:
+    """Return a sound record in which one part is any JSON, or missing."""
+    record = _sound(draw(st.integers(1, 28)))
+    *above, last = draw(st.sampled_from([place for place in _places(record) if place]))
+    here: Any = record
+    for key in above:
+        here = here[key]
+    if draw(st.booleans()):
+        here[last] = draw(ANY_JSON)
+    else:
+        del here[last]
+    return record
+
+
+def _search(server: Server, hits: str, document: Any) -> tuple[list[CmrRecord], list[str], str]:
+    """Return the records of an answer, the warnings, and why the feed is unreachable."""
+    server.search_answer = hits, document if isinstance(document, bytes) else json.dumps(document).encode()
+    configured = Earthdata(cmr_url=f"{server.url}/search/", attempts=1, timeout_s=5.0)
+    with logged() as lines:
+        try:
+            return search_cmr(configured, COLLECTION, (START, START), Deadline.after(20.0, "a.key")), lines, ""
+        except FeedUnreachable as error:
+            return [], lines, str(error)
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(items=st.lists(ANY_JSON | _nearly_sound() | st.just(_sound()), max_size=4))
+def test_any_record_is_a_granule_or_is_skipped_by_name(items: list[Any], empty_server: Server) -> None:
+    found, warnings, failure = _search(empty_server, str(len(items)), {"hits": len(items), "items": items})
+    if failure:
+        assert "the same granule came twice" in failure or "is no list of granules" in failure
+        return
+    assert len(found) + len(warnings) == len(items)
+    assert all("is skipped: " in warning and warning.isprintable() for warning in warnings)
+    feed = earthdata_feed(empty_server)
+    for record in found:
+        granule = feed._granule(record)
+        assert granule is None or (granule.name.isprintable() and granule.location.startswith("http"))
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(document=ANY_JSON | st.fixed_dictionaries({"items": ANY_JSON}) | st.binary(max_size=40))
+def test_any_document_is_a_list_of_granules_or_an_unreachable_feed(document: Any, empty_server: Server) -> None:
+    found, warnings, failure = _search(empty_server, "1", document)
+    if failure:
+        assert "cannot be searched for LPRM_AMSR2_D_SOILM3 in 1 try" in failure
+    else:
+        assert len(found) + len(warnings) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[" * 100_000,
+        '{"items": ' + "[" * 5000 + "]" * 5000 + "}",
+        "NaN",
+        '{"items": [1e999999]}',
+        '{"items": ["\\ud800"]}',
+        '{"items": [{"umm": {"RelatedUrls": [{"URL": "https://[/x.nc4", "Type": "GET DATA"}]}}]}',
+        '{"items": [{"umm": {"RelatedUrls": [{"URL": "https://host:99999/x.nc4", "Type": "GET DATA"}]}}]}',
+    ],
+)
+def test_a_document_that_breaks_parsers_is_an_unreachable_feed(text: str, empty_server: Server) -> None:
+    found, warnings, failure = _search(empty_server, "1", text.encode())
+    assert found == []
+    assert bool(failure) != bool(warnings)
+    assert "\n" not in "".join([failure, *warnings])
+
+
+@pytest.mark.parametrize(
+    ("hits", "items", "cause"),
+    [
+        ("14", 3, "3 granules came where 14 were to come, of 14 in all"),
+        ("14", 0, "0 granules came where 14 were to come, of 14 in all"),
+        ("0", 1, "1 granules came where 0 were to come, of 0 in all"),
+        ("many", 1, "does not say how many granules there are"),
+        ("-1", 1, "does not say how many granules there are"),
+        ("", 1, "does not say how many granules there are"),
+        ("9" * 9, 2000, "has 999999999 granules, more than 100000"),
+    ],
+)
+def test_an_answer_that_is_not_complete_is_an_unreachable_feed(
+    hits: str, items: int, cause: str, empty_server: Server
+) -> None:
+    document = {"items": [{"meta": {"concept-id": f"G{number}"}} for number in range(items)]}
+    assert cause in _search(empty_server, hits, document)[2]
+
+
+def test_hits_in_the_document_must_agree_too(empty_server: Server) -> None:
+    _, _, failure = _search(empty_server, "1", {"hits": 14, "items": [_sound()]})
+    assert "1 granules came, 14 are there by the document and 1 by CMR-Hits" in failure
+
+
+def test_a_page_that_comes_twice_is_an_unreachable_feed(empty_server: Server) -> None:
+    assert "the same granule came twice" in _search(empty_server, "2", {"items": [_sound(), _sound()]})[2]
+
+
+def test_days_with_data_are_not_filled_without_it_when_cmr_answers_short(remote: tuple[Site, Server]) -> None:
+    site, server = remote
+    records = server.records(COLLECTION[0], None)
+    assert len(records) == DAYS
+    server.search_answer = str(DAYS), json.dumps({"hits": DAYS, "items": records[:3]}).encode()
+    outcome = site.fill(None, None, *server.settings(), "policy.max_lag_days=0")
+    assert (outcome.exit_code, outcome.filled) == (3, [])
+    assert f"3 granules came where {DAYS} were to come, of {DAYS} in all" in outcome.message
+    assert {day.action.problem for day in outcome.planned.values()} == {ProblemKind.WAIT}
+    server.search_answer = None
+    assert len(site.fill(None, None, *server.settings()).filled) == DAYS
+
+
+def test_a_record_that_cannot_be_used_costs_its_own_day_only(remote: tuple[Site, Server]) -> None:
+    site, server = remote
+    records = server.records(COLLECTION[0], None)
+    broken = records[5]
+    broken["umm"]["RelatedUrls"] = "nowhere"  # type: ignore[index]
+    feed = earthdata_feed(server)
+    server.search_answer = str(DAYS), json.dumps({"hits": DAYS, "items": records}).encode()
+    with logged() as lines:
+        found = feed.granules(START, site.date(DAYS - 1))
+    assert sorted(found) == [site.date(n) for n in range(DAYS) if n != 5]
+    assert lines == [
+        f"warning: CMR, {COLLECTION[0]}: the record of {site.lprm(5).name} cannot be used and is skipped: "
+        "umm.RelatedUrls: Input should be a valid list"
+    ]
+
+
+def test_a_name_too_long_for_a_file_is_skipped_and_named(remote: tuple[Site, Server]) -> None:
+    site, server = remote
+    records = server.records(COLLECTION[0], None)
+    name = f"LPRM-AMSR2_L3_D_SOILM3_V001_20200405{'1' * 300}.nc4"
+    records[4]["umm"]["RelatedUrls"] = [{"URL": f"{server.url}/data/{name}", "Type": "GET DATA"}]  # type: ignore[index]
+    server.search_answer = str(DAYS), json.dumps({"hits": DAYS, "items": records}).encode()
+    outcome = site.fill(None, None, *server.settings(), "feeds.precipitation.kind=none")
+    assert outcome.exit_code == 0, outcome.message
+    assert len(outcome.filled) >= DAYS - 1
+    assert sum("LPRM-AMSR2_L3_D_SOILM3_V001_20200405111" in line and "skipped" in line for line in site.said)
+
+
+def test_https_is_preferred_to_http() -> None:
+    links = [{"URL": f"{scheme}://host/name", "Type": "GET DATA"} for scheme in ("ftp", "http", "https")]
+    assert CmrRecord.model_validate({"umm": {"RelatedUrls": links}}).url == "https://host/name"
