@@ -9,6 +9,7 @@ import threading
 import urllib.request
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.clock_check import clock_fault
 from runtime.archive.paths import ArchivePaths
 from runtime.common.clock import now
 from runtime.config import Config
@@ -19,6 +20,9 @@ logger = logging.getLogger(__name__)
 
 LAG = "lag"
 """Kind of the incident that the newest day is too old."""
+
+CLOCK = "clock"
+"""Kind of the incident that this machine's clock disagrees with the archive."""
 
 RUN_FAILED = "run failed"
 """Kind of the incident that the last run did less than it could."""
@@ -63,7 +67,7 @@ class Alerts:
     def _report_changes(self, moment: dt.datetime) -> None:
         try:
             with Catalog.open(ArchivePaths.of(self._config).catalog) as catalog:
-                wrong, reported = self._wrong_now(catalog, moment.date()), catalog.incidents()
+                wrong, reported = self._wrong_now(catalog, moment), catalog.incidents()
                 for kind, message in wrong.items():
                     if kind not in reported and self._report("opened", kind, message, moment):
                         catalog.open_incident(kind, message, moment.isoformat(timespec="seconds"))
@@ -83,12 +87,15 @@ class Alerts:
         last = self._last_run
         return kind == RUN_FAILED and (last is None or last.exit_code == ArchiveBusy.exit_code)
 
-    def _wrong_now(self, catalog: Catalog, today: dt.date) -> dict[str, str]:
+    def _wrong_now(self, catalog: Catalog, moment: dt.datetime) -> dict[str, str]:
         """Return the message of everything that is wrong now, by kind of incident."""
         wrong = {}
         last, span, limit = self._last_run, catalog.first_and_newest(), self._config.policy.max_lag_days
-        if span and (lag := (today - span[1]).days) > limit:
-            wrong[LAG] = f"the newest day is {span[1]}, {lag} days ago; {limit} are normal"
+        if fault := clock_fault(catalog, moment, moment.date(), self._config.policy):
+            wrong[CLOCK] = fault
+        due = self._config.feeds.last_due(moment.date())
+        if span and (lag := (due - span[1]).days) > limit:
+            wrong[LAG] = f"the newest day is {span[1]}, {lag} days before {due}; {limit} are normal"
         elif span is None and last:
             wrong[LAG] = f"no day has been published yet; the first run ended with exit code {last.exit_code}"
         for problem in catalog.problems().values():

@@ -270,7 +270,7 @@ def test_the_calendar_tells_the_reason_on_hover_and_on_focus(visit: Open, varied
     assert "LPRM-AMSR2_L3_D_SOILM3_V001_20200410" in page.text("#reason")
     page.page.hover(f'[data-date="{missing}"]')
     assert page.text("#reason").startswith("12 April 2020: missing: wait")
-    assert page.page.locator("#calendar .current, #calendar .provisional").count() == 12
+    assert page.page.locator("#calendar .consolidated, #calendar .provisional").count() == 12
     page.page.click('[data-date="2020-04-04"]')
     page.shows("2020-04-04 soil_moisture")
     page.page.focus('[data-date="2020-04-04"]')

@@ -6,6 +6,7 @@ import datetime as dt
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,6 +24,7 @@ import httpx
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from runtime.archive.catalog import Catalog
 from runtime.archive.verify import archive_faults
 from runtime.common.clock import now
 from runtime.common.grid import Grid
@@ -31,6 +33,7 @@ from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
 from service.alerts import Alerts
 from service.runner import FillRun
+from tests.conftest import Site
 from tests.support.earthdata import TOKEN, Server, serve
 
 LENGTH = 9
@@ -341,6 +344,28 @@ def test_a_failed_run_is_reported_and_makes_it_unready(
     ready = httpx.get(f"{url}/readyz")
     assert (ready.status_code, httpx.get(f"{url}/healthz").status_code) == (503, 200)
     assert "exit code 2" in ready.json()["detail"]
+
+
+def test_a_clock_that_jumped_is_an_incident_until_it_is_right(
+    varied: Site, tmp_path: Path, hook: _Hook, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A negative lag is no late day; the alert of the clock takes its place."""
+    hook.refuse = 0
+    shutil.copytree(varied.folder, tmp_path / "site")
+    alerts = Alerts(load_config(tmp_path / "site" / "seamless-sm.toml", [hook.setting], {}))
+    for days_after, wanted in ((-40, {"clock"}), (12, {"lag"}), (0, set())):
+        newest = dt.datetime.combine(varied.today, dt.time(12), dt.UTC)
+        monkeypatch.setattr("service.alerts.now", lambda days=days_after, at=newest: at + dt.timedelta(days))
+        with Catalog.open(alerts_catalog := tmp_path / "site" / "archive" / ".catalog" / "catalog.sqlite") as catalog:
+            with catalog.db.transaction() as db:
+                db.execute("UPDATE revision SET made_at = ?", (newest.isoformat(),))
+        alerts.check()
+        with Catalog.open(alerts_catalog, read_only=True) as catalog:
+            assert {kind for kind in catalog.incidents() if kind in ("clock", "lag")} == wanted
+    assert [(a["event"], a["kind"]) for a in hook.got if a["kind"] == "clock"] == [
+        ("opened", "clock"),
+        ("closed", "clock"),
+    ]
 
 
 def test_two_checks_at_once_report_once(live: Live, hook: _Hook) -> None:
