@@ -9,6 +9,9 @@ from runtime.common import clock
 from runtime.common.clock import days_between
 from runtime.common.vocabulary import ProblemKind, Tier
 
+_COUNTED = (Tier.PROVISIONAL, Tier.NO_OBSERVATION)
+"""Tiers whose days are counted; all others are consolidated."""
+
 
 @command(epilog="Example: `runtime status --json`")
 def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json = False) -> None:
@@ -32,7 +35,7 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         "first": first and str(first),
         "newest": newest and str(newest),
         "lag_days": newest and (clock.today() - newest).days,
-        "provisional": sum(r.record.tier is Tier.PROVISIONAL for r in rows.values()),
+        **{tier: sum(row.record.tier is tier for row in rows.values()) for tier in _COUNTED},
         "missing_between": missing,
         "problems": problems,
         "last_published_at": revision and revision.made_at,
