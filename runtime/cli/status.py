@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 from runtime.common import clock
@@ -29,7 +30,7 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
     missing = (
         [] if first is None or newest is None else [str(day) for day in days_between(first, newest) if day not in rows]
     )
-    facts = {
+    facts: dict[str, Any] = {
         "archive": str(settings.archive.path),
         "days": len(rows),
         "first": first and str(first),

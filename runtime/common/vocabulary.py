@@ -19,7 +19,7 @@ Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
 class Tier(StrEnum):
-    """What to expect of a published day: may it still change, and was anything observed on it?"""
+    """Whether anything was observed on a published day, and whether it may still change."""
 
     PROVISIONAL = "provisional"
     """It was observed, and a file that changes it may still arrive: a later day of its window, or better rain."""

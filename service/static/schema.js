@@ -296,7 +296,7 @@ export const EXPECTED_EXIT_CODES = Object.freeze([0, 3, 4, 5, 7]);
  */
 
 /**
- * What to expect of a published day: may it still change, and was anything observed on it?
+ * Whether anything was observed on a published day, and whether it may still change.
  * @typedef {"provisional" | "consolidated" | "no_observation"} Tier
  */
 
