@@ -35,7 +35,10 @@ def clock_fault(catalog: Catalog, moment: dt.datetime, today: dt.date, policy: P
         return None
     newest = span[1]
     if newest > today:
-        return f"the newest day is {newest}, and this machine's date is {today} (UTC); {_CURE}"
+        return (
+            f"the newest day is {newest}, and this machine's date is {today} (UTC); {_CURE}. If it is right, it was "
+            f"wrong when {newest} was published: delete it, then `runtime check --rebuild-catalog --rebuild-views`"
+        )
     if last is None:
         return None
     made = dt.datetime.fromisoformat(last.made_at)
