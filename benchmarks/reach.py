@@ -19,6 +19,7 @@ from runtime.common.grid import Grid
 from runtime.common.vocabulary import Tier
 from runtime.fill.tiling import dilate
 from training.data import DataSection
+from training.evaluate.kinds import TIERS
 from training.models.seamless import BOXES, SeamlessConfig
 
 PASTS = (4, 8, 12)
@@ -36,7 +37,7 @@ def main() -> None:
         archive = DataSection(granules=arguments.data, band=arguments.band).open(Path(scratch), grid)
         seen = np.isfinite(archive.soil_moisture(0, len(archive)))
     print("tier          gaps on land a day  " + "  ".join(f"{past:>2} days back" for past in PASTS))
-    for tier in Tier:
+    for tier in TIERS:
         after = config.after if tier == Tier.CONSOLIDATED else 0
         days = range(config.before, len(seen) - after)
         if not days:

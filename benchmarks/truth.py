@@ -22,7 +22,7 @@ from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import Tier
 from runtime.demo.world import World
 from training.evaluate.hidden import BundleFiller, Gaps
-from training.evaluate.kinds import HEADLINE
+from training.evaluate.kinds import HEADLINE, TIERS
 from training.evaluate.references import TODAY, WINDOW, plain_mean, weighted_mean
 from training.samples import TrainingArchive
 
@@ -55,7 +55,7 @@ def main() -> None:
         )
         names = arguments.bundle or ["seamless-2", "seamless-2-soil"]
         fillers = [BundleFiller(name, load_bundle(find_bundle(name)), archive) for name in names]
-        for tier in Tier:
+        for tier in TIERS:
             errors: dict[str, list[Floats]] = {}
             for position in JUDGED:
                 day = _unobserved(archive, position, tier, truth[FIRST + dt.timedelta(position)])

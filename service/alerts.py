@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.clock_check import clock_fault
 from runtime.archive.paths import ArchivePaths
 from runtime.common.clock import now
 from runtime.config import Config
@@ -24,6 +25,9 @@ logger = logging.getLogger(__name__)
 
 LAG = "lag"
 """Kind of the incident that the newest day is too old."""
+
+CLOCK = "clock"
+"""Kind of the incident that this machine's clock disagrees with the archive."""
 
 RUN_FAILED = "run failed"
 """Kind of the incident that the last run did less than it could."""
@@ -143,7 +147,7 @@ class Alerts:
         }
         try:
             with Catalog.open(self._catalog, read_only=True) as catalog:
-                found |= self._wrong_days(catalog, moment.date())
+                found |= self._wrong_days(catalog, moment)
                 kept = catalog.incidents()
         except Exception as error:  # whatever is wrong with the catalog, the alert must leave
             found[CATALOG] = str(error) if isinstance(error, SeamlessError) else f"it cannot be read ({error!r})"
@@ -154,12 +158,13 @@ class Alerts:
             self._kept, self._is_readable = kept, True
         return {kind: message for kind, message in found.items() if message}
 
-    def _wrong_days(self, catalog: Catalog, today: dt.date) -> dict[str, str | None]:
+    def _wrong_days(self, catalog: Catalog, moment: dt.datetime) -> dict[str, str | None]:
         """Return what the catalog says is wrong, by kind of incident."""
-        span = catalog.first_and_newest()
+        span, today = catalog.first_and_newest(), moment.date()
         refused = (problem for problem in catalog.problems().values() if problem.kind.needs_decision)
         lag = lag_fault(self._config, self._runner, span and span[1], today)
-        return {LAG: lag} | {f"{problem.kind} {problem.date}": problem.reason for problem in refused}
+        clock = clock_fault(catalog, moment, today, self._config.policy)
+        return {LAG: lag, CLOCK: clock} | {f"{problem.kind} {problem.date}": problem.reason for problem in refused}
 
     def _send(self, changes: list[_Change], at: str) -> None:
         """Send messages, and set when to try again."""

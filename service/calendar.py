@@ -15,8 +15,9 @@ from runtime.common.vocabulary import Tier
 class CalendarState(StrEnum):
     """State of a day in the calendar; the value is its letter in the JSON answer."""
 
-    CURRENT = "c"
+    CONSOLIDATED = "c"
     PROVISIONAL = "p"
+    NO_OBSERVATION = "n"
     REFUSED = "r"
     KEPT = "k"
     MISSING = "m"
@@ -33,8 +34,9 @@ class CalendarState(StrEnum):
 
 
 _MEANINGS = {
-    CalendarState.CURRENT: "current",
+    CalendarState.CONSOLIDATED: "consolidated",
     CalendarState.PROVISIONAL: "provisional",
+    CalendarState.NO_OBSERVATION: "no observation, filled from other days",
     CalendarState.REFUSED: "refused",
     CalendarState.KEPT: "refused, earlier version kept",
     CalendarState.MISSING: "missing",
@@ -42,9 +44,9 @@ _MEANINGS = {
 
 
 def calendar_states(
-    rows: Mapping[dt.date, DayRow], problems: Mapping[dt.date, Problem], today: dt.date
+    rows: Mapping[dt.date, DayRow], problems: Mapping[dt.date, Problem], today: dt.date, max_lag_days: int
 ) -> dict[dt.date, tuple[CalendarState, str]]:
-    """Return the state of each day and its reason, from the first known day to `today`.
+    """Return the state of each day and its reason, from the first known day to `today`, or to the last known one.
 
     Parameters
     ----------
@@ -54,20 +56,22 @@ def calendar_states(
         The problems of days, published or not.
     today : date
         The last day; a later day that is published or has a problem extends the calendar.
+    max_lag_days : int
+        If nothing is known of more days than this before `today`, the feeds have ended, and the calendar ends too.
 
     Returns
     -------
     dict of date to (CalendarState, str)
-        In order of date; the reason is empty for a day that is current and had all its inputs. Empty if no day is
+        In order of date; the reason is empty for a consolidated day that had all its inputs. Empty if no day is
         known.
     """
     known = [*rows, *problems]
     if not known:
         return {}
-    return {
-        date: state_and_reason(rows.get(date), problems.get(date))
-        for date in days_between(min(known), max(today, *known))
-    }
+    last = max(known)
+    if 0 < (today - last).days <= max_lag_days:
+        last = today
+    return {date: state_and_reason(rows.get(date), problems.get(date)) for date in days_between(min(known), last)}
 
 
 def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[CalendarState, str]:
@@ -83,7 +87,7 @@ def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[Calen
     Returns
     -------
     tuple of CalendarState and str
-        The reason is empty for a day that is current and had all its inputs.
+        The reason is empty for a consolidated day that had all its inputs.
     """
     if problem and problem.kind.needs_decision:
         reason = f"since {problem.since[:10]}: {problem.reason}"
@@ -96,9 +100,11 @@ def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[Calen
             f"{problem.kind}: {problem.reason}" if problem else "not filled: nothing was planned for it yet",
         )
     reason = _absent_inputs(row.record)
+    if row.record.tier is Tier.NO_OBSERVATION:
+        return CalendarState.NO_OBSERVATION, reason or "nothing of the grid was observed on this day"
     if row.record.tier is Tier.PROVISIONAL:
         return CalendarState.PROVISIONAL, reason or "provisional: its rain or a day of its window may still change"
-    return CalendarState.CURRENT, reason
+    return CalendarState.CONSOLIDATED, reason
 
 
 def _absent_inputs(record: DayRecord) -> str:

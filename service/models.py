@@ -57,7 +57,7 @@ class Incident(Answer):
     """Something that is wrong now and was reported."""
 
     kind: str = Field(json_schema_extra=_constants(LAG_INCIDENT=LAG))
-    """``lag``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result refused DATE``."""
+    """``lag``, ``clock``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result refused DATE``."""
     message: str
     since: str
     """Time, ISO 8601, UTC."""
@@ -186,7 +186,7 @@ class DayDetail(DaySummary):
 
 
 class Calendar(Answer):
-    """The state of every day from the first to today."""
+    """The state of every day from the first to today, or to the last known one if the feeds have ended before."""
 
     first: dt.date | None
     """The day of the first letter; null if no day is known."""
@@ -202,7 +202,7 @@ class Calendar(Answer):
         ),
     )
     reasons: dict[dt.date, str]
-    """The reason of each day that is not simply current."""
+    """The reason of each day that is not simply consolidated."""
 
 
 # The archive and its maps

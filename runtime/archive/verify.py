@@ -10,6 +10,7 @@ from runtime.archive.publish import recover, row_of_file
 from runtime.archive.record import DayRecord
 from runtime.common import digest
 from runtime.common.events import Track
+from runtime.common.vocabulary import TODAY
 from runtime.config import Config
 from runtime.errors import ArchiveError, StateChainBroken
 from runtime.fill.state import read_snapshot
@@ -44,9 +45,21 @@ def archive_faults(config: Config, track: Track) -> list[str]:
         except StateChainBroken as error:
             found.append(str(error))
     found += derived_faults(archive, published, track)
+    found += [
+        f"{archive / row.path}: has no value, no observation reaches {date}; delete it, then `runtime check "
+        "--rebuild-catalog --rebuild-views`"
+        for date, row in rows.items()
+        if _is_empty(row.record)
+    ]
     for name, row in missing.items():
         found.append(f"{archive / name}: is missing; `runtime fill --date {row.record.date}` makes it again")
     return found
+
+
+def _is_empty(record: DayRecord) -> bool:
+    """Whether a day has no value: earlier versions published such days."""
+    statistics = record.statistics
+    return record.inputs[TODAY] is None and statistics is not None and not statistics.observed + statistics.filled
 
 
 def rebuild_views(config: Config, track: Track) -> int:

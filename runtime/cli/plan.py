@@ -21,7 +21,7 @@ from runtime.cli.common import (
     read_config,
 )
 from runtime.common import clock
-from runtime.common.clock import DateRange
+from runtime.common.clock import DAY, DateRange
 from runtime.common.logs import LogFormat
 
 if TYPE_CHECKING:
@@ -37,12 +37,14 @@ def plan(
     overrides: Overrides = None,
     first: From = None,
     last: To = None,
-    show_all: Annotated[bool, typer.Option("--all", help="Also list days that are current.")] = False,
+    show_all: Annotated[
+        bool, typer.Option("--all", help="List every day on a line of its own, also days that are current.")
+    ] = False,
     offline: Offline = False,
     as_json: Json = False,
     log_format: LogFormatOption = LogFormat.AUTO,
 ) -> None:
-    """List every day that has to be filled, waits or was refused, with the reason. Changes nothing."""
+    """List the days that have to be filled, wait or were refused, with the reason. Changes nothing."""
     settings = read_config(config, overrides)
     print_plan(settings, parse_range(None, first, last), offline=offline, as_json=as_json, show_all=show_all)
 
@@ -67,9 +69,10 @@ def print_plan(
     with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
         with run_events() as events:
             run = RunContext.open(settings, catalog, clock.today(), events, offline=offline)
-            planned = plan_days(run, select_days(run, wanted, max_refill_days))
+            selection = select_days(run, wanted, max_refill_days)
+            planned = plan_days(run, selection)
         _print_days(planned, as_json, show_all)
-        for problem in run.inbox.failures():
+        for problem in (*run.inbox.failures(), *([selection.ended] if selection.ended else [])):
             logger.warning(problem)
 
 
@@ -81,7 +84,25 @@ def _print_days(days: list[PlannedDay], as_json: bool, show_all: bool) -> None:
         fields = [{"date": str(d.date), "action": d.action, "tier": d.tier, "reason": d.reason} for d in shown]
         print(json.dumps(fields, indent=1))
         return
-    for day in shown:
-        print(f"{day.date}  {day.action:8} {day.tier:12} {day.reason}")
+    for days_alike in ([day] for day in shown) if show_all else _ranges(shown):
+        first, last = days_alike[0], days_alike[-1]
+        dates = f"{first.date} to {last.date}, {len(days_alike)} days" if first != last else str(first.date)
+        print(f"{dates}  {first.action:8} {first.tier:14} {first.reason}")
     stale = sum(day.action is Action.FILL for day in days)
     print(f"{len(days)} days looked at, {stale} to fill" + ("" if stale else ": already current"))
+
+
+def _ranges(days: list[PlannedDay]) -> list[list[PlannedDay]]:
+    """Return the days, consecutive ones with the same action, tier and reason together."""
+    ranges: list[list[PlannedDay]] = []
+    for day in days:
+        before = ranges[-1][-1] if ranges else None
+        if before and day.date - before.date == DAY and _shown(day) == _shown(before):
+            ranges[-1].append(day)
+        else:
+            ranges.append([day])
+    return ranges
+
+
+def _shown(day: PlannedDay) -> tuple[str, str, str]:
+    return day.action, day.tier, day.reason

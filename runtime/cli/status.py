@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 from runtime.common import clock
 from runtime.common.clock import days_between
 from runtime.common.vocabulary import ProblemKind, Tier
+
+_COUNTED = (Tier.PROVISIONAL, Tier.NO_OBSERVATION)
+"""Tiers whose days are counted; all others are consolidated."""
 
 
 @command(epilog="Example: `runtime status --json`")
@@ -26,13 +30,13 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
     missing = (
         [] if first is None or newest is None else [str(day) for day in days_between(first, newest) if day not in rows]
     )
-    facts = {
+    facts: dict[str, Any] = {
         "archive": str(settings.archive.path),
         "days": len(rows),
         "first": first and str(first),
         "newest": newest and str(newest),
         "lag_days": newest and (clock.today() - newest).days,
-        "provisional": sum(r.record.tier is Tier.PROVISIONAL for r in rows.values()),
+        **{tier: sum(row.record.tier is tier for row in rows.values()) for tier in _COUNTED},
         "missing_between": missing,
         "problems": problems,
         "last_published_at": revision and revision.made_at,

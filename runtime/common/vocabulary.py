@@ -19,12 +19,18 @@ Precision = Literal["fp32", "bf16", "fp16", "int8"]
 
 
 class Tier(StrEnum):
-    """Whether a published day may still change."""
+    """Whether anything was observed on a published day, and whether it may still change."""
 
     PROVISIONAL = "provisional"
-    """A day of its window, or better rain, may still arrive."""
+    """It was observed, and a file that changes it may still arrive: a later day of its window, or better rain."""
     CONSOLIDATED = "consolidated"
-    """Nothing that is missing will arrive any more."""
+    """It was observed, and every file that can be expected has arrived.
+
+    A day of its window may be missing for good: before the record, in an outage with files after it, or after the last
+    day that a feed is used for. Its ``input_status`` then says ``window_incomplete``.
+    """
+    NO_OBSERVATION = "no_observation"
+    """Nothing was observed on it: every value is estimated from other days. It is filled again if its file arrives."""
 
 
 class Verdict(StrEnum):
@@ -44,7 +50,7 @@ class ProblemKind(StrEnum):
     RESULT_REFUSED = "result refused"
     """The filled day did not pass its gate."""
     OUTAGE = "outage"
-    """Too many days in a row without soil moisture."""
+    """Too many days in a row without soil moisture, or no observation that reaches the day."""
     WAIT = "wait"
     """Its soil moisture is not published upstream yet."""
 

@@ -119,6 +119,11 @@ class Feeds(_ConfigSection):
             raise ValueError("at least one soil-moisture feed is needed")
         return feeds
 
+    def last_due(self, today: dt.date) -> dt.date:
+        """Return the newest day that an archive can have: today, or the last day a soil-moisture feed is used for."""
+        ends = [feed.last or PRODUCTS[feed.product].end or today for feed in self.soil_moisture]
+        return min(today, max(ends))
+
 
 class Earthdata(_ConfigSection):
     """``[earthdata]``: used by feeds of that kind. Credentials come from the environment or netrc, never from here."""

@@ -33,7 +33,7 @@ orbit = "descending"              # descending | ascending
 band = "x"                        # c1 | c2 | x; the bundle says which it accepts
 # pattern = 'my_(?P<date>\\d{8})\\.nc'   # file names, if they are not the product's own
 # from = 2012-07-03              # days this feed is used for; unset: the sensor's era
-# to = 2026-08-31
+# to = 2026-08-31                # the feed ends here; unset: a newer file is waited for
 
 [feeds.precipitation]             # used by bundles that take rain; seamless-2 does without, too
 kind = "none"                     # folder | earthdata | none
@@ -64,7 +64,7 @@ licence = "CC-BY-4.0"
 
 [policy]                          # docs/operating.md: missing and late inputs; a refused day
 max_lag_days = 7                  # how far behind is still normal
-max_outage_days = 10              # days in a row without soil moisture before filling stops
+max_outage_days = 10              # days in a row without soil moisture that are filled from other days
 max_refill_days = 30              # how far back a plain `fill` fills stale days again
 consolidated_precipitation = "late"
 min_coverage = 0.25               # a file with less than this share of the usual coverage is refused

@@ -65,7 +65,8 @@ class Inbox:
     """Keys of the files that this inbox has fetched or tried to."""
     _published_with_final: set[dt.date] = field(default_factory=set)
     _decisions: dict[dt.date, Decision] | None = None
-    _uniform_digests: frozenset[str] = frozenset()
+    _zero_digest: str = ""
+    _empty_digest: str = ""
 
     @classmethod
     def open(
@@ -107,7 +108,8 @@ class Inbox:
             parallel=config.earthdata.parallel,
             retry_refused=retry_refused,
             reprocessed=reprocessed,
-            _uniform_digests=frozenset({digest.of_field(zero), digest.of_field(zero * np.float32(np.nan))}),
+            _zero_digest=digest.of_field(zero),
+            _empty_digest=digest.of_field(zero * np.float32(np.nan)),
         )
 
     # What there is
@@ -137,6 +139,10 @@ class Inbox:
         if date not in self._precipitation:
             self._precipitation[date] = self._judge_precipitation(date)
         return self._precipitation[date]
+
+    def holds_values(self, day_input: DayInput) -> bool:
+        """Whether an input has a value on the grid; a file that is still to be fetched is taken to have some."""
+        return day_input.identity not in (None, self._empty_digest)
 
     def decision(self, date: dt.date) -> Decision | None:
         """Return the operator's decision on a day, if it is about the file that is there now."""
@@ -270,7 +276,7 @@ class Inbox:
 
     def _is_uniform(self, day_input: Ready) -> bool:
         """Whether a field is empty or zero everywhere: two such days are equal without being copies."""
-        return day_input.field_digest in self._uniform_digests
+        return day_input.field_digest in (self._zero_digest, self._empty_digest)
 
     # Fetching and reading
 

@@ -66,6 +66,10 @@ class FeedListing:
         """Return the files that the feed has for a day."""
         return self._listing.get(date, [])
 
+    def newest(self, first: dt.date, last: dt.date) -> dt.date | None:
+        """Return the newest day of a range, listed before, for which the feed has a file; None if it has none."""
+        return max((date for date in self._listing if first <= date <= last), default=None)
+
     def known(self, key: str) -> GranuleRecord | None:
         """Return what reading a version of a file gave; None if it was not read yet."""
         return self._known.get(key)

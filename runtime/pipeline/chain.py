@@ -60,6 +60,15 @@ class Chain:
         replayed = self._state_fingerprint(upstream, soil_moisture, rain)
         return ChainLink(date, soil_moisture, rain, upstream, self.state_after(date), replayed)
 
+    def is_reached(self, date: dt.date) -> bool:
+        """Return whether a day of the chain up to this one has an observation, or was published with one."""
+        while date >= self.start:
+            row = self.row_of(date)
+            if self.run.inbox.holds_values(self.run.inbox.soil_moisture(date)) or (row and row.record.inputs[TODAY]):
+                return True
+            date -= DAY
+        return False
+
     def state_after(self, date: dt.date) -> str:
         """Return the fingerprint of the state after a day, as it will be once the plan is done.
 

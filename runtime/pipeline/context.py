@@ -110,6 +110,11 @@ class RunContext:
         return make_filler(open_engine(self.bundle, settings), self.bundle.manifest, self.grid)
 
     @property
+    def last_due(self) -> dt.date:
+        """The newest day that the archive can have: today, or the last day a soil-moisture feed is used for."""
+        return self.config.feeds.last_due(self.today)
+
+    @property
     def layout(self) -> Layout:
         """How daily files are written."""
         return LAYOUTS[self.config.archive.layout]

@@ -20,14 +20,14 @@ from runtime.common.clock import DAY
 from runtime.common.events import DayReport
 from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import RAIN_TODAY, Verdict
-from runtime.errors import FeedUnreachable, InputRefused, ResultRefused, RunOverdue, SeamlessError, StateChainBroken
+from runtime.errors import InputRefused, InputsMissing, ResultRefused, RunOverdue, SeamlessError, StateChainBroken
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.statistics import DayStatistics, day_statistics
 from runtime.inputs.day_input import DayInput, Ready, Refused
 from runtime.pipeline.chain import ChainLink
 from runtime.pipeline.context import RunContext
-from runtime.pipeline.gates import MEAN_DAYS, check_plausible, check_sound
+from runtime.pipeline.gates import MEAN_DAYS, check_plausible, check_reached, check_sound
 from runtime.pipeline.plan import PlannedDay
 
 logger = logging.getLogger(__name__)
@@ -39,7 +39,8 @@ class FilledDay:
 
     day: PlannedDay
     error: SeamlessError | None = None
-    """Why it was not published: a gate refused the result, or an input is gone or has changed; None if it was."""
+    """Why it was not published: a gate refused the result, no observation reaches the day, or an input is gone or has
+    changed; None if it was."""
 
 
 def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDay, None, None]:
@@ -80,13 +81,13 @@ def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDa
                     filled = computation.fill(day, following, phases)
                 except RunOverdue:
                     break
-                except (ResultRefused, FeedUnreachable, InputRefused) as failure:
+                except (ResultRefused, InputsMissing, InputRefused) as failure:
                     error = failure
                 yield from publication.finish()
                 if error is None:
                     try:
                         publication.begin(day, filled, phases)
-                    except (ResultRefused, FeedUnreachable, InputRefused) as failure:
+                    except (ResultRefused, InputsMissing, InputRefused) as failure:
                         error = failure
                 if error:
                     yield FilledDay(day, error)
@@ -213,7 +214,10 @@ class _Publication:
         ------
         ResultRefused
             It did not pass its gate; the result is kept aside.
+        InputsMissing
+            No observation reaches it.
         """
+        check_reached(filled, day.date)
         with phases.timed("check"):
             statistics = day_statistics(filled, self.run.grid, self.run.bundle.manifest.tile_core)
         published = self._compose(day, filled, statistics)

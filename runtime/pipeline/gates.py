@@ -12,7 +12,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from runtime.config import Policy
-from runtime.errors import ResultRefused
+from runtime.errors import InputsMissing, ResultRefused
 from runtime.fill.result import Filled, Flag
 from runtime.fill.statistics import DayStatistics
 
@@ -44,6 +44,18 @@ def check_sound(filled: Filled, date: dt.date) -> None:
     seen = ~np.isnan(filled.observed)
     if (filled.soil_moisture[seen] != filled.observed[seen]).any():
         raise ResultRefused(f"{date}: observed cells were changed; the day is not published; please report this")
+
+
+def check_reached(filled: Filled, date: dt.date) -> None:
+    """Refuse a day without any value: no observation is near enough.
+
+    Raises
+    ------
+    InputsMissing
+        No cell has a value.
+    """
+    if not np.isfinite(filled.soil_moisture).any():
+        raise InputsMissing(f"{date}: no observation reaches it; the day is not published")
 
 
 def check_plausible(

@@ -19,6 +19,7 @@ from runtime.inputs.day_input import Absent, DayInput, Pending, Ready, Refused, 
 from runtime.inputs.inbox import CONTEXT, to_be_fetched
 from runtime.pipeline.chain import ALGORITHM_VERSION, Chain, ChainLink, lost_inputs
 from runtime.pipeline.context import RunContext
+from runtime.pipeline.newest import NewestInputs
 from runtime.pipeline.selection import DaySelection
 
 
@@ -28,11 +29,11 @@ class Action(StrEnum):
     CURRENT = "current"
     FILL = "fill"
     WAIT = "wait"
-    """Its soil moisture is not published upstream yet."""
+    """Its soil moisture is not published upstream yet; no feed may have any input of it or of a later day."""
     REFUSED = "refused"
     """Its soil-moisture file is damaged, wrong or implausible."""
     OUTAGE = "outage"
-    """Too many days in a row without soil moisture."""
+    """Too many days in a row without soil moisture, or no observation that reaches the day."""
 
     @property
     def problem(self) -> ProblemKind | None:
@@ -114,7 +115,9 @@ def plan_days(run: RunContext, selection: DaySelection) -> list[PlannedDay]:
     selection : DaySelection
         The days.
     """
-    planner = _Planner(run, selection.redo_from)
+    if not selection.dates:
+        return []
+    planner = _Planner(run, selection.redo_from, NewestInputs(run, selection.dates[0]))
     return planner.plan(selection.dates)
 
 
@@ -122,6 +125,7 @@ def plan_days(run: RunContext, selection: DaySelection) -> list[PlannedDay]:
 class _Planner:
     run: RunContext
     redo_from: dt.date | None
+    newest: NewestInputs
     _rows: dict[dt.date, DayRow | None] = field(default_factory=dict)
 
     @property
@@ -135,8 +139,6 @@ class _Planner:
         return Chain(self.run, self.redo_from, self._row)
 
     def plan(self, dates: Sequence[dt.date]) -> list[PlannedDay]:
-        if not dates:
-            return []
         begin = max(dates[0], self.redo_from or dates[0])
         self.run.inbox.list_days(begin - CONTEXT, dates[-1] + self._window[-1] * DAY)
         margin = (self._window[-1] - self._window[0] + 1) * DAY
@@ -191,14 +193,23 @@ class _Planner:
         )
 
     def _tier(self, date: dt.date, inputs: Mapping[InputRole, DayInput]) -> Tier:
-        """Return `Tier.CONSOLIDATED` once nothing that is missing will arrive: older inputs than normal will not."""
+        """Return the tier; older rain than normal will not arrive any more, nor will soil moisture older than newer."""
+        if not self.run.inbox.holds_values(inputs[TODAY]):
+            return Tier.NO_OBSERVATION
         policy, age = self.run.config.policy, (self.run.today - date).days
-        due = {role: day_input for role, day_input in inputs.items() if age - role.offset <= policy.max_lag_days}
-        rain = [day_input for role, day_input in due.items() if role.is_precipitation]
+        rain = [
+            day_input
+            for role, day_input in inputs.items()
+            if role.is_precipitation and age - role.offset <= policy.max_lag_days
+        ]
         has_rain_feed = self.run.inbox.precipitation_feed is not None
         if has_rain_feed and not all(_is_at_least(day_input, policy.consolidated_precipitation) for day_input in rain):
             return Tier.PROVISIONAL
-        is_full = all(day_input.identity for role, day_input in due.items() if role.is_soil_moisture)
+        is_full = all(
+            day_input.identity or self.newest.is_missing_for_good(date + role.offset * DAY)
+            for role, day_input in inputs.items()
+            if role.is_soil_moisture
+        )
         return Tier.CONSOLIDATED if is_full else Tier.PROVISIONAL
 
     def _feed(self, date: dt.date, soil_moisture: DayInput) -> SoilMoistureFeed:
@@ -223,16 +234,26 @@ class _Planner:
         if isinstance(soil_moisture, Absent | Unknown):
             if (self.run.today - day.date).days <= policy.max_lag_days:
                 return Action.WAIT, "soil moisture is not published yet"
+            if self.newest.any is None or self.newest.any < day.date:
+                return Action.WAIT, f"no feed has a file of this day or a later one{_remedy(day)}"
             if self._outage_length(day.date) > policy.max_outage_days:
                 return Action.OUTAGE, (
                     f"no soil moisture for more than {policy.max_outage_days} days in a row; check the feed, "
                     "or raise policy.max_outage_days"
                 )
+        if day.tier is Tier.NO_OBSERVATION and not self._is_reached(day):
+            return Action.OUTAGE, f"no observation reaches it{_remedy(day)}"
         reason = self._stale_reason(day)
         if reason is None:
             return Action.CURRENT, "already current"
         is_pending = any(isinstance(day_input, Pending) for day_input in day.inputs.values())
         return Action.FILL, f"{reason} (to be fetched)" if is_pending else reason
+
+    def _is_reached(self, day: PlannedDay) -> bool:
+        """Return whether the network reads any observation, in its window or through its state."""
+        if self._chain:
+            return self._chain.is_reached(day.date)
+        return any(self.run.inbox.holds_values(day_input) for day_input in day.soil_moisture)
 
     def _outage_length(self, date: dt.date) -> int:
         """Return how many days in a row, up to this one, have no soil moisture; counted no further than needed."""
@@ -267,6 +288,15 @@ class _Planner:
         if old.tier is not day.tier:
             return f"{old.tier} to {day.tier}"
         return "state upstream changed"
+
+
+def _remedy(day: PlannedDay) -> str:
+    """Return what to do about a day that is published and would not be now; empty for any other."""
+    if day.published is None:
+        return ""
+    return (
+        "; it is published: to take it back, delete its file and run `runtime check --rebuild-catalog --rebuild-views`"
+    )
 
 
 def _name(day_input: DayInput) -> str | None:

@@ -10,11 +10,12 @@ from contextlib import closing
 from dataclasses import dataclass, field, replace
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.clock_check import clock_fault
 from runtime.archive.cube import SLAB
 from runtime.archive.derived import update_derived
 from runtime.archive.lock import open_for_writing
 from runtime.archive.record import Decision
-from runtime.common.clock import DAY, DateRange, now_text
+from runtime.common.clock import DAY, DateRange, now, now_text
 from runtime.common.events import RunEvents
 from runtime.common.vocabulary import ImergRun, ProblemKind, Verdict
 from runtime.config import Config
@@ -90,8 +91,9 @@ class Outcome:
             self.filled.append(date)
         elif isinstance(result.error, ResultRefused):
             self.failed[date] = result.error
-        else:  # an input has changed, or one that was deleted cannot be fetched again
-            action = Action.REFUSED if isinstance(result.error, InputRefused) else Action.WAIT
+        else:  # an input has changed, or cannot be fetched again, or no observation reaches the day
+            usual = Action.WAIT if isinstance(result.error, FeedUnreachable) else Action.OUTAGE
+            action = Action.REFUSED if isinstance(result.error, InputRefused) else usual
             self.planned[date] = replace(result.day, action=action, reason=str(result.error))
 
 
@@ -144,11 +146,13 @@ def fill_archive(
     """
     with open_for_writing(config) as catalog:
         run = RunContext.open(config, catalog, today, events, offline=offline)
+        if fault := clock_fault(catalog, now(), today, config.policy):
+            logger.warning(fault)
         selection = select_days(run, wanted, config.policy.max_refill_days)
         if decision:
             _decide(run, decision)
         outcome = _fill_selection(run, selection)
-        return outcome.end(_judge(run, outcome, is_due=wanted is None))
+        return outcome.end(_judge(run, outcome, selection, is_due=wanted is None))
 
 
 def reprocess_archive(
@@ -165,13 +169,14 @@ def reprocess_archive(
     """
     with open_for_writing(config) as catalog:
         run = RunContext.open(config, catalog, today, events, offline=offline, reprocessed=rain)
-        outcome = _fill_selection(run, select_readers_of_rain(run, rain))
+        selection = select_readers_of_rain(run, rain)
+        outcome = _fill_selection(run, selection)
         if run.limits.run.has_passed and outcome.unfinished:
             return outcome.end(_overdue(run, outcome, run.inbox.failures()))
         used = [found.listed for day in rain.days if (found := run.inbox.precipitation(day)).identity]
         if not any(file and file.granule.run == ImergRun.FINAL for file in used):
             raise InputsMissing(f"IMERG Final is not there for {rain}; check the feed")
-        return outcome.end(_judge(run, outcome, is_due=False))
+        return outcome.end(_judge(run, outcome, selection, is_due=False))
 
 
 def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
@@ -277,13 +282,13 @@ def _note_problems(catalog: Catalog, outcome: Outcome) -> None:
     catalog.note_problems(found, outcome.planned.keys() - found.keys(), now_text())
 
 
-def _judge(run: RunContext, outcome: Outcome, *, is_due: bool) -> SeamlessError | None:
+def _judge(run: RunContext, outcome: Outcome, selection: DaySelection, *, is_due: bool) -> SeamlessError | None:
     """Return why a run did not do what was asked for: a refused result, a refused input, a feed, a missing input."""
     planned = outcome.planned.values()
     refused = [day for day in planned if day.action is Action.REFUSED]
     missing = [day for day in planned if day.action in (Action.OUTAGE, Action.WAIT)]
     published = run.catalog.first_and_newest()
-    lag = (run.today - published[1]).days if published else None
+    lag = (run.last_due - published[1]).days if published else None
     is_late = is_due and (lag is None or lag > run.config.policy.max_lag_days)
     failures = run.inbox.failures()
     if run.limits.run.has_passed and outcome.unfinished:
@@ -294,6 +299,8 @@ def _judge(run: RunContext, outcome: Outcome, *, is_due: bool) -> SeamlessError 
         return InputRefused(f"{refused[-1].date} is not published: {refused[-1].reason}")
     if failures:
         return FeedUnreachable(failures[0] + (f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""))
+    if selection.ended:
+        return InputsMissing(selection.ended)
     if missing and (is_late or not is_due):
         return InputsMissing(f"{missing[0].date} is not filled: {missing[0].reason}")
     return None

@@ -70,10 +70,10 @@ def get_day(services: RequestServices, date: dt.date) -> DayDetail:
 
 @router.get("/api/calendar")
 def get_calendar(services: RequestServices) -> Calendar:
-    """Every day from the first to today: a letter per day, and the reason of each day that is not simply current."""
+    """Every day from the first to today, or to the end of the feeds: its state, and why it is not consolidated."""
     with services.open_catalog() as catalog:
         rows, problems = catalog.days(), catalog.problems()
-    states = calendar_states(rows, problems, today())
+    states = calendar_states(rows, problems, today(), services.config.policy.max_lag_days)
     return Calendar(
         first=min(states, default=None),
         states="".join(state for state, _ in states.values()),

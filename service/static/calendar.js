@@ -9,6 +9,8 @@ import { textElement } from "./page_parts.js";
 const LEGEND = new Map(CALENDAR_LEGEND.map((entry) => [entry.state, entry]));
 /** @type {Record<string, string>} Shown instead of the day's number. */
 const SIGNS = { [CalendarState.REFUSED]: "×" };
+/** States of days that are listed below the calendar; those of the same range and reason are one line. */
+const LISTED = new Set([CalendarState.NO_OBSERVATION, CalendarState.REFUSED, CalendarState.KEPT, CalendarState.MISSING]);
 const KEY_STEPS = new Map([["ArrowLeft", -1], ["ArrowRight", 1], ["ArrowUp", -7], ["ArrowDown", 7]]);
 
 export class YearCalendar {
@@ -16,11 +18,12 @@ export class YearCalendar {
    * @param {Record<string, any>} elements The elements that the calendar fills.
    * @param {(date: string) => void} onPick Called with the day that was clicked.
    */
-  constructor({ grid, year, reason, legend, summary, before, after }, onPick) {
+  constructor({ grid, year, reason, legend, summary, ranges, before, after }, onPick) {
     this.grid = grid;
     this.year = year;
     this.reason = reason;
     this.summary = summary;
+    this.ranges = ranges;
     this.before = before;
     this.after = after;
     this.first = "";
@@ -91,6 +94,33 @@ export class YearCalendar {
   }
 
   /**
+   * Return the first and the last of the days around a day that have its state and its reason.
+   *
+   * @param {string} date
+   * @returns {[string, string]}
+   */
+  rangeOf(date) {
+    const text = this.stateText(date);
+    /** @type {(step: number) => string} */
+    const end = (step) => {
+      let day = date;
+      while (this.state(days.shifted(day, step)) && this.stateText(days.shifted(day, step)) === text) day = days.shifted(day, step);
+      return day;
+    };
+    return [end(-1), end(1)];
+  }
+
+  /**
+   * Return the days around a day that are listed together with it, in words.
+   *
+   * @param {string} date
+   */
+  #rangeWords(date) {
+    const state = this.state(date);
+    return state && LISTED.has(state.state) ? days.rangeWords(...this.rangeOf(date)) : days.words(date);
+  }
+
+  /**
    * Show the year of a day and mark the day.
    *
    * @param {string} date
@@ -125,7 +155,7 @@ export class YearCalendar {
 
   /** @param {string} date */
   #showReason(date) {
-    this.reason.textContent = `${days.words(date)}: ${this.stateText(date)}`;
+    this.reason.textContent = `${this.#rangeWords(date)}: ${this.stateText(date)}`;
   }
 
   /** @param {number} step */
@@ -159,6 +189,7 @@ export class YearCalendar {
       if (buttons.length) months.push(monthBox(year, month, buttons));
     }
     this.grid.replaceChildren(...months);
+    this.#listRanges(year);
     const first = this.#button(this.marked) || this.grid.querySelector("button");
     if (first) first.tabIndex = 0;
     this.#button(this.marked)?.setAttribute("aria-current", "date");
@@ -166,6 +197,28 @@ export class YearCalendar {
     this.summary.textContent = `${year}: ${parts.join(", ")}. The calendar: ${this.first} to ${this.last}.`;
     this.before.disabled = this.year.selectedIndex <= 0;
     this.after.disabled = this.year.selectedIndex >= this.year.length - 1;
+  }
+
+  /**
+   * List the days of a year that have no map or no observation, one line for each range.
+   *
+   * @param {number} year
+   */
+  #listRanges(year) {
+    const items = [];
+    const end = this.last < `${year}-12-31` ? this.last : `${year}-12-31`;
+    let date = this.first > `${year}-01-01` ? this.first : `${year}-01-01`;
+    while (date <= end) {
+      const state = this.state(date);
+      if (!state || !LISTED.has(state.state)) {
+        date = days.shifted(date, 1);
+        continue;
+      }
+      items.push(textElement("li", `${this.#rangeWords(date)}: ${this.stateText(date)}`));
+      date = days.shifted(this.rangeOf(date)[1], 1);
+    }
+    this.ranges.replaceChildren(...items);
+    this.ranges.hidden = !items.length;
   }
 
   /**

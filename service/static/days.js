@@ -25,6 +25,15 @@ export const date = (day) => new Date(day * DAY_MS).toISOString().slice(0, 10);
 export const shifted = (from, days) => date(number(from) + days);
 
 /**
+ * Return a range of days in words: 14 April 2020, or 14 April 2020 to 16 April 2020 (3 days).
+ *
+ * @param {string} first
+ * @param {string} last
+ */
+export const rangeWords = (first, last) =>
+  first === last ? words(first) : `${words(first)} to ${words(last)} (${number(last) - number(first) + 1} days)`;
+
+/**
  * Return a date in words: 14 April 2020.
  *
  * @param {string} day

@@ -40,7 +40,7 @@ let place;
 
 const calendar = new YearCalendar(
   { grid: element("calendar"), year: element("year"), reason: element("reason"), legend: element("calendar-legend"),
-    summary: element("calendar-summary"), before: element("year-before"), after: element("year-after") },
+    summary: element("calendar-summary"), ranges: element("calendar-ranges"), before: element("year-before"), after: element("year-after") },
   (date) => showDay(date),
 );
 const player = new Player(element("play"), {

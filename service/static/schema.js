@@ -26,26 +26,28 @@
  */
 
 /**
- * The state of every day from the first to today.
+ * The state of every day from the first to today, or to the last known one if the feeds have ended before.
  * @typedef {Object} Calendar
  * @property {string | null} first The day of the first letter; null if no day is known.
- * @property {string} states A letter per day: ``c`` current, ``p`` provisional, ``r`` refused, ``k`` refused, earlier
- *   version kept, ``m`` missing.
- * @property {Record<string, string>} reasons The reason of each day that is not simply current.
+ * @property {string} states A letter per day: ``c`` consolidated, ``p`` provisional, ``n`` no observation, filled from
+ *   other days, ``r`` refused, ``k`` refused, earlier version kept, ``m`` missing.
+ * @property {Record<string, string>} reasons The reason of each day that is not simply consolidated.
  */
 
 export const CALENDAR_LEGEND = Object.freeze([
-  {"has_map": true, "meaning": "current", "name": "current", "state": "c"},
+  {"has_map": true, "meaning": "consolidated", "name": "consolidated", "state": "c"},
   {"has_map": true, "meaning": "provisional", "name": "provisional", "state": "p"},
+  {"has_map": true, "meaning": "no observation, filled from other days", "name": "no_observation", "state": "n"},
   {"has_map": false, "meaning": "refused", "name": "refused", "state": "r"},
   {"has_map": true, "meaning": "refused, earlier version kept", "name": "kept", "state": "k"},
   {"has_map": false, "meaning": "missing", "name": "missing", "state": "m"},
 ]);
 
 export const CalendarState = Object.freeze({
-  CURRENT: "c",
+  CONSOLIDATED: "c",
   KEPT: "k",
   MISSING: "m",
+  NO_OBSERVATION: "n",
   PROVISIONAL: "p",
   REFUSED: "r",
 });
@@ -179,8 +181,8 @@ export const ImergRun = Object.freeze({
 /**
  * Something that is wrong now and was reported.
  * @typedef {Object} Incident
- * @property {string} kind ``lag``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result refused
- *   DATE``.
+ * @property {string} kind ``lag``, ``clock``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result
+ *   refused DATE``.
  * @property {string} message
  * @property {string} since Time, ISO 8601, UTC.
  */
@@ -295,13 +297,14 @@ export const EXPECTED_EXIT_CODES = Object.freeze([0, 3, 4, 5, 7]);
  */
 
 /**
- * Whether a published day may still change.
- * @typedef {"provisional" | "consolidated"} Tier
+ * Whether anything was observed on a published day, and whether it may still change.
+ * @typedef {"provisional" | "consolidated" | "no_observation"} Tier
  */
 
 export const Tier = Object.freeze({
   PROVISIONAL: "provisional",
   CONSOLIDATED: "consolidated",
+  NO_OBSERVATION: "no_observation",
 });
 
 /**

@@ -3,7 +3,7 @@
 import { element, textElement } from "./page_parts.js";
 import { EXPECTED_EXIT_CODES, LAG_INCIDENT } from "./schema.js";
 
-/** @import { ServiceStatus } from "./schema.js" */
+/** @import { Incident, ServiceStatus } from "./schema.js" */
 
 /** @param {string | null} time */
 const timeText = (time) => (time ? `${time.slice(0, 16).replace("T", " ")} UTC` : "–");
@@ -13,6 +13,25 @@ function lastRunText({ running_since: started, last_run: run }) {
   if (started) return `running since ${timeText(started)}`;
   if (!run) return "none yet";
   return `${timeText(run.ended)}, ${run.exit_code === 0 ? "succeeded" : `exit code ${run.exit_code}`}`;
+}
+
+/**
+ * Return incidents in words; those of one kind on several days are one.
+ *
+ * @param {Incident[]} incidents
+ */
+function incidentsText(incidents) {
+  /** @type {Map<string, Incident[]>} */
+  const kinds = new Map();
+  for (const incident of incidents) {
+    const kind = incident.kind.replace(/ \d{4}-\d\d-\d\d$/, "");
+    kinds.set(kind, [...(kinds.get(kind) || []), incident]);
+  }
+  const texts = [...kinds.values()].map(([first, ...more]) => {
+    const others = more.length ? ` (and ${more.length} more days, to ${more[more.length - 1].kind.slice(-10)})` : "";
+    return `${first.kind}${others}: ${first.message}`;
+  });
+  return texts.join("; ");
 }
 
 /**
@@ -32,7 +51,7 @@ export function showStatus(status) {
     ["Last run", lastRunText(status), failed],
     ["Next run", timeText(status.next_run), false],
   ];
-  if (others.length) facts.push(["Incidents", others.map((i) => `${i.kind}: ${i.message}`).join("; "), true]);
+  if (others.length) facts.push(["Incidents", incidentsText(others), true]);
   element("service-status").replaceChildren(
     ...facts.map(([name, text, bad]) => {
       const box = document.createElement("div");

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import shutil
 import sqlite3
 import time
 from collections.abc import Callable
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -126,3 +129,18 @@ def test_an_archive_that_ended_is_not_late(varied: Site, hook: Hook) -> None:
     ended = f"feeds.soil_moisture.0.to={varied.today}"
     Alerts(varied.config(hook.setting, ended), KnownRunner()).check(now())
     assert {kind for _, kind in hook.kinds()} == {f"refused {START.replace(day=10)}"}
+
+
+def test_a_clock_that_jumped_is_an_incident_until_it_is_right(varied: Site, tmp_path: Path, hook: Hook) -> None:
+    """A negative lag is no late day; the alert of the clock takes its place."""
+    site = Site(tmp_path / "site", varied.source, varied.bundle, varied.today)
+    shutil.copytree(varied.folder, site.folder)
+    newest = dt.datetime.combine(varied.today, dt.time(12), dt.UTC)
+    with Catalog.open(site.paths.catalog) as catalog, catalog.db.transaction() as db:
+        db.execute("UPDATE revision SET made_at = ?", (newest.isoformat(),))
+    alerts = Alerts(site.config(hook.setting), KnownRunner())
+    for days_after, wanted in ((-40, {"clock"}), (12, {"lag"}), (0, set())):
+        alerts.check(newest + dt.timedelta(days_after))
+        with Catalog.open(site.paths.catalog, read_only=True) as catalog:
+            assert {kind for kind in catalog.incidents() if kind in ("clock", "lag")} == wanted
+    assert [change for change in hook.kinds() if change[1] == "clock"] == [("opened", "clock"), ("closed", "clock")]

@@ -21,6 +21,7 @@ import numpy as np
 import pytest
 
 from runtime.archive import cf
+from runtime.archive.catalog import Catalog
 from service.serve import listening
 from tests.conftest import DAYS, MakeSite, Site, tool
 from tests.service.conftest import MISSING, REFUSED, web
@@ -270,13 +271,37 @@ def test_the_calendar_tells_the_reason_on_hover_and_on_focus(visit: Open, varied
     assert "LPRM-AMSR2_L3_D_SOILM3_V001_20200410" in page.text("#reason")
     page.page.hover(f'[data-date="{missing}"]')
     assert page.text("#reason").startswith("12 April 2020: missing: wait")
-    assert page.page.locator("#calendar .current, #calendar .provisional").count() == 12
+    assert page.page.locator("#calendar .consolidated, #calendar .provisional").count() == 12
     page.page.click('[data-date="2020-04-04"]')
     page.shows("2020-04-04 soil_moisture")
     page.page.focus('[data-date="2020-04-04"]')
     page.page.keyboard.press("ArrowDown")
     assert page.text("#reason").startswith("11 April 2020")
     page.picture("calendar")
+
+
+def test_days_alike_are_one_range_on_the_page(visit: Open, make_site: MakeSite) -> None:
+    """An outage is one line below the calendar, and many refused days are one incident."""
+    site = make_site()
+    for day in range(3, 8):
+        site.lprm(day).unlink()
+    site.fill(None, None, "policy.max_outage_days=1", "policy.max_lag_days=0")
+    with Catalog.open(site.paths.catalog) as catalog:
+        for day in (1, 2, 9):
+            catalog.open_incident(f"refused {site.date(day)}", f"file {day}", "2020-04-14T00:00:00+00:00")
+    with web(site) as app, listening(site.config(), app) as address:
+        page = visit(address).goes_to("#date=2020-04-04")
+        page.shows("2020-04-04 soil_moisture")
+        assert page.text("#day-state").startswith("no observation, filled from other days: made without")
+        assert page.page.locator("#calendar .no_observation").count() == 1
+        assert page.page.locator("#calendar-ranges li").count() == 2
+        outage = "5 April 2020 to 8 April 2020 (4 days): missing: outage: no soil moisture for more than 1 days"
+        assert outage in page.text("#calendar-ranges")
+        page.page.hover('[data-date="2020-04-06"]')
+        assert page.text("#reason").startswith(outage)
+        assert "refused 2020-04-02 (and 2 more days, to 2020-04-10): file 1" in page.text("#service-status")
+        page.is_accessible()
+        page.picture("an-outage")
 
 
 def test_a_day_without_a_map_says_why(visit: Open, varied: Site) -> None:

@@ -13,6 +13,7 @@ from runtime.inputs.products.lprm import read_soil_moisture
 from tests.conftest import Runtime
 
 DAY = dt.date(2015, 4, 12)
+_EUROPE = "[grid]\nbox = [-10.0, 35.0, 30.0, 60.0]\n"
 
 
 def _config(tmp_path: Path, data: Path, bundle: str) -> Path:
@@ -82,6 +83,37 @@ def test_twenty_real_days_with_a_memory_and_no_rain(data: Path, tmp_path: Path, 
     assert files[-1].read_bytes() == last
     assert snapshot.read_bytes() == memory
     assert later(*arguments).stdout == "already current\n"
+
+
+@pytest.mark.parametrize("bundle", ["seamless-2", "seamless-amsr2-x", "sgdsm2-amsr2-x"])
+def test_thirty_real_days_in_a_folder_end_with_the_last_file(
+    bundle: str, data: Path, tmp_path: Path, later: Runtime
+) -> None:
+    """The first commands of the README. The last ten days are the first ten under later names; two days are missing."""
+    folder = tmp_path / "incoming"
+    folder.mkdir()
+    for path in sorted((data / "lprm_april2015_x").glob("*.nc4")):
+        day = int(path.name[-12:-10])
+        for number in (day, day + 20):
+            if number <= 30 and number not in (14, 15):
+                (folder / path.name.replace(f"201504{day:02}", f"201504{number:02}")).symlink_to(path)
+    config = _config(tmp_path, data, bundle)
+    config.write_text(config.read_text().replace(str(data / "lprm_april2015_x"), str(folder)) + _EUROPE)
+    lines = later("plan", "--config", config).stdout.splitlines()
+    assert len(lines) <= 5
+    assert lines[-1] == "30 days looked at, 30 to fill"
+    filled = later("fill", "--date", "today", "--config", config)
+    assert filled.exit_code == 3
+    assert "the newest file is of 2015-04-30, and it is 2015-06-01" in filled.stderr
+    window_ends = 30 if bundle.startswith("sgdsm2") else 26
+    published = sorted((tmp_path / "archive" / "2015").glob("*.nc"))
+    assert [path.name[-5:-3] for path in published] == [f"{n:02}" for n in range(1, 31)]
+    for number, path in enumerate(published, 1):
+        with xarray.open_dataset(path) as opened:
+            tier = "consolidated" if number <= window_ends else "provisional"
+            assert opened.attrs["tier"] == ("no_observation" if number in (14, 15) else tier)
+            assert np.isfinite(opened["soil_moisture"]).any()
+    assert later("check", "--config", config).exit_code == 0
 
 
 def test_a_truncated_genuine_granule_is_refused(data: Path, tmp_path: Path, later: Runtime) -> None:

@@ -1,5 +1,6 @@
 """The command line as an operator meets it: exit codes, one-line messages, nothing lost."""
 
+import datetime as dt
 import json
 import os
 import shutil
@@ -71,6 +72,43 @@ def test_today_brings_the_archive_up_to_date(window_site: Site, runtime: Runtime
     assert result.exit_code == 0
     assert len(json.loads(result.stdout)["filled"]) == DAYS
     assert "lag days           0" in runtime("status", "--config", window_site.file).stdout
+
+
+def test_plan_prints_days_alike_as_one_range(window_site: Site, runtime: Runtime) -> None:
+    for day in range(2, DAYS):
+        window_site.lprm(day).unlink()
+    policy = ["--set", "policy.max_lag_days=0", "--set", "policy.max_outage_days=3", "--config", window_site.file]
+    lines = runtime("plan", *policy).stdout.splitlines()
+    outage = "no soil moisture for more than 3 days in a row; check the feed, or raise policy.max_outage_days"
+    assert lines == [
+        "2020-04-01 to 2020-04-02, 2 days  fill     provisional    new",
+        "2020-04-03 to 2020-04-05, 3 days  fill     no_observation new",
+        f"2020-04-06 to 2020-04-13, 8 days  outage   no_observation {outage}",
+        "2020-04-14  wait     no_observation soil moisture is not published yet",
+        "14 days looked at, 5 to fill",
+    ]
+    every = runtime("plan", "--all", *policy).stdout.splitlines()
+    assert [line[:10] for line in every[:-1]] == [str(window_site.date(day)) for day in range(DAYS)]
+    assert len(json.loads(runtime("plan", "--json", *policy).stdout)) == DAYS
+
+
+def test_plan_of_a_folder_that_ended_long_ago_is_short(window_site: Site, runtime: Runtime) -> None:
+    window_site.file.write_text(window_site.file.read_text().replace("start = 2020-04-01", ""))
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr("runtime.common.clock.today", lambda: dt.date(2031, 11, 22))
+        planned = runtime("plan", "--config", window_site.file)
+        asked = runtime("plan", "--from", "2020-04-14", "--config", window_site.file)
+    assert len(planned.stdout.splitlines()) == 3
+    assert planned.stdout.splitlines()[-1] == "14 days looked at, 14 to fill"
+    assert "the newest file is of 2020-04-14, and it is 2031-11-22" in planned.stderr
+    assert "2020-04-15 to 2031-11-14, 4231 days  wait     no_observation no feed has a file" in asked.stdout
+
+
+def test_status_counts_days_without_an_observation(window_site: Site, runtime: Runtime) -> None:
+    window_site.lprm(3).unlink()
+    window_site.fill(0, 5, "policy.max_lag_days=0")
+    counted = json.loads(runtime("status", "--json", "--config", window_site.file).stdout)
+    assert (counted["days"], counted["no_observation"]) == (6, 1)
 
 
 def test_doctor_names_what_is_there(window_site: Site, runtime: Runtime) -> None:

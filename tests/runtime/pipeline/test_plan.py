@@ -117,14 +117,29 @@ def test_absent_and_young_waits_absent_and_old_is_an_outage(bundle: str, make_si
     assert site.fill(DAYS - 1, None, "policy.max_lag_days=7").exit_code == 3
 
 
-def test_filling_stops_after_too_long_an_outage(window_site: Site) -> None:
-    site = window_site
-    site.today = site.date(60)
-    outcome = site.fill()
+def test_filling_stops_after_too_long_an_outage(make_site: MakeSite) -> None:
+    """The rain goes on, and no soil moisture comes any more."""
+    site = make_site(arrived=False)
+    site.bring()
+    for day in range(2, DAYS):
+        site.lprm(day).unlink()
+    site.today = site.date(24)
+    outcome = site.fill(None, None, "policy.max_outage_days=3", "policy.max_lag_days=11")
     assert outcome.exit_code == 3
-    assert "no soil moisture for more than 10 days in a row" in outcome.message
-    assert max(outcome.filled) == site.date(DAYS - 1 + 10)
-    assert site.fill().exit_code == 3
+    assert "no soil moisture for more than 3 days in a row" in outcome.message
+    assert max(outcome.filled) == site.date(1 + 3)
+    assert site.fill(None, None, "policy.max_outage_days=3", "policy.max_lag_days=11").exit_code == 3
+
+
+def test_the_last_days_of_a_folder_stay_provisional(window_site: Site) -> None:
+    """Whether the day after comes is not known, however long ago it was: their window is incomplete and they say so."""
+    window_site.today = window_site.date(400)
+    window_site.fill()
+    for day in range(DAYS):
+        with xarray.open_dataset(window_site.day_file(day)) as published:
+            lacks_later = any(f'"T+{k}": null' in published.attrs["inputs"] for k in range(1, 5))
+            assert published.attrs["tier"] == ("provisional" if lacks_later else "consolidated")
+            assert lacks_later == (day > 9)
 
 
 def test_rain_of_the_window_counts_for_the_window_kind(make_site: MakeSite) -> None:
