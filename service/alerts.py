@@ -11,6 +11,7 @@ import urllib.request
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.common.clock import now
+from runtime.common.text import counted
 from runtime.config import Config
 from runtime.errors import ArchiveBusy, SeamlessError
 from service.runner import FillRun
@@ -88,7 +89,7 @@ class Alerts:
         wrong = {}
         last, span, limit = self._last_run, catalog.first_and_newest(), self._config.policy.max_lag_days
         if span and (lag := (today - span[1]).days) > limit:
-            wrong[LAG] = f"the newest day is {span[1]}, {lag} days ago; {limit} are normal"
+            wrong[LAG] = f"the newest day is {span[1]}, {counted(lag, 'day')} ago; {limit} are normal"
         elif span is None and last:
             wrong[LAG] = f"no day has been published yet; the first run ended with exit code {last.exit_code}"
         for problem in catalog.problems().values():

@@ -23,6 +23,7 @@ from runtime.cli.common import (
 from runtime.common import clock
 from runtime.common.clock import DateRange
 from runtime.common.logs import LogFormat
+from runtime.common.text import counted
 
 if TYPE_CHECKING:
     from runtime.config import Config
@@ -84,4 +85,4 @@ def _print_days(days: list[PlannedDay], as_json: bool, show_all: bool) -> None:
     for day in shown:
         print(f"{day.date}  {day.action:8} {day.tier:12} {day.reason}")
     stale = sum(day.action is Action.FILL for day in days)
-    print(f"{len(days)} days looked at, {stale} to fill" + ("" if stale else ": already current"))
+    print(f"{counted(len(days), 'day')} looked at, {stale} to fill" + ("" if stale else ": already current"))
