@@ -15,6 +15,7 @@ from runtime.common import digest
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
+from runtime.common.vocabulary import LayoutName
 from runtime.config import Config
 from runtime.engines.select import EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, InputsMissing
@@ -22,8 +23,8 @@ from runtime.fill.base import Filler, make_filler
 from runtime.fill.state import StateStore
 from runtime.inputs.inbox import Inbox
 
-LAYOUT_VERSION = 2
-"""Raised by hand when a published file gets other content from the same fields."""
+LAYOUT_VERSIONS = {LayoutName.CF: 2, LayoutName.SGD_SM: 3}
+"""Raised by hand when a published file of the layout gets other content from the same fields."""
 
 logger = logging.getLogger(__name__)
 
@@ -117,7 +118,8 @@ class RunContext:
     @cached_property
     def settings_digest(self) -> str:
         """Digest of the settings that change a published value."""
-        return digest.of_values(LAYOUT_VERSION, self.config.archive.layout, self.grid.digest)
+        layout = self.config.archive.layout
+        return digest.of_values(LAYOUT_VERSIONS[layout], layout, self.grid.digest)
 
     @cached_property
     def start(self) -> dt.date:
