@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from runtime.archive.catalog import Catalog
@@ -40,6 +41,8 @@ class RunContext:
     inbox: Inbox
     today: dt.date
     events: RunEvents
+    _warned: set[str] = field(default_factory=set)
+    """Why files are not used, as far as it was logged."""
 
     @classmethod
     def open(
@@ -91,6 +94,13 @@ class RunContext:
         )
         return cls(config, bundle, grid, catalog, inbox, today, events)
 
+    def warn_once(self, reasons: Iterable[str]) -> None:
+        """Log why files are treated as absent; each reason once in a run, however many days would read the file."""
+        for reason in reasons:
+            if reason not in self._warned:
+                self._warned.add(reason)
+                logger.warning(f"{reason}; treated as absent")
+
     @cached_property
     def paths(self) -> ArchivePaths:
         """The archive's folders and files."""
@@ -101,8 +111,7 @@ class RunContext:
         """The network, on the configured engine."""
         settings = EngineSettings.configured(self.config, self.paths.engines)
         if settings.engine == "auto":
-            chosen = choose_engine(self.bundle, settings)
-            logger.info(f"engine {chosen.engine}, {settings.precision} ({chosen.why})")
+            logger.info(f"engine {choose_engine(self.bundle, settings).engine}, {settings.precision}")
         return make_filler(open_engine(self.bundle, settings), self.bundle.manifest, self.grid)
 
     @property
