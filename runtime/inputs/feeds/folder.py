@@ -6,13 +6,14 @@ import datetime as dt
 import os
 import re
 from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from runtime.errors import ConfigError, FeedUnreachable
+from runtime.errors import ConfigError, FeedUnreachable, SeamlessError
 from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
 
 _Entry = tuple[str, str, dict[str, object] | None]
@@ -33,11 +34,17 @@ class FolderFeed:
         The folder, a path or URL that fsspec can open.
     wanted : GranuleFilter
         Which files belong to the feed.
+
+    Raises
+    ------
+    ConfigError
+        The path is no address of a file system that fsspec can open here.
     """
 
     def __init__(self, url: str, wanted: GranuleFilter) -> None:
         self._url, self._wanted = url, wanted
-        self._fs, self._root = fsspec.core.url_to_fs(url)
+        with self._failures():
+            self._fs, self._root = fsspec.core.url_to_fs(url)
         self.in_place = isinstance(self._fs, LocalFileSystem)
         self._names: dict[str, list[str]] = {}
 
@@ -51,12 +58,25 @@ class FolderFeed:
         FeedUnreachable
             The file system does not answer.
         """
-        try:
+        with self._failures():
             return by_day(self._list(first or dt.date.min, last or dt.date.max))
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn any failure of the file system into one that says which feed it is.
+
+        Each file system has exceptions of its own; several fail with TypeError and the like if the address is wrong.
+        """
+        try:
+            yield
+        except SeamlessError:
+            raise
         except OSError as error:
             raise FeedUnreachable(
                 f"the feed {self._url} cannot be listed ({error}); check the network and its address"
             ) from error
+        except Exception as error:
+            raise ConfigError(f"the feed's path {self._url} cannot be used ({error}); set the feed's path") from error
 
     def _list(self, first: dt.date, last: dt.date) -> Iterator[Granule]:
         """Yield the granules of a range; size and time of a local file are read only if its name is recognised."""
@@ -109,7 +129,8 @@ class FolderFeed:
 
     def oldest(self) -> dt.date | None:
         """Return the first day that the folder has a file for, None if it has none."""
-        recognised = (self._wanted.recognise(name) for _, name, _ in self._entries(dt.date.min, dt.date.max))
+        with self._failures():
+            recognised = [self._wanted.recognise(name) for _, name, _ in self._entries(dt.date.min, dt.date.max)]
         return min((day_and_run[0] for day_and_run in recognised if day_and_run), default=None)
 
     def fetch(self, granule: Granule, target: Path) -> None:
