@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from runtime.common.clock import now
-from runtime.common.logs import LogFormat
+from runtime.common.logs import LogFormat, logged_error
 from runtime.errors import ArchiveBusy, InputRefused, InputsMissing, ResultRefused
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ EXPECTED_EXIT_CODES = (
 )
 """Exit codes of a run that did what it could; the catalog has the reason for each day that is not published."""
 
+_LOG_WAIT_S = 5
+"""How long the end of a run's log is waited for, once the run has ended."""
+
 STOP_WAIT_S = 60
 """How long a run may take to end when the service stops; a killed run is finished or undone by the next one."""
 
@@ -41,11 +44,36 @@ class FillRun:
     started: dt.datetime
     ended: dt.datetime
     exit_code: int
+    message: str = ""
+    """The last error that the run logged; empty without one."""
 
     @property
     def failed(self) -> bool:
         """Whether the run did less than it could."""
         return self.exit_code not in EXPECTED_EXIT_CODES
+
+
+class _ForwardedLog:
+    """Copies the log of a run to this process's, line by line, and keeps the last error."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr is not None
+        self._lines, self._last = process.stderr, ""
+        self._thread = threading.Thread(target=self._forward, name="log of the run", daemon=True)
+        self._thread.start()
+
+    def _forward(self) -> None:
+        with self._lines:
+            for raw in self._lines:
+                line = raw.decode(errors="replace")
+                sys.stderr.write(line)
+                sys.stderr.flush()
+                self._last = logged_error(line) or self._last
+
+    def last(self) -> str:
+        """Return the last error; a process that outlives the run may hold its log, so do not wait for that."""
+        self._thread.join(_LOG_WAIT_S)
+        return self._last
 
 
 class Runner:
@@ -98,9 +126,12 @@ class Runner:
                     return None
                 command = [sys.executable, "-m", "runtime", "fill", *days, *self._arguments]
                 environment = os.environ | self._environment
-                process = self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=environment)
+                process = self._process = subprocess.Popen(
+                    command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=environment
+                )
                 started = self.running_since = now()
-            run = FillRun(exit_code=process.wait(), started=started, ended=now())
+            errors = _ForwardedLog(process)
+            run = FillRun(exit_code=process.wait(), started=started, ended=now(), message=errors.last())
             self.last, self.running_since = run, None
             self.exit_codes[run.exit_code] += 1
             logger.info("fill ended with exit code %d", run.exit_code)
