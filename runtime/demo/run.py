@@ -142,7 +142,7 @@ def run_demo(
     """
     console = Console()
     if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
-        raise UsageError(f"{folder} is not an empty folder; choose another --folder or delete it")
+        raise UsageError(f"{folder} is not empty, or is no folder; choose another --folder or delete it")
     grid = grid or Grid.globe().box(*BOX)
     console.print(f"making {days} days of a world in {folder} ...")
     shown, hidden = _make_inputs(folder, days, seed, grid)
