@@ -28,6 +28,8 @@ def command_lines() -> str:
     for name, module in PROGRAMS:
         command = typer.main.get_command(importlib.import_module(module).app)
         context = command.make_context(name, [], resilient_parsing=True)
+        for each in getattr(command, "commands", {}).values():
+            each.short_help = str(each.help).partition("\n\n")[0]  # the list of commands cuts a longer help
         parts.append(
             get_docs_for_click(obj=command, ctx=context, name=name).replace("\n# ", "\n## ").replace("\\*", "*")
         )

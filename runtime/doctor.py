@@ -14,10 +14,11 @@ from runtime.archive.paths import ArchivePaths
 from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import today
 from runtime.common.deadline import TimeLimits
+from runtime.common.text import counted
 from runtime.common.urls import without_secrets
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.engines.select import ENGINES, EngineSettings, choose_engine, unavailable_reason
-from runtime.errors import SeamlessError
+from runtime.errors import LoginRefused, SeamlessError
 from runtime.inputs.listing import open_feed
 
 
@@ -33,6 +34,8 @@ class Finding:
     """Whether the configured job needs it."""
     detail: str
     """What was found, or what is wrong and what to do."""
+    exit_code: int = 0
+    """Exit code of a command that meets this fault; 0 if there is none."""
 
 
 def examine(config: Config) -> list[Finding]:
@@ -78,7 +81,7 @@ def _feeds(config: Config) -> list[Finding]:
         where = f"Earthdata, {' '.join(name for name, _ in wanted.chosen)}" if remote else without_secrets(section.path)
         days = sorted(feed.granules(last - dt.timedelta(days=30), last) if remote else feed.granules())
         return (
-            f"{where}: {len(days)} days"
+            f"{where}: {counted(len(days), 'day')}"
             + (" of the last 31" if remote else "")
             + (f", {days[0]} to {days[-1]}" if days else "")
         )
@@ -94,7 +97,7 @@ def _feeds(config: Config) -> list[Finding]:
 def _disk(config: Config) -> list[Finding]:
     def space() -> str:
         folder = config.archive.path
-        while not folder.exists():
+        while not os.path.lexists(folder) and folder != folder.parent:
             folder = folder.parent
         if not os.access(folder, os.W_OK):
             raise SeamlessError(f"{folder} cannot be written; check its permissions")
@@ -117,7 +120,7 @@ def _credentials(config: Config) -> Finding:
     except (OSError, netrc.NetrcParseError):
         pass
     cure = "set EARTHDATA_TOKEN, see docs/operating.md" if needed else "folder feeds do not need one"
-    return Finding("Earthdata log-in", False, needed, f"none found; {cure}")
+    return Finding("Earthdata log-in", False, needed, f"none found; {cure}", LoginRefused.exit_code)
 
 
 def _finding(what: str, needed: bool, check: Callable[[], str]) -> Finding:
@@ -125,4 +128,4 @@ def _finding(what: str, needed: bool, check: Callable[[], str]) -> Finding:
     try:
         return Finding(what, True, needed, check())
     except SeamlessError as error:
-        return Finding(what, False, needed, str(error))
+        return Finding(what, False, needed, str(error), error.exit_code)

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from runtime.common.commands import HELP_OPTIONS, SingleCommand, VersionOption
 from runtime.common.logs import LogFormat, configure_logging
 from runtime.config import load_config
 from runtime.errors import SeamlessError
@@ -15,10 +16,14 @@ from service.runner import LOG_FORMAT_VARIABLE
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(name="service", add_completion=False, pretty_exceptions_enable=False)
+app = typer.Typer(name="service", add_completion=False, rich_markup_mode="markdown", pretty_exceptions_enable=False)
 
 
-@app.command(epilog="Example: python -m service --config /data/seamless-sm.toml")
+@app.command(
+    cls=SingleCommand,
+    context_settings=HELP_OPTIONS,
+    epilog="Example: python -m service --config /data/seamless-sm.toml",
+)
 def service(
     config: Annotated[Path | None, typer.Option(help="Configuration file.  [default: ./seamless-sm.toml]")] = None,
     overrides: Annotated[list[str] | None, typer.Option("--set", metavar="KEY=VALUE", help="Override a key.")] = None,
@@ -26,6 +31,7 @@ def service(
         LogFormat,
         typer.Option(envvar=LOG_FORMAT_VARIABLE, help="How lines of the log look, also those of the runs."),
     ] = LogFormat.AUTO,
+    version: VersionOption = False,
 ) -> None:
     """Keep an archive current until stopped: fill at start to catch up, then every day; answer over HTTP."""
     from service.serve import serve

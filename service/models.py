@@ -51,6 +51,8 @@ class RunState(Answer):
     ended: dt.datetime
     exit_code: int = Field(json_schema_extra=_constants(EXPECTED_EXIT_CODES=list(EXPECTED_EXIT_CODES)))
     """Exit code of ``runtime fill``; a code outside `EXPECTED_EXIT_CODES` is a failure."""
+    message: str
+    """The last error that the run logged; empty without one."""
 
 
 class Incident(Answer):

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from runtime.common.clock import now
-from runtime.common.logs import LogFormat
+from runtime.common.logs import LogFormat, logged_error
 from runtime.errors import ArchiveBusy, InputRefused, InputsMissing, ResultRefused, SeamlessError
 
 logger = logging.getLogger(__name__)
@@ -30,6 +30,9 @@ EXPECTED_EXIT_CODES = (
 )
 """Exit codes of a run that did what it could; the catalog has the reason for each day that is not published."""
 
+_LOG_WAIT_S = 5
+"""How long the end of a run's log is waited for, once the run has ended."""
+
 STOP_WAIT_S = 60
 """How long a run may take to end when the service stops; a killed run is finished or undone by the next one."""
 
@@ -41,11 +44,36 @@ class FillRun:
     started: dt.datetime
     ended: dt.datetime
     exit_code: int
+    message: str = ""
+    """The last error that the run logged; empty without one."""
 
     @property
     def failed(self) -> bool:
         """Whether the run did less than it could."""
         return self.exit_code not in EXPECTED_EXIT_CODES
+
+
+class _ForwardedLog:
+    """Copies the log of a run to this process's, line by line, and keeps the last error."""
+
+    def __init__(self, process: subprocess.Popen[bytes]) -> None:
+        assert process.stderr is not None
+        self._lines, self._last = process.stderr, ""
+        self._thread = threading.Thread(target=self._forward, name="log of the run", daemon=True)
+        self._thread.start()
+
+    def _forward(self) -> None:
+        with self._lines:
+            for raw in self._lines:
+                line = raw.decode(errors="replace")
+                sys.stderr.write(line)
+                sys.stderr.flush()
+                self._last = logged_error(line) or self._last
+
+    def last(self) -> str:
+        """Return the last error; a process that outlives the run may hold its log, so do not wait for that."""
+        self._thread.join(_LOG_WAIT_S)
+        return self._last
 
 
 class Runner:
@@ -90,14 +118,16 @@ class Runner:
             try:
                 process = self._start(days)
             except OSError as error:  # no descriptor or no memory is left, or Python was moved
-                logger.error("fill cannot be started (%s); it is tried again at the next poll", error)
+                message = f"fill cannot be started ({error}); it is tried again at the next poll"
+                logger.error(message)
                 exit_code = SeamlessError.exit_code
             else:
                 if process is None:
                     return None
-                exit_code = process.wait()
+                errors = _ForwardedLog(process)
+                exit_code, message = process.wait(), errors.last()
                 logger.info("fill ended with exit code %d", exit_code)
-            self.last, self.running_since = FillRun(started, now(), exit_code), None
+            self.last, self.running_since = FillRun(started, now(), exit_code, message), None
             self.exit_codes[exit_code] += 1
             return exit_code
 
@@ -107,7 +137,9 @@ class Runner:
         with self._lock:
             if self._is_stopping:
                 return None
-            self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, env=os.environ | self._environment)
+            self._process = subprocess.Popen(
+                command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | self._environment
+            )
             self.running_since = now()
             return self._process
 

@@ -8,6 +8,7 @@ fails.
 from __future__ import annotations
 
 import datetime as dt
+import importlib
 import inspect
 import os
 import re
@@ -300,6 +301,19 @@ def test_links_and_paths_of_a_page_exist(page: str) -> None:
         assert path.exists() or str(path.relative_to(ROOT)) in generated, f"{page}: {target}"
     for target in re.findall(r"`((?:runtime|service|training|export|tests|docs|benchmarks|scripts)/[\w./-]+)`", text):
         assert (ROOT / target).exists(), f"{page}: {target}"
+
+
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md", "docs/tutorials/first-fill.md"])
+def test_the_quick_start_installs_the_fastest_engine_without_a_gpu(page: str) -> None:
+    extras = re.findall(r"'\.\[([\w,-]+)\]'", (ROOT / page).read_text())
+    assert all({"openvino", "dev"} & set(extra.split(",")) for extra in extras)
+
+
+def test_the_command_line_reference_has_whole_descriptions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.syspath_prepend(str(ROOT / "docs"))
+    text = importlib.import_module("generate").command_lines()
+    assert "* `fetch`: Fetch inputs without filling. Files that are here already stay; a killed run continues" in text
+    assert not re.search(r"^\* .*(\.\.\.|…)$", text, re.M)
 
 
 @pytest.mark.slow

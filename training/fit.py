@@ -1,10 +1,11 @@
-"""Train a network on samples, with one process or several; a killed run is resumed from its last save."""
+"""Train a network on samples, with one process or several; a stopped or killed run is resumed from its last save."""
 
 from __future__ import annotations
 
 import copy
 import math
 import os
+import time
 from collections.abc import Iterator
 from dataclasses import fields
 from pathlib import Path
@@ -26,8 +27,11 @@ from training.models import build_network
 from training.recipe import Recipe, TrainingSchedule
 from training.resume import TrainingProgress, TrainingState, load_state, save_state
 from training.samples import Batch, Samples, TrainingArchive
+from training.stop import StopRequest, TrainingStopped
 
 BEST, LAST = "best.safetensors", "last.safetensors"
+_SAVE_S = 60.0
+"""Seconds after which the state is saved, however few steps were done."""
 _VALIDATION = 256
 """Samples of a validation."""
 
@@ -158,6 +162,8 @@ class TrainingRun:
         ------
         ValueError
             The folder holds a run of another recipe or from other weights, or a saved state that cannot be read.
+        TrainingStopped
+            SIGTERM came; the state after the last step is saved.
         """
         fabric, schedule = self.fabric, self.recipe.schedule
         if start:
@@ -165,19 +171,24 @@ class TrainingRun:
             self.identity = digest.of_values(self.identity, digest_of_weights(start))
         state, objective = self._set_up(start)
         self.events.training_started(self.progress.step, self.steps)
-        with ScalarLog(self.folder, self.progress.step, fabric.is_global_zero) as log:
+        saved_at = time.monotonic()
+        with StopRequest() as stop, ScalarLog(self.folder, self.progress.step, fabric.is_global_zero) as log:
             for inputs in self._batches():
                 if self._stops_early():
                     break
-                loss = self._train_step(state, objective, inputs)
+                is_due = time.monotonic() - saved_at >= _SAVE_S
+                loss, is_due, is_stopped = self._train_step(state, objective, inputs, is_due, stop)
                 self.progress = self.progress.after_step()
                 log.write(self.progress.step, "loss", loss)
                 self.events.step_done(self.progress.step, loss)
                 if self.validation and self.progress.step % schedule.validate_every == 0:
                     self._validate(self.validation, state.average, log)
-                if self.progress.step % schedule.keep_every == 0:
+                if is_due or is_stopped or self.progress.step % schedule.keep_every == 0:
                     log.flush()
                     self._save(state)
+                    saved_at = time.monotonic()
+                if is_stopped:
+                    raise TrainingStopped(f"stopped after step {self.progress.step} of {self.steps}")
         self._save(state)
         result = Checkpoint(state.average.cpu().eval(), self.recipe.preset, self.record())  # type: ignore[arg-type]
         if self.validation and schedule.patience and (self.folder / BEST).exists():
@@ -234,8 +245,13 @@ class TrainingRun:
             fabric.strategy.precision.load_state_dict(scaler)
         return state, objective
 
-    def _train_step(self, state: TrainingState, objective: Any, inputs: list[Tensor]) -> float:
-        """Change the weights by one step, and return the loss."""
+    def _train_step(
+        self, state: TrainingState, objective: Any, inputs: list[Tensor], is_due: bool, stop: StopRequest
+    ) -> tuple[float, bool, bool]:
+        """Change the weights by one step; return the loss, and whether any process wants to save, or to stop.
+
+        All processes must save and stop after the same step, whichever of them was told to.
+        """
         schedule, fabric, step = self.recipe.schedule, self.fabric, self.progress.step
         for group in state.optimiser.param_groups:
             group["lr"] = learning_rate(schedule, step, self.steps, self.epoch)
@@ -248,7 +264,9 @@ class TrainingRun:
         state.optimiser.step()
         decay = min(schedule.average, (step + 1) / (step + 20)) if schedule.average else 0.0
         _update_average(state.average, state.network, decay)
-        return float(self._mean_over_processes(loss))
+        flags = torch.tensor([float(is_due), float(stop.wanted)], device=fabric.device)
+        mean, due, stopped = self._mean_over_processes(torch.cat([loss.detach().float().reshape(1), flags])).tolist()
+        return mean, due > 0, stopped > 0
 
     def _mean_over_processes(self, value: Tensor) -> Tensor:
         mean: Tensor = self.fabric.all_reduce(value.detach(), reduce_op="mean")  # type: ignore[assignment]

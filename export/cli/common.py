@@ -5,20 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import ParamSpec
 
-import typer
-
-from runtime.common.commands import register_command
+from runtime.common.commands import make_app, register_command
 from runtime.errors import SeamlessError
 
 P = ParamSpec("P")
 
-app = typer.Typer(
-    name="export",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Turn a checkpoint into a model bundle.",
-)
+app = make_app("export", "Turn a checkpoint into a model bundle.")
 
 
 def export_command(name: str, epilog: str) -> Callable[[Callable[P, None]], Callable[P, None]]:

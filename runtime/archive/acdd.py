@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from typing import TYPE_CHECKING, Any
 
 from runtime.common.grid import Grid
@@ -39,6 +40,9 @@ ABSTRACT = (
 
 LICENCES = {"CC-BY-4.0": "https://creativecommons.org/licenses/by/4.0/"}
 """Address of a licence's text, by the licence's short name."""
+
+_BAND = re.compile(r"LPRM Level 3 (\w+)-band")
+"""Finds the band in the attribute ``source``."""
 
 SHARED = (
     *("Conventions", "title", "summary", "keywords", "keywords_vocabulary", "license", "references"),
@@ -126,6 +130,12 @@ def time_coverage(first: dt.date, last: dt.date) -> dict[str, str]:
         "time_coverage_duration": f"P{(last - first).days + 1}D",
         "time_coverage_resolution": "P1D",
     }
+
+
+def band_of(source: str) -> str:
+    """Return the band that a daily file is made from, as its attribute ``source`` says; ``unknown`` if it does not."""
+    match = _BAND.search(source)
+    return match[1] if match else "unknown"
 
 
 def day_attributes(day: PublishedDay) -> dict[str, Any]:

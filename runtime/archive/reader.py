@@ -16,14 +16,15 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.archive.acdd import SHARED, time_coverage
+from runtime.archive.acdd import SHARED, band_of, time_coverage
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import SLAB, Cube, DayFile
 from runtime.archive.derived import day_files
 from runtime.archive.layout import layout_of
 from runtime.archive.paths import ArchivePaths
-from runtime.archive.variables import VARIABLES
-from runtime.common.grid import Floats
+from runtime.archive.place import sea_text
+from runtime.archive.variables import SOIL_MOISTURE, VARIABLES
+from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.netcdf import LOCK, open_dataset
 from runtime.errors import ArchiveError, InputsMissing, UsageError
 
@@ -96,6 +97,26 @@ class Reader:
         longest = max(self.axes, key=len)
         return float(abs(longest[-1] - longest[0]) / (longest.size - 1)) if longest.size > 1 else 0.25
 
+    @cached_property
+    def land(self) -> Bools:
+        """The packaged land mask on the archive's grid; True where soil moisture is wanted."""
+        (lat, lon), half = self.axes, self.step / 2
+        return Grid.globe().box(lon[0] - half, lat[-1] - half, lon[-1] + half, lat[0] + half).land
+
+    def dates_between(self, first: dt.date | None, last: dt.date | None) -> list[dt.date]:
+        """Return the published days from `first` to `last`, both included; None for the first or the newest one.
+
+        Raises
+        ------
+        InputsMissing
+            There is none.
+        """
+        dates = [date for date in self.days if (first or date) <= date <= (last or date)]
+        if not dates:
+            asked = f"from {first} to {last}" if first and last else f"from {first} on" if first else f"up to {last}"
+            raise InputsMissing(f"{self.archive} has no day {asked}; it has {min(self.days)} to {max(self.days)}")
+        return dates
+
     def cell(self, latitude: float, longitude: float) -> tuple[int, int]:
         """Return the row and the column of the cell that contains a point.
 
@@ -158,6 +179,11 @@ class Reader:
         """Return variables of a day in their units, NaN where there is no value; otherwise as `day`."""
         return _unpacked(self.day(date, names))
 
+    def band(self, date: dt.date) -> str:
+        """Return the band that a published day was made from; see `band_of`."""
+        with open_dataset(self.days[date].path) as file:
+            return band_of(str(getattr(file, "source", "")))
+
     @property
     def cube_days(self) -> Mapping[dt.date, int]:
         """The published days for which the cube agrees with the file, with their numbers in the cube."""
@@ -205,7 +231,7 @@ class Reader:
         Raises
         ------
         UsageError
-            The point is outside the archive's grid.
+            The point is outside the archive's grid, or in the sea.
         ArchiveError
             The cube or a file is damaged.
         """
@@ -233,6 +259,8 @@ class Reader:
                     found.add(name)
         lat, lon = self.axes
         present = {name: series for name, series in values.items() if name in found}
+        if np.isnan(present.get(SOIL_MOISTURE.name, [0.0])).all() and not self.land[row, col]:
+            raise UsageError(sea_text(lat, lon, self.land, row, col))
         return Series(float(lat[row]), float(lon[col]), dates, present)
 
     def _cell_of_cube(

@@ -23,6 +23,8 @@ from runtime.common.netcdf import open_dataset
 FILL = -32767
 _NAMES = {SOIL_MOISTURE.name: "reconstructed_sm_c1", OBSERVED.name: "original_sm_c1"}
 _UNITS_PER_PERCENT = round(0.01 / STEP)
+_FLOAT32_ERROR = 1e-4
+"""More than what a percentage below 100 loses in float32, percent."""
 
 
 class SgdSmLayout:
@@ -33,7 +35,7 @@ class SgdSmLayout:
         return Path(f"{date:%Y}", f"SGD-SM_{date:%Y%m%d}.nc")
 
     def write(self, path: Path, day: PublishedDay) -> None:
-        """Write one day, rounded to whole percent."""
+        """Write one day in whole percent; see `whole_percent`."""
         attributes = {**day_attributes(day), "Conventions": "ACDD-1.3", "band": day.band}
         grid, filled = day.grid, day.filled
         write_fields(
@@ -84,4 +86,12 @@ def write_fields(
             )
             variable.setncatts({"units": "percent", "long_name": f"{name.split('_')[0]} volumetric soil moisture"})
             variable.set_auto_maskandscale(False)
-            variable[:] = np.where(np.isnan(field), FILL, np.rint(np.nan_to_num(field) * 100)).astype(np.int16)
+            variable[:] = np.where(np.isnan(field), FILL, whole_percent(field)).astype(np.int16)
+
+
+def whole_percent(field: Floats) -> NDArray[np.float64]:
+    """Return a field in whole percent, rounded down as the writer of the published files does; 0 for NaN.
+
+    A whole percent is kept, although the nearest float32 may be a little smaller.
+    """
+    return np.floor(np.nan_to_num(field).astype(np.float64) * 100 + _FLOAT32_ERROR)

@@ -26,9 +26,9 @@ def changes(
     if since:
         try:
             moment = dt.datetime.fromisoformat(since)
-        except ValueError:
+            utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
+        except (ValueError, OverflowError):
             raise UsageError(f"--since {since}: wanted an ISO date or time") from None
-        utc = moment.replace(tzinfo=dt.UTC) if moment.tzinfo is None else moment.astimezone(dt.UTC)
         since = utc.isoformat(timespec="seconds")
     with Catalog.open(ArchivePaths.of(read_config(config, overrides)).catalog, read_only=True) as catalog:
         revisions = catalog.revisions(since)

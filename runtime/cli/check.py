@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
+from runtime.common.text import counted
 
 
 @command(epilog="Examples: `runtime check`; `runtime check --rebuild-catalog` after the catalog was lost")
@@ -26,9 +27,9 @@ def check(
 
     settings = read_config(config, overrides)
     if rebuild:
-        print(f"rebuilt from {verify.rebuild_catalog(settings, track)} files")
+        print(f"rebuilt from {counted(verify.rebuild_catalog(settings, track), 'file')}")
     if rebuild_views:
-        print(f"cube and STAC documents made of {verify.rebuild_views(settings, track)} days")
+        print(f"cube and STAC documents made of {counted(verify.rebuild_views(settings, track), 'day')}")
     faults = verify.archive_faults(settings, track)
     if as_json:
         print(json.dumps(faults, indent=1))

@@ -12,7 +12,7 @@ import typer
 
 from runtime.common import clock
 from runtime.common.clock import DateRange
-from runtime.common.commands import register_command
+from runtime.common.commands import make_app, register_command
 from runtime.common.logs import LogFormat
 from runtime.errors import UsageError
 
@@ -23,13 +23,12 @@ P = ParamSpec("P")
 
 logger = logging.getLogger(__name__)
 
-app = typer.Typer(
+app = make_app(
     name="runtime",
-    no_args_is_help=True,
-    add_completion=False,
-    rich_markup_mode="markdown",
-    pretty_exceptions_enable=False,
-    help="Fill the gaps of daily satellite soil moisture that observations reach, and keep the archive whole.\n\n"
+    add_completion=True,
+    help="Fill the gaps of daily satellite soil moisture that observations reach, and keep the archive whole.
+
+"
     "`runtime demo` shows it on a made-up world; `runtime init` starts an archive of your own.",
     epilog="Exit codes: 0 done or already current; 2 usage, configuration or log-in; 3 inputs not published yet, or a "
     "feed does not answer; 4 input refused; 5 result refused; 6 state chain broken; 7 another run holds the archive; "
@@ -79,14 +78,17 @@ def parse_date(text: str, option: str) -> dt.date:
     Raises
     ------
     UsageError
-        The text is neither.
+        The text is neither, or a day that nothing can be known about.
     """
     if text == "today":
         return clock.today()
     try:
-        return dt.date.fromisoformat(text)
+        day = dt.date.fromisoformat(text)
     except ValueError:
-        raise UsageError(f"{option} {text}: wanted YYYY-MM-DD or today") from None
+        raise UsageError(f"{option} {text!r}: wanted YYYY-MM-DD or today") from None
+    if not clock.FIRST_DAY <= day <= clock.LAST_DAY:
+        raise UsageError(f"{option} {day}: wanted a day from {clock.FIRST_DAY} to {clock.LAST_DAY}")
+    return day
 
 
 def parse_range(date: str | None, first: str | None, last: str | None) -> DateRange | None:
@@ -97,14 +99,12 @@ def parse_range(date: str | None, first: str | None, last: str | None) -> DateRa
     UsageError
         The options exclude each other, or the range is empty.
     """
-    if date and (first or last):
-        raise UsageError("--date and --from/--to exclude each other")
-    if first or last:
-        if not first:
+    if first is not None or last is not None:
+        if date is not None:
+            raise UsageError("--date and --from/--to exclude each other")
+        start, end = parse_bounds(first, "today" if last is None else last)
+        if start is None or end is None:
             raise UsageError("--to needs --from")
-        start, end = parse_date(first, "--from"), parse_date(last, "--to") if last else clock.today()
-        if end < start:
-            raise UsageError(f"--from {start} is after --to {end}")
         return DateRange(start, end)
     if date is None or date == "today":
         return None
@@ -120,7 +120,8 @@ def parse_bounds(first: str | None, last: str | None) -> tuple[dt.date | None, d
     UsageError
         The range is empty.
     """
-    begin, end = parse_date(first, "--from") if first else None, parse_date(last, "--to") if last else None
+    begin = None if first is None else parse_date(first, "--from")
+    end = None if last is None else parse_date(last, "--to")
     if begin and end and end < begin:
         raise UsageError(f"--from {begin} is after --to {end}")
     return begin, end

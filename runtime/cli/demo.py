@@ -13,8 +13,8 @@ from runtime.cli.common import command
 @command(epilog="Example: `runtime demo --folder /tmp/demo`")
 def demo(
     folder: Annotated[Path, typer.Option(help="Where to work; must be empty or absent.")] = Path("demo"),
-    days: Annotated[int, typer.Option(min=9, help="Days to make.")] = 12,
-    seed: Annotated[int, typer.Option(help="Seed of the made-up world.")] = 1,
+    days: Annotated[int, typer.Option(min=9, max=3660, help="Days to make.")] = 12,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the made-up world.")] = 1,
 ) -> None:
     """Make a world, hide some of it, fill it, and compare with simple fillers. No account, no data, no GPU."""
     from runtime.cli.progress import run_events

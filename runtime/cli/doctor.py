@@ -11,7 +11,10 @@ from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 
 @command(epilog="Example: `runtime doctor --config my-archive.toml`")
 def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Check engines, bundle, feeds, disk and credentials on this machine."""
+    """Check engines, bundle, feeds, disk and credentials on this machine.
+
+    The exit code is that of the first fault, as another command would end with it.
+    """
     from runtime.doctor import examine
 
     findings = examine(read_config(config, overrides))
@@ -22,4 +25,4 @@ def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
             print(
                 f"{'ok  ' if finding.good else 'BAD ' if finding.needed else '-   '} {finding.what:22} {finding.detail}"
             )
-    raise typer.Exit(1 if any(f.needed and not f.good for f in findings) else 0)
+    raise typer.Exit(next((f.exit_code for f in findings if f.needed and not f.good), 0))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from runtime.cli.common import ConfigFile, From, Overrides, To, command, parse_bounds, read_config
+from runtime.common.text import counted
 from runtime.errors import UsageError
 
 
@@ -47,7 +48,8 @@ def export(
     if dry_run:
         wanted = subset_files(part, chosen, out, names)
         print("\n".join(str(path) for path in wanted))
-        print(f"{len(part.dates)} days, {len(wanted)} files")
+        print(f"{counted(len(part.dates), 'day')}, {counted(len(wanted), 'file')}")
         return
     written = write_subset(part, chosen, out, names, track)
-    print(f"wrote {len(part.dates)} days: {written[0] if len(written) == 1 else f'{len(written)} files in {out}'}")
+    where = written[0] if len(written) == 1 else f"{counted(len(written), 'file')} in {out}"
+    print(f"wrote {counted(len(part.dates), 'day')}: {where}")

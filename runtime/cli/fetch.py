@@ -21,6 +21,7 @@ from runtime.cli.common import (
 )
 from runtime.common import clock
 from runtime.common.logs import LogFormat
+from runtime.common.text import counted
 from runtime.errors import InputRefused, InputsMissing
 
 
@@ -50,7 +51,8 @@ def fetch(
     else:
         for granule in result.files if dry_run else []:
             print(f"{granule.date}  {granule.name}  {granule.location}")
-        print(f"{len(result.files)} files {'to fetch' if dry_run else 'asked for'}; local folders are read in place")
+        found = counted(len(result.files), "file")
+        print(f"{found} {'to fetch' if dry_run else 'asked for'}; local folders are read in place")
     for problem in (*result.failed, *result.refused):
         logger.error(problem)
     if result.failed or result.refused:

@@ -16,10 +16,11 @@ def init(path: Annotated[Path, typer.Argument(help="File to write.")] = Path("se
     """Write a commented configuration file."""
     from runtime.config.template import TEMPLATE
 
-    if path.exists():
-        raise UsageError(f"{path} exists; choose another name or delete it")
     try:
-        path.write_text(TEMPLATE)
+        with path.open("x") as file:
+            file.write(TEMPLATE)
+    except FileExistsError:
+        raise UsageError(f"{path} exists; choose another name or delete it") from None
     except OSError as error:
         raise UsageError(f"{path}: cannot be written ({error.strerror})") from error
     print(f"wrote {path}; set the feeds' paths in it, then: runtime plan --config {path}")

@@ -23,6 +23,7 @@ from runtime.cli.common import (
 from runtime.common import clock
 from runtime.common.clock import DAY, DateRange
 from runtime.common.logs import LogFormat
+from runtime.common.text import counted
 
 if TYPE_CHECKING:
     from runtime.config import Config
@@ -89,7 +90,7 @@ def _print_days(days: list[PlannedDay], as_json: bool, show_all: bool) -> None:
         dates = f"{first.date} to {last.date}, {len(days_alike)} days" if first != last else str(first.date)
         print(f"{dates}  {first.action:8} {first.tier:14} {first.reason}")
     stale = sum(day.action is Action.FILL for day in days)
-    print(f"{len(days)} days looked at, {stale} to fill" + ("" if stale else ": already current"))
+    print(f"{counted(len(days), 'day')} looked at, {stale} to fill" + ("" if stale else ": already current"))
 
 
 def _ranges(days: list[PlannedDay]) -> list[list[PlannedDay]]:

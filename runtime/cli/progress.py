@@ -77,8 +77,7 @@ class LoggedEvents(RunEvents):
         land = max(1, day.observed + day.filled + day.not_reached)
         cells = {"observed": day.observed, "filled": day.filled, "not reached": day.not_reached}
         shares = ", ".join(f"{name} {count / land:.1%}" for name, count in cells.items())
-        seams = "" if day.seam is None else f", seams {day.seam:.2f}"
-        text = f"{day.date} published, {day.tier}: land {shares}{seams}; {day.seconds:.1f} s ({day.reason})"
+        text = f"{day.date} published, {day.tier}: land {shares}; {day.seconds:.1f} s ({day.reason})"
         fields = {**vars(day), "seconds": round(day.seconds, 3)}
         logger.info(text, extra={"fields": fields})
 

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from runtime.cli.common import ConfigFile, From, Overrides, To, command, parse_bounds, read_config
+from runtime.common.text import counted
 
 
 @command(
@@ -32,9 +33,10 @@ def series(
 
     settings = read_config(config, overrides)
     reader = Reader(settings.archive.path)
-    found = reader.series(lat, lon, *parse_bounds(first, last))
+    dates = reader.dates_between(*parse_bounds(first, last))
+    found = reader.series(lat, lon, dates[0], dates[-1])
     if out:
         write_series(reader, found, out)
-        print(f"wrote {out}: {place_name(found)}, {len(found.dates)} days")
+        print(f"wrote {out}: {place_name(found)}, {counted(len(found.dates), 'day')}")
     else:
         print(plot_on_terminal(found, min(shutil.get_terminal_size().columns, 140)))

@@ -17,7 +17,7 @@ def show(
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Draw a day: observed, filled, and the difference from the day before."""
+    """Draw a day: observed, filled, its uncertainty and flags, and the difference from the day before."""
     from runtime.output.map_figure import draw_map
 
     settings, day = read_config(config, overrides), parse_date(date, "--date")

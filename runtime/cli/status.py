@@ -8,6 +8,7 @@ from typing import Any
 from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 from runtime.common import clock
 from runtime.common.clock import days_between
+from runtime.common.text import counted
 from runtime.common.vocabulary import ProblemKind, Tier
 
 _COUNTED = (Tier.PROVISIONAL, Tier.NO_OBSERVATION)
@@ -50,7 +51,7 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         return
     for name, value in facts.items():
         shown = (
-            f"{len(value)} days: {', '.join(value[:5])}{' ...' if len(value) > 5 else ''}"
+            f"{counted(len(value), 'day')}: {', '.join(value[:5])}{' ...' if len(value) > 5 else ''}"
             if isinstance(value, list)
             else value
         )

@@ -18,7 +18,7 @@ def write_guard(where: Path) -> Iterator[None]:
     """Turn a failing write into an `ArchiveError` that says where it failed and what to do."""
     try:
         yield
-    except (OSError, RuntimeError) as error:  # netCDF reports a full disk as RuntimeError
+    except (OSError, RuntimeError, UnicodeError) as error:  # netCDF reports a full disk as RuntimeError
         reason = getattr(error, "strerror", None) or str(error)
         raise ArchiveError(f"{where}: cannot be written ({reason}); check permissions and free disk space") from error
 

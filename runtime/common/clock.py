@@ -7,6 +7,9 @@ from dataclasses import dataclass
 
 DAY = dt.timedelta(days=1)
 
+FIRST_DAY, LAST_DAY = dt.date(1978, 1, 1), dt.date(2199, 12, 31)
+"""The days that may be asked for; no satellite measured soil moisture before them."""
+
 
 @dataclass(frozen=True)
 class DateRange:

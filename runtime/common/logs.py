@@ -8,9 +8,13 @@ from __future__ import annotations
 import datetime as dt
 import json
 import logging
+import re
 import sys
 from enum import StrEnum
 from typing import TextIO
+
+_ERROR = re.compile(r"\S+Z error: ")
+"""Begin of a line of `LogFormat.TEXT` that reports an error."""
 
 _PACKAGES = ("runtime", "service", "training", "export")
 
@@ -38,7 +42,11 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
 
 
 class MessageFormatter(logging.Formatter):
-    """``warning: message``; messages that only inform have no prefix."""
+    """``warning: message``, in one line; messages that only inform have no prefix."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:
+        """Return the message without its traceback, line breaks as in Python's source."""
+        return super().formatMessage(record).replace("\n", "\\n").replace("\r", "\\r")
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -65,6 +73,17 @@ class _JsonFormatter(logging.Formatter):
 def _time(record: logging.LogRecord) -> str:
     moment = dt.datetime.fromtimestamp(record.created, dt.UTC)
     return moment.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def logged_error(line: str) -> str:
+    """Return the message of a line that `configure_logging` has written, if it is an error; empty for other lines."""
+    if line.startswith("{"):
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            return ""
+        return str(entry.get("message", "")) if entry.get("level") == "error" else ""
+    return line.partition(" error: ")[2].strip() if _ERROR.match(line) else ""
 
 
 def configure_logging(form: LogFormat = LogFormat.AUTO) -> None:

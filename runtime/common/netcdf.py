@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,5 +41,9 @@ def open_dataset(path: Path, mode: Literal["r", "w", "a"] = "r", **options: Any)
     OSError
         The file cannot be opened.
     """
+    try:
+        os.fspath(path).encode()
+    except UnicodeEncodeError as error:
+        raise OSError(errno.EILSEQ, "NetCDF wants a path in UTF-8", str(path)) from error
     with LOCK, Dataset(path, mode, **options) as dataset:
         yield dataset

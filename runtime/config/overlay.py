@@ -57,15 +57,15 @@ class Overlay:
         here: Any = self.values
         try:
             for key, following in zip(keys, [*keys[1:], None], strict=True):
-                index: Any = int(key) if isinstance(here, list) and key.isdigit() else key
+                index: Any = int(key) if isinstance(here, list) and key.isdecimal() else key
                 if isinstance(here, list) and isinstance(index, int) and index == len(here):
                     here.append({})
                 if following is None:
                     here[index] = text if key in _SECRETS else _parse_toml(text)
                 else:
-                    fresh: Any = [] if following.isdigit() else {}
+                    fresh: Any = [] if following.isdecimal() else {}
                     here = here.setdefault(index, fresh) if isinstance(here, dict) else here[index]
-        except (IndexError, TypeError, AttributeError) as error:
+        except (IndexError, TypeError, ValueError, AttributeError) as error:
             raise ConfigError(f"{source}: {'.'.join(keys)} does not name a single value") from error
         self._origins[tuple(keys)] = source
 
@@ -112,7 +112,7 @@ def load_config(
             values = tomllib.loads(chosen.read_text())
         except OSError as error:
             raise ConfigError(f"{chosen}: cannot be read ({error.strerror}); `runtime init` writes one") from error
-        except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        except (ValueError, RecursionError) as error:  # also bytes that are no text, and a number with too many digits
             raise ConfigError(f"{chosen}: is not valid TOML: {error}") from error
     overlay = Overlay(values, str(chosen) if values else "configuration")
     environment = os.environ if environment is None else environment
@@ -132,7 +132,7 @@ def _parse_toml(text: str) -> Any:
     """Read a value as TOML does; text that is no TOML value is a string."""
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
 
 
@@ -145,7 +145,16 @@ def _explain_problem(problem: Mapping[str, Any], model: type[BaseModel]) -> str:
     message = re.sub(r"^Value error, ", "", problem["msg"])
     given = problem["input"]
     is_secret = isinstance(given, dict | list) or any(map(_holds_secrets, _models(model, problem["loc"])))
-    return f"{where or last}: {message}" + ("" if is_secret else f" (got {given!r})")
+    return f"{where or last}: {message}" + ("" if is_secret else f" (got {_shortened(given)})")
+
+
+def _shortened(value: object) -> str:
+    """Return a value as text that fits into a message."""
+    try:
+        text = repr(value)
+    except ValueError:  # hexadecimal, and too long for Python to write in decimal
+        return "a number with thousands of digits"
+    return text if len(text) <= 80 else f"{text[:77]}..."
 
 
 def _models(model: type[BaseModel], path: Sequence[int | str]) -> Iterator[type[BaseModel]]:
@@ -174,10 +183,13 @@ def _anchor(config: Config, folder: Path) -> Config:
     """Make relative paths relative to the configuration's folder."""
 
     def anchored(path: Path | None) -> Path | None:
-        return path if path is None else folder / path.expanduser()
+        try:
+            return path if path is None else folder / path.expanduser()
+        except RuntimeError as error:
+            raise ConfigError(f"{path}: there is no such user; give the path without ~") from error
 
     def anchored_url(url: str) -> str:
-        return url if "://" in url else str(folder / Path(url).expanduser())
+        return url if "://" in url else str(anchored(Path(url)))
 
     feeds = Feeds(
         soil_moisture=tuple(f.model_copy(update={"path": anchored_url(f.path)}) for f in config.feeds.soil_moisture),
@@ -186,7 +198,7 @@ def _anchor(config: Config, folder: Path) -> Config:
         ),
     )
     bundle = config.model.bundle
-    if (folder / bundle / "bundle.json").is_file():
+    if os.path.isfile(folder / bundle / "bundle.json"):  # noqa: PTH113 - Path.is_file fails with a name too long
         bundle = str(folder / bundle)
     return config.model_copy(
         update={

@@ -5,14 +5,21 @@ from __future__ import annotations
 import datetime as dt
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, field_validator, model_validator
+from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
 
+from runtime.common.clock import FIRST_DAY, LAST_DAY
 from runtime.common.grid import Grid
 from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import EngineName, ImergRun, LayoutName, Precision
+
+_MAX_DAYS = 100_000
+"""Largest number of days in the policy: dates that far back still exist."""
+
+_PATHS = ("path", "state", "inbox", "engines", "bundle")
+"""Keys that name a file or a folder; empty, they would be the folder of the configuration."""
 
 
 class _ConfigSection(BaseModel):
@@ -21,8 +28,20 @@ class _ConfigSection(BaseModel):
         extra="forbid",
         populate_by_name=True,
         use_attribute_docstrings=True,
+        allow_inf_nan=False,
         hide_input_in_errors=True,  # a section may hold secrets, and a traceback prints the error
     )
+
+    @field_validator("*", mode="before")
+    @classmethod
+    def _is_usable_text(cls, value: Any, info: ValidationInfo) -> Any:
+        """Refuse text that no path or file can hold, and empty paths."""
+        if isinstance(value, str):
+            if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
+                raise ValueError("holds a character that cannot be written (NUL, or a byte that is not UTF-8)")
+            if info.field_name in _PATHS and not value.strip():
+                raise ValueError('is empty; give a path, "." for the folder of the configuration')
+        return value
 
 
 class Archive(_ConfigSection):
@@ -30,7 +49,7 @@ class Archive(_ConfigSection):
 
     path: Path = Path("archive")
     layout: LayoutName = LayoutName.CF
-    start: dt.date | None = None
+    start: dt.date | None = Field(default=None, ge=FIRST_DAY, le=LAST_DAY)
     """The archive's first day; unset: the oldest day that a feed has."""
     keep_superseded: bool = False
     """Keep the file a new revision replaces, below ``.superseded``."""
@@ -51,6 +70,16 @@ class GridSection(_ConfigSection):
 
     box: tuple[float, float, float, float] | None = None
     """west, south, east, north edge in degrees; unset: the globe."""
+
+    @field_validator("box")
+    @classmethod
+    def _has_an_area(cls, box: tuple[float, float, float, float] | None) -> tuple[float, float, float, float] | None:
+        if box and not (box[0] < box[2] and box[1] < box[3]):
+            raise ValueError(
+                "wanted [west, south, east, north] in degrees, west < east and south < north; "
+                "a box cannot cross the 180th meridian"
+            )
+        return box
 
 
 class Model(_ConfigSection):
@@ -87,10 +116,14 @@ class SoilMoistureFeed(_ConfigSection):
             raise ValueError(f"{self.product} has no band {self.band!r}; it has {', '.join(bands)}")
         try:
             groups = re.compile(self.pattern).groupindex if self.pattern else {"date": 1}
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:
             raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from error
         if "date" not in groups:
             raise ValueError(f"pattern {self.pattern!r} has no group (?P<date>\\d{{8}})")
+        if unknown := set(groups) - {"date", "orbit"}:
+            raise ValueError(f"pattern {self.pattern!r} has a group {min(unknown)}; it may have date and orbit")
+        if self.first and self.last and self.last < self.first:
+            raise ValueError(f"from {self.first} is after to {self.last}")
         return self
 
 
@@ -130,13 +163,13 @@ class Earthdata(_ConfigSection):
 
     cmr_url: str = "https://cmr.earthdata.nasa.gov/search/"
     edl_host: str = "urs.earthdata.nasa.gov"
-    timeout_s: float = Field(default=60.0, gt=0)
+    timeout_s: float = Field(default=60.0, gt=0, le=86_400)
     """Seconds without an answer after which a request has failed."""
-    attempts: int = Field(default=6, ge=1)
+    attempts: int = Field(default=6, ge=1, le=1000)
     """How often a request is tried; the wait between two tries doubles each time."""
-    wait_s: float = Field(default=2.0, ge=0)
+    wait_s: float = Field(default=2.0, ge=0, le=86_400)
     """Seconds of the first wait."""
-    parallel: int = Field(default=4, ge=1)
+    parallel: int = Field(default=4, ge=1, le=1000)
     """Downloads at a time."""
     token_hosts: tuple[str, ...] = (
         "data.gesdisc.earthdata.nasa.gov",
@@ -176,11 +209,11 @@ class Metadata(_ConfigSection):
 class Policy(_ConfigSection):
     """``[policy]``: absent, late and implausible inputs, and implausible results."""
 
-    max_lag_days: int = Field(default=7, ge=0)
+    max_lag_days: int = Field(default=7, ge=0, le=_MAX_DAYS)
     """Days by which the newest day may lag behind today before that is a failure."""
-    max_outage_days: int = Field(default=10, ge=0)
+    max_outage_days: int = Field(default=10, ge=0, le=_MAX_DAYS)
     """Days in a row without soil-moisture input after which filling stops."""
-    max_refill_days: int = Field(default=30, ge=0)
+    max_refill_days: int = Field(default=30, ge=0, le=_MAX_DAYS)
     """How far back from the newest day a plain `fill` fills stale days again."""
     consolidated_precipitation: ImergRun = ImergRun.LATE
     """A consolidated day needs rain of this IMERG run, or of a better one."""
@@ -196,7 +229,7 @@ class Policy(_ConfigSection):
     """GiB of fetched files that are kept beyond those a plain `fill` may read again."""
     max_file_minutes: float = Field(default=20.0, gt=0)
     """Minutes after which a file or a listing of a remote feed is given up, all tries together."""
-    max_run_minutes: float = Field(default=720.0, gt=0)
+    max_run_minutes: float = Field(default=720.0, gt=0, allow_inf_nan=True)
     """Minutes after which a run ends; what it has published stays, and the next run goes on. ``inf``: no limit."""
 
 
@@ -212,7 +245,7 @@ class Service(_ConfigSection):
     """Time of day of the daily run, UTC; polling begins then."""
     poll_until: str = Field(default="23:30", pattern=_TIME_OF_DAY)
     """Until this time of day the run is repeated while the newest day is not complete."""
-    poll_minutes: float = Field(default=30.0, gt=0)
+    poll_minutes: float = Field(default=30.0, gt=0, le=1_000_000)
     host: str = "127.0.0.1"
     """Address the web server listens on; the default accepts connections of this machine only."""
     port: int = Field(default=8000, ge=0, le=65535)

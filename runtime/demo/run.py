@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, replace
@@ -140,8 +141,8 @@ def run_demo(
         `folder` is not empty.
     """
     console = Console()
-    if folder.exists() and any(folder.iterdir()):
-        raise UsageError(f"{folder} is not empty; choose another --folder or delete it")
+    if os.path.lexists(folder) and not (folder.is_dir() and not any(folder.iterdir())):
+        raise UsageError(f"{folder} is not empty, or is no folder; choose another --folder or delete it")
     grid = grid or Grid.globe().box(*BOX)
     console.print(f"making {days} days of a world in {folder} ...")
     shown, hidden = _make_inputs(folder, days, seed, grid)

@@ -1,16 +1,45 @@
-"""Draw a day as a map: observed, filled, and the difference from the day before."""
+"""Draw a day as maps: observed, filled, its uncertainty and flags, and the difference from the day before."""
 
 from __future__ import annotations
 
 import datetime as dt
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runtime.archive.reader import Reader
 from runtime.common.atomic import write_guard
+from runtime.common.grid import Floats
 from runtime.config import Config
-from runtime.output.colours import DIFFERENCE, NO_LAND, SCALES
+from runtime.errors import UsageError
+from runtime.fill.result import Flag
+from runtime.output.colours import DIFFERENCE, FLAGS, NO_LAND, NO_VALUE, SCALES, Scale
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+_Extent = tuple[float, float, float, float]
+"""Western, eastern, southern and northern edge of a map, degrees."""
+
+_SIDE = 8.6
+"""Length of the longer side of a map, inches."""
+
+
+@dataclass(frozen=True)
+class _Map:
+    """One of the maps of a day."""
+
+    title: str
+    values: Floats
+    scale: Scale | None = None
+    """How values become colours; None for flags."""
+    gap: str = ""
+    """What land without a value is, for the legend."""
 
 
 def draw_map(config: Config, date: dt.date, out: Path) -> None:
@@ -27,41 +56,107 @@ def draw_map(config: Config, date: dt.date, out: Path) -> None:
 
     Raises
     ------
+    UsageError
+        The name does not end in ``.png``.
     InputsMissing
         The day is not in the archive.
     ArchiveError
         The picture cannot be written.
     """
-    reader = Reader(config.archive.path)
-    day = reader.fields(date)
-    import matplotlib
-
-    matplotlib.use("Agg")
-    import matplotlib.pyplot as plt
-
-    (lat, lon), half = reader.axes, reader.step / 2
-    observed, filled, before = day["soil_moisture_observed"], day["soil_moisture"], date - dt.timedelta(1)
-    rows = np.flatnonzero(np.isfinite(filled).any(1))
-    shown = slice(rows[0], rows[-1] + 1) if rows.size else slice(None)
-    extent = (lon[0] - half, lon[-1] + half, lat[shown][-1] - half, lat[shown][0] + half)
-    scale = SCALES["soil_moisture"]
-    sequence = (scale.colormap, scale.low, scale.high)
-    panels = [(f"Observed, {date}", observed, *sequence), (f"Filled, {date}", filled, *sequence)]
-    if before in reader.days:
-        change = filled - reader.fields(before, ("soil_moisture",))["soil_moisture"]
-        panels.append((f"Difference from {before}", change, DIFFERENCE, -0.2, 0.2))
-    aspect = (extent[3] - extent[2]) / (extent[1] - extent[0])
-    width = 10.0
-    figure, axes = plt.subplots(
-        len(panels), 1, figsize=(width, (width * 0.86 * aspect + 0.5) * len(panels)), layout="constrained"
-    )
-    for axis, (title, field, colours, low, high) in zip(np.atleast_1d(axes), panels, strict=True):
-        axis.set_facecolor(NO_LAND)
-        image = axis.imshow(field[shown], extent=extent, cmap=colours, vmin=low, vmax=high, interpolation="nearest")
-        axis.set_title(title, loc="left", fontsize=11)
-        axis.tick_params(labelsize=8)
-        figure.colorbar(image, ax=axis, label="soil moisture, m³ m⁻³", pad=0.01, shrink=0.9)
+    if out.suffix.lower() != ".png":
+        raise UsageError(f"{out}: wanted a name that ends in .png")
+    figure = _draw(Reader(config.archive.path), date)
     with write_guard(out):
         out.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(out, dpi=100, metadata={"Software": None})
-    plt.close(figure)
+        figure.savefig(out, format="png", dpi=100, bbox_inches="tight", metadata={"Software": None})
+
+
+def _maps(reader: Reader, date: dt.date) -> Iterator[_Map]:
+    """Yield the maps of a day; an archive of the layout ``sgd-sm`` has neither uncertainty nor flags."""
+    day, before = reader.fields(date), date - dt.timedelta(1)
+    scale, uncertainty = SCALES["soil_moisture"], SCALES["soil_moisture_uncertainty"]
+    yield _Map(f"Observed, {date}", day["soil_moisture_observed"], scale, "not observed")
+    yield _Map(f"Filled, {date}", day["soil_moisture"], scale, "not reached")
+    if "soil_moisture_uncertainty" in day:
+        yield _Map(uncertainty.title, day["soil_moisture_uncertainty"], uncertainty, "observed, or not reached")
+    if "flag" in day:
+        yield _Map("Where values come from", day["flag"])
+    if before in reader.days:
+        change = day["soil_moisture"] - reader.fields(before, ("soil_moisture",))["soil_moisture"]
+        scale = Scale("Difference", DIFFERENCE, -0.2, 0.2, scale.unit)
+        yield _Map(f"Difference from {before}", change, scale, "not reached on one of the days")
+
+
+def _draw(reader: Reader, date: dt.date) -> Figure:
+    """Draw all maps of a day."""
+    from matplotlib.figure import Figure
+
+    maps = list(_maps(reader, date))
+    (lat, lon), half = reader.axes, reader.step / 2
+    rows = np.flatnonzero(np.isfinite(maps[1].values).any(1))
+    shown = slice(rows[0], rows[-1] + 1) if rows.size else slice(None)
+    extent = (lon[0] - half, lon[-1] + half, lat[shown][-1] - half, lat[shown][0] + half)
+    aspect = (extent[3] - extent[2]) / (extent[1] - extent[0])
+    columns = _columns(len(maps), aspect)
+    width, height = _SIDE * min(1, 1 / aspect), _SIDE * min(1, aspect)
+    lines = math.ceil(len(maps) / columns)
+    figure = Figure(figsize=((width + 1.6) * columns, (height + 0.6) * lines), layout="compressed")
+    land = reader.land[shown]
+    for number, each in enumerate(maps, 1):
+        axis = figure.add_subplot(lines, columns, number)
+        axis.set_title(each.title, loc="left", fontsize=11)
+        axis.tick_params(labelsize=8)
+        _draw_background(axis, land, extent)
+        if each.scale is None:
+            _draw_flags(axis, each.values[shown], extent)
+        else:
+            _draw_values(axis, each.values[shown], each.scale, extent)
+            _draw_legend(axis, {each.gap: NO_VALUE} if (land & np.isnan(each.values[shown])).any() else {})
+        if land.any() and not land.all() and min(land.shape) > 1:  # otherwise there is no line to draw
+            axis.contour(lon, lat[shown], land, levels=[0.5], colors="#333333", linewidths=0.4)
+    return figure
+
+
+def _columns(count: int, aspect: float) -> int:
+    """Return the number of columns for maps of a height per width: like a screen, and with few empty places."""
+
+    def misfit(columns: int) -> float:
+        lines = math.ceil(count / columns)
+        return abs(math.log(lines * aspect / columns / 0.65)) + (lines * columns - count) / 4
+
+    return min(range(1, count + 1), key=misfit)
+
+
+def _draw_background(axis: Axes, land: Any, extent: _Extent) -> None:
+    """Colour the land, which shows where there is no value, and the sea."""
+    from matplotlib.colors import ListedColormap
+
+    axis.imshow(land, extent=extent, cmap=ListedColormap([NO_LAND, NO_VALUE]), vmin=0, vmax=1, interpolation="nearest")
+
+
+def _draw_values(axis: Axes, values: Floats, scale: Scale, extent: _Extent) -> None:
+    image = axis.imshow(
+        values, extent=extent, cmap=scale.colormap, vmin=scale.low, vmax=scale.high, interpolation="nearest"
+    )
+    axis.figure.colorbar(image, ax=axis, label=f"soil moisture, {scale.unit}", pad=0.01, shrink=0.9)
+
+
+def _draw_flags(axis: Axes, flags: Floats, extent: _Extent) -> None:
+    from matplotlib.colors import to_rgb
+
+    picture = np.full((*flags.shape, 3), to_rgb(NO_LAND), np.float32)
+    present = [flag for flag in Flag if flag is not Flag.NOT_LAND and (flags == flag).any()]
+    for flag in present:
+        picture[flags == flag] = to_rgb(FLAGS[flag])
+    axis.imshow(picture, extent=extent, interpolation="nearest")
+    _draw_legend(axis, {flag.name.lower().replace("_", " "): FLAGS[flag] for flag in present})
+
+
+def _draw_legend(axis: Axes, colours: dict[str, str]) -> None:
+    """Draw a legend of coloured areas below the map."""
+    from matplotlib.patches import Patch
+
+    areas = [Patch(facecolor=colour, label=name) for name, colour in {**colours, "sea": NO_LAND}.items()]
+    axis.legend(
+        handles=areas, loc="upper left", bbox_to_anchor=(0, -0.03), ncols=3, fontsize=8, frameon=False, borderaxespad=0
+    )

@@ -12,6 +12,7 @@ import numpy as np
 
 from runtime.archive.acdd import time_coverage
 from runtime.archive.cf import EPOCH
+from runtime.archive.place import place_text
 from runtime.archive.reader import Reader, Series
 from runtime.archive.variables import VARIABLES
 from runtime.common.atomic import move_into_place, part_file
@@ -129,9 +130,7 @@ def split_observed(series: Series) -> tuple[list[float], list[float]]:
 
 def draw_series(series: Series) -> Figure:
     """Draw observed and filled values with their uncertainty, and rain below them."""
-    import matplotlib
-
-    matplotlib.use("Agg")
+    from matplotlib.dates import AutoDateLocator, ConciseDateFormatter
     from matplotlib.figure import Figure
 
     observed, filled = split_observed(series)
@@ -148,6 +147,9 @@ def draw_series(series: Series) -> Figure:
     axis.plot(dates, filled, "D", color=FILLED, markersize=3.5, markerfacecolor="white", label="filled", zorder=3)
     axis.plot(dates, observed, "o", color=OBSERVED, markersize=3.5, label="observed", zorder=4)
     axis.set_ylabel("soil moisture, m³ m⁻³")
+    dates_shown: Any = AutoDateLocator(minticks=3, maxticks=9)  # type: ignore[no-untyped-call]
+    axis.xaxis.set_major_locator(dates_shown)
+    axis.xaxis.set_major_formatter(ConciseDateFormatter(dates_shown))  # type: ignore[no-untyped-call]
     axis.set_title(place_name(series), loc="left", fontsize=11)
     axis.legend(loc="upper right", frameon=False, ncols=2)
     if has_rain:
@@ -160,8 +162,7 @@ def draw_series(series: Series) -> Figure:
 
 def place_name(series: Series) -> str:
     """Return the cell's centre and the first and last day as text."""
-    ns, ew = "N" if series.latitude >= 0 else "S", "E" if series.longitude >= 0 else "W"
-    where = f"{abs(series.latitude):g}° {ns}, {abs(series.longitude):g}° {ew}"
+    where = place_text(series.latitude, series.longitude)
     return f"{where}: {series.dates[0]} to {series.dates[-1]}" if series.dates else f"{where}: no day"
 
 

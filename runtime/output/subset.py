@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from runtime.archive.sgdsm import SgdSmLayout, write_fields
 from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, VARIABLES
 from runtime.common.atomic import move_into_place, part_file, write_guard
 from runtime.common.events import Track
-from runtime.errors import InputsMissing, UsageError
+from runtime.errors import UsageError
 
 Format = Literal["netcdf", "zarr", "geotiff", "cog", "sgd-sm"]
 """Format of the files; ``cog`` is a cloud-optimised GeoTIFF."""
@@ -68,10 +69,7 @@ class Subset:
         UsageError
             The box contains no cell.
         """
-        dates = [date for date in reader.days if (first or date) <= date <= (last or date)]
-        if not dates:
-            published = f"{min(reader.days)} to {max(reader.days)}"
-            raise InputsMissing(f"{reader.archive} has no day from {first} to {last}; it has {published}")
+        dates = reader.dates_between(first, last)
         if box is None:
             return cls(reader, dates, slice(None), slice(None))
         west, south, east, north = box
@@ -137,7 +135,7 @@ def write_subset(part: Subset, kind: Format, out: Path, names: Sequence[str], tr
     if unknown:
         raise UsageError(f"unknown variable {unknown[0]}; there are {', '.join(VARIABLES)}")
     wanted = subset_files(part, kind, out, names)
-    existing = next((path for path in wanted if path.exists()), None)
+    existing = next((path for path in wanted if os.path.lexists(path)), None)
     if existing:
         raise UsageError(f"{existing} exists; choose another --out or delete it")
     if kind in ("netcdf", "zarr"):
@@ -222,6 +220,6 @@ def _write_sgdsm(part: Subset, date: dt.date, kind: str, out: Path, names: Seque
             part.longitudes,
             observed=fields[OBSERVED.name][part.rows, part.cols],
             filled=fields[SOIL_MOISTURE.name][part.rows, part.cols],
-            attributes={"date": str(date), **_texts(part)},
+            attributes={"date": str(date), "band": part.reader.band(date), **_texts(part)},
         )
     move_into_place(final)

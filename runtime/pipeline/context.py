@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from functools import cached_property
 
 from runtime.archive.catalog import Catalog
@@ -17,6 +18,7 @@ from runtime.common.deadline import TimeLimits
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
 from runtime.common.urls import without_secrets
+from runtime.common.vocabulary import LayoutName
 from runtime.config import Config
 from runtime.engines.select import EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, InputsMissing
@@ -24,8 +26,8 @@ from runtime.fill.base import Filler, make_filler
 from runtime.fill.state import StateStore
 from runtime.inputs.inbox import Inbox
 
-LAYOUT_VERSION = 2
-"""Raised by hand when a published file gets other content from the same fields."""
+LAYOUT_VERSIONS = {LayoutName.CF: 2, LayoutName.SGD_SM: 3}
+"""Raised by hand when a published file of the layout gets other content from the same fields."""
 
 logger = logging.getLogger(__name__)
 
@@ -43,6 +45,8 @@ class RunContext:
     events: RunEvents
     limits: TimeLimits
     """When the run must have ended; it began when the context was opened."""
+    _warned: set[str] = field(default_factory=set)
+    """What was warned of already."""
 
     @classmethod
     def open(
@@ -95,6 +99,13 @@ class RunContext:
         )
         return cls(config, bundle, grid, catalog, inbox, today, events, limits)
 
+    def warn_once(self, warnings: Iterable[str]) -> None:
+        """Log what is wrong with files; each warning once in a run, however many days would read the file."""
+        for warning in warnings:
+            if warning not in self._warned:
+                self._warned.add(warning)
+                logger.warning(warning)
+
     @cached_property
     def paths(self) -> ArchivePaths:
         """The archive's folders and files."""
@@ -105,8 +116,7 @@ class RunContext:
         """The network, on the configured engine."""
         settings = EngineSettings.configured(self.config, self.paths.engines)
         if settings.engine == "auto":
-            chosen = choose_engine(self.bundle, settings)
-            logger.info(f"engine {chosen.engine}, {settings.precision} ({chosen.why})")
+            logger.info(f"engine {choose_engine(self.bundle, settings).engine}, {settings.precision}")
         return make_filler(open_engine(self.bundle, settings), self.bundle.manifest, self.grid)
 
     @property
@@ -127,7 +137,8 @@ class RunContext:
     @cached_property
     def settings_digest(self) -> str:
         """Digest of the settings that change a published value."""
-        return digest.of_values(LAYOUT_VERSION, self.config.archive.layout, self.grid.digest)
+        layout = self.config.archive.layout
+        return digest.of_values(LAYOUT_VERSIONS[layout], layout, self.grid.digest)
 
     @cached_property
     def start(self) -> dt.date:

@@ -19,6 +19,7 @@ from runtime.common.atomic import write_guard
 from runtime.common.clock import DAY
 from runtime.common.events import DayReport
 from runtime.common.sensors import PRODUCTS
+from runtime.common.text import counted
 from runtime.common.vocabulary import RAIN_TODAY, Verdict
 from runtime.errors import InputRefused, InputsMissing, ResultRefused, RunOverdue, SeamlessError, StateChainBroken
 from runtime.fill.result import Filled
@@ -73,8 +74,7 @@ def fill_days(days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDa
         computation, publication = _Computation(run, files), _Publication(run, files)
         try:
             for day, following in itertools.zip_longest(days, days[1:]):
-                for warning in day.warnings:
-                    logger.warning(warning)
+                run.warn_once(day.warnings)
                 phases = _Phases()
                 error: SeamlessError | None = None
                 try:
@@ -131,7 +131,7 @@ class _Computation:
         self._not_left = (*replay, day.link)
         if replay:
             origin = "a cold start" if replay[0].upstream is None else f"the state of {replay[0].date - DAY}"
-            logger.info(f"{day.date}: replaying {len(replay)} days from {origin}")
+            logger.info(f"{day.date}: replaying {counted(len(replay), 'day')} from {origin}")
         state = self._state_before((*replay, day.link)[0])
         for link in replay:
             self._check_time()

@@ -270,6 +270,7 @@ export const ProblemKind = Object.freeze({
  * @property {string} started
  * @property {string} ended
  * @property {number} exit_code Exit code of ``runtime fill``; a code outside `EXPECTED_EXIT_CODES` is a failure.
+ * @property {string} message The last error that the run logged; empty without one.
  */
 
 export const EXPECTED_EXIT_CODES = Object.freeze([0, 3, 4, 5, 7]);

@@ -47,11 +47,12 @@ export function showStatus(status) {
   /** @type {[string, string, boolean][]} Name, text, and whether it is a fault. */
   const facts = [
     ["Newest day", status.newest || "none", false],
-    ["Lag", status.lag_days === null ? "–" : `${status.lag_days} days`, late],
+    ["Lag", status.lag_days === null ? "–" : `${status.lag_days} ${status.lag_days === 1 ? "day" : "days"}`, late],
     ["Last run", lastRunText(status), failed],
     ["Next run", timeText(status.next_run), false],
   ];
   if (others.length) facts.push(["Incidents", incidentsText(others), true]);
+  element("empty-reason").textContent = run?.message ? `The last run: ${run.message}` : "";
   element("service-status").replaceChildren(
     ...facts.map(([name, text, bad]) => {
       const box = document.createElement("div");

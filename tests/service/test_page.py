@@ -22,6 +22,8 @@ import pytest
 
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
+from runtime.common.clock import now
+from service.runner import FillRun
 from service.serve import listening
 from tests.conftest import DAYS, MakeSite, Site, tool
 from tests.service.conftest import MISSING, REFUSED, web
@@ -361,6 +363,12 @@ def test_an_archive_without_days(visit: Open, make_site: MakeSite) -> None:
         assert page.page.is_hidden("#map")
         page.picture("empty")
         page.is_accessible()
+        assert page.text("#empty-reason") == ""
+        services = app.state.services
+        services.runner.last = FillRun(now(), now(), 2, "the feed's folder incoming does not exist")
+        page.page.reload()
+        page.page.wait_for_selector("#empty-reason:not(:empty)")
+        assert page.text("#empty-reason") == "The last run: the feed's folder incoming does not exist"
         site.bring(0, 8)
         site.fill(0, 4)
         page.page.reload()

@@ -105,7 +105,7 @@ def test_the_calendar_says_why(client: httpx.Client, varied: Site) -> None:
     assert len(states) == DAYS, "years without any input are not listed"
 
 
-@pytest.mark.parametrize("point", [(45.1, 2.2), (36.2, -5.1)])
+@pytest.mark.parametrize("point", [(45.1, 2.2), (40.2, -5.1)])
 def test_a_series_is_that_of_the_reader(client: httpx.Client, varied: Site, point: tuple[float, float]) -> None:
     lat, lon = point
     answer = client.get("/api/series", params={"lat": lat, "lon": lon}).json()
@@ -131,6 +131,7 @@ def test_a_series_as_csv(client: httpx.Client) -> None:
         ("/api/series?lat=nan&lon=2", 422, "nan"),
         ("/api/series?lat=inf&lon=2", 422, "less than or equal"),
         ("/api/series?lat=60&lon=2", 422, "60 N 2 E is outside the archive"),
+        ("/api/series?lat=47&lon=-7", 422, "is in the sea; the nearest land cell is 48.375"),
         ("/api/series?lat=45&lon=2&from=2020-04-09&to=2020-04-01", 422, "is after to"),
         ("/api/series?lat=45&lon=2&from=yesterday", 422, "date"),
         ("/api/series?lat=45&lon=2&format=xls", 422, "'json' or 'csv'"),

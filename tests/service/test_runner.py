@@ -34,6 +34,17 @@ def test_a_failing_run_is_reported_not_fatal(days: tuple[str, ...], code: int, w
         assert Runner(_young(window_site)).run(days) == code
 
 
+@pytest.mark.parametrize("log_format", list(LogFormat))
+def test_the_last_error_of_a_run_is_kept_and_logged(
+    log_format: LogFormat, window_site: Site, capfd: pytest.CaptureFixture[str]
+) -> None:
+    runner = Runner([*_young(window_site), "--set", "feeds.soil_moisture.0.path=nowhere"], log_format=log_format)
+    assert runner.run() == 2
+    assert runner.last
+    assert runner.last.message.endswith("nowhere does not exist; create it or set the feed's path")
+    assert runner.last.message in capfd.readouterr().err
+
+
 def test_a_run_logs_in_the_format_of_the_service(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     program = tmp_path / "python"
     program.write_text(f'#!/bin/sh\necho "${LOG_FORMAT_VARIABLE} $*" > {tmp_path}/called\n')

@@ -1,6 +1,7 @@
 """Training: the loss falls, runs are repeatable, killed runs are resumed, and two processes give the result of one."""
 
 import csv
+import json
 import os
 import re
 import signal
@@ -12,6 +13,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
 from typer.testing import CliRunner
 
 from runtime.common.grid import Grid
@@ -24,6 +26,7 @@ from training.log import NAME
 from training.recipe import load_recipe
 from training.resume import RESUME
 from training.samples import TrainingArchive
+from training.stop import TrainingStopped
 
 WINDOW = ['model={kind="stpcnn", layers=4, maps=6}', "samples.patch=24"]
 RECURRENT = ['model={kind="lstmcnn", tile=20, layers=2, maps=6, fc_maps=1, memory=24}', "samples.sequence=5"]
@@ -77,12 +80,77 @@ def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(
     assert logged(tmp_path / "cut") == logged(tmp_path / "whole")
 
 
+def test_a_run_that_sigterm_stops_goes_on_where_it_was(
+    tmp_path: Path, recipe_file: Path, archive: TrainingArchive
+) -> None:
+    class Stops(TrainingEvents):
+        def step_done(self, step: int, loss: float) -> None:
+            if step == 7:
+                signal.raise_signal(signal.SIGTERM)
+
+    settings = ["schedule.keep_every=1000"]
+    whole = fit(tmp_path / "whole", recipe_file, archive, *settings)
+    with pytest.raises(TrainingStopped, match="stopped after step 8 of 12"):
+        fit(tmp_path / "cut", recipe_file, archive, *settings, events=Stops())
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    resumed: list[int] = []
+
+    class Resumes(TrainingEvents):
+        def training_started(self, step: int, steps: int) -> None:
+            resumed.append(step)
+
+    assert same_weights(whole, fit(tmp_path / "cut", recipe_file, archive, *settings, events=Resumes()))
+    assert resumed == [8]
+    assert logged(tmp_path / "cut") == logged(tmp_path / "whole")
+
+
+def test_the_state_is_saved_by_time_too(
+    tmp_path: Path, recipe_file: Path, archive: TrainingArchive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fitting, "_SAVE_S", 0.0)
+
+    class Dies(TrainingEvents):
+        def step_done(self, step: int, loss: float) -> None:
+            if step == 4:
+                raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        fit(tmp_path / "run", recipe_file, archive, "schedule.keep_every=1000", events=Dies())
+    with safe_open(tmp_path / "run" / RESUME, framework="pt") as file:
+        assert json.loads(file.metadata()["progress"])["step"] == 3
+
+
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1"}
 """The number of threads changes the order of sums; the tests themselves compute on one, see `conftest`."""
 
 
 def _command(file: Path, out: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "training", "fit", "--config", str(file), "--out", str(out), *options]
+
+
+def test_a_command_that_sigterm_stops_in_its_first_steps_is_resumed(
+    tmp_path: Path, recipe_file: Path, archive: TrainingArchive
+) -> None:
+    more = ("--set", "schedule.keep_every=1000000", "--set", "schedule.steps=1000000")
+    command = _command(recipe_file, tmp_path / "run", *more)
+    done = []
+    for _ in range(2):
+        log = tmp_path / "run" / NAME
+        before = log.stat().st_mtime_ns if log.exists() else 0
+        process = subprocess.Popen(
+            command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True, env=ENVIRONMENT
+        )
+        deadline = time.monotonic() + 120
+        while not (log.exists() and log.stat().st_mtime_ns > before) and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.send_signal(signal.SIGTERM)
+        said = process.communicate(timeout=60)[1]
+        assert process.returncode == 128 + signal.SIGTERM, said
+        stopped = re.search(r"warning: stopped after step (\d+) of 1000000; the same command resumes there", said)
+        assert stopped, said
+        done.append((int(stopped[1]), said))
+    assert f"resuming after step {done[0][0]} of" in done[1][1]
+    assert done[1][0] > done[0][0] > 0
 
 
 @pytest.mark.slow

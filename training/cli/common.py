@@ -7,17 +7,13 @@ from typing import Annotated, ParamSpec
 
 import typer
 
-from runtime.common.commands import register_command
+from runtime.common.commands import make_app, register_command
 from runtime.errors import SeamlessError
 
 P = ParamSpec("P")
 
-app = typer.Typer(
-    name="training",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-    help="Prepare days to train on, train a network, evaluate bundles, or write a network with random weights.",
+app = make_app(
+    "training", "Prepare days to train on, train a network, evaluate bundles, or write a network with random weights."
 )
 
 ProductOption = Annotated[str, typer.Option(help="lprm-amsr2, lprm-amsre or lprm-windsat.")]

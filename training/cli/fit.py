@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import time
 from contextlib import nullcontext
@@ -10,11 +11,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from runtime.common.text import counted
 from training.cli.common import training_command
 
 if TYPE_CHECKING:
     from training.recipe import Recipe
     from training.samples import TrainingArchive
+
+
+logger = logging.getLogger(__name__)
 
 
 @training_command(
@@ -24,7 +29,7 @@ if TYPE_CHECKING:
 )
 def fit(
     config: Annotated[str, typer.Option(help="Name of a packaged recipe, or a TOML file.")],
-    out: Annotated[Path, typer.Option(help="Folder of the run; a killed run in it is resumed.")],
+    out: Annotated[Path, typer.Option(help="Folder of the run; a stopped or killed run in it is resumed.")],
     data_root: Annotated[
         Path, typer.Option(envvar="SEAMLESS_SM_DATA", help="Folder that the recipe's data paths are relative to.")
     ] = Path(),
@@ -45,6 +50,7 @@ def fit(
     from training.cli.progress import TrainingBar
     from training.fit import LAST, TrainingRun
     from training.recipe import load_recipe
+    from training.stop import EXIT_CODE, TrainingStopped
 
     recipe = load_recipe(config, override or (), data_root)
     if not recipe.data:
@@ -57,12 +63,17 @@ def fit(
             print(f"data: {archive.source}")
         print(
             f"{len(run.samples)} places, {run.epoch} steps an epoch, {run.steps} steps in all, "
-            f"{run.fabric.world_size} process(es) on {run.fabric.device.type}"
+            f"{counted(run.fabric.world_size, 'process')} on {run.fabric.device.type}"
         )
     if dry_run:
         return
-    with bar or nullcontext():
-        run.fit(load_checkpoint(start) if start else None)
+    try:
+        with bar or nullcontext():
+            run.fit(load_checkpoint(start) if start else None)
+    except TrainingStopped as stopped:
+        if first:
+            logger.warning(f"{stopped}; the same command resumes there")
+        raise typer.Exit(EXIT_CODE) from None
     if first:
         print(f"wrote {out / LAST}")
 

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from runtime.common.text import counted
 from training.cli.common import training_command
 
 
@@ -29,4 +30,4 @@ def world(
     for day in track(World(grid, seed).days(dt.date.fromisoformat(start), days), total=days, description="days"):
         write_lprm(out / "lprm", day, grid)
         write_imerg(out / "imerg", day.date, day.rain, grid)
-    print(f"wrote {days} days to {out}")
+    print(f"wrote {counted(days, 'day')} to {out}")

@@ -152,7 +152,7 @@ class GranuleFilter:
             return None
         groups = match.groupdict()
         try:
-            stamp = groups["date"]
+            stamp = groups["date"] or ""
             date = dt.date(int(stamp[:4]), int(stamp[4:6]), int(stamp[6:]))
         except ValueError:
             return None

@@ -8,13 +8,15 @@ import os
 import re
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from fsspec.core import split_protocol
 from fsspec.implementations.local import LocalFileSystem
 
 from runtime.common.deadline import TimeLimits
-from runtime.errors import ConfigError, FeedUnreachable
+from runtime.common.urls import without_secrets
+from runtime.errors import ConfigError, FeedUnreachable, SeamlessError
 from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
 from runtime.inputs.feeds.remote import RemoteFolder
 
@@ -46,13 +48,19 @@ class FolderFeed:
         Which files belong to the feed.
     limits : TimeLimits, optional
         How long the run, a listing and a file of a remote folder may take.
+
+    Raises
+    ------
+    ConfigError
+        The path is no address of a file system that fsspec can open here.
     """
 
     def __init__(self, url: str, wanted: GranuleFilter, limits: TimeLimits | None = None) -> None:
         self._url, self._wanted = url, wanted
-        self.in_place = split_protocol(url)[0] in (None, *LocalFileSystem.protocol)
         self.incomplete: str | None = None
-        self._root = str(LocalFileSystem._strip_protocol(url)) if self.in_place else url
+        with self._failures():
+            self.in_place = split_protocol(url)[0] in (None, *LocalFileSystem.protocol)
+            self._root = str(LocalFileSystem._strip_protocol(url)) if self.in_place else url
         self._remote = None if self.in_place else RemoteFolder(url, limits or TimeLimits.start())
         self._contents: dict[str, _Contents] = {}
         self._seen: set[tuple[int, int]] = set()
@@ -68,11 +76,26 @@ class FolderFeed:
         FeedUnreachable
             The file system does not answer.
         """
-        try:
+        with self._failures():
             return by_day(self._list(first or dt.date.min, last or dt.date.max))
+
+    @contextmanager
+    def _failures(self) -> Iterator[None]:
+        """Turn any failure of the file system into one that says which feed it is.
+
+        Each file system has exceptions of its own; several fail with TypeError and the like if the address is wrong.
+        """
+        try:
+            yield
+        except SeamlessError:
+            raise
         except OSError as error:
             cure = "its permissions" if self.in_place else "the network and its address"
-            raise FeedUnreachable(f"the feed {self._url} cannot be listed ({error}); check {cure}") from error
+            shown = without_secrets(self._url)
+            raise FeedUnreachable(f"the feed {shown} cannot be listed ({error}); check {cure}") from error
+        except Exception as error:
+            shown = without_secrets(self._url)
+            raise ConfigError(f"the feed's path {shown} cannot be used ({error}); set the feed's path") from error
 
     def _list(self, first: dt.date, last: dt.date) -> Iterator[Granule]:
         """Yield the granules of a range; size and time of a local file are read only if its name is recognised."""
@@ -142,7 +165,8 @@ class FolderFeed:
 
     def oldest(self) -> dt.date | None:
         """Return the first day that the folder has a file for, None if it has none."""
-        recognised = (self._wanted.recognise(name) for _, name, _ in self._entries(dt.date.min, dt.date.max))
+        with self._failures():
+            recognised = [self._wanted.recognise(name) for _, name, _ in self._entries(dt.date.min, dt.date.max)]
         return min((day_and_run[0] for day_and_run in recognised if day_and_run), default=None)
 
     def fetch(self, granule: Granule, target: Path) -> None:

@@ -103,4 +103,5 @@ def test_the_other_layout_has_cube_and_series_too(layout: str, window_site: Site
     assert np.isnan(both.values["days_since_observation"][2:]).all()
     assert (both.values["flag"][2:] == -1).all()
     assert np.isfinite(both.values["soil_moisture"]).all()
-    np.testing.assert_allclose(both.values["soil_moisture"], series.values["soil_moisture"], atol=0.0051)
+    cut = both.values["soil_moisture"] - series.values["soil_moisture"]
+    assert ((cut > -1e-6) & (cut < 0.01)).all(), "whole percent, rounded down"

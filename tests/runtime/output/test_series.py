@@ -1,8 +1,11 @@
 """What `runtime series` writes, read back by other programs."""
 
 import csv
+import itertools
+import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -12,6 +15,7 @@ from matplotlib.image import imread
 
 from runtime.archive import cf
 from runtime.archive.reader import Reader
+from runtime.output.series import draw_series
 from tests.conftest import DAYS, Runtime, Site
 
 HERE = ("--lat", "45.1", "--lon", "2.2")
@@ -61,6 +65,37 @@ def test_picture(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
     assert picture.shape[1] == 1000
     shown = {tuple(colour) for colour in (picture[..., :3] * 255).round().astype(int).reshape(-1, 3)}
     assert {(0, 114, 178), (213, 94, 0), (86, 180, 233)} <= shown, "observed, filled and rain have their colours"
+
+
+def test_the_dates_of_a_picture_do_not_overlap(filled_site: Site) -> None:
+    reader = Reader(filled_site.archive)
+    whole = reader.series(45.1, 2.2)
+    for days in (1, 2, 6, 14):
+        part = replace(whole, dates=whole.dates[:days], values={name: v[:days] for name, v in whole.values.items()})
+        figure = draw_series(part)
+        figure.canvas.draw()
+        labels = [label for label in figure.axes[-1].get_xticklabels() if label.get_text() and label.get_visible()]
+        boxes = sorted((label.get_window_extent() for label in labels), key=lambda box: box.x0)
+        assert all(left.x1 < right.x0 for left, right in itertools.pairwise(boxes)), days
+
+
+@pytest.mark.parametrize("layout", ["cf", "sgd-sm"])
+def test_a_place_in_the_sea_is_told_where_land_is(layout: str, window_site: Site, runtime: Runtime) -> None:
+    window_site.fill(5, 5, f"archive.layout={layout}")
+    sea = ("--lat", "47", "--lon", "-7", "--config", window_site.file, "--set", f"archive.layout={layout}")
+    for more in ((), ("--out", "place.csv")):
+        said = runtime("series", *sea, *more)
+        assert said.exit_code == 2
+        assert said.stdout == ""
+        found = re.search(
+            r"47\.125° N, 7\.125° W is in the sea; the nearest land cell is ([\d.]+)° N, ([\d.]+)° W, (\d+) km away",
+            said.stderr,
+        )
+        assert found, said.stderr
+        assert found[3] == "233"
+        near = runtime("series", "--lat", found[1], "--lon", f"-{found[2]}", "--config", window_site.file)
+        assert near.exit_code == 0
+        assert "o observed" in near.stdout or "x filled" in near.stdout
 
 
 def test_terminal(filled_site: Site, runtime: Runtime) -> None:

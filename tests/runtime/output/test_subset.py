@@ -7,6 +7,7 @@ import pytest
 import xarray
 
 from runtime.archive import cf
+from runtime.archive.sgdsm import whole_percent
 from tests.conftest import Runtime, Site
 
 BOX = ("--box", "0", "40", "3", "44")
@@ -49,10 +50,19 @@ def test_rasters(kind: str, filled_site: Site, runtime: Runtime, tmp_path: Path)
 def test_sgd_sm_files(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
     _export(runtime, filled_site, "sgd-sm", tmp_path / "s")
     with xarray.open_dataset(tmp_path / "s" / "SGD-SM_20200404.nc") as day:
+        assert day.attrs["band"] == "x"
         for name, own in (("reconstructed_sm_c1", "soil_moisture"), ("original_sm_c1", "soil_moisture_observed")):
-            np.testing.assert_allclose(
-                day[name] / 100, cf.values(filled_site.day_file(3), own)[ROWS, COLS], atol=0.00501
-            )
+            percent = cf.values(filled_site.day_file(3), own)[ROWS, COLS].astype(float) * 100
+            lost = percent - day[name].to_numpy()
+            assert np.nanmin(lost) > -1e-4, "rounded down, as in the published files"
+            assert np.nanmax(lost) < 1
+            np.testing.assert_array_equal(np.isnan(day[name]), np.isnan(percent))
+
+
+def test_a_whole_percent_stays_one_in_float32() -> None:
+    percent = np.arange(100)
+    np.testing.assert_array_equal(whole_percent((percent / 100).astype(np.float32)), percent)
+    np.testing.assert_array_equal(whole_percent(np.array([0.2899, 0.2949, 0.2999], np.float32)), [28, 29, 29])
 
 
 def test_a_dry_run_lists_and_writes_nothing(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
