@@ -23,6 +23,9 @@ LAG = "lag"
 RUN_FAILED = "run failed"
 """Kind of the incident that the last run did less than it could."""
 
+SCHEDULE_FAILED = "schedule failed"
+"""Kind of the incident that a poll, or the start of a run, failed by itself."""
+
 _TIMEOUT_S = 15
 
 
@@ -42,6 +45,7 @@ class Alerts:
         self._config = config
         self._lock = threading.Lock()  # the schedule and the runner call from threads of their own
         self._last_run: FillRun | None = None
+        self._job_has_ended, self._job_failure = False, ""
 
     def check(self) -> None:
         """Report what has changed."""
@@ -58,6 +62,18 @@ class Alerts:
         """
         with self._lock:
             self._last_run = run
+            self._report_changes(now())
+
+    def job_ended(self, failure: str | None) -> None:
+        """Take the end of a job of the schedule into account, and report what has changed.
+
+        Parameters
+        ----------
+        failure : str or None
+            Why the job failed; None if it did not.
+        """
+        with self._lock:
+            self._job_has_ended, self._job_failure = True, failure or ""
             self._report_changes(now())
 
     def _report_changes(self, moment: dt.datetime) -> None:
@@ -78,8 +94,10 @@ class Alerts:
         """Whether it is not known yet if an incident is over.
 
         Only another run can end the incident that a run failed. After a restart no run has ended yet; a run that found
-        the archive busy has not filled.
+        the archive busy has not filled. The same holds for jobs of the schedule.
         """
+        if kind == SCHEDULE_FAILED:
+            return not self._job_has_ended
         last = self._last_run
         return kind == RUN_FAILED and (last is None or last.exit_code == ArchiveBusy.exit_code)
 
@@ -96,6 +114,8 @@ class Alerts:
                 wrong[f"{problem.kind} {problem.date}"] = problem.reason
         if last and last.failed:
             wrong[RUN_FAILED] = f"runtime fill ended with exit code {last.exit_code}; its log says why"
+        if self._job_failure:
+            wrong[SCHEDULE_FAILED] = f"{self._job_failure}; the log has the traceback"
         return wrong
 
     def _report(self, event: str, kind: str, message: str, moment: dt.datetime) -> bool:

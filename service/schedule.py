@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Callable, Sequence
 
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -36,10 +37,19 @@ class FillSchedule:
         Runs the fills.
     check_alerts : callable
         Called as often as the schedule polls, also while a run is in progress.
+    on_job_end : callable
+        Called when a poll or a start of a run has ended: with the reason if it failed by itself, otherwise with None.
     """
 
-    def __init__(self, config: Config, runner: Runner, check_alerts: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        config: Config,
+        runner: Runner,
+        check_alerts: Callable[[], None],
+        on_job_end: Callable[[str | None], None] = lambda failure: None,
+    ) -> None:
         self._config, self._runner, self._was_busy = config, runner, False
+        self._on_job_end = on_job_end
         settings = config.service
         logging.getLogger("apscheduler.scheduler").addFilter(_is_worth_a_warning)
         self.scheduler = BackgroundScheduler(
@@ -49,6 +59,7 @@ class FillSchedule:
                 "alerts": {"type": "threadpool", "max_workers": 1},
             },
         )
+        self.scheduler.add_listener(self._job_ended, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
         hour, minute = map(int, settings.run_at.split(":"))
         daily = CronTrigger(hour=hour, minute=minute, timezone="UTC")
         polling = IntervalTrigger(seconds=max(1, round(settings.poll_minutes * 60)), timezone="UTC")
@@ -80,6 +91,12 @@ class FillSchedule:
         """Run if the last run found the archive busy, or the newest day is not complete."""
         if self._was_busy or is_due(self._config, now()):
             self._fill()
+
+    def _job_ended(self, event: JobExecutionEvent) -> None:
+        """Report whether a job failed by itself; APScheduler only writes its traceback to the log."""
+        if event.job_id != "alerts":
+            error = event.exception
+            self._on_job_end(error and f"the job {event.job_id} failed ({type(error).__name__}: {error})")
 
 
 def _is_worth_a_warning(record: logging.LogRecord) -> bool:
@@ -134,16 +151,18 @@ def is_complete(catalog: Catalog, policy: Policy, since: dt.datetime) -> bool:
     -------
     bool
         Whether the newest day was published for the first time after `since`, has its own soil moisture, and has its
-        rain if the model takes rain.
+        rain if the model takes rain. False if it is not known when the day was published for the first time: a catalog
+        that was read back from the files has no revisions.
     """
     span = catalog.first_and_newest()
     if span is None:
         return False
     newest = span[1]
     (row,) = catalog.days(newest, newest).values()
-    first_made = min(revision.made_at for revision in catalog.revisions(date=newest))
-    wanted = policy.consolidated_precipitation
-    return dt.datetime.fromisoformat(first_made) >= since and _has_inputs(row.record, wanted)
+    first_made = min((revision.made_at for revision in catalog.revisions(date=newest)), default=None)
+    if first_made is None or dt.datetime.fromisoformat(first_made) < since:
+        return False
+    return _has_inputs(row.record, policy.consolidated_precipitation)
 
 
 def _has_inputs(record: DayRecord, wanted: ImergRun) -> bool:

@@ -97,7 +97,7 @@ def _hold_service_lock(config: Config, stack: ExitStack, wait: _Wait) -> bool:
 
 def _run_until_stopped(config: Config, runner: Runner, alerts: Alerts, wait: _Wait) -> None:
     """Start the schedule and the web server; stop both when a signal comes."""
-    schedule = FillSchedule(config, runner, alerts.check)
+    schedule = FillSchedule(config, runner, alerts.check, alerts.job_ended)
     collector = ArchiveCollector(config, runner, today)
     with listening(config, application(config, runner, schedule, collector)) as address:
         schedule.scheduler.start()
