@@ -196,10 +196,10 @@ class _Planner:
         return Tier.CONSOLIDATED if is_full else Tier.PROVISIONAL
 
     def _feed(self, date: dt.date, soil_moisture: DayInput) -> SoilMoistureFeed:
-        feeds = self.run.config.feeds.soil_moisture
-        if soil_moisture.listed:
-            return next(feed for feed in feeds if feed.product == soil_moisture.listed.granule.product)
+        feeds, listed = self.run.config.feeds.soil_moisture, soil_moisture.listed
         listings = zip(feeds, self.run.inbox.soil_moisture_feeds, strict=True)
+        if listed:
+            return next(feed for feed, listing in listings if listing is listed.listing)
         return next((feed for feed, listing in listings if listing.wanted.covers(date)), feeds[0])
 
     def _verdict(self, day: PlannedDay) -> tuple[Action, str]:
