@@ -39,6 +39,11 @@ CREATE TABLE decision (
 CREATE TABLE problem (date TEXT PRIMARY KEY, kind TEXT NOT NULL, reason TEXT NOT NULL, since TEXT NOT NULL);
 CREATE TABLE incident (kind TEXT PRIMARY KEY, message TEXT NOT NULL, since TEXT NOT NULL);
 """,
+    """
+CREATE TABLE format (
+    layout TEXT NOT NULL, north REAL NOT NULL, west REAL NOT NULL, step REAL NOT NULL,
+    rows INTEGER NOT NULL, cols INTEGER NOT NULL);
+""",
 )
 """Each brings a catalog from the schema version of its position to the next; a semicolon only ends a statement."""
 

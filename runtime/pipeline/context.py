@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.format import ArchiveFormat, days_of_other_format, require_format
 from runtime.archive.layout import LAYOUTS, Layout
 from runtime.archive.paths import ArchivePaths
 from runtime.bundle import Bundle, find_bundle, load_bundle
@@ -75,6 +76,8 @@ class RunContext:
         ------
         BundleError
             The bundle is damaged, or does not accept the products or bands of the feeds.
+        ConfigError
+            The archive has another grid or layout than the configured one.
         """
         bundle = load_bundle(find_bundle(config.model.bundle))
         for feed in config.feeds.soil_moisture:
@@ -85,6 +88,7 @@ class RunContext:
                     f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
                 )
         grid = config.make_grid()
+        require_format(config.archive.path, catalog, ArchiveFormat.of(grid, config.archive.layout))
         inbox = Inbox.open(
             config, grid, catalog, events, offline=offline, retry_refused=retry_refused, reprocessed=reprocessed
         )
@@ -102,7 +106,12 @@ class RunContext:
         if settings.engine == "auto":
             chosen = choose_engine(self.bundle, settings)
             logger.info(f"engine {chosen.engine}, {settings.precision} ({chosen.why})")
-        return make_filler(open_engine(self.bundle, settings), self.bundle.manifest, self.grid)
+        engine = open_engine(self.bundle, settings)
+        if isinstance(
+            engine, OrtEngine | OpenVinoEngine | Staged
+        ):  # TensorRT takes tiles of the sizes it was built for
+            require_fit(engine, self.bundle)
+        return make_filler(engine, self.bundle.manifest, self.grid)
 
     @property
     def layout(self) -> Layout:
@@ -113,6 +122,11 @@ class RunContext:
     def states(self) -> StateStore:
         """The state snapshots of the configured model."""
         return StateStore(self.paths.state, self.bundle.model_id)
+
+    @cached_property
+    def other_format(self) -> dict[dt.date, ArchiveFormat]:
+        """The published days that have another grid or layout than the archive: all of them are stale."""
+        return days_of_other_format(self.paths.root, self.catalog)
 
     @cached_property
     def settings_digest(self) -> str:

@@ -210,7 +210,8 @@ class _Planner:
         if isinstance(soil_moisture, Unknown) and not was:
             return Action.WAIT, soil_moisture.reason
         if day.published and was and TODAY in lost_inputs(day.published.record, day.inputs):
-            fault = published_file_fault(self.run.paths.root, day.published)
+            its = self.run.other_format.get(day.date)
+            fault = f"has {its}" if its else published_file_fault(self.run.paths.root, day.published)
             if fault:
                 return Action.WAIT, f"{fault}, and {was.name} is gone from the feed; bring it back"
             return Action.CURRENT, "its input is gone from the feed; what is published stands"
@@ -244,6 +245,8 @@ class _Planner:
         fault = published_file_fault(self.run.paths.root, day.published)
         if fault:
             return fault
+        if day.date in self.run.other_format:
+            return "grid or layout changed"
         old, model = day.published.record, self.run.bundle.manifest
         if old.fingerprint == day.fingerprint:
             return None

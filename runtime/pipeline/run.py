@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import SLAB
 from runtime.archive.derived import update_derived
+from runtime.archive.format import ArchiveFormat, archive_format, days_of_other_format
 from runtime.archive.lock import open_for_writing
 from runtime.archive.record import Decision
 from runtime.common.clock import DAY, DateRange, now_text
@@ -22,7 +23,7 @@ from runtime.inputs.inbox import to_be_fetched
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.day import FilledDay, fill_days
 from runtime.pipeline.plan import Action, PlannedDay, plan_days
-from runtime.pipeline.selection import DaySelection, select_days, select_readers_of_rain
+from runtime.pipeline.selection import DaySelection, select_days, select_published, select_readers_of_rain
 
 _CHUNK = 30
 """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
@@ -150,6 +151,28 @@ def reprocess_archive(
         if not any(file and file.granule.run == ImergRun.FINAL for file in used):
             raise InputsMissing(f"IMERG Final is not there for {rain}; check the feed")
         return outcome.end(_judge(run, outcome, is_due=False))
+
+
+def remake_archive(config: Config, today: dt.date, events: RunEvents, *, offline: bool = False) -> Outcome:
+    """Give the archive the configured grid and layout, and make every published day again that is stale with them.
+
+    A run that is killed goes on when it is called again: days that were made again are current. Until then readers
+    leave out the days on another grid, and `archive_faults` names them. If no day can be made, the archive keeps the
+    grid and layout it had.
+
+    Parameters and errors are those of `fill_archive`.
+    """
+    archive = config.archive.path
+    with open_for_writing(config, change_format=True) as catalog:
+        before = archive_format(archive, catalog)
+        catalog.write_format(ArchiveFormat.of(config.make_grid(), config.archive.layout))
+        try:
+            run = RunContext.open(config, catalog, today, events, offline=offline)
+            outcome = _fill_selection(run, select_published(run))
+            return outcome.end(_judge(run, outcome, is_due=False))
+        finally:
+            if before and len(days_of_other_format(archive, catalog)) == catalog.count():
+                catalog.write_format(before)
 
 
 def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:

@@ -31,7 +31,8 @@ def select_days(run: RunContext, wanted: DateRange | None, max_refill_days: int 
     wanted : DateRange or None
         The days asked for; None for all that are due.
     max_refill_days : int, optional
-        Without a range: published days further back than this from the newest one stand as they are.
+        Without a range: published days further back than this from the newest one stand as they are, if they have the
+        archive's grid and layout.
 
     Raises
     ------
@@ -48,7 +49,14 @@ def select_days(run: RunContext, wanted: DateRange | None, max_refill_days: int 
     if wanted or not published or max_refill_days is None:
         return DaySelection(days_between(first, last), wanted.first if wanted else None)
     redo_from = max(start, published[1] - max_refill_days * DAY)
-    return DaySelection(run.catalog.missing(start, redo_from - DAY) + days_between(redo_from, today), redo_from)
+    before = {*run.catalog.missing(start, redo_from - DAY), *run.other_format}
+    return DaySelection(sorted(before - {*days_between(redo_from, today)}) + days_between(redo_from, today), redo_from)
+
+
+def select_published(run: RunContext) -> DaySelection:
+    """Return all published days, none of which stands if it is stale; otherwise today."""
+    days = list(run.catalog.days())
+    return DaySelection(days or [run.today], days[0] if days else None)
 
 
 def select_readers_of_rain(run: RunContext, rain: DateRange) -> DaySelection:
