@@ -17,9 +17,13 @@ from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
 from runtime.config import Config
+from runtime.engines.base import Staged
+from runtime.engines.openvino import OpenVinoEngine
+from runtime.engines.ort import OrtEngine
 from runtime.engines.select import EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, InputsMissing
 from runtime.fill.base import Filler, make_filler
+from runtime.fill.fit import require_fit
 from runtime.fill.state import StateStore
 from runtime.inputs.inbox import Inbox
 
