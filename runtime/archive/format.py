@@ -110,8 +110,11 @@ def archive_format(archive: Path, catalog: Catalog) -> ArchiveFormat | None:
     ArchiveFormat or None
         None for an archive without days, which may get any grid and layout.
     """
+    noted = catalog.noted_format()
+    if noted and catalog.count():
+        return noted
     published = [archive / path for _, path, _ in catalog.files()] or ArchivePaths.below(archive).day_files()
-    return (catalog.noted_format() or _first_readable(reversed(published))) if published else None
+    return (noted or _first_readable(reversed(published))) if published else None
 
 
 def _first_readable(files: Iterable[Path]) -> ArchiveFormat | None:
@@ -127,12 +130,28 @@ def format_if_readable(path: Path) -> ArchiveFormat | None:
         return None
 
 
-def days_of_other_format(archive: Path, catalog: Catalog) -> dict[dt.date, ArchiveFormat]:
-    """Return the published days whose file has another grid or layout than the archive, with what they have.
+def days_of_other_format(
+    archive: Path, catalog: Catalog, wanted: ArchiveFormat | None = None
+) -> dict[dt.date, ArchiveFormat]:
+    """Return the published days whose file has another grid or layout, with what they have.
 
     One file is read for each digest of settings in the catalog: that digest covers grid and layout.
+
+    Parameters
+    ----------
+    archive : Path
+        The archive's folder.
+    catalog : Catalog
+        Its catalog.
+    wanted : ArchiveFormat, optional
+        Another grid or layout than this one; without it, than those of the archive.
+
+    Returns
+    -------
+    dict of date to ArchiveFormat
+        In order.
     """
-    wanted, found = archive_format(archive, catalog), dict[dt.date, ArchiveFormat]()
+    wanted, found = wanted or archive_format(archive, catalog), dict[dt.date, ArchiveFormat]()
     for files in catalog.files_by_settings().values():
         its = _first_readable(archive / path for path in files.values())
         if its and wanted and not its.is_that_of(wanted):

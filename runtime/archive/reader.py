@@ -348,7 +348,7 @@ def _published_days(archive: Path) -> tuple[dict[dt.date, DayFile], dict[dt.date
     if paths.catalog.exists():
         with Catalog.open(paths.catalog, read_only=True) as catalog:
             days, wanted = day_files(archive, catalog), archive_format(archive, catalog)
-            others = days_of_other_format(archive, catalog)
+            others = days_of_other_format(archive, catalog, wanted)
     else:
         files = {match[0]: path for path in paths.day_files() if (match := _DATE.search(path.stem))}
         days = {

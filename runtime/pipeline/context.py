@@ -56,6 +56,7 @@ class RunContext:
         offline: bool = False,
         retry_refused: bool = False,
         reprocessed: DateRange | None = None,
+        change_format: bool = False,
     ) -> RunContext:
         """Open the bundle and the feeds of a configuration.
 
@@ -75,6 +76,8 @@ class RunContext:
             Fetch refused files again, however young they are.
         reprocessed : DateRange, optional
             Days whose rain may be IMERG Final.
+        change_format : bool
+            Also take an archive that has another grid or layout than the configured one.
 
         Raises
         ------
@@ -92,7 +95,8 @@ class RunContext:
                     f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
                 )
         grid = config.make_grid()
-        require_format(config.archive.path, catalog, ArchiveFormat.of(grid, config.archive.layout))
+        if not change_format:
+            require_format(config.archive.path, catalog, ArchiveFormat.of(grid, config.archive.layout))
         inbox = Inbox.open(
             config, grid, catalog, events, offline=offline, retry_refused=retry_refused, reprocessed=reprocessed
         )
@@ -129,8 +133,13 @@ class RunContext:
 
     @cached_property
     def other_format(self) -> dict[dt.date, ArchiveFormat]:
-        """The published days that have another grid or layout than the archive: all of them are stale."""
-        return days_of_other_format(self.paths.root, self.catalog)
+        """The published days that have another grid or layout than the configured one: all of them are stale."""
+        return days_of_other_format(self.paths.root, self.catalog, self.format)
+
+    @property
+    def format(self) -> ArchiveFormat:
+        """The configured grid and layout."""
+        return ArchiveFormat.of(self.grid, self.config.archive.layout)
 
     @cached_property
     def settings_digest(self) -> str:

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import SLAB
 from runtime.archive.derived import update_derived
-from runtime.archive.format import ArchiveFormat, archive_format, days_of_other_format
+from runtime.archive.format import archive_format, days_of_other_format
 from runtime.archive.lock import open_for_writing
 from runtime.archive.record import Decision
 from runtime.common.clock import DAY, DateRange, now_text
@@ -154,24 +154,23 @@ def reprocess_archive(
 
 
 def remake_archive(config: Config, today: dt.date, events: RunEvents, *, offline: bool = False) -> Outcome:
-    """Give the archive the configured grid and layout, and make every published day again that is stale with them.
+    """Make every published day again that does not have the configured grid and layout, or is stale.
 
-    A run that is killed goes on when it is called again: days that were made again are current. Until then readers
-    leave out the days on another grid, and `archive_faults` names them. If no day can be made, the archive keeps the
-    grid and layout it had.
+    The archive gets that grid and layout when its first day is about to be made again. From then on readers leave out
+    the days on another grid, and `archive_faults` names them. A run that is killed goes on when it is called again:
+    days that were made again are current. If no day can be made, the archive keeps the grid and layout it had.
 
     Parameters and errors are those of `fill_archive`.
     """
     archive = config.archive.path
     with open_for_writing(config, change_format=True) as catalog:
         before = archive_format(archive, catalog)
-        catalog.write_format(ArchiveFormat.of(config.make_grid(), config.archive.layout))
+        run = RunContext.open(config, catalog, today, events, offline=offline, change_format=True)
         try:
-            run = RunContext.open(config, catalog, today, events, offline=offline)
             outcome = _fill_selection(run, select_published(run))
             return outcome.end(_judge(run, outcome, is_due=False))
         finally:
-            if before and len(days_of_other_format(archive, catalog)) == catalog.count():
+            if before and len(days_of_other_format(archive, catalog, run.format)) == catalog.count():
                 catalog.write_format(before)
 
 
@@ -187,6 +186,8 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
         planned = todo[begin : begin + _CHUNK]
         chunk = _fetch_chunk(run, planned, selection, plan_again=is_outdated)
         outcome.replace_plan(chunk)
+        if run.catalog.noted_format() != run.format:
+            run.catalog.write_format(run.format)
         for result in fill_days([day for day in chunk if day.action is Action.FILL], run):
             outcome.add(result)
         # The states that later days start from were planned without the fetched fields, and with every day filled.

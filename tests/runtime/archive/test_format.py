@@ -18,6 +18,7 @@ from runtime.common.grid import Grid
 from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError, ConfigError
 from runtime.pipeline import day as days
+from runtime.pipeline import run as runs
 from runtime.pipeline.run import Outcome, remake_archive
 from tests.conftest import DAYS, MakeSite, Runtime, Site, logged
 
@@ -274,6 +275,21 @@ def test_an_archive_of_which_no_day_can_be_made_again_stays_as_it_was(site: Site
     assert site.published() == before
     assert (_noted(site), _faults(site)) == (_wanted(site), [])
     assert len(Reader(site.archive).days) == 7
+
+
+def test_readers_keep_the_old_grid_until_a_day_is_made_again(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The first plan on a new grid reads the inputs of all days, which may take hours."""
+    seen: list[int] = []
+    real = runs.plan_days
+
+    def plan(*arguments: Any) -> Any:
+        found = real(*arguments)
+        seen.append(len(Reader(site.archive).days))
+        return found
+
+    monkeypatch.setattr(runs, "plan_days", plan)
+    _remake(site, EAST)
+    assert seen == [7]
 
 
 def test_an_archive_without_days_takes_any_grid(make_site: MakeSite, runtime: Runtime) -> None:
