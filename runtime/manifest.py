@@ -47,7 +47,7 @@ class StateTensor(_ManifestModel):
     """A tensor that a recurrent network carries from day to day; the graph's output for it is ``{name}_out``."""
 
     name: _Text
-    shape: tuple[_Cells, ...]
+    shape: tuple[Annotated[int, Field(ge=1, le=10**7)], ...]
     """Shape for one tile, without the batch axis. The type is float32; the values are 0 on the first day of a chain."""
 
 

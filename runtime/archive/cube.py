@@ -100,7 +100,9 @@ class Cube:
         if not folder.exists():
             return None
         try:
-            return cls(folder, zarr.open_group(folder, mode="r"))
+            cube = cls(folder, zarr.open_group(folder, mode="r"))
+            assert cube.first
+            return cube
         except Exception as error:  # Zarr's errors about a damaged store have no common class
             raise _damaged(folder, error) from error
 

@@ -53,8 +53,8 @@ def open_archive(path: Path | str) -> xarray.Dataset:
     import xarray
 
     reader = Reader(Path(path))
-    cube = reader.open_cube()
-    in_cube = reader.days_in(cube) if cube else {}
+    cube = reader.cube.open()
+    in_cube = reader.cube.numbers(cube) if cube else {}
     others = [date for date in reader.days if date not in in_cube]
     names = set(cube.names if cube and in_cube else ()).union(*(reader.day(date) for date in others[-1:]))
     data = {}

@@ -7,10 +7,8 @@ on another grid than the archive's, which an interrupted `runtime reprocess --al
 from __future__ import annotations
 
 import datetime as dt
-import itertools
 import logging
-import re
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -20,18 +18,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.archive.acdd import SHARED, time_coverage
-from runtime.archive.catalog import Catalog
-from runtime.archive.cube import SLAB, Cube, DayFile
-from runtime.archive.derived import day_files
-from runtime.archive.format import (
-    REMAKE,
-    ArchiveFormat,
-    archive_format,
-    days_of_other_format,
-    format_if_readable,
-)
+from runtime.archive.cube import DayFile
+from runtime.archive.cube_days import CubeDays
+from runtime.archive.format import ArchiveFormat
 from runtime.archive.layout import layout_of
-from runtime.archive.paths import ArchivePaths
+from runtime.archive.published import other_grid, published_files
 from runtime.archive.variables import VARIABLES
 from runtime.common.grid import Floats
 from runtime.common.netcdf import LOCK, open_dataset
@@ -41,11 +32,6 @@ from runtime.errors import ArchiveError, InputsMissing, UsageError
 logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
-
-_ATTEMPTS = 3
-"""How often a cube is read while a run writes to it; after that the daily files are read."""
-
-_DATE = re.compile(r"\d{8}")
 
 
 @dataclass(frozen=True)
@@ -81,12 +67,13 @@ class Reader:
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
-        self.days, self.left_out, self._format = _published_days(archive)
+        self.days, self.left_out, self._format = published_files(archive)
         if self.left_out:
             dates, why = list(self.left_out), next(iter(self.left_out.values()))
             logger.warning(f"{len(dates)} days from {dates[0]} to {dates[-1]} are left out: {why}")
             if not self.days:
                 raise ArchiveError(f"no day of the archive can be read: {why}")
+        self.cube = CubeDays(archive, self.days)
         if not self.days:
             raise InputsMissing(f"{archive}: no day is published there; `runtime fill` makes them")
 
@@ -102,7 +89,7 @@ class Reader:
     def _require_grid(self, path: Path, its: ArchiveFormat) -> None:
         """Refuse a file on another grid: a run may have replaced it since the reader was made."""
         if self._format and not its.has_grid_of(self._format):
-            raise ArchiveError(_other_grid(path, its, self._format))
+            raise ArchiveError(other_grid(path, its, self._format))
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -116,7 +103,7 @@ class Reader:
     @cached_property
     def names(self) -> frozenset[str]:
         """The variables that the archive has: those of the cube and of the newest day."""
-        cube = self.open_cube()
+        cube = self.cube.open()
         return frozenset(self.day(max(self.days))) | frozenset(cube.names if cube else ())
 
     @property
@@ -202,48 +189,6 @@ class Reader:
         """Return variables of a day in their units, NaN where there is no value; otherwise as `day`."""
         return _unpacked(self.day(date, names))
 
-    def days_in(self, cube: Cube) -> dict[dt.date, int]:
-        """Return the published days for which the cube agrees with the file, with their numbers in the cube.
-
-        Days that the cube should have but that cannot be read from it are left out, with a warning.
-        """
-        found = self._agreeing_days(cube, cube.marks())
-        lost = cube.lost_slabs(cube.names, np.array([*found.values()], int), probe=True)
-        self._warn([date for date, number in found.items() if number // SLAB in lost])
-        return {date: number for date, number in found.items() if number // SLAB not in lost}
-
-    def open_cube(self) -> Cube | None:
-        """Return the cube; None, with a warning, if it is damaged as a whole, and None if there is none."""
-        try:
-            cube = Cube.open(self.archive)
-            if cube is not None:
-                cube.marks()
-            return cube
-        except ArchiveError as error:
-            logger.warning(f"all days are taken from the daily files: {error}")
-            return None
-
-    def _warn(self, lost: Sequence[dt.date]) -> None:
-        """Report days that cannot be read from the cube."""
-        consecutive = itertools.groupby(enumerate(lost), lambda each: each[1].toordinal() - each[0])
-        runs = [list(days) for _, days in consecutive]
-        if runs:
-            which = ", ".join(f"{days[0][1]} to {days[-1][1]}" for days in runs)
-            logger.warning(
-                f"{ArchivePaths.below(self.archive).cube}: {which} cannot be read and are taken from the daily files; "
-                "the next `runtime fill`, or `runtime check --rebuild-views`, copies them again"
-            )
-
-    def _agreeing_days(self, cube: Cube, marks: NDArray[np.uint64]) -> dict[dt.date, int]:
-        """Return the published days whose mark is that of their file, with their numbers in the cube."""
-        known = marks.tolist()
-        numbers = {date: (date - cube.first).days for date in self.days}
-        return {
-            date: number
-            for date, number in numbers.items()
-            if 0 <= number < len(known) and known[number] == self.days[date].mark
-        }
-
     def series(
         self,
         latitude: float,
@@ -287,8 +232,8 @@ class Reader:
             if name in names
         }
         found = set()
-        stored, in_cube, lost = self._cell_of_cube(row, col, dates, names)
-        self._warn(lost)
+        stored, in_cube, lost = self.cube.cell(row, col, dates, names)
+        self.cube.warn(lost)
         indices = np.array([index for index, date in enumerate(dates) if date in in_cube], int)
         for name, packed in stored.items():
             values[name][indices] = VARIABLES[name].unpack(packed[[in_cube[dates[index]] for index in indices]])
@@ -302,71 +247,6 @@ class Reader:
         present = {name: series for name, series in values.items() if name in found}
         left_out = {date: why for date, why in self.left_out.items() if (first or date) <= date <= (last or date)}
         return Series(float(lat[row]), float(lon[col]), dates, present, lost, left_out)
-
-    def _cell_of_cube(
-        self, row: int, col: int, dates: list[dt.date], names: Collection[str]
-    ) -> tuple[dict[str, NDArray[Any]], dict[dt.date, int], list[dt.date]]:
-        """Return the packed values of one cell by variable, the indices in them of days, and the days that are lost.
-
-        A run may write to the cube at the same time. Before it replaces a file of the cube, it removes the mark of each
-        day that changes. So the values that were read from one file of the cube belong together if none of the marks of
-        its days has changed while reading.
-        """
-        lost: list[dt.date] = []
-        for _ in range(_ATTEMPTS):
-            try:
-                cube = Cube.open(self.archive)
-                if cube is None or not dates:
-                    return {}, {}, []
-                before = cube.marks()
-                agreeing = self._agreeing_days(cube, before)
-                wanted = [date for date in dates if date in agreeing]
-                if not wanted:
-                    return {}, {}, []
-                numbers = np.array([agreeing[date] for date in wanted], int)
-                stored, lost_slabs = cube.cell([name for name in cube.names if name in names], numbers, row, col)
-                after = cube.marks()
-            except ArchiveError:
-                lost = dates
-                continue
-            if before.size != after.size:
-                continue
-            changed = {*(np.flatnonzero(before != after) // SLAB).tolist()}
-            lost = [date for date in wanted if agreeing[date] // SLAB in lost_slabs - changed]
-            unusable = lost_slabs | changed
-            usable = {date: index for index, date in enumerate(wanted) if agreeing[date] // SLAB not in unusable}
-            return stored, usable, lost
-        return {}, {}, lost
-
-
-def _published_days(archive: Path) -> tuple[dict[dt.date, DayFile], dict[dt.date, str], ArchiveFormat | None]:
-    """Return the published days, why others are left out (they are on another grid), and the archive's grid.
-
-    The days are those of the catalog; in a copy without a catalog, those of the files.
-    """
-    paths = ArchivePaths.below(archive)
-    if paths.catalog.exists():
-        with Catalog.open(paths.catalog, read_only=True) as catalog:
-            days, wanted = day_files(archive, catalog), archive_format(archive, catalog)
-            others = days_of_other_format(archive, catalog, wanted)
-    else:
-        files = {match[0]: path for path in paths.day_files() if (match := _DATE.search(path.stem))}
-        days = {
-            dt.datetime.strptime(stamp, "%Y%m%d").date(): DayFile(archive, str(files[stamp].relative_to(archive)), "")
-            for stamp in sorted(files)
-        }
-        others = {date: its for date, day in days.items() if (its := format_if_readable(day.path))}
-        wanted = others[max(others)] if others else None
-    left_out = {
-        date: _other_grid(days.pop(date).path, its, wanted)
-        for date, its in others.items()
-        if wanted and not its.has_grid_of(wanted)
-    }
-    return days, left_out, wanted
-
-
-def _other_grid(path: Path, its: ArchiveFormat, wanted: ArchiveFormat) -> str:
-    return f"{path} has {its}, the archive has {wanted}; {REMAKE}"
 
 
 def fields_of(path: Path, names: Collection[str]) -> dict[str, Floats]:
