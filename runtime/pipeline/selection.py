@@ -54,9 +54,9 @@ def select_days(run: RunContext, wanted: DateRange | None, max_refill_days: int 
 
 
 def select_published(run: RunContext) -> DaySelection:
-    """Return all published days, none of which stands if it is stale; otherwise today."""
+    """Return all published days, none of which stands if it is stale."""
     days = list(run.catalog.days())
-    return DaySelection(days or [run.today], days[0] if days else None)
+    return DaySelection(days, days[0] if days else None)
 
 
 def select_readers_of_rain(run: RunContext, rain: DateRange) -> DaySelection:

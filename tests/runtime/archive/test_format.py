@@ -295,6 +295,8 @@ def test_readers_keep_the_old_grid_until_a_day_is_made_again(site: Site, monkeyp
 def test_an_archive_without_days_takes_any_grid(make_site: MakeSite, runtime: Runtime) -> None:
     site = make_site(arrived=False)
     assert runtime("fetch", "--config", site.file, "--set", WEST).exit_code == 0
+    said = runtime("reprocess", "--all", "--config", site.file, "--set", SGD_SM)
+    assert (said.exit_code, said.stdout) == (0, "already current\n")
     site.bring(0, 6)
     assert site.fill(0, 6, EAST).filled
 
