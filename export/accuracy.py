@@ -6,9 +6,9 @@ from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from runtime.bundle import ErrorTable
 from runtime.common.vocabulary import Tier
 from runtime.errors import BundleError
+from runtime.manifest import ErrorTable
 from training.evaluate.kinds import GapKind
 
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from export.accuracy import Accuracy, EvaluatedBundle
 from export.parity import ParityReport
-from runtime.bundle import Manifest
+from runtime.manifest import Manifest
 from training.evaluate.kinds import HEADLINE, KINDS
 from training.presets import Preset
 

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from runtime.bundle import MANIFEST, Manifest
+from runtime.bundle import MANIFEST
 from runtime.common import digest
 from runtime.errors import BundleError
+from runtime.manifest import Manifest
 
 
 @contextmanager

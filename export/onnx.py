@@ -15,8 +15,9 @@ from export.folder import new_bundle_folder, write_manifest
 from export.graph import trace_graph
 from export.signature import STATE, example_inputs, output_names
 from export.stages import check_stages, write_stages
-from runtime.bundle import CARD, GRAPH, Bundle, Manifest, Stage, StateTensor, load_bundle
+from runtime.bundle import CARD, GRAPH, Bundle, load_bundle
 from runtime.common.vocabulary import ModelKind
+from runtime.manifest import Manifest, Stage, StateTensor
 from training.checkpoint import Checkpoint
 from training.models import LSTMCNN, STPCNN, Model, Seamless, stride
 

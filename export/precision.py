@@ -21,7 +21,7 @@ from export.card import with_precisions
 from export.folder import new_bundle_folder, write_manifest
 from export.lower import lower
 from export.quantise import quantise
-from runtime.bundle import CARD, GRAPH, Bundle, PrecisionImpact, in_precision, load_bundle
+from runtime.bundle import CARD, GRAPH, Bundle, in_precision, load_bundle
 from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import ModelKind, Precision, Tier
 from runtime.engines.base import Arrays, Engine, HostTileStates, Staged
@@ -29,6 +29,7 @@ from runtime.engines.ort import OrtEngine
 from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import BundleError
 from runtime.fill.window import predict_window
+from runtime.manifest import PrecisionImpact
 from training.evaluate.hidden import BundleFiller, gaps
 from training.evaluate.kinds import GapKind
 from training.evaluate.references import TODAY

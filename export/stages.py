@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from export.graph import trace_graph
 from export.parity import TOLERANCE
-from runtime.bundle import GRAPH, Stage
+from runtime.bundle import GRAPH
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
+from runtime.manifest import Stage
 from training.models import STPCNN
 
 WIDE = 64

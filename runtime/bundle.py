@@ -2,20 +2,20 @@
 
 from __future__ import annotations
 
+import posixpath
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
 
-import numpy as np
-from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from pydantic import ValidationError
+from pydantic_core import from_json
 
 from runtime.common import digest
-from runtime.common.grid import Floats
-from runtime.common.vocabulary import ModelKind
+from runtime.common.onnx_files import external_files
 from runtime.errors import BundleError
+from runtime.manifest import Manifest
 
 MANIFEST = "bundle.json"
 """File that describes the bundle."""
@@ -24,143 +24,13 @@ GRAPH = "model.onnx"
 CARD = "MODEL_CARD.md"
 """File that says what the network is good for."""
 
+_LONGEST = 200
+"""Characters of a strange name or reason that a message contains."""
+
 
 def in_precision(file: str, precision: str) -> str:
     """Return the file name of a graph in another precision, for example ``model.fp16.onnx`` for ``model.onnx``."""
     return file if precision == "fp32" else file.replace(".onnx", f".{precision}.onnx")
-
-
-class _ManifestModel(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class StateTensor(_ManifestModel):
-    """A tensor that a recurrent network carries from day to day; the graph's output for it is ``{name}_out``."""
-
-    name: str
-    shape: tuple[int, ...]
-    """Shape for one tile, without the batch axis. The type is float32; the values are 0 on the first day of a chain."""
-
-
-class Stage(_ManifestModel):
-    """Some consecutive layers of a window network as a separate graph; see `runtime.fill.staged`."""
-
-    file: str
-    """The graph's file."""
-    halo: int
-    """By how many cells the output is smaller than the input, on every side."""
-    frames: int
-    """Number of days in the output."""
-    maps: int
-    """Number of feature maps in the output; 1 for the last stage."""
-
-
-class PrecisionImpact(_ManifestModel):
-    """How much a precision changes the filled field, measured on real days."""
-
-    rmse: float
-    """RMS difference between the filled fields in this precision and in fp32, m3 m-3, over all filled cells."""
-    held_out: float
-    """RMSE against hidden observations, divided by the RMSE of fp32."""
-    cells: int
-    """Number of filled cells compared."""
-    hidden: int
-    """Number of hidden observations."""
-
-
-class ErrorTable(_ManifestModel):
-    """Error against hidden observations, by age of the last observation and by latitude."""
-
-    days: tuple[int, ...]
-    """Days since the last observation, ascending; the last class also includes older and unknown ages."""
-    latitudes: tuple[float, ...]
-    """Edges of the latitude bands, degrees north, ascending."""
-    rmse: tuple[tuple[float, ...], ...]
-    """RMSE, m3 m-3; one row per class of `days`, one column per latitude band."""
-    n: tuple[tuple[int, ...], ...]
-    """Number of hidden observations behind each RMSE; where 0, the RMSE is that of the row or of the whole table."""
-
-    @model_validator(mode="after")
-    def _is_a_table(self) -> ErrorTable:
-        shape = len(self.days), len(self.latitudes) - 1
-        for table in (self.rmse, self.n):
-            if len(table) != shape[0] or any(len(row) != shape[1] for row in table):
-                raise ValueError(f"the error table must have {shape[0]} rows and {shape[1]} columns")
-        return self
-
-    def lookup(self, days_since: NDArray[np.int16], latitudes: NDArray[np.float64]) -> Floats:
-        """Return the expected error of each cell.
-
-        Parameters
-        ----------
-        days_since : int16 array, shape (rows, cols)
-            Days since the last observation; negative where not known.
-        latitudes : float64 array, shape (rows,)
-            Cell centres, degrees north.
-
-        Returns
-        -------
-        float32 array, shape (rows, cols)
-            RMSE, m3 m-3.
-        """
-        band = np.clip(np.searchsorted(self.latitudes, latitudes, "right") - 1, 0, len(self.latitudes) - 2)
-        age = np.searchsorted(self.days, days_since).clip(max=len(self.days) - 1)
-        age = np.where(days_since < 0, len(self.days) - 1, age)
-        return np.asarray(np.array(self.rmse, np.float32)[age, band[:, None]])
-
-
-class Manifest(_ManifestModel):
-    """The contents of ``bundle.json``."""
-
-    schema_version: Literal[1] = 1
-    name: str
-    version: str
-    kind: ModelKind
-    products: tuple[str, ...]
-    """Soil-moisture products that the network accepts, for example ``lprm-amsr2``."""
-    bands: tuple[str, ...]
-    """Bands that the network accepts, for example ``x``."""
-    window: tuple[int, ...]
-    """Days that the network reads, relative to day T, ascending; ``(0,)`` for a recurrent network."""
-    tile_core: int
-    """Rows and columns that are filled per tile; a recurrent network accepts no other size."""
-    halo: int
-    """Number of cells read around the core, on every side."""
-    batch: int
-    """Tiles per engine call. Part of the model id, because sums of floats may depend on it."""
-    stride: int = 1
-    """Tile origins, cores and halos must be multiples of it; above 1 for a network with pooling."""
-    takes_rain: bool = False
-    """Whether the graph has the inputs ``precip`` and ``precip_mask``."""
-    gives_sigma: bool = False
-    """Whether the graph has the output ``sigma``; about 68 % of the errors are smaller than it."""
-    sigma_fit: tuple[float, float] | None = None
-    """Factor and exponent of the network's own sigma that the graph applies; None if it was not fitted."""
-    errors: ErrorTable | None = None
-    """The uncertainty of filled values if the graph has no output ``sigma``."""
-    stages: tuple[Stage, ...] = ()
-    """The same network as a sequence of graphs, for engines on a CPU; empty if there are none."""
-    state: tuple[StateTensor, ...] = ()
-    """Tensors carried from day to day; empty for a window network."""
-    spin_up_days: int = 0
-    """Days that a recurrent network must run before its results are useful."""
-    precisions: dict[str, PrecisionImpact] = {}
-    """Precisions below fp32 in which the network may be used, and how they change it; see `export.precision`."""
-    training: dict[str, Any] = {}
-    """How the weights were trained, and their accuracy."""
-    files: dict[str, str] = {}
-    """The sha256 of each file of the bundle except this one."""
-
-    @model_validator(mode="after")
-    def _fits_its_stride(self) -> Manifest:
-        if self.tile_core % self.stride or self.halo % self.stride:
-            raise ValueError(f"tile_core {self.tile_core} and halo {self.halo} must be multiples of {self.stride}")
-        return self
-
-    @property
-    def carries_state(self) -> bool:
-        """Whether the network carries a state from day to day (the recurrent kind)."""
-        return self.kind is ModelKind.RECURRENT
 
 
 @dataclass(frozen=True)
@@ -203,7 +73,8 @@ class Bundle:
             | (set() if self.manifest.gives_sigma else {"errors"}),
         )
         files, precisions = self.manifest.files, self.manifest.precisions
-        excluded = {CARD, *(in_precision(name, precision) for name in files for precision in precisions)}
+        graphs = [name for name in files if in_precision(name, "lower") != name]  # not their weights in another file
+        excluded = {CARD, *(in_precision(name, precision) for name in graphs for precision in precisions)}
         weights = {name: sha256 for name, sha256 in files.items() if name not in excluded}
         return digest.of_values(computing_fields, weights)
 
@@ -238,7 +109,7 @@ def find_bundle(name: str, relative_to: Path = Path()) -> Path:
         There is no such bundle.
     """
     for folder in (relative_to / name, _shipped_folder() / name):
-        if (folder / MANIFEST).is_file():
+        if name.isprintable() and (folder / MANIFEST).is_file():
             return folder
     raise BundleError(
         f"no model bundle {name!r}: neither a folder with a {MANIFEST} nor one of the shipped bundles "
@@ -252,25 +123,68 @@ def load_bundle(path: Path) -> Bundle:
     Raises
     ------
     BundleError
-        The manifest cannot be read, a file is missing, or a file does not have the hash in the manifest.
+        The manifest cannot be read or makes no sense, a file is missing or does not have the hash in the manifest, or a
+        graph takes weights from a file that the manifest does not list.
     """
+    file = path / MANIFEST
     try:
-        manifest = Manifest.model_validate_json((path / MANIFEST).read_bytes())
-    except (OSError, ValidationError) as error:
-        raise BundleError(f"{path / MANIFEST} cannot be read: {_brief(error)}; export the bundle again") from error
-    if GRAPH not in manifest.files:
-        raise BundleError(f"{path / MANIFEST} lists no {GRAPH}; export the bundle again")
+        content = file.read_bytes()
+        from_json(content, allow_inf_nan=False)
+        manifest = Manifest.model_validate_json(content, strict=True)
+    except (OSError, ValueError) as error:  # pydantic's ValidationError is a ValueError
+        raise BundleError(f"{file} cannot be read: {_brief(error)}; export the bundle again") from error
+    graphs = [GRAPH, *(stage.file for stage in manifest.stages)]
+    for name in graphs:
+        if name not in manifest.files:
+            raise BundleError(f"{file} lists no {name}; export the bundle again")
     for name, expected in manifest.files.items():
-        file = path / name
-        if not file.is_file():
-            raise BundleError(f"{file} is missing; copy the bundle again, whole")
-        if digest.of_file(file) != expected:
-            raise BundleError(f"{file} does not have the hash in {MANIFEST} (damaged or edited); copy the bundle again")
+        _check_file(path / name, expected)
+    for name in manifest.files:
+        if name.endswith(".onnx") or name in graphs:
+            _check_weights(path, name, manifest.files)
     return Bundle(path, manifest)
 
 
+def _check_file(file: Path, expected: str) -> None:
+    """Refuse a file that is missing or does not have the hash in the manifest."""
+    if not file.is_file():
+        raise BundleError(f"{file} is missing; copy the bundle again, whole")
+    try:
+        found = digest.of_file(file)
+    except OSError as error:
+        raise BundleError(f"{file} cannot be read ({error.strerror}); check its permissions") from error
+    if found != expected:
+        raise BundleError(f"{file} does not have the hash in {MANIFEST} (damaged or edited); copy the bundle again")
+
+
+def _check_weights(bundle: Path, graph: str, files: Collection[str]) -> None:
+    """Refuse a graph with weights in a file that the manifest does not list: nothing would say which weights they are.
+
+    Parameters
+    ----------
+    bundle : Path
+        The bundle's folder.
+    graph : str
+        File of the graph, relative to it.
+    files : collection of str
+        The files that the manifest lists, relative to the bundle's folder.
+    """
+    try:
+        locations = external_files(bundle / graph)
+    except (OSError, ValueError) as error:
+        raise BundleError(f"{bundle / graph} cannot be read ({error}); export the bundle again") from error
+    for location in sorted(locations):
+        if posixpath.normpath(posixpath.join(posixpath.dirname(graph), location)) not in files:
+            raise BundleError(
+                f"{bundle / graph} takes weights from {location[:_LONGEST]!a}, which {MANIFEST} does not list; "
+                "export the bundle again"
+            )
+
+
 def _brief(error: Exception) -> str:
+    """Return what is wrong in one line of printable text."""
+    text = str(error)
     if isinstance(error, ValidationError):
-        first = error.errors()[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
-    return str(error)
+        first = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        text = f"{'.'.join(map(str, first['loc'])) or 'file'}: {first['msg']}"
+    return "".join(c if c.isprintable() else " " for c in text)[:_LONGEST]

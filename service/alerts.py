@@ -19,6 +19,7 @@ from runtime.config import Config
 from runtime.errors import ArchiveBusy, SeamlessError
 from service.faults import failed_run_fault, lag_fault, stuck_run_fault
 from service.runner import Runner
+from service.schedule import FillSchedule
 from service.webhook import NotDelivered, post_message
 
 logger = logging.getLogger(__name__)
@@ -34,6 +35,9 @@ RUN_FAILED = "run failed"
 
 RUN_STUCK = "run stuck"
 """Kind of the incident that the run in progress takes too long."""
+
+SCHEDULE_FAILED = "schedule failed"
+"""Kind of the incident that a poll, or the start of a run, failed by itself."""
 
 CATALOG = "catalog"
 """Kind of the incident that the catalog cannot be read."""
@@ -64,10 +68,12 @@ class Alerts:
         ``service.webhook`` is where messages go; without it they are lines of the log only.
     runner : Runner
         Runs the fills.
+    schedule : FillSchedule
+        Starts them.
     """
 
-    def __init__(self, config: Config, runner: Runner) -> None:
-        self._config, self._runner = config, runner
+    def __init__(self, config: Config, runner: Runner, schedule: FillSchedule) -> None:
+        self._config, self._runner, self._schedule = config, runner, schedule
         self._catalog = ArchivePaths.of(config).catalog
         self._reported: dict[str, tuple[str, str]] = {}
         """Message and beginning of each reported incident, by kind."""
@@ -137,6 +143,8 @@ class Alerts:
         if kind == RUN_FAILED:
             last = self._runner.last
             return last is None or last.exit_code == ArchiveBusy.exit_code
+        if kind == SCHEDULE_FAILED:
+            return not self._schedule.has_worked
         return not self._is_readable and kind not in (RUN_STUCK, CATALOG)
 
     def _wrong_now(self, moment: dt.datetime) -> dict[str, str]:
@@ -144,6 +152,7 @@ class Alerts:
         found = {
             RUN_FAILED: failed_run_fault(self._runner),
             RUN_STUCK: stuck_run_fault(self._config, self._runner, moment),
+            SCHEDULE_FAILED: self._schedule.failure,
         }
         try:
             with Catalog.open(self._catalog, read_only=True) as catalog:

@@ -308,6 +308,10 @@ class PlaceSeries(Answer):
     dates: list[dt.date]
     values: dict[str, list[float | None]]
     """By variable, one value per day; null where there is none."""
+    not_from_cube: list[dt.date]
+    """Days that could not be read from the cube; their values are from the daily files."""
+    left_out: dict[dt.date, str]
+    """Published days that are left out because they are on another grid, with the reason."""
 
 
 # Runs

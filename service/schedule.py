@@ -6,6 +6,7 @@ import datetime as dt
 import logging
 from collections.abc import Sequence
 
+from apscheduler.events import EVENT_JOB_ERROR, EVENT_JOB_EXECUTED, JobExecutionEvent
 from apscheduler.schedulers.background import BackgroundScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
@@ -40,8 +41,13 @@ class FillSchedule:
         self._config, self._runner, self._was_busy = config, runner, False
         settings = config.service
         logging.getLogger("apscheduler.scheduler").addFilter(_is_worth_a_warning)
+        self.failure: str | None = None
+        """Why the poll or start of a run that ended last failed by itself; None if it did not."""
+        self.has_worked = False
+        """Whether a poll or start of a run has ended."""
         executors = {"default": {"type": "threadpool", "max_workers": 1}}
         self.scheduler = BackgroundScheduler(timezone="UTC", executors=executors)
+        self.scheduler.add_listener(self._job_ended, EVENT_JOB_ERROR | EVENT_JOB_EXECUTED)
         hour, minute = map(int, settings.run_at.split(":"))
         daily = CronTrigger(hour=hour, minute=minute, timezone="UTC")
         polling = IntervalTrigger(seconds=max(1, round(settings.poll_minutes * 60)), timezone="UTC")
@@ -72,6 +78,12 @@ class FillSchedule:
         """Run if the last run found the archive busy, or the newest day is not complete."""
         if self._was_busy or is_due(self._config, now()):
             self._fill()
+
+    def _job_ended(self, event: JobExecutionEvent) -> None:
+        """Note whether a job failed by itself; APScheduler only writes its traceback to the log."""
+        error = event.exception
+        failure = f"the job {event.job_id} failed ({type(error).__name__}: {error}); the log has the traceback"
+        self.failure, self.has_worked = failure if error else None, True
 
 
 def _is_worth_a_warning(record: logging.LogRecord) -> bool:
@@ -126,16 +138,18 @@ def is_complete(catalog: Catalog, policy: Policy, since: dt.datetime) -> bool:
     -------
     bool
         Whether the newest day was published for the first time after `since`, has its own soil moisture, and has its
-        rain if the model takes rain.
+        rain if the model takes rain. False if it is not known when the day was published for the first time: a catalog
+        that was read back from the files has no revisions.
     """
     span = catalog.first_and_newest()
     if span is None:
         return False
     newest = span[1]
     (row,) = catalog.days(newest, newest).values()
-    first_made = min(revision.made_at for revision in catalog.revisions(date=newest))
-    wanted = policy.consolidated_precipitation
-    return dt.datetime.fromisoformat(first_made) >= since and _has_inputs(row.record, wanted)
+    first_made = min((revision.made_at for revision in catalog.revisions(date=newest)), default=None)
+    if first_made is None or dt.datetime.fromisoformat(first_made) < since:
+        return False
+    return _has_inputs(row.record, policy.consolidated_precipitation)
 
 
 def _has_inputs(record: DayRecord, wanted: ImergRun) -> bool:

@@ -108,7 +108,7 @@ def _run_until_stopped(config: Config, runner: Runner, wait: _Wait) -> None:
         logger.info(
             "listening on %s; filling now, then every day at %s UTC; stop with SIGTERM", address, config.service.run_at
         )
-        with Alerts(config, runner).watching():
+        with Alerts(config, runner, schedule).watching():
             wait(None)
         runner.stop()
         schedule.scheduler.shutdown()

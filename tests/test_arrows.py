@@ -55,6 +55,7 @@ app(['fill', '--date', '2020-04-02', '--config', {str(recurrent_site.file)!r}])
 FLOORS = (
     {"errors"},
     {"common"},
+    {"manifest"},
     {"bundle"},
     {"config"},
     {"engines"},

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Any
 
 from runtime.archive.database import Database, insert
+from runtime.archive.format import ArchiveFormat
 from runtime.archive.record import DayRecord, Decision
 from runtime.archive.rows import DayRow, GranuleRecord, Intent, Problem, Revision, granule_column
 from runtime.common.clock import DAY
-from runtime.common.vocabulary import ImergRun, ProblemKind, Verdict
+from runtime.common.vocabulary import ImergRun, LayoutName, ProblemKind, Verdict
 
 _ALL_DAYS = (dt.date.min, dt.date.max)
 
@@ -42,6 +43,32 @@ class Catalog:
     def close(self) -> None:
         """Close the connection."""
         self.db.close()
+
+    # The archive's grid and layout
+
+    def noted_format(self) -> ArchiveFormat | None:
+        """Return the grid and layout of the archive; None if they were never noted. See `archive_format`."""
+        for layout, north, west, step, rows, cols in self.db.rows(
+            "SELECT layout, north, west, step, rows, cols FROM format"
+        ):
+            name = LayoutName(layout)
+            return ArchiveFormat(layout=name, north=north, west=west, step=step, rows=rows, cols=cols)
+        return None
+
+    def write_format(self, archive_format: ArchiveFormat) -> None:
+        """Write down the grid and layout of the archive."""
+        with self.db.transaction() as db:
+            db.execute("DELETE FROM format")
+            insert(db, "format", vars(archive_format))
+
+    def files_by_settings(self) -> dict[str, dict[dt.date, str]]:
+        """Return the daily files of the published days, by digest of the settings they were made with, newest first."""
+        found: dict[str, dict[dt.date, str]] = {}
+        for date, path, settings in self.db.rows(
+            "SELECT date, path, json_extract(record, '$.settings_digest') FROM day ORDER BY date DESC"
+        ):
+            found.setdefault(settings, {})[dt.date.fromisoformat(date)] = path
+        return found
 
     # Published days
 
@@ -129,19 +156,32 @@ class Catalog:
 
     def begin(self, intent: Intent) -> None:
         """Write down what is about to be published."""
-        row, revision = intent.row.to_json(), intent.revision.to_json()
-        entry = json.dumps({"row": row, "revision": revision, "supersedes": intent.supersedes})
-        self.db.put("journal", {"date": intent.row.record.date.isoformat(), "entry": entry})
+        entry = {
+            "row": intent.row.to_json(),
+            "revision": intent.revision.to_json(),
+            "supersedes": intent.supersedes,
+            "replaces": intent.replaces,
+        }
+        self.db.put("journal", {"date": intent.row.record.date.isoformat(), "entry": json.dumps(entry)})
 
     def intents(self) -> list[Intent]:
         """Return what was begun and neither committed nor undone."""
         entries = [json.loads(entry) for (entry,) in self.db.rows("SELECT entry FROM journal ORDER BY date")]
         return [
-            Intent(DayRow.from_json(e["row"]), Revision.from_json(e["revision"]), e.get("supersedes")) for e in entries
+            Intent(
+                DayRow.from_json(entry["row"]),
+                Revision.from_json(entry["revision"]),
+                entry.get("supersedes"),
+                entry.get("replaces"),
+            )
+            for entry in entries
         ]
 
     def commit(self, intent: Intent, *, published: bool) -> None:
-        """Make an intent's row current if its file was published, and delete the intent."""
+        """Make an intent's row current if its file was published, and delete the intent.
+
+        The intent of a day whose file has another name than before is kept until `end`: the old file is still there.
+        """
         date = intent.row.record.date.isoformat()
         with self.db.transaction() as db:
             if published:
@@ -150,7 +190,13 @@ class Catalog:
                 texts = {name: json.dumps(revision[name]) for name in ("phases", "inputs")}
                 insert(db, "revision", revision | texts)
                 db.execute("DELETE FROM problem WHERE date = ?", (date,))
-            db.execute("DELETE FROM journal WHERE date = ?", (date,))
+            if not published or intent.replaces is None:
+                db.execute("DELETE FROM journal WHERE date = ?", (date,))
+
+    def end(self, intent: Intent) -> None:
+        """Delete an intent that was committed, and whose old file was deleted."""
+        with self.db.transaction() as db:
+            db.execute("DELETE FROM journal WHERE date = ?", (intent.row.record.date.isoformat(),))
 
     # Input files
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-from collections.abc import Mapping
+from collections.abc import Collection, Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,13 +19,16 @@ import numpy as np
 import zarr
 from numpy.typing import NDArray
 
+from runtime.archive.format import ArchiveFormat
 from runtime.archive.layout import layout_of
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.variables import VARIABLES
 from runtime.common import digest
 from runtime.common.clock import DAY
 from runtime.common.events import Track
+from runtime.common.grid import Grid
 from runtime.common.netcdf import LOCK
+from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError
 
 SLAB = 128
@@ -97,7 +100,9 @@ class Cube:
         if not folder.exists():
             return None
         try:
-            return cls(folder, zarr.open_group(folder, mode="r"))
+            cube = cls(folder, zarr.open_group(folder, mode="r"))
+            assert cube.first
+            return cube
         except Exception as error:  # Zarr's errors about a damaged store have no common class
             raise _damaged(folder, error) from error
 
@@ -130,6 +135,77 @@ class Cube:
         except Exception as error:
             raise _damaged(self.folder, error) from error
 
+    def lost_slabs(self, names: Iterable[str], days: NDArray[np.int64], *, probe: bool = False) -> set[int]:
+        """Return the slabs of some marked days for which a variable has no values, or none that can be read.
+
+        Zarr takes a file that is not there for one that is empty everywhere. The writer writes a file for each variable
+        and each slab that has a marked day, so a missing one was lost.
+
+        Parameters
+        ----------
+        names : iterable of str
+            The variables.
+        days : int array
+            Numbers of the days.
+        probe : bool
+            Also read one cell of each file: a file that was cut off has lost the index at its end.
+        """
+        slabs = np.unique(days // SLAB).tolist()
+        return {slab for slab in slabs if not all(self._is_there(name, slab, probe) for name in names)}
+
+    def _is_there(self, name: str, slab: int, probe: bool) -> bool:
+        try:
+            if not self.chunk_file(name, slab).stat().st_size:
+                return False
+            if probe:
+                self._read(name, slab * SLAB, 0, 0)
+        except (OSError, ArchiveError):
+            return False
+        return True
+
+    def chunk_file(self, name: str, chunk: int = 0) -> Path:
+        """Return the file of a variable with a chunk, by its number along the time axis."""
+        return Path(self.folder, name, "c", str(chunk), *["0"] * (self.array(name).ndim - 1))
+
+    def cell(
+        self, names: Collection[str], days: NDArray[np.int64], row: int, col: int
+    ) -> tuple[dict[str, NDArray[Any]], set[int]]:
+        """Return packed values of one cell on some marked days, by variable, and the slabs that cannot be read.
+
+        Parameters
+        ----------
+        names : collection of str
+            The variables.
+        days : int array, shape (days,)
+            Numbers of the days, ascending; at least one.
+        row : int
+            Row of the cell.
+        col : int
+            Column of the cell.
+
+        Returns
+        -------
+        values : dict of str to array, shape (days,)
+            Values of days in slabs that cannot be read mean nothing.
+        lost : set of int
+            Numbers of these slabs.
+        """
+        lost = self.lost_slabs(names, days)
+        begin, end = int(days[0]), int(days[-1]) + 1
+        try:
+            return {name: self.read(name, slice(begin, end), row, col)[days - begin] for name in names}, lost
+        except ArchiveError:
+            values = {name: np.full(days.size, VARIABLES[name].empty, VARIABLES[name].dtype) for name in names}
+        for slab in {*np.unique(days // SLAB).tolist()} - lost:
+            there = days // SLAB == slab
+            try:
+                for name in names:
+                    stored = self.read(name, slice(slab * SLAB, (slab + 1) * SLAB), row, col)
+                    values[name][there] = stored[days[there] - slab * SLAB]
+            except ArchiveError:
+                lost.add(slab)
+        return values, lost
+
     def array(self, name: str) -> zarr.Array[Any]:
         """Return the Zarr array of a variable, with packed values."""
         if name not in self._arrays:
@@ -161,6 +237,9 @@ def cube_faults(archive: Path, sources: Mapping[dt.date, DayFile], track: Track)
         cube = Cube.open(archive)
         if cube is None:
             return []
+        for name in cube.names:
+            if not (cube.folder / name / "zarr.json").exists():
+                raise _damaged(cube.folder / name / "zarr.json", FileNotFoundError("it is missing"))
         different = _different_days(cube, sources, track)
     except ArchiveError as error:
         return [str(error)]
@@ -184,16 +263,17 @@ def _different_days(cube: Cube, sources: Mapping[dt.date, DayFile], track: Track
     return sorted(different)
 
 
-def verified_fields(source: DayFile, shape: tuple[int, int]) -> dict[str, NDArray[Any]]:
-    """Return the packed variables of a daily file; none if its hash or its number of rows and columns is wrong."""
+def verified_fields(source: DayFile, grid: Grid) -> dict[str, NDArray[Any]]:
+    """Return the packed variables of a daily file; none if its hash or its grid is wrong."""
     try:
         if digest.of_file(source.path) != source.sha256:
             return {}
+        if not ArchiveFormat.of_file(source.path).has_grid_of(ArchiveFormat.of(grid, LayoutName.CF)):
+            return {}
         with LOCK:
-            fields = layout_of(source.path).read(source.path)
+            return layout_of(source.path).read(source.path)
     except FileNotFoundError:
         return {}
-    return fields if all(field.shape == shape for field in fields.values()) else {}
 
 
 def packed_field(source: DayFile | None, name: str) -> NDArray[Any] | int:

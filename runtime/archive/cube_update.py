@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
-import json
+import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,16 +20,26 @@ from zarr.codecs import BloscCodec
 
 from runtime.archive.cf import EPOCH
 from runtime.archive.cube import CELLS, MARKS, SLAB, Cube, DayFile, packed_field, verified_fields
+from runtime.archive.cube_store import (
+    MARKS_IN_CHUNK,
+    consolidate,
+    create_cube,
+    hidden_folder,
+    open_writable,
+    plain_attribute,
+    sync_zarr_file,
+)
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.variables import VARIABLES
-from runtime.common.atomic import move_into_place, part_file, sync_to_disk, write_guard
+from runtime.common.atomic import sync_to_disk, write_guard
 from runtime.common.events import Track
 from runtime.common.grid import Grid
 
-_MARKS_IN_CHUNK = 8192
 _BYTES_KEPT = 1 << 28
 """Bytes of daily files that are kept in memory after their first reading; other files are read once per variable."""
 _CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+
+logger = logging.getLogger(__name__)
 
 _Fields = dict[str, NDArray[Any]]
 
@@ -66,25 +76,29 @@ def update_cube(
     """
     if not sources:
         return 0
-    with write_guard(ArchivePaths.below(archive).cube):
+    # Chunks without values are written too: readers take a chunk that is not there for one that was lost.
+    with write_guard(ArchivePaths.below(archive).cube), zarr.config.set({"array.write_empty_chunks": True}):
         writer = CubeWriter.open(archive, min(sources), grid)
-        first, marks = writer.cube.first, writer.cube.marks().tolist()
+        first, marks = writer.cube.first, writer.cube.marks()
         wanted = {(date - first).days: source for date, source in sources.items()}
-        length = max(len(marks), max(wanted) + 1)
-        known = dict(enumerate(marks))
+        length = max(marks.size, max(wanted) + 1)
+        lost = writer.cube.lost_slabs(writer.cube.names, np.flatnonzero(marks), probe=True)
+        known = {day: 0 if day // SLAB in lost else mark for day, mark in enumerate(marks.tolist())}
         stale = [day for day, source in wanted.items() if known.get(day) != source.mark]
         unpublished = [day for day, mark in known.items() if mark and day not in wanted]
-        if length > len(marks) or writer.is_inconsistent(attributes):
+        if length > marks.size or writer.is_inconsistent(attributes):
             writer.make_room(length, (), attributes)
+        for slab in lost:
+            writer.clear(slab)
         changed = sorted([*stale, *unpublished])
         slabs = [list(days) for _, days in itertools.groupby(changed, lambda day: day // SLAB)]
-        return sum(writer.copy({day: wanted.get(day) for day in days}) for days in track(slabs, "cube"))
+        return sum(writer.copy_or_renew(days, wanted) for days in track(slabs, "cube"))
 
 
 def remove_cube(archive: Path) -> None:
     """Delete an archive's cube."""
     folder = ArchivePaths.below(archive).cube
-    old = _hidden(folder, "old")
+    old = hidden_folder(folder, "old")
     if folder.exists():
         folder.rename(old)
     shutil.rmtree(old, ignore_errors=True)
@@ -123,21 +137,26 @@ class CubeWriter:
             The open cube.
         """
         folder = ArchivePaths.below(archive).cube
-        new = _hidden(folder, "new")
-        for leftover in (new, _hidden(folder, "old")):
+        new = hidden_folder(folder, "new")
+        for leftover in (new, hidden_folder(folder, "old")):
             shutil.rmtree(leftover, ignore_errors=True)
         try:
-            cube = _open_writable(folder)
-            fits = cube.first <= first and cube.group.attrs["grid"] == grid.digest and cube.marks().ndim == 1
+            cube = open_writable(folder)
+            fits = (
+                cube.first <= first
+                and cube.group.attrs["grid"] == grid.digest
+                and cube.marks().ndim == 1
+                and {*zarr.open_group(folder, mode="r").array_keys()} <= {*cube.group.array_keys()}  # none was lost
+            )
         except Exception:
             fits = False
         if fits:
             return cls(cube, grid)
-        _create(new, first, grid)
+        create_cube(new, first, grid)
         remove_cube(archive)
         new.rename(folder)
         sync_to_disk(archive)
-        return cls(_open_writable(folder), grid)
+        return cls(open_writable(folder), grid)
 
     def is_inconsistent(self, attributes: Mapping[str, Any]) -> bool:
         """Return whether the metadata for readers differ from the arrays, because a run was killed in between."""
@@ -147,7 +166,7 @@ class CubeWriter:
         return (
             lengths.keys() != existing
             or {cube.array(name).shape[0] for name in existing} != set(lengths.values())
-            or any(seen.attrs.get(key) != _plain_attribute(value) for key, value in attributes.items())
+            or any(seen.attrs.get(key) != plain_attribute(value) for key, value in attributes.items())
         )
 
     def make_room(self, days: int, names: Iterable[str], attributes: Mapping[str, Any]) -> None:
@@ -167,14 +186,17 @@ class CubeWriter:
         for name in names:
             if name not in cube.group:
                 self._create_variable(name, days)
+                for slab in np.unique(np.flatnonzero(cube.marks()) // SLAB).tolist():  # no marked day has it
+                    cube.array(name)[slab * SLAB : (slab + 1) * SLAB] = VARIABLES[name].empty
+                    self._sync_chunk(name, slab)
         for name in ("time", MARKS, *cube.names):
             array = cube.array(name)
             if array.shape[0] < days:
                 array.resize((days, *array.shape[1:]))
-            _sync_zarr_file(cube.folder / name / "zarr.json")
+            sync_zarr_file(cube.folder / name / "zarr.json")
         cube.array("time")[:] = np.arange(days, dtype=np.int32) + (cube.first - EPOCH).days
         self._sync_chunk("time")
-        _consolidate(cube.folder, attributes)
+        consolidate(cube.folder, attributes)
 
     def _create_variable(self, name: str, days: int) -> None:
         variable = VARIABLES[name]
@@ -189,8 +211,39 @@ class CubeWriter:
             fill_value=variable.empty,
             compressors=_CODEC,
             dimension_names=("time", "lat", "lon"),
-            attributes={key: _plain_attribute(value) for key, value in (variable.attributes | fill_value).items()},
+            attributes={key: plain_attribute(value) for key, value in (variable.attributes | fill_value).items()},
         )
+
+    def clear(self, slab: int) -> None:
+        """Take the marks of the days of a slab away, then its values."""
+        size = self.cube.array(MARKS).shape[0]
+        days = np.arange(slab * SLAB, min((slab + 1) * SLAB, size))
+        self._set_marks(days, np.zeros(days.size, np.uint64))
+        for name in self.cube.names:
+            self.cube.chunk_file(name, slab).unlink(missing_ok=True)
+
+    def copy_or_renew(self, days: Sequence[int], wanted: Mapping[int, DayFile]) -> int:
+        """Copy the daily files of days of one slab; of all its days if what the slab has cannot be read.
+
+        Parameters
+        ----------
+        days : sequence of int
+            The days that changed.
+        wanted : mapping of int to DayFile
+            The published days by number.
+
+        Returns
+        -------
+        int
+            Number of days copied.
+        """
+        try:
+            return self.copy({day: wanted.get(day) for day in days})
+        except (RuntimeError, ValueError) as error:  # Zarr reads a chunk before it changes a part of it
+            slab = days[0] // SLAB
+            logger.warning(f"{self.cube.folder}: a chunk cannot be read ({error}); its days are copied again")
+            self.clear(slab)
+            return self.copy({day: source for day, source in wanted.items() if day // SLAB == slab})
 
     def copy(self, days: Mapping[int, DayFile | None]) -> int:
         """Copy daily files of one slab into the cube, and empty the days without a file.
@@ -210,7 +263,7 @@ class CubeWriter:
         names: set[str] = set()
         room = _BYTES_KEPT
         for day, source in days.items():
-            fields = {} if source is None else verified_fields(source, self.grid.shape)
+            fields = {} if source is None else verified_fields(source, self.grid)
             if source is None or fields:
                 sources[day] = source
             names |= fields.keys()
@@ -246,74 +299,9 @@ class CubeWriter:
 
     def _set_marks(self, days: NDArray[np.int64], marks: NDArray[np.uint64]) -> None:
         self.cube.array(MARKS).set_coordinate_selection(days, marks)
-        for chunk in np.unique(days // _MARKS_IN_CHUNK):
+        for chunk in np.unique(days // MARKS_IN_CHUNK):
             self._sync_chunk(MARKS, int(chunk))
 
     def _sync_chunk(self, name: str, chunk: int = 0) -> None:
         """Wait until a chunk, by its number along the time axis, is on the disk."""
-        other_axes = ["0"] * (self.cube.array(name).ndim - 1)
-        _sync_zarr_file(Path(self.cube.folder, name, "c", str(chunk), *other_axes))
-
-
-def _hidden(folder: Path, ending: str) -> Path:
-    """Return a hidden folder next to the cube's, for a cube that is being created or deleted."""
-    return folder.with_name(f".{folder.name}.{ending}")
-
-
-def _open_writable(folder: Path) -> Cube:
-    return Cube(folder, zarr.open_group(folder, mode="r+", use_consolidated=False))
-
-
-def _create(folder: Path, first: dt.date, grid: Grid) -> None:
-    """Create a cube without days and without variables."""
-    group = zarr.create_group(folder, attributes={"first_day": str(first), "grid": grid.digest})
-    for name, long_name, units, axis, values in (
-        ("lat", "latitude", "degrees_north", "Y", grid.latitudes),
-        ("lon", "longitude", "degrees_east", "X", grid.longitudes),
-    ):
-        attributes: dict[str, Any] = {"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis}
-        group.create_array(name, data=values, dimension_names=(name,), attributes=attributes)
-    time: dict[str, Any] = {"standard_name": "time", "long_name": "start of the UTC day", "axis": "T"}
-    mark = "first eight bytes of the SHA-256 of the daily file the day was copied from; 0: none"
-    for name, dtype, attributes in (
-        ("time", "i4", {**time, "units": f"days since {EPOCH}", "calendar": "standard"}),
-        (MARKS, "u8", dict[str, Any](long_name=mark)),
-    ):
-        group.create_array(
-            name,
-            shape=(0,),
-            chunks=(_MARKS_IN_CHUNK,),
-            dtype=dtype,
-            fill_value=0,
-            dimension_names=("time",),
-            attributes=attributes,
-        )
-    _consolidate(folder, {})
-
-
-def _consolidate(folder: Path, attributes: Mapping[str, Any]) -> None:
-    """Update the one file from which readers take the metadata of all arrays, and set global attributes in it.
-
-    Zarr's own `consolidate_metadata` is not used: for a moment the attributes would be new and the lengths missing.
-    """
-    root = json.loads((folder / "zarr.json").read_text())
-    arrays = {path.parent.name: json.loads(path.read_text()) for path in sorted(folder.glob("*/zarr.json"))}
-    root["attributes"] |= {key: _plain_attribute(value) for key, value in attributes.items()}
-    root["consolidated_metadata"] = {"kind": "inline", "must_understand": False, "metadata": arrays}
-    with part_file(folder / "zarr.json") as part:
-        part.write_text(json.dumps(root, indent=1))
-    move_into_place(folder / "zarr.json")
-
-
-def _sync_zarr_file(file: Path) -> None:
-    """Wait until a file that Zarr wrote is on the disk; delete what a killed run left in its folder."""
-    for leftover in file.parent.glob("*.partial"):
-        leftover.unlink()
-    for path in (file, file.parent):
-        if path.exists():  # Zarr writes no file for a chunk without values
-            sync_to_disk(path)
-
-
-def _plain_attribute(value: Any) -> Any:
-    """Return an attribute's value as JSON can store it."""
-    return value.tolist() if isinstance(value, np.ndarray | np.generic) else value
+        sync_zarr_file(self.cube.chunk_file(name, chunk))

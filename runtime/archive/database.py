@@ -43,6 +43,11 @@ CREATE TABLE incident (kind TEXT PRIMARY KEY, message TEXT NOT NULL, since TEXT 
     """
 UPDATE arrival SET file = substr(file, -(length(product) + length(name) + 19)) WHERE file IS NOT NULL;
 """,
+    """
+CREATE TABLE format (
+    layout TEXT NOT NULL, north REAL NOT NULL, west REAL NOT NULL, step REAL NOT NULL,
+    rows INTEGER NOT NULL, cols INTEGER NOT NULL);
+""",
 )
 """Each brings a catalog from the schema version of its position to the next; a semicolon only ends a statement."""
 

@@ -24,7 +24,8 @@ _PACKING = ("scale_factor", "add_offset", "valid_min", "valid_max")
 def open_archive(path: Path | str) -> xarray.Dataset:
     """Open all published days of an archive; values are read when they are needed.
 
-    Values come from the cube for the days for which it agrees with the daily files, and from the files otherwise.
+    Values come from the cube for the days for which it agrees with the daily files, and from the files otherwise. The
+    log names days that could not be read from the cube, and days that are left out because they are on another grid.
 
     Parameters
     ----------
@@ -52,7 +53,8 @@ def open_archive(path: Path | str) -> xarray.Dataset:
     import xarray
 
     reader = Reader(Path(path))
-    in_cube, cube = reader.cube_days, Cube.open(reader.archive)
+    cube = reader.cube.open()
+    in_cube = reader.cube.numbers(cube) if cube else {}
     others = [date for date in reader.days if date not in in_cube]
     names = set(cube.names if cube and in_cube else ()).union(*(reader.day(date) for date in others[-1:]))
     data = {}

@@ -13,6 +13,7 @@ from runtime.archive.acdd import archive_attributes
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import DayFile, cube_faults
 from runtime.archive.cube_update import remove_cube, update_cube
+from runtime.archive.format import ArchiveFormat, days_of_other_format
 from runtime.archive.stac import (
     COLLECTION,
     STAC,
@@ -50,6 +51,8 @@ def update_derived(
         Something cannot be written.
     """
     archive, published = config.archive.path, day_files(config.archive.path, catalog)
+    for date in days_of_other_format(archive, catalog, ArchiveFormat.of(grid, config.archive.layout)):
+        del published[date]
     copied = 0
     if not config.archive.cube:
         remove_cube(archive)
@@ -85,7 +88,10 @@ def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) 
     archive = config.archive.path
     remove_cube(archive)
     (archive / STAC / COLLECTION).unlink(missing_ok=True)
+    others = days_of_other_format(archive, catalog, ArchiveFormat.of(grid, config.archive.layout))
     for date, row in catalog.days().items():
+        if date in others:  # its item describes it on its own grid
+            continue
         item = stac_item(row.record, config.metadata, grid, row.path, row.sha256, row.size)
         _write_document(archive / item_path(date), item)
     update_derived(config, catalog, grid, track)

@@ -12,6 +12,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.format import ArchiveFormat, note_format
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.publish import recover
 from runtime.common.atomic import write_guard
@@ -23,8 +24,15 @@ logger = logging.getLogger(__name__)
 
 
 @contextmanager
-def open_for_writing(config: Config) -> Iterator[Catalog]:
+def open_for_writing(config: Config, *, change_format: bool = False) -> Iterator[Catalog]:
     """Hold the archive, finish or undo what a killed run had begun, and open the catalog.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    change_format : bool
+        Also open an archive that has another grid or layout than the configured one.
 
     Yields
     ------
@@ -37,9 +45,13 @@ def open_for_writing(config: Config) -> Iterator[Catalog]:
         Another run holds the archive.
     ArchiveError
         The archive cannot be written.
+    ConfigError
+        The archive has another grid or layout than the configured one.
     """
     paths = ArchivePaths.of(config)
     with hold_archive(paths.lock) as killed, Catalog.open(paths.catalog) as catalog:
+        if not change_format:
+            note_format(paths.root, catalog, ArchiveFormat.of(config.make_grid(), config.archive.layout))
         for line in recover(paths, catalog, killed=killed):
             logger.info(line)
         yield catalog

@@ -71,8 +71,8 @@ class ArchivePaths:
         return self.root / "stac"
 
     def day_files(self) -> list[Path]:
-        """Return every published daily file, sorted by name."""
-        return sorted(self.root.glob(f"{_YEAR}/*.nc"))
+        """Return every published daily file, sorted by date: names of every layout end with it."""
+        return sorted(self.root.glob(f"{_YEAR}/*.nc"), key=lambda path: (path.stem[-8:], path.name))
 
     def snapshots(self) -> list[Path]:
         """Return every state snapshot, sorted by name."""

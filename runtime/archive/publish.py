@@ -130,7 +130,8 @@ def publish_day(
         inputs=making.inputs,
     )
     kept_as = superseded_path(Path(before.path), before.revision) if keep_superseded and before else None
-    intent = Intent(row, revision, None if kept_as is None else str(kept_as))
+    replaces = before.path if before and before.path != row.path else None  # the layout was changed
+    intent = Intent(row, revision, None if kept_as is None else str(kept_as), replaces)
     try:
         catalog.begin(intent)
     except ArchiveError:
@@ -139,9 +140,17 @@ def publish_day(
         raise
     _move_files(archive, intent, archive / before.path if before else None)
     catalog.commit(intent, published=True)
-    if before and before.path != row.path:  # the layout was changed
-        (archive / before.path).unlink(missing_ok=True)
+    _delete_replaced(archive, catalog, intent)
     return row
+
+
+def _delete_replaced(archive: Path, catalog: Catalog, intent: Intent) -> None:
+    """Delete the file of another name that a committed intent replaces, and then the intent."""
+    if intent.replaces is not None:
+        old = archive / intent.replaces
+        with write_guard(old):
+            old.unlink(missing_ok=True)
+        catalog.end(intent)
 
 
 def _part_of(final: Path) -> Path:
@@ -175,15 +184,20 @@ def recover(paths: ArchivePaths, catalog: Catalog, *, killed: bool = True) -> li
     done = []
     for intent in catalog.intents():
         date, final = intent.row.record.date, paths.root / intent.row.path
-        part = _part_of(final)
+        part, row = _part_of(final), catalog.days(date, date).get(date)
+        if row == intent.row:  # it was committed
+            _delete_replaced(paths.root, catalog, intent)
+            done.append(f"{date}: a run was killed after publishing it; its file of another layout is deleted")
+            continue
         if part.exists() and digest.of_file(part) == intent.row.sha256:
-            row = catalog.days(date, date).get(date)
             _move_files(paths.root, intent, paths.root / row.path if row else None)
         item = paths.root / item_path(date)
         whole = final.exists() and digest.of_file(final) == intent.row.sha256
         if whole and _part_of(item).exists():
             move_into_place(item)
         catalog.commit(intent, published=whole)
+        if whole:
+            _delete_replaced(paths.root, catalog, intent)
         done.append(f"{date}: a run was killed while publishing it; {'finished' if whole else 'undone'}")
     for part in paths.unfinished() if killed else ():
         with write_guard(part):

@@ -1,14 +1,15 @@
 """Read an archive, also while a run writes to it: one day from its file, the days of one cell from the cube.
 
-Days that the cube does not have, or not yet, are read from the daily files; see `runtime.archive.cube`.
+Days that the cube does not have, not yet, or no longer, are read from the daily files; see `runtime.archive.cube`. Days
+on another grid than the archive's, which an interrupted `runtime reprocess --all` leaves, are left out.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import re
+import logging
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any, TypeVar
@@ -17,23 +18,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.archive.acdd import SHARED, band_of, time_coverage
-from runtime.archive.catalog import Catalog
-from runtime.archive.cube import SLAB, Cube, DayFile
-from runtime.archive.derived import day_files
+from runtime.archive.cube import DayFile
+from runtime.archive.cube_days import CubeDays
+from runtime.archive.format import ArchiveFormat
 from runtime.archive.layout import layout_of
-from runtime.archive.paths import ArchivePaths
 from runtime.archive.place import sea_text
+from runtime.archive.published import other_grid, published_files
 from runtime.archive.variables import SOIL_MOISTURE, VARIABLES
 from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.netcdf import LOCK, open_dataset
+from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError, InputsMissing, UsageError
 
+logger = logging.getLogger(__name__)
+
 T = TypeVar("T")
-
-_ATTEMPTS = 3
-"""How often a cube is read while a run writes to it; after that the daily files are read."""
-
-_DATE = re.compile(r"\d{8}")
 
 
 @dataclass(frozen=True)
@@ -47,6 +46,10 @@ class Series:
     dates: list[dt.date]
     values: dict[str, Floats]
     """Values by variable, one per day, in the variable's units, NaN where there is none."""
+    not_from_cube: list[dt.date] = field(default_factory=list)
+    """Days that the cube should have but that could not be read from it; their values are from the daily files."""
+    left_out: Mapping[dt.date, str] = field(default_factory=dict)
+    """Published days that are left out because they are on another grid, with the reason."""
 
 
 class Reader:
@@ -65,7 +68,13 @@ class Reader:
 
     def __init__(self, archive: Path) -> None:
         self.archive = archive
-        self.days = _published_days(archive)
+        self.days, self.left_out, self._format = published_files(archive)
+        if self.left_out:
+            dates, why = list(self.left_out), next(iter(self.left_out.values()))
+            logger.warning(f"{len(dates)} days from {dates[0]} to {dates[-1]} are left out: {why}")
+            if not self.days:
+                raise ArchiveError(f"no day of the archive can be read: {why}")
+        self.cube = CubeDays(archive, self.days)
         if not self.days:
             raise InputsMissing(f"{archive}: no day is published there; `runtime fill` makes them")
 
@@ -74,7 +83,14 @@ class Reader:
         """The latitudes, northernmost first, and the longitudes of the cell centres, degrees."""
         newest = self.days[max(self.days)].path
         with LOCK:
-            return _checked(newest, lambda: layout_of(newest).axes(newest))
+            axes = _checked(newest, lambda: layout_of(newest).axes(newest))
+        self._require_grid(newest, ArchiveFormat.of_axes(*axes, LayoutName.CF))
+        return axes
+
+    def _require_grid(self, path: Path, its: ArchiveFormat) -> None:
+        """Refuse a file on another grid: a run may have replaced it since the reader was made."""
+        if self._format and not its.has_grid_of(self._format):
+            raise ArchiveError(other_grid(path, its, self._format))
 
     @cached_property
     def attributes(self) -> dict[str, Any]:
@@ -88,7 +104,7 @@ class Reader:
     @cached_property
     def names(self) -> frozenset[str]:
         """The variables that the archive has: those of the cube and of the newest day."""
-        cube = Cube.open(self.archive)
+        cube = self.cube.open()
         return frozenset(self.day(max(self.days))) | frozenset(cube.names if cube else ())
 
     @property
@@ -168,12 +184,27 @@ class Reader:
         InputsMissing
             The day is not published.
         ArchiveError
-            Its file cannot be read.
+            Its file cannot be read, or is on another grid.
         """
+        return _stored_fields(self.file(date).path, names)
+
+    def file(self, date: dt.date) -> DayFile:
+        """Return the file of a day.
+
+        Raises
+        ------
+        InputsMissing
+            The day is not published.
+        ArchiveError
+            The file cannot be read, or is on another grid.
+        """
+        if date in self.left_out:
+            raise ArchiveError(self.left_out[date])
         source = self.days.get(date)
         if source is None:
             raise InputsMissing(f"{date} is not in {self.archive}; `runtime fill --date {date}` makes it")
-        return _stored_fields(source.path, names)
+        self._require_grid(source.path, ArchiveFormat.of_file(source.path))
+        return source
 
     def fields(self, date: dt.date, names: Collection[str] = tuple(VARIABLES)) -> dict[str, Floats]:
         """Return variables of a day in their units, NaN where there is no value; otherwise as `day`."""
@@ -181,24 +212,8 @@ class Reader:
 
     def band(self, date: dt.date) -> str:
         """Return the band that a published day was made from; see `band_of`."""
-        with open_dataset(self.days[date].path) as file:
+        with open_dataset(self.file(date).path) as file:
             return band_of(str(getattr(file, "source", "")))
-
-    @property
-    def cube_days(self) -> Mapping[dt.date, int]:
-        """The published days for which the cube agrees with the file, with their numbers in the cube."""
-        cube = Cube.open(self.archive)
-        return {} if cube is None else self._agreeing_days(cube, cube.marks())
-
-    def _agreeing_days(self, cube: Cube, marks: NDArray[np.uint64]) -> dict[dt.date, int]:
-        """Return the published days whose mark is that of their file, with their numbers in the cube."""
-        known = marks.tolist()
-        numbers = {date: (date - cube.first).days for date in self.days}
-        return {
-            date: number
-            for date, number in numbers.items()
-            if 0 <= number < len(known) and known[number] == self.days[date].mark
-        }
 
     def series(
         self,
@@ -243,64 +258,23 @@ class Reader:
             if name in names
         }
         found = set()
-        in_cube: dict[dt.date, int] = {}
-        cube = Cube.open(self.archive)
-        if cube is not None and dates:
-            stored, in_cube = self._cell_of_cube(cube, row, col, dates, names)
-            indices = np.array([index for index, date in enumerate(dates) if date in in_cube], int)
-            numbers = np.array([in_cube[dates[index]] for index in indices], int)
-            for name, packed in stored.items():
-                values[name][indices] = VARIABLES[name].unpack(packed[numbers])
-                found.add(name)
+        stored, in_cube, lost = self.cube.cell(row, col, dates, names)
+        self.cube.warn(lost)
+        indices = np.array([index for index, date in enumerate(dates) if date in in_cube], int)
+        for name, packed in stored.items():
+            values[name][indices] = VARIABLES[name].unpack(packed[[in_cube[dates[index]] for index in indices]])
+            found.add(name)
         for index, date in enumerate(dates):
             if date not in in_cube:
-                for name, field in self.day(date, names).items():
-                    values[name][index] = VARIABLES[name].unpack(field[row : row + 1, col])[0]
+                for name, stored_field in self.day(date, names).items():
+                    values[name][index] = VARIABLES[name].unpack(stored_field[row : row + 1, col])[0]
                     found.add(name)
         lat, lon = self.axes
         present = {name: series for name, series in values.items() if name in found}
         if np.isnan(present.get(SOIL_MOISTURE.name, [0.0])).all() and not self.land[row, col]:
             raise UsageError(sea_text(lat, lon, self.land, row, col))
-        return Series(float(lat[row]), float(lon[col]), dates, present)
-
-    def _cell_of_cube(
-        self, cube: Cube, row: int, col: int, dates: list[dt.date], names: Collection[str]
-    ) -> tuple[dict[str, NDArray[Any]], dict[dt.date, int]]:
-        """Return the packed values of one cell by variable, and the indices in them of the days that can be trusted.
-
-        A run may write to the cube at the same time. Before it replaces a file of the cube, it removes the mark of each
-        day that changes. So the values that were read from one file of the cube belong together if none of the marks of
-        its days has changed while reading.
-        """
-        begin = max(0, (dates[0] - cube.first).days)
-        end = max(begin, (dates[-1] - cube.first).days + 1)
-        wanted = [name for name in cube.names if name in names]
-        for attempt in range(_ATTEMPTS):
-            before = cube.marks()
-            try:
-                stored = {name: cube.read(name, slice(begin, end), row, col) for name in wanted}
-            except ArchiveError:
-                if attempt == _ATTEMPTS - 1 and np.array_equal(before, cube.marks()):
-                    raise
-                continue
-            changed = np.flatnonzero(before != cube.marks()) // SLAB
-            trusted = np.where(np.isin(np.arange(before.size) // SLAB, changed), np.uint64(0), before)
-            agreeing = self._agreeing_days(cube, trusted)
-            return stored, {date: agreeing[date] - begin for date in dates if date in agreeing}
-        return {}, {}
-
-
-def _published_days(archive: Path) -> dict[dt.date, DayFile]:
-    """Return the published days, from the catalog; in a copy without a catalog, from the names of the files."""
-    paths = ArchivePaths.below(archive)
-    if paths.catalog.exists():
-        with Catalog.open(paths.catalog, read_only=True) as catalog:
-            return day_files(archive, catalog)
-    files = {match[0]: path for path in paths.day_files() if (match := _DATE.search(path.stem))}
-    return {
-        dt.datetime.strptime(stamp, "%Y%m%d").date(): DayFile(archive, str(files[stamp].relative_to(archive)), "")
-        for stamp in sorted(files)
-    }
+        left_out = {date: why for date, why in self.left_out.items() if (first or date) <= date <= (last or date)}
+        return Series(float(lat[row]), float(lon[col]), dates, present, lost, left_out)
 
 
 def fields_of(path: Path, names: Collection[str]) -> dict[str, Floats]:

@@ -75,6 +75,8 @@ class Intent:
     revision: Revision
     supersedes: str | None = None
     """Where the file it replaces is kept, relative to the archive's folder; None if it is not kept."""
+    replaces: str | None = None
+    """The file it replaces, relative to the archive's folder, if that has another name; else None."""
 
 
 @dataclass(frozen=True, kw_only=True)

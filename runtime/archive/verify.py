@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from pathlib import Path
+
 from runtime.archive.catalog import Catalog
 from runtime.archive.derived import day_files, derived_faults, rebuild_derived
+from runtime.archive.format import REMAKE, ArchiveFormat, archive_format, days_of_other_format
 from runtime.archive.lock import hold_archive, open_for_writing
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.publish import recover, row_of_file
 from runtime.archive.record import DayRecord
+from runtime.archive.rows import DayRow
 from runtime.common import digest
 from runtime.common.events import Track
 from runtime.common.vocabulary import TODAY
@@ -22,8 +27,10 @@ def archive_faults(config: Config, track: Track) -> list[str]:
     archive, found = paths.root, []
     with Catalog.open(paths.catalog, read_only=True) as catalog:
         rows = catalog.days()
-        unfinished = {intent.row.path for intent in catalog.intents()}
+        unfinished = {path for intent in catalog.intents() for path in (intent.row.path, intent.replaces)}
         published = {d: file for d, file in day_files(archive, catalog).items() if rows[d].path not in unfinished}
+        others = {d: its for d, its in days_of_other_format(archive, catalog).items() if d in published}
+        wanted = archive_format(archive, catalog)
     missing = {row.path: row for row in rows.values() if row.path not in unfinished}
     for path in track(paths.day_files(), "check"):
         name = str(path.relative_to(archive))
@@ -44,7 +51,8 @@ def archive_faults(config: Config, track: Track) -> list[str]:
             read_snapshot(path)
         except StateChainBroken as error:
             found.append(str(error))
-    found += derived_faults(archive, published, track)
+    found += [f"{archive / rows[d].path}: has {its}, the archive has {wanted}; {REMAKE}" for d, its in others.items()]
+    found += derived_faults(archive, {d: file for d, file in published.items() if d not in others}, track)
     found += [
         f"{archive / row.path}: has no value, no observation reaches {date}; delete it, then `runtime check "
         "--rebuild-catalog --rebuild-views`"
@@ -77,7 +85,10 @@ def rebuild_views(config: Config, track: Track) -> int:
 def rebuild_catalog(config: Config, track: Track) -> int:
     """Read every published file's record back into the catalog; return the number of files.
 
-    A catalog that cannot be read is moved aside first. Revisions of a readable catalog are kept.
+    A catalog that cannot be read is moved aside first. The revisions of a readable catalog are kept, and the grid and
+    layout that it notes. Without that note the archive gets those of its files: the configured ones if a file has them,
+    otherwise those of the newest file. Of two files of one day, as an interrupted change leaves them, the one that has
+    the archive's grid and layout stays.
 
     Raises
     ------
@@ -98,6 +109,25 @@ def rebuild_catalog(config: Config, track: Track) -> int:
             newest = {}
         with Catalog.open(paths.catalog) as catalog:
             recover(paths, catalog)
-            rows = [row_of_file(paths.root, path, newest) for path in track(paths.day_files(), "rebuild")]
-            catalog.rebuild(rows)
+            found = [row_of_file(paths.root, path, newest) for path in track(paths.day_files(), "rebuild")]
+            formats = _formats_by_settings(paths.root, found)
+            wanted = ArchiveFormat.of(config.make_grid(), config.archive.layout)
+            is_configured = any(its.is_that_of(wanted) for its in formats.values())
+            its = catalog.noted_format() or (wanted if is_configured else archive_format(paths.root, catalog))
+            fitting = {settings for settings, made in formats.items() if its and made.is_that_of(its)}
+            rows = {
+                row.record.date: row for row in sorted(found, key=lambda row: row.record.settings_digest in fitting)
+            }
+            catalog.rebuild(list(rows.values()))
+            if its:
+                catalog.write_format(its)
+            for row in found:
+                if row is not rows[row.record.date]:
+                    (paths.root / row.path).unlink()
     return len(rows)
+
+
+def _formats_by_settings(archive: Path, rows: Sequence[DayRow]) -> dict[str, ArchiveFormat]:
+    """Return the grid and layout of the daily files, by the digest of their settings, which covers both."""
+    files = {row.record.settings_digest: archive / row.path for row in rows}
+    return {settings: ArchiveFormat.of_file(path) for settings, path in files.items()}

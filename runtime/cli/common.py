@@ -26,9 +26,7 @@ logger = logging.getLogger(__name__)
 app = make_app(
     name="runtime",
     add_completion=True,
-    help="Fill the gaps of daily satellite soil moisture that observations reach, and keep the archive whole.
-
-"
+    help="Fill the gaps of daily satellite soil moisture that observations reach, and keep the archive whole.\n\n"
     "`runtime demo` shows it on a made-up world; `runtime init` starts an archive of your own.",
     epilog="Exit codes: 0 done or already current; 2 usage, configuration or log-in; 3 inputs not published yet, or a "
     "feed does not answer; 4 input refused; 5 result refused; 6 state chain broken; 7 another run holds the archive; "

@@ -6,7 +6,7 @@ TEMPLATE = """\
 
 [archive]
 path = "archive"
-layout = "cf"                     # cf | sgd-sm
+layout = "cf"                     # cf | sgd-sm; a change, also of [grid], needs `runtime reprocess --all`
 # start = 2012-07-03              # the chain's first day; unset: the oldest day the feed has
 keep_superseded = false           # keep files that are replaced, below .superseded
 cube = true                       # keep the days a second time, chunked for time series, in cube.zarr

@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from runtime.bundle import Manifest
 from runtime.common.events import Progress
 from runtime.common.grid import Floats, Grid
 from runtime.engines.base import Engine, Staged
@@ -13,6 +12,7 @@ from runtime.fill.recurrent import fill_recurrent, land_tiles
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.window import fill_window
+from runtime.manifest import Manifest
 
 
 class Filler(Protocol):

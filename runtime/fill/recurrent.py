@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 
-from runtime.bundle import Manifest
 from runtime.common.events import Progress
 from runtime.common.grid import Floats, Grid
 from runtime.engines.base import Engine, Staged
@@ -12,6 +11,7 @@ from runtime.errors import BundleError
 from runtime.fill.result import NEVER, Filled, compose
 from runtime.fill.state import State
 from runtime.fill.tiling import Tile, Tiling, batches
+from runtime.manifest import Manifest
 
 _LONGEST = np.iinfo(np.int16).max
 

@@ -16,11 +16,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import Stage
 from runtime.common.events import Progress
 from runtime.common.grid import Bools, Floats, Grid
 from runtime.engines.base import Engine
+from runtime.errors import BundleError
 from runtime.fill.tiling import Tile, Tiling, batches, dilate
+from runtime.manifest import Stage
 
 TILE = (8, 16)
 """Rows and columns of a tile: small enough to fit coasts and swaths."""
@@ -130,11 +131,12 @@ def predict_staged(
             size = max(stage.frames * stage.maps for stage in but_last)
             store = _CellStore(needs[0], max(stage.frames for stage in but_last), size, engine.carried)
         tiling = Tiling(grid, tile, stage.halo)
-        for count in _run_stage(engine, tiling, tiling.pad(land, 0.0), source, shape, store, cover):
+        made = stage.frames, stage.maps
+        for count in _run_stage(engine, tiling, tiling.pad(land, 0.0), source, shape, store, made, cover):
             done += count
             if progress:
                 progress(done, total)
-        shape = stage.frames, stage.maps
+        shape = made
     filled, reached = np.zeros(grid.shape, np.float32), np.zeros(grid.shape, np.float32)
     filled[gaps], reached[gaps] = store.values[1:, 0], store.valid[1:, 0]
     return filled, reached
@@ -147,12 +149,13 @@ def _run_stage(
     source: _CellStore,
     shape: tuple[int, int],
     target: _CellStore,
+    made: tuple[int, int],
     cover: Sequence[Tile],
 ) -> Iterator[int]:
     """Run a stage over its tiles, and yield the number of tiles of each batch.
 
-    It reads `source`, whose cells have `shape` (frames, maps), and writes `target`. Both may be the same: a batch is
-    written when no later tile reads its cells.
+    It reads `source`, whose cells have `shape` (frames, maps), and writes `target`, whose cells have `made`. Both may
+    be the same: a batch is written when no later tile reads its cells.
     """
     inputs, outputs = tiling.pad(source.slots, 0), Tiling(tiling.grid, tiling.core, 0).pad(target.slots, 0)
     waiting: deque[_ComputedBatch] = deque()
@@ -164,6 +167,11 @@ def _run_stage(
         values, valid = source.get(slots, *shape)
         out = engine.run({"x": values, "valid": valid, "land": _full_batch(tiling.cut(land, batch))})
         rows, cols = tiling.core
+        if out["x_out"].shape != (BATCH, rows, cols, *made) or out["valid_out"].shape != (BATCH, rows, cols, made[0]):
+            raise BundleError(
+                f"a stage of the network gives {out['x_out'].shape}, and by the bundle's manifest "
+                f"{(BATCH, rows, cols, *made)}; export the bundle again"
+            )
         waiting.append(
             _ComputedBatch(
                 next_row=batch[-1].row + rows,

@@ -19,11 +19,11 @@ from numpy.typing import NDArray
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 
-from runtime.bundle import Manifest
 from runtime.common.atomic import move_into_place, part_file
 from runtime.common.grid import Grid
 from runtime.errors import StateChainBroken
 from runtime.fill.result import NEVER
+from runtime.manifest import Manifest
 
 KEEP_DAILY = 130
 _DAYS_SINCE = "days_since_observation"

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.common.grid import Bools, Floats, Grid
-from runtime.errors import ConfigError
+from runtime.errors import BundleError, ConfigError
 
 Number = TypeVar("Number", bound=np.generic)
 """Type of a field's values."""
@@ -180,7 +180,17 @@ class Tiling:
             The N tiles.
         cores : float32 array, shape (N, height, width)
             Values of their cores.
+
+        Raises
+        ------
+        BundleError
+            The network gives cores of another size: its graph has another halo than its manifest says.
         """
+        if cores.shape[1:] != self.core:
+            raise BundleError(
+                f"the network's cores have {cores.shape[1:]} cells, and by the bundle's manifest {self.core}; "
+                "export the bundle again"
+            )
         (rows, cols), (height, width) = self.grid.shape, self.core
         for tile, core in zip(tiles, cores, strict=True):
             out[tile.row : tile.row + height, tile.col : tile.col + width] = core[: rows - tile.row, : cols - tile.col]

@@ -7,13 +7,13 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import Manifest
 from runtime.common.events import Progress
 from runtime.common.grid import Floats, Grid
 from runtime.engines.base import Engine, Staged
 from runtime.fill.result import NEVER, Filled, compose
 from runtime.fill.staged import predict_staged
 from runtime.fill.tiling import Tiling, batches, cheapest_core
+from runtime.manifest import Manifest
 
 _MASK = {"sm": "mask", "precip": "precip_mask"}
 

@@ -92,9 +92,14 @@ class Chain:
         return self._states[todo[0] if todo else date]
 
     def _standing_state(self, date: dt.date) -> str | None:
-        """Return the state of a published day that is not filled again: it is too old, or its inputs are gone."""
+        """Return the state of a published day that is not filled again: it is too old, or its inputs are gone.
+
+        A state on another grid is none.
+        """
         row = self.row_of(date)
         if row is None or not row.record.state_fingerprint or row.record.model_id != self.run.bundle.model_id:
+            return None
+        if date in self.run.other_format:
             return None
         is_old = self.redo_from is not None and date < self.redo_from
         inputs = {TODAY: self.run.inbox.soil_moisture(date), RAIN_TODAY: self.run.inbox.precipitation(date)}

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 
 from runtime.archive.catalog import Catalog
+from runtime.archive.format import ArchiveFormat, days_of_other_format, require_format
 from runtime.archive.layout import LAYOUTS, Layout
 from runtime.archive.paths import ArchivePaths
 from runtime.bundle import Bundle, find_bundle, load_bundle
@@ -20,9 +21,13 @@ from runtime.common.grid import Grid
 from runtime.common.urls import without_secrets
 from runtime.common.vocabulary import LayoutName
 from runtime.config import Config
+from runtime.engines.base import Staged
+from runtime.engines.openvino import OpenVinoEngine
+from runtime.engines.ort import OrtEngine
 from runtime.engines.select import EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, InputsMissing
 from runtime.fill.base import Filler, make_filler
+from runtime.fill.fit import require_fit
 from runtime.fill.state import StateStore
 from runtime.inputs.inbox import Inbox
 
@@ -59,6 +64,7 @@ class RunContext:
         offline: bool = False,
         retry_refused: bool = False,
         reprocessed: DateRange | None = None,
+        change_format: bool = False,
     ) -> RunContext:
         """Open the bundle and the feeds of a configuration.
 
@@ -78,11 +84,15 @@ class RunContext:
             Fetch refused files again, however young they are.
         reprocessed : DateRange, optional
             Days whose rain may be IMERG Final.
+        change_format : bool
+            Also take an archive that has another grid or layout than the configured one.
 
         Raises
         ------
         BundleError
             The bundle is damaged, or does not accept the products or bands of the feeds.
+        ConfigError
+            The archive has another grid or layout than the configured one.
         """
         limits = TimeLimits.start(config.policy.max_run_minutes, config.policy.max_file_minutes)
         bundle = load_bundle(find_bundle(config.model.bundle))
@@ -94,6 +104,8 @@ class RunContext:
                     f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
                 )
         grid = config.make_grid()
+        if not change_format:
+            require_format(config.archive.path, catalog, ArchiveFormat.of(grid, config.archive.layout))
         inbox = Inbox.open(
             config, grid, catalog, events, limits, offline=offline, retry_refused=retry_refused, reprocessed=reprocessed
         )
@@ -117,7 +129,11 @@ class RunContext:
         settings = EngineSettings.configured(self.config, self.paths.engines)
         if settings.engine == "auto":
             logger.info(f"engine {choose_engine(self.bundle, settings).engine}, {settings.precision}")
-        return make_filler(open_engine(self.bundle, settings), self.bundle.manifest, self.grid)
+        engine = open_engine(self.bundle, settings)
+        # TensorRT takes only tiles of the sizes that it was built for
+        if isinstance(engine, OrtEngine | OpenVinoEngine | Staged):
+            require_fit(engine, self.bundle)
+        return make_filler(engine, self.bundle.manifest, self.grid)
 
     @property
     def last_due(self) -> dt.date:
@@ -133,6 +149,16 @@ class RunContext:
     def states(self) -> StateStore:
         """The state snapshots of the configured model."""
         return StateStore(self.paths.state, self.bundle.model_id)
+
+    @cached_property
+    def other_format(self) -> dict[dt.date, ArchiveFormat]:
+        """The published days that have another grid or layout than the configured one: all of them are stale."""
+        return days_of_other_format(self.paths.root, self.catalog, self.format)
+
+    @property
+    def format(self) -> ArchiveFormat:
+        """The configured grid and layout."""
+        return ArchiveFormat.of(self.grid, self.config.archive.layout)
 
     @cached_property
     def settings_digest(self) -> str:

@@ -213,10 +213,10 @@ class _Planner:
         return Tier.CONSOLIDATED if is_full else Tier.PROVISIONAL
 
     def _feed(self, date: dt.date, soil_moisture: DayInput) -> SoilMoistureFeed:
-        feeds = self.run.config.feeds.soil_moisture
-        if soil_moisture.listed:
-            return next(feed for feed in feeds if feed.product == soil_moisture.listed.granule.product)
+        feeds, listed = self.run.config.feeds.soil_moisture, soil_moisture.listed
         listings = zip(feeds, self.run.inbox.soil_moisture_feeds, strict=True)
+        if listed:
+            return next(feed for feed, listing in listings if listing is listed.listing)
         return next((feed for feed, listing in listings if listing.wanted.covers(date)), feeds[0])
 
     def _verdict(self, day: PlannedDay) -> tuple[Action, str]:
@@ -227,7 +227,8 @@ class _Planner:
         if isinstance(soil_moisture, Unknown) and not was:
             return Action.WAIT, soil_moisture.reason
         if day.published and was and TODAY in lost_inputs(day.published.record, day.inputs):
-            fault = published_file_fault(self.run.paths.root, day.published)
+            its = self.run.other_format.get(day.date)
+            fault = f"has {its}" if its else published_file_fault(self.run.paths.root, day.published)
             if fault:
                 return Action.WAIT, f"{fault}, and {was.name} is gone from the feed; bring it back"
             return Action.CURRENT, "its input is gone from the feed; what is published stands"
@@ -271,6 +272,8 @@ class _Planner:
         fault = published_file_fault(self.run.paths.root, day.published)
         if fault:
             return fault
+        if day.date in self.run.other_format:
+            return "grid or layout changed"
         old, model = day.published.record, self.run.bundle.manifest
         if old.fingerprint == day.fingerprint:
             return None

@@ -13,6 +13,7 @@ from runtime.archive.catalog import Catalog
 from runtime.archive.clock_check import clock_fault
 from runtime.archive.cube import SLAB
 from runtime.archive.derived import update_derived
+from runtime.archive.format import archive_format, days_of_other_format
 from runtime.archive.lock import open_for_writing
 from runtime.archive.record import Decision
 from runtime.common.clock import DAY, DateRange, now, now_text
@@ -33,7 +34,7 @@ from runtime.inputs.inbox import to_be_fetched
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.day import FilledDay, fill_days
 from runtime.pipeline.plan import Action, PlannedDay, plan_days
-from runtime.pipeline.selection import DaySelection, select_days, select_readers_of_rain
+from runtime.pipeline.selection import DaySelection, select_days, select_published, select_readers_of_rain
 
 _CHUNK = 30
 """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
@@ -179,6 +180,28 @@ def reprocess_archive(
         return outcome.end(_judge(run, outcome, selection, is_due=False))
 
 
+def remake_archive(config: Config, today: dt.date, events: RunEvents, *, offline: bool = False) -> Outcome:
+    """Make every published day again that does not have the configured grid and layout, or is stale.
+
+    The archive gets that grid and layout when its first day is about to be made again. From then on readers leave out
+    the days on another grid, and `archive_faults` names them. A run that is killed goes on when it is called again:
+    days that were made again are current. If no day can be made, the archive keeps the grid and layout it had.
+
+    Parameters and errors are those of `fill_archive`.
+    """
+    archive = config.archive.path
+    with open_for_writing(config, change_format=True) as catalog:
+        before = archive_format(archive, catalog)
+        run = RunContext.open(config, catalog, today, events, offline=offline, change_format=True)
+        try:
+            selection = select_published(run)
+            outcome = _fill_selection(run, selection)
+            return outcome.end(_judge(run, outcome, selection, is_due=False))
+        finally:
+            if before and len(days_of_other_format(archive, catalog, run.format)) == catalog.count():
+                catalog.write_format(before)
+
+
 def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
     """Plan, then fetch and fill what is stale, some days at a time."""
     outcome = Outcome({day.date: day for day in plan_days(run, selection)})
@@ -191,6 +214,8 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
         planned, todo = todo[:_CHUNK], todo[_CHUNK:]
         chunk = _fetch_chunk(run, planned, selection, plan_again=is_outdated)
         outcome.replace_plan(chunk)
+        if run.catalog.noted_format() != run.format:
+            run.catalog.write_format(run.format)
         changed_at = _fill_chunk(run, chunk, outcome)
         if changed_at:
             interrupted[changed_at] += 1

@@ -35,7 +35,8 @@ def select_days(run: RunContext, wanted: DateRange | None, max_refill_days: int 
     wanted : DateRange or None
         The days asked for; None for all that are due.
     max_refill_days : int, optional
-        Without a range: published days further back than this from the newest one stand as they are.
+        Without a range: published days further back than this from the newest one stand as they are, if they have the
+        archive's grid and layout.
 
     Raises
     ------
@@ -56,7 +57,9 @@ def select_days(run: RunContext, wanted: DateRange | None, max_refill_days: int 
         return DaySelection(days_between(first, last), None, ended)
     redo_from = max(start, min(published[1], last) - max_refill_days * DAY)
     last, ended = _end_of_feeds(run, redo_from, last)
-    return DaySelection(run.catalog.missing(start, redo_from - DAY) + days_between(redo_from, last), redo_from, ended)
+    recent = days_between(redo_from, last)
+    before = {*run.catalog.missing(start, redo_from - DAY), *run.other_format} - {*recent}
+    return DaySelection(sorted(before) + recent, redo_from, ended)
 
 
 def _end_of_feeds(run: RunContext, first: dt.date, last: dt.date) -> tuple[dt.date, str | None]:
@@ -73,6 +76,12 @@ def _end_of_feeds(run: RunContext, first: dt.date, last: dt.date) -> tuple[dt.da
         "this machine's date, or set the feed's `to` if no more files will come"
     )
     return max(days, default=first - DAY), ended
+
+
+def select_published(run: RunContext) -> DaySelection:
+    """Return all published days, none of which stands if it is stale."""
+    days = list(run.catalog.days())
+    return DaySelection(days, days[0] if days else None)
 
 
 def select_readers_of_rain(run: RunContext, rain: DateRange) -> DaySelection:

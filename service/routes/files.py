@@ -30,9 +30,10 @@ def get_page(request: Request) -> Response:
 @router.get("/api/days/{date}/file", response_class=Response)
 def get_day_file(services: RequestServices, date: dt.date) -> Response:
     """The day's NetCDF file as it is published."""
-    source = services.readers.reader().days.get(date)
+    reader = services.readers.reader()
+    source = reader.days.get(date)
     if source is None:
-        raise HTTPException(404, f"{date} is not in the archive")
+        raise HTTPException(404, reader.left_out.get(date, f"{date} is not in the archive"))
     return _whole_file(source.path)
 
 

@@ -48,9 +48,10 @@ def get_map(services: RequestServices, date: dt.date, layer: str, request: Reque
     """A day's layer, one byte per cell, north first; see ``steps``, ``gap`` and ``nothing`` of ``/api/archive``."""
     if layer not in list(LayerName):
         raise HTTPException(404, f"no layer {layer!r}; there are {', '.join(LayerName)}")
-    source = services.readers.reader().days.get(date)
+    reader = services.readers.reader()
+    source = reader.days.get(date)
     if source is None:
-        raise HTTPException(404, f"{date} is not in the archive")
+        raise HTTPException(404, reader.left_out.get(date, f"{date} is not in the archive"))
     tag = f'"{source.sha256[:16]}-{layer}"'
     headers = {
         "ETag": tag,
@@ -59,7 +60,7 @@ def get_map(services: RequestServices, date: dt.date, layer: str, request: Reque
     }
     if is_known(tag, request):
         return Response(status_code=304, headers=headers)
-    content = encode_map(source.path, LayerName(layer), source.sha256)
+    content = encode_map(reader.file(date).path, LayerName(layer), source.sha256)
     if content is None:
         raise HTTPException(404, f"{source.path.name} has no {layer}")
     if "gzip" not in request.headers.get("accept-encoding", ""):

@@ -42,6 +42,8 @@ def get_series(
         longitude=series.longitude,
         dates=series.dates,
         values={name: _rounded_values(name, values) for name, values in series.values.items()},
+        not_from_cube=series.not_from_cube,
+        left_out=dict(series.left_out),
     )
 
 

@@ -230,6 +230,9 @@ export const LayerName = Object.freeze({
  * @property {number} longitude Of the cell's centre, degrees east.
  * @property {string[]} dates
  * @property {Record<string, (number | null)[]>} values By variable, one value per day; null where there is none.
+ * @property {string[]} not_from_cube Days that could not be read from the cube; their values are from the daily files.
+ * @property {Record<string, string>} left_out Published days that are left out because they are on another grid, with
+ *   the reason.
  */
 
 /**

@@ -16,10 +16,11 @@ from export.graph import OPSET
 from export.lower import lower
 from export.onnx import write_graph
 from export.tensorrt import make_engine
-from runtime.bundle import GRAPH, MANIFEST, Bundle, Manifest, StateTensor, find_bundle, load_bundle, shipped_bundles
+from runtime.bundle import GRAPH, MANIFEST, Bundle, find_bundle, load_bundle, shipped_bundles
 from runtime.common import digest
 from runtime.engines.ort import OrtEngine
 from runtime.engines.tensorrt.store import EngineRecord
+from runtime.manifest import Manifest, StateTensor
 from training.models import LSTMCNN, build_network
 from training.presets import load_preset
 

@@ -14,10 +14,17 @@ import pytest
 
 from runtime.archive.catalog import Catalog
 from runtime.common.clock import now
+from runtime.config import Config
 from service.alerts import Alerts
+from service.schedule import FillSchedule
 from tests.conftest import START, MakeSite, Site
 from tests.service.conftest import KnownRunner
 from tests.support.hook import Hook
+
+
+def _alerts(config: Config, runner: KnownRunner) -> Alerts:
+    """Alerts of a service whose schedule has not begun."""
+    return Alerts(config, runner, FillSchedule(config, runner))
 
 
 def _until(condition: Callable[[], bool], seconds: float = 10) -> None:
@@ -40,7 +47,7 @@ def test_a_damaged_catalog_is_reported(damage: str, empty: Site, hook: Hook) -> 
     catalog = empty.paths.catalog
     sound = catalog.read_bytes()
     catalog.write_text(damage)
-    alerts = Alerts(empty.config(hook.setting), KnownRunner(exit_code=1))
+    alerts = _alerts(empty.config(hook.setting), KnownRunner(exit_code=1))
     for _ in range(3):
         alerts.check(now())
     assert sorted(hook.kinds()) == [("opened", "catalog"), ("opened", "run failed")]
@@ -55,7 +62,7 @@ def test_a_damaged_catalog_is_reported(damage: str, empty: Site, hook: Hook) -> 
 def test_a_table_that_is_gone_is_reported(empty: Site, hook: Hook) -> None:
     with sqlite3.connect(empty.paths.catalog) as db:
         db.execute("DROP TABLE problem")
-    Alerts(empty.config(hook.setting), KnownRunner()).check(now())
+    _alerts(empty.config(hook.setting), KnownRunner()).check(now())
     assert hook.kinds() == [("opened", "catalog")]
 
 
@@ -63,14 +70,14 @@ def test_a_catalog_that_cannot_be_written_does_not_repeat_an_alert(empty: Site, 
     """As on a full disk; the trigger stands for it."""
     with sqlite3.connect(empty.paths.catalog) as db:
         db.execute("CREATE TRIGGER full BEFORE INSERT ON incident BEGIN SELECT RAISE(FAIL, 'disk is full'); END")
-    alerts = Alerts(empty.config(hook.setting), KnownRunner(exit_code=1))
+    alerts = _alerts(empty.config(hook.setting), KnownRunner(exit_code=1))
     for _ in range(9):
         alerts.check(now())
     assert sorted(hook.kinds()) == [("opened", "lag"), ("opened", "run failed")]
     with sqlite3.connect(empty.paths.catalog) as db:
         db.execute("DROP TRIGGER full")
     alerts.check(now())
-    restarted = Alerts(empty.config(hook.setting), KnownRunner())
+    restarted = _alerts(empty.config(hook.setting), KnownRunner())
     restarted.check(now())
     assert len(hook.got) == 3, "kept as soon as it can be"
     assert hook.kinds()[-1] == ("closed", "lag"), "before the first run has ended an archive may be empty"
@@ -78,7 +85,7 @@ def test_a_catalog_that_cannot_be_written_does_not_repeat_an_alert(empty: Site, 
 
 def test_no_catalog_is_made_by_an_alert(make_site: MakeSite, hook: Hook) -> None:
     site = make_site(arrived=False)
-    Alerts(site.config(hook.setting), KnownRunner(exit_code=2)).check(now())
+    _alerts(site.config(hook.setting), KnownRunner(exit_code=2)).check(now())
     assert sorted(kind for _, kind in hook.kinds()) == ["lag", "run failed"]
     assert not site.archive.exists()
 
@@ -87,7 +94,7 @@ def test_the_waits_between_tries_double(empty: Site, hook: Hook, monkeypatch: py
     monkeypatch.setattr("service.alerts._CHECK_S", 0.01)
     monkeypatch.setattr("service.alerts._FIRST_RETRY_S", 0.1)
     hook.answers = [500, 301, 404]
-    with Alerts(empty.config(hook.setting), KnownRunner(running_minutes=1000)).watching():
+    with _alerts(empty.config(hook.setting), KnownRunner(running_minutes=1000)).watching():
         _until(lambda: bool(hook.got))
     waits = [later - earlier for earlier, later in pairwise(hook.asked_at)]
     assert len(waits) == 3
@@ -100,7 +107,7 @@ def test_an_alert_is_logged_once_though_the_webhook_refuses_it(
     empty: Site, hook: Hook, caplog: pytest.LogCaptureFixture
 ) -> None:
     hook.always = 500
-    alerts = Alerts(empty.config(hook.setting), KnownRunner(running_minutes=1000))
+    alerts = _alerts(empty.config(hook.setting), KnownRunner(running_minutes=1000))
     for _ in range(5):
         alerts.check(now())
     lines = [record.getMessage() for record in caplog.records]
@@ -113,7 +120,7 @@ def test_an_alert_is_logged_once_though_the_webhook_refuses_it(
 
 def test_a_run_that_does_not_end_is_reported_and_that_it_is_over(empty: Site, hook: Hook) -> None:
     runner = KnownRunner(running_minutes=5)
-    alerts = Alerts(empty.config(hook.setting, "policy.max_run_minutes=6"), runner)
+    alerts = _alerts(empty.config(hook.setting, "policy.max_run_minutes=6"), runner)
     alerts.check(now())
     assert hook.got == []
     runner.__init__(running_minutes=7)  # type: ignore[misc]
@@ -127,7 +134,7 @@ def test_a_run_that_does_not_end_is_reported_and_that_it_is_over(empty: Site, ho
 
 def test_an_archive_that_ended_is_not_late(varied: Site, hook: Hook) -> None:
     ended = f"feeds.soil_moisture.0.to={varied.today}"
-    Alerts(varied.config(hook.setting, ended), KnownRunner()).check(now())
+    _alerts(varied.config(hook.setting, ended), KnownRunner()).check(now())
     assert {kind for _, kind in hook.kinds()} == {f"refused {START.replace(day=10)}"}
 
 
@@ -138,7 +145,7 @@ def test_a_clock_that_jumped_is_an_incident_until_it_is_right(varied: Site, tmp_
     newest = dt.datetime.combine(varied.today, dt.time(12), dt.UTC)
     with Catalog.open(site.paths.catalog) as catalog, catalog.db.transaction() as db:
         db.execute("UPDATE revision SET made_at = ?", (newest.isoformat(),))
-    alerts = Alerts(site.config(hook.setting), KnownRunner())
+    alerts = _alerts(site.config(hook.setting), KnownRunner())
     for days_after, wanted in ((-40, {"clock"}), (12, {"lag"}), (0, set())):
         alerts.check(newest + dt.timedelta(days_after))
         with Catalog.open(site.paths.catalog, read_only=True) as catalog:

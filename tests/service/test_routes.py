@@ -115,6 +115,18 @@ def test_a_series_is_that_of_the_reader(client: httpx.Client, varied: Site, poin
         np.testing.assert_allclose([np.nan if v is None else v for v in answer["values"][name]], values, atol=0.005)
 
 
+def test_a_series_names_the_days_that_the_cube_lost(window_site: Site) -> None:
+    window_site.fill(0, 3)
+    point = {"lat": 45.1, "lon": 2.2}
+    with _asking(window_site) as client:
+        whole = client.get("/api/series", params=point).json()
+        (window_site.archive / "cube.zarr" / "soil_moisture" / "c" / "0" / "0" / "0").unlink()
+        left = client.get("/api/series", params=point).json()
+    assert (whole["not_from_cube"], whole["left_out"]) == ([], {})
+    assert left["not_from_cube"] == left["dates"]
+    assert left["values"] == whole["values"]
+
+
 def test_a_series_as_csv(client: httpx.Client) -> None:
     answer = client.get("/api/series", params={"lat": 45.1, "lon": 2.2, "format": "csv", "from": "2020-04-03"})
     assert answer.headers["content-disposition"] == 'attachment; filename="soil_moisture_45.125_2.125.csv"'

@@ -13,11 +13,14 @@ from apscheduler.events import EVENT_JOB_MAX_INSTANCES
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.date import DateTrigger
 
+from runtime.archive.catalog import Catalog
+from runtime.archive.verify import rebuild_catalog
 from runtime.common.clock import now
 from runtime.config import Config, Service
+from service.alerts import SCHEDULE_FAILED, Alerts
 from service.runner import Runner
 from service.schedule import MISFIRE_GRACE_S, FillSchedule, is_due
-from tests.conftest import MakeSite
+from tests.conftest import MakeSite, Site
 
 
 class _Counted(Runner):
@@ -130,3 +133,43 @@ def test_polling_ends_when_the_newest_day_is_complete(make_site: MakeSite) -> No
     site.fill(0, 5)
     assert not is_due(whole_day, now)
     assert is_due(whole_day, now + dt.timedelta(days=1)), "tomorrow there is another day to wait for"
+
+
+def test_a_catalog_read_back_from_the_files_is_polled(window_site: Site) -> None:
+    """It has no revisions, so nothing says when the newest day was published for the first time."""
+    window_site.fill(0, 3)
+    window_site.paths.catalog.unlink()
+    rebuild_catalog(window_site.config(), lambda items, _: items)
+    config = window_site.config('service.run_at="00:00"', 'service.poll_until="23:59"')
+    assert is_due(config, now())
+
+
+def test_a_poll_that_fails_is_an_alert_until_one_does_not(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    window_site.fill(0, 0)
+    config = window_site.config("service.poll_minutes=0.01")
+    schedule = FillSchedule(config, _Counted())
+    alerts = Alerts(config, _Counted(), schedule)
+
+    def incident() -> str | None:
+        alerts.check(now())
+        with Catalog.open(window_site.paths.catalog, read_only=True) as catalog:
+            return catalog.incidents().get(SCHEDULE_FAILED, (None, ""))[0]
+
+    def wait_until(is_open: bool) -> str | None:
+        deadline = time.monotonic() + 20
+        while bool(incident()) is not is_open and time.monotonic() < deadline:
+            time.sleep(0.05)
+        return incident()
+
+    def broken(*_: object) -> bool:
+        raise ValueError("min() arg is an empty sequence")
+
+    monkeypatch.setattr("service.schedule.is_due", broken)
+    schedule.scheduler.start()
+    try:
+        expected = "the job poll failed (ValueError: min() arg is an empty sequence); the log has the traceback"
+        assert wait_until(True) == expected
+        monkeypatch.setattr("service.schedule.is_due", lambda *_: False)
+        assert wait_until(False) is None
+    finally:
+        schedule.scheduler.shutdown()

@@ -9,9 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.optimize import minimize
 
-from runtime.bundle import Bundle, ErrorTable
+from runtime.bundle import Bundle
 from runtime.common.grid import Floats
 from runtime.common.vocabulary import Tier
+from runtime.manifest import ErrorTable
 from training.evaluate.hidden import Hidden
 from training.evaluate.insitu import Comparison
 from training.evaluate.kinds import GapKind

@@ -8,12 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import Bundle, Manifest
+from runtime.bundle import Bundle
 from runtime.engines.base import Engine
 from runtime.engines.ort import OrtEngine
 from runtime.engines.tensorrt.build import profile
 from runtime.engines.tensorrt.store import EngineParity
 from runtime.errors import EngineRefused
+from runtime.manifest import Manifest
 
 LIMITS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
 """Largest allowed RMS difference of an output, in units of its standard deviation, by precision.

@@ -5,13 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runtime.bundle import Bundle, Manifest
+from runtime.bundle import Bundle
 from runtime.common import digest
 from runtime.common.atomic import write_guard
 from runtime.engines.tensorrt import library
 from runtime.engines.tensorrt.library import Flavour, tensorrt_logger
 from runtime.engines.tensorrt.store import EngineKey, EngineRecord, Shape
 from runtime.errors import BundleError, ConfigError
+from runtime.manifest import Manifest
 
 OPTIMISATION = 3
 """TensorRT's optimisation level, 0 to 5."""

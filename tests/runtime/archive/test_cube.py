@@ -34,7 +34,7 @@ from tests.support.records import day_record, published_day
 
 GRID = Grid(1.0, 0.0, np.ones((3, 45), bool))
 FIRST = dt.date(2020, 4, 1)
-TRACED = ("cube.py", "cube_update.py", "atomic.py")
+TRACED = ("cube.py", "cube_store.py", "cube_update.py", "atomic.py")
 CUBE = "cube.zarr"
 
 

@@ -15,8 +15,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from runtime.archive import cf, database
+from runtime.archive import cf
 from runtime.archive.catalog import Catalog
+from runtime.archive.database import SCHEMA_VERSION
+from runtime.archive.layout import LAYOUTS
 from runtime.archive.lock import hold_archive
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.publish import Making, publish_day, recover, write_day
@@ -26,7 +28,7 @@ from runtime.archive.verify import archive_faults
 from runtime.common import digest
 from runtime.common.atomic import PART
 from runtime.common.grid import Grid
-from runtime.common.vocabulary import Tier
+from runtime.common.vocabulary import LayoutName, Tier
 from runtime.errors import ArchiveBusy, ArchiveError
 from runtime.fill.result import Filled
 from tests.conftest import START, Site
@@ -42,17 +44,17 @@ def _day(grid: Grid, value: float, fingerprint: str) -> PublishedDay:
     return published_day(record, grid, filled)
 
 
-def _publish(site: Site, day: PublishedDay) -> None:
+def _publish(site: Site, day: PublishedDay, layout: LayoutName) -> None:
     settings = site.config()
     with hold_archive(site.paths.lock), Catalog.open(ArchivePaths.of(settings).catalog) as catalog:
         recover(site.paths, catalog)
         before = catalog.days().get(START)
         making = Making(reason="test", engine="none", phases={}, inputs={})
-        written = write_day(settings.archive.path, cf.CfLayout(), day)
+        written = write_day(settings.archive.path, LAYOUTS[layout], day)
         publish_day(settings.archive.path, catalog, day.record, written, making, before=before)
 
 
-def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:
+def _publish_and_die(site: Site, day: PublishedDay, layout: LayoutName, line: int) -> bool:
     """Publish in a child that dies at the `line`-th line; return whether it lived to the end."""
     child = os.fork()
     if child == 0:
@@ -70,7 +72,7 @@ def _publish_and_die(site: Site, day: PublishedDay, line: int) -> bool:
 
         sys.settrace(trace)
         try:
-            _publish(site, day)
+            _publish(site, day, layout)
         except BaseException:
             os._exit(3)
         os._exit(0)
@@ -83,28 +85,30 @@ def _state(site: Site) -> tuple[str, DayRow]:
     with Catalog.open(site.paths.catalog, read_only=True) as catalog:
         row = catalog.days()[START]
         assert catalog.intents() == []
-    return digest.of_file(site.day_file(0)), row
+    assert [path.relative_to(site.archive) for path in site.archive.glob("2020/*")] == [Path(row.path)]
+    return digest.of_file(site.archive / row.path), row
 
 
-def test_killed_at_any_line(window_site: Site) -> None:
+@pytest.mark.parametrize("layout", LayoutName, ids=["the same layout", "another layout"])
+def test_killed_at_any_line(layout: LayoutName, window_site: Site) -> None:
     """In a process of its own: a child forked off one with threads may inherit a lock nobody gives back."""
-    process = multiprocessing.get_context("spawn").Process(target=_kill_at_every_line, args=(window_site,))
+    process = multiprocessing.get_context("spawn").Process(target=_kill_at_every_line, args=(window_site, layout))
     process.start()
     process.join()
     assert process.exitcode == 0
 
 
-def _kill_at_every_line(window_site: Site) -> None:
+def _kill_at_every_line(window_site: Site, layout: LayoutName) -> None:
     grid = Grid(1.0, 0.0, np.ones((4, 4), bool))
     site = window_site
     old, new = _day(grid, 0.2, "old"), _day(grid, 0.4, "new")
-    _publish(site, old)
+    _publish(site, old, LayoutName.CF)
     old_sha, _ = _state(site)
     outcomes = set()
     line, lived = 0, False
     while not lived:
         line += 1
-        lived = _publish_and_die(site, new, line)
+        lived = _publish_and_die(site, new, layout, line)
         faults = archive_faults(site.config(), lambda items, _: items)
         assert faults == [], f"killed at line {line}: the archive is not whole in between"
         with (
@@ -118,7 +122,7 @@ def _kill_at_every_line(window_site: Site) -> None:
         assert not list(site.archive.glob(f"*/*{PART}")), f"killed at line {line}: something was left behind"
         outcomes.add(row.record.fingerprint)
         if sha != old_sha:
-            _publish(site, old)
+            _publish(site, old, LayoutName.CF)
     print(f"killed at {line} lines")
     assert line > 60
     assert outcomes == {"old", "new"}
@@ -190,7 +194,7 @@ def test_a_newer_catalog_is_refused(tmp_path: Path) -> None:
     db = sqlite3.connect(path)
     db.execute("PRAGMA user_version = 99")
     db.close()
-    with pytest.raises(ArchiveError, match=f"schema version 99, this version reads {database.SCHEMA_VERSION}"):
+    with pytest.raises(ArchiveError, match=f"schema version 99, this version reads {SCHEMA_VERSION}"):
         Catalog.open(path)
 
 

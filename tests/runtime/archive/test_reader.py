@@ -2,6 +2,8 @@
 
 import datetime as dt
 import shutil
+from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,11 +11,15 @@ import zarr
 
 import runtime
 from runtime.archive import cf
+from runtime.archive.catalog import Catalog
 from runtime.archive.cube_update import remove_cube
+from runtime.archive.format import ArchiveFormat
 from runtime.archive.reader import Reader
 from runtime.archive.variables import VARIABLES
+from runtime.archive.verify import archive_faults
+from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError, UsageError
-from tests.conftest import DAYS, Site
+from tests.conftest import DAYS, Site, logged
 
 CUBE = "cube.zarr"
 HERE = (45.1, 2.2)
@@ -98,6 +104,8 @@ def test_the_other_layout_has_cube_and_series_too(layout: str, window_site: Site
     window_site.fill(3, 6, f"archive.layout={layout}")
     series = Reader(window_site.archive).series(*HERE)
     assert list(series.values) == ["soil_moisture", "soil_moisture_observed"]
+    with Catalog.open(window_site.paths.catalog) as catalog:  # as an interrupted change of the layout leaves it
+        catalog.write_format(ArchiveFormat.of(window_site.config().make_grid(), LayoutName.CF))
     window_site.fill(3, 4)
     both = Reader(window_site.archive).series(*HERE)
     assert np.isnan(both.values["days_since_observation"][2:]).all()
@@ -105,3 +113,75 @@ def test_the_other_layout_has_cube_and_series_too(layout: str, window_site: Site
     assert np.isfinite(both.values["soil_moisture"]).all()
     cut = both.values["soil_moisture"] - series.values["soil_moisture"]
     assert ((cut > -1e-6) & (cut < 0.01)).all(), "whole percent, rounded down"
+
+
+def _cut_off(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+HARM: dict[str, tuple[str, Callable[[Path], object]]] = {
+    "lost": ("soil_moisture/c/0/0/0", Path.unlink),
+    "empty": ("flag/c/0/0/0", lambda path: path.write_bytes(b"")),
+    "cut off": ("soil_moisture/c/0/0/0", _cut_off),
+    "all chunks of a variable": ("soil_moisture", lambda path: shutil.rmtree(path / "c")),
+    "the metadata of all": ("zarr.json", Path.unlink),
+    "half the metadata of all": ("zarr.json", _cut_off),
+    "the marks": ("source_file/c/0", _cut_off),
+}
+
+
+@pytest.mark.parametrize("harm", HARM)
+def test_a_chunk_of_the_cube_that_is_lost_or_cut_off_is_reported_and_read_from_the_files(
+    harm: str, filled_site: Site
+) -> None:
+    """And the next run copies its days again, so that the reader after it finds all of them in the cube."""
+    whole = Reader(filled_site.archive).series(*HERE)
+    assert whole.not_from_cube == []
+    opened = runtime.open_archive(filled_site.archive).load()
+    name, do = HARM[harm]
+    do(filled_site.archive / CUBE / name)
+    with logged() as lines:
+        left = Reader(filled_site.archive).series(*HERE)
+    assert left.not_from_cube == left.dates == whole.dates
+    assert any("2020-04-01 to 2020-04-14 cannot be read and are taken from the daily files" in line for line in lines)
+    with logged() as lines:
+        again = runtime.open_archive(filled_site.archive).load()
+    assert any("taken from the daily files" in line for line in lines)
+    for name in VARIABLES:
+        np.testing.assert_array_equal(left.values[name], whole.values[name])
+        np.testing.assert_array_equal(again[name], opened[name])
+    filled_site.fill()
+    with logged() as lines:
+        healed = Reader(filled_site.archive).series(*HERE)
+    assert (healed.not_from_cube, lines) == ([], [])
+    for name in VARIABLES:
+        np.testing.assert_array_equal(healed.values[name], whole.values[name])
+
+
+def test_a_new_day_does_not_empty_the_other_days_of_a_lost_chunk(filled_site: Site) -> None:
+    """Zarr would write a chunk with the new day alone, and the other days would keep their marks."""
+    filled_site.day_file(DAYS - 1).unlink()
+    (filled_site.archive / CUBE / "soil_moisture" / "c" / "0" / "0" / "0").unlink()
+    filled_site.fill(DAYS - 1)
+    series = Reader(filled_site.archive).series(*HERE)
+    row, col = Reader(filled_site.archive).cell(*HERE)
+    expected = np.float32(_from_files(filled_site, row, col, "soil_moisture"))
+    np.testing.assert_array_equal(series.values["soil_moisture"], expected)
+    assert np.isfinite(expected).all()
+
+
+def test_metadata_of_a_variable_that_are_lost_do_not_empty_it(filled_site: Site) -> None:
+    """Readers still have them in the metadata of all; a run makes the cube again before it writes those anew."""
+    whole = Reader(filled_site.archive).series(*HERE)
+    (filled_site.archive / CUBE / "soil_moisture" / "zarr.json").unlink()
+    np.testing.assert_array_equal(
+        Reader(filled_site.archive).series(*HERE).values["soil_moisture"], whole.values["soil_moisture"]
+    )
+    assert (
+        "zarr.json: cannot be read (it is missing)" in archive_faults(filled_site.config(), lambda items, _: items)[0]
+    )
+    filled_site.fill(DAYS - 1)
+    assert archive_faults(filled_site.config(), lambda items, _: items) == []
+    np.testing.assert_array_equal(
+        Reader(filled_site.archive).series(*HERE).values["soil_moisture"], whole.values["soil_moisture"]
+    )

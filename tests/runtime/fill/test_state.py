@@ -6,10 +6,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runtime.bundle import Manifest, find_bundle, load_bundle
+from runtime.bundle import find_bundle, load_bundle
 from runtime.common.grid import Grid
 from runtime.errors import StateChainBroken
 from runtime.fill.state import State, StateStore
+from runtime.manifest import Manifest
 
 DAY = dt.date(2020, 4, 1)
 FINGERPRINT = "ab" * 32

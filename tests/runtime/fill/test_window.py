@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from export.onnx import export_bundle
-from runtime.bundle import Bundle, ErrorTable, load_bundle
+from runtime.bundle import Bundle, load_bundle
 from runtime.common.grid import Floats, Grid
 from runtime.engines.ort import OrtEngine
 from runtime.errors import ConfigError
@@ -15,6 +15,7 @@ from runtime.fill.result import NEVER, Flag
 from runtime.fill.tiling import Tiling
 from runtime.fill.window import fill_window, predict_window
 from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.manifest import ErrorTable
 from tests.conftest import Site
 from tests.support.once import made_once
 from training.checkpoint import Checkpoint

@@ -118,3 +118,15 @@ def test_mistakes(arguments: tuple[str, ...], message: str, code: int, filled_si
     said = runtime("series", *arguments, "--config", filled_site.file)
     assert (said.exit_code, said.stderr.count("\n")) == (code, 1)
     assert message in said.stderr
+
+
+def test_the_command_names_the_days_that_the_cube_lost(filled_site: Site, tmp_path: Path, runtime: Runtime) -> None:
+    def series(out: str) -> str:
+        said = runtime("series", *HERE, "--out", tmp_path / out, "--config", filled_site.file)
+        assert said.exit_code == 0
+        return said.stderr
+
+    assert series("whole.csv") == ""
+    (filled_site.archive / "cube.zarr" / "soil_moisture" / "c" / "0" / "0" / "0").unlink()
+    assert "2020-04-01 to 2020-04-14 cannot be read and are taken from the daily files" in series("left.csv")
+    assert (tmp_path / "left.csv").read_bytes() == (tmp_path / "whole.csv").read_bytes()

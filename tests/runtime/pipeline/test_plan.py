@@ -218,3 +218,16 @@ def test_a_refused_day_long_ago_is_looked_at_again(window_site: Site) -> None:
     outcome = window_site.fill(None, None, "policy.max_refill_days=3")
     assert window_site.date(2) in outcome.filled
     assert window_site.date(5) not in outcome.planned
+
+
+def test_the_published_file_names_the_band_that_the_day_was_made_from(make_site: MakeSite) -> None:
+    """Two feeds of one product with different bands: the first one ends, the second one has the later days."""
+    site = make_site(bundle="seamless-2-soil")
+    text, feed = site.file.read_text(), '[[feeds.soil_moisture]]\nband = "x"\n'
+    bands = f'{feed}to = {site.date(5)}\n[[feeds.soil_moisture]]\nband = "c1"\nfrom = {site.date(6)}\n'
+    site.file.write_text(text.replace(feed, bands))
+    site.fill(5, 6)
+    for day, band in ((5, "x"), (6, "c1")):
+        with Dataset(site.day_file(day)) as file:
+            assert file.source.startswith(f"AMSR2 LPRM Level 3 {band}-band")
+            assert f"LPRM {band}-band" in file.history

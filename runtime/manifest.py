@@ -1,0 +1,192 @@
+"""The manifest of a model bundle, ``bundle.json``: everything that the runtime must know about a network."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Sequence
+from pathlib import PurePosixPath
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
+
+from runtime.common.grid import Floats
+from runtime.common.vocabulary import ModelKind
+
+
+def _inside_the_bundle(name: str) -> str:
+    """Return the name of a file that lies in the bundle's folder or below it."""
+    path = PurePosixPath(name)
+    if not name.isprintable() or "\\" in name or len(name) > _LONGEST_NAME:
+        raise ValueError(f"{name[:_LONGEST_NAME]!a} is no file name")
+    if path.is_absolute() or ".." in path.parts or str(path) != name or name == ".":
+        raise ValueError(f"{name} is not a path inside the bundle's folder")
+    return name
+
+
+_LONGEST_NAME = 200
+_Text = Annotated[str, Field(pattern=rf"^[ -~]{{1,{_LONGEST_NAME}}}$")]
+_FileName = Annotated[str, AfterValidator(_inside_the_bundle)]
+_Cells = Annotated[int, Field(ge=1, le=4096)]
+_Halo = Annotated[int, Field(ge=0, le=1024)]
+_Count = Annotated[int, Field(ge=0)]
+_Error = Annotated[float, Field(ge=0)]
+_Lower = Literal["bf16", "fp16", "int8"]
+
+
+def _ascend(values: Sequence[float]) -> bool:
+    return all(one < following for one, following in itertools.pairwise(values))
+
+
+class _ManifestModel(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class StateTensor(_ManifestModel):
+    """A tensor that a recurrent network carries from day to day; the graph's output for it is ``{name}_out``."""
+
+    name: _Text
+    shape: tuple[Annotated[int, Field(ge=1, le=10**7)], ...]
+    """Shape for one tile, without the batch axis. The type is float32; the values are 0 on the first day of a chain."""
+
+
+class Stage(_ManifestModel):
+    """Some consecutive layers of a window network as a separate graph; see `runtime.fill.staged`."""
+
+    file: _FileName
+    """The graph's file."""
+    halo: _Halo
+    """By how many cells the output is smaller than the input, on every side."""
+    frames: _Cells
+    """Number of days in the output."""
+    maps: _Cells
+    """Number of feature maps in the output; 1 for the last stage."""
+
+
+class PrecisionImpact(_ManifestModel):
+    """How much a precision changes the filled field, measured on real days."""
+
+    rmse: _Error
+    """RMS difference between the filled fields in this precision and in fp32, m3 m-3, over all filled cells."""
+    held_out: _Error
+    """RMSE against hidden observations, divided by the RMSE of fp32."""
+    cells: _Count
+    """Number of filled cells compared."""
+    hidden: _Count
+    """Number of hidden observations."""
+
+
+class ErrorTable(_ManifestModel):
+    """Error against hidden observations, by age of the last observation and by latitude."""
+
+    days: tuple[Annotated[int, Field(ge=0, le=32767)], ...] = Field(min_length=1)
+    """Days since the last observation, ascending; the last class also includes older and unknown ages."""
+    latitudes: tuple[Annotated[float, Field(ge=-90, le=90)], ...] = Field(min_length=2)
+    """Edges of the latitude bands, degrees north, ascending."""
+    rmse: tuple[tuple[_Error, ...], ...]
+    """RMSE, m3 m-3; one row per class of `days`, one column per latitude band."""
+    n: tuple[tuple[_Count, ...], ...]
+    """Number of hidden observations behind each RMSE; where 0, the RMSE is that of the row or of the whole table."""
+
+    @model_validator(mode="after")
+    def _is_a_table(self) -> ErrorTable:
+        if not _ascend(self.days) or not _ascend(self.latitudes):
+            raise ValueError("days and latitudes of the error table must ascend")
+        shape = len(self.days), len(self.latitudes) - 1
+        for table in (self.rmse, self.n):
+            if len(table) != shape[0] or any(len(row) != shape[1] for row in table):
+                raise ValueError(f"the error table must have {shape[0]} rows and {shape[1]} columns")
+        return self
+
+    def lookup(self, days_since: NDArray[np.int16], latitudes: NDArray[np.float64]) -> Floats:
+        """Return the expected error of each cell.
+
+        Parameters
+        ----------
+        days_since : int16 array, shape (rows, cols)
+            Days since the last observation; negative where not known.
+        latitudes : float64 array, shape (rows,)
+            Cell centres, degrees north.
+
+        Returns
+        -------
+        float32 array, shape (rows, cols)
+            RMSE, m3 m-3.
+        """
+        band = np.clip(np.searchsorted(self.latitudes, latitudes, "right") - 1, 0, len(self.latitudes) - 2)
+        age = np.searchsorted(self.days, days_since).clip(max=len(self.days) - 1)
+        age = np.where(days_since < 0, len(self.days) - 1, age)
+        return np.asarray(np.array(self.rmse, np.float32)[age, band[:, None]])
+
+
+class Manifest(_ManifestModel):
+    """The contents of ``bundle.json``."""
+
+    schema_version: Literal[1] = 1
+    name: _Text
+    version: _Text
+    kind: ModelKind
+    products: tuple[_Text, ...] = Field(min_length=1)
+    """Soil-moisture products that the network accepts, for example ``lprm-amsr2``."""
+    bands: tuple[_Text, ...] = Field(min_length=1)
+    """Bands that the network accepts, for example ``x``."""
+    window: tuple[Annotated[int, Field(ge=-366, le=366)], ...]
+    """Days that the network reads, relative to day T, ascending; ``(0,)`` for a recurrent network."""
+    tile_core: _Cells
+    """Rows and columns that are filled per tile; a recurrent network accepts no other size."""
+    halo: _Halo
+    """Number of cells read around the core, on every side."""
+    batch: _Cells
+    """Tiles per engine call. Part of the model id, because sums of floats may depend on it."""
+    stride: _Cells = 1
+    """Tile origins, cores and halos must be multiples of it; above 1 for a network with pooling."""
+    takes_rain: bool = False
+    """Whether the graph has the inputs ``precip`` and ``precip_mask``."""
+    gives_sigma: bool = False
+    """Whether the graph has the output ``sigma``; about 68 % of the errors are smaller than it."""
+    sigma_fit: tuple[float, float] | None = None
+    """Factor and exponent of the network's own sigma that the graph applies; None if it was not fitted."""
+    errors: ErrorTable | None = None
+    """The uncertainty of filled values if the graph has no output ``sigma``."""
+    stages: tuple[Stage, ...] = ()
+    """The same network as a sequence of graphs, for engines on a CPU; empty if there are none."""
+    state: tuple[StateTensor, ...] = ()
+    """Tensors carried from day to day; empty for a window network."""
+    spin_up_days: int = Field(default=0, ge=0, le=3660)
+    """Days that a recurrent network must run before its results are useful."""
+    precisions: dict[_Lower, PrecisionImpact] = {}
+    """Precisions below fp32 in which the network may be used, and how they change it; see `export.precision`."""
+    training: dict[str, Any] = {}
+    """How the weights were trained, and their accuracy."""
+    files: dict[_FileName, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
+    """The sha256 of each file of the bundle except this one: the graphs, the files that they take weights from, ..."""
+
+    @model_validator(mode="after")
+    def _fits_its_stride(self) -> Manifest:
+        if self.tile_core % self.stride or self.halo % self.stride:
+            raise ValueError(f"tile_core {self.tile_core} and halo {self.halo} must be multiples of {self.stride}")
+        return self
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> Manifest:
+        if not _ascend(self.window) or 0 not in self.window:
+            raise ValueError("window must ascend and contain day 0")
+        if self.carries_state and (self.window != (0,) or not self.state or self.stages or not self.takes_rain):
+            raise ValueError("a recurrent network has the window [0], a state, rain, and no stages")
+        if self.state and not self.carries_state:
+            raise ValueError("a window network has no state")
+        if len({tensor.name for tensor in self.state}) < len(self.state):
+            raise ValueError("two tensors of the state have one name")
+        return self
+
+    @model_validator(mode="after")
+    def _ends_with_one_map(self) -> Manifest:
+        if self.stages and (self.stages[-1].frames, self.stages[-1].maps) != (1, 1):
+            raise ValueError("the last stage must give one frame and one map")
+        return self
+
+    @property
+    def carries_state(self) -> bool:
+        """Whether the network carries a state from day to day (the recurrent kind)."""
+        return self.kind is ModelKind.RECURRENT
