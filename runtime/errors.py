@@ -25,9 +25,12 @@ from __future__ import annotations
 
 
 class SeamlessError(Exception):
-    """Base of every error this software raises on purpose."""
+    """Base of every error this software raises on purpose; a message can be printed anywhere, and kept in any file."""
 
     exit_code = 1
+
+    def __init__(self, message: str = "") -> None:
+        super().__init__(message.encode(errors="backslashreplace").decode())  # names of files may not be UTF-8
 
 
 class UsageError(SeamlessError):

@@ -63,7 +63,7 @@ def stuck_run_fault(config: Config, runner: Runner, moment: dt.datetime) -> str 
         The reason; None if no run is in progress, or not for too long.
     """
     since, limit = runner.running_since, config.policy.max_run_minutes
-    if since is None or (moment - since).total_seconds() <= limit * 60:
+    if since is None or moment - since <= dt.timedelta(minutes=limit):
         return None
     return (
         f"the run in progress began at {since:%Y-%m-%d %H:%M} UTC, more than {limit:g} minutes ago; "

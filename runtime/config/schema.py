@@ -227,10 +227,10 @@ class Policy(_ConfigSection):
     """m3 m-3 by which neighbours may differ more across tile edges than inside tiles; unset: 0.15, a region 0.4."""
     inbox_gib: float = Field(default=20.0, ge=0)
     """GiB of fetched files that are kept beyond those a plain `fill` may read again."""
-    max_file_minutes: float = Field(default=20.0, gt=0)
+    max_file_minutes: float = Field(default=20.0, gt=0, le=1e6)
     """Minutes after which a file or a listing of a remote feed is given up, all tries together."""
-    max_run_minutes: float = Field(default=720.0, gt=0, allow_inf_nan=True)
-    """Minutes after which a run ends; what it has published stays, and the next run goes on. ``inf``: no limit."""
+    max_run_minutes: float = Field(default=720.0, gt=0, le=1e6)
+    """Minutes after which a run ends; what it has published stays, and the next run goes on."""
 
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"

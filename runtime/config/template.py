@@ -73,7 +73,7 @@ max_out_of_range = 0.2            # share of filled cells the network may put ou
 # max_seam_step = 0.15            # m3 m-3 across tile edges; unset: 0.15 for the globe, 0.4 for a region
 inbox_gib = 20.0                  # fetched files kept beyond those a plain `fill` may read again
 max_file_minutes = 20.0           # a file or listing of a remote feed that takes longer is given up
-max_run_minutes = 720.0           # then a run ends, what it published stays, and the next goes on; inf: no limit
+max_run_minutes = 720.0           # then a run ends, what it published stays, and the next goes on
 
 [service]
 run_at = "15:30"                  # daily run of `python -m service`, UTC; polling begins

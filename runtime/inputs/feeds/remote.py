@@ -51,6 +51,8 @@ class RemoteFolder:
             found = self._limits.for_file().call(self._find)
         except SeamlessError:
             raise
+        except (TypeError, AttributeError) as error:  # how several libraries fail if something is missing in an address
+            raise ConfigError(f"the feed {shown} cannot be used ({self._cause(error)}); set the feed's path") from error
         except Exception as error:  # every library behind fsspec has errors of its own
             raise FeedUnreachable(
                 f"the feed {shown} cannot be listed ({self._cause(error)}); check the network and its address"
@@ -62,6 +64,8 @@ class RemoteFolder:
     @cached_property
     def _file_system(self) -> tuple[fsspec.AbstractFileSystem, str]:
         """The file system, and the folder's path on it; some file systems connect when they are made."""
+        if self._url.endswith("://"):
+            raise ConfigError(f"the feed {self._url} names no folder; set the feed's path")
         try:
             file_system, root = fsspec.core.url_to_fs(self._url)
         except (ImportError, ValueError) as error:

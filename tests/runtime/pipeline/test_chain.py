@@ -52,7 +52,7 @@ def _lose_field(monkeypatch: pytest.MonkeyPatch, date: dt.date, times: int) -> N
 def test_only_the_refused_day_is_replayed(recurrent_site: Site) -> None:
     recurrent_site.lprm(6).write_bytes(b"not NetCDF")
     recurrent_site.fill()
-    assert recurrent_site.said == ["2020-04-08: replaying 1 days from the state of 2020-04-06"]
+    assert recurrent_site.said == ["2020-04-08: replaying 1 day from the state of 2020-04-06"]
 
 
 @pytest.mark.parametrize("times", [1, 99])
