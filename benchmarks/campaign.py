@@ -89,6 +89,7 @@ class World30:
             for kind in KINDS:
                 site = Site(self, self.folder / f"{bundle}-{kind}", bundle, kind)
                 site.make()
+                self.use(site)
                 for number in range(BEFORE):
                     site.bring(number)
                 ended = site.run(FIRST + dt.timedelta(BEFORE - 1))

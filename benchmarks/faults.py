@@ -44,8 +44,8 @@ BYTES: tuple[Callable[[Rng, bytes], bytes], ...] = (_truncate, _overwrite, _flip
 
 
 def damaged(rng: Rng, content: bytes) -> bytes:
-    """Return a damaged copy of a file."""
-    return BYTES[int(rng.integers(len(BYTES)))](rng, content)
+    """Return a damaged copy of a file; an empty one stays as it is."""
+    return content and BYTES[int(rng.integers(len(BYTES)))](rng, content)
 
 
 # What else may lie in a folder

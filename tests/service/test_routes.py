@@ -224,7 +224,7 @@ ENDED = "feeds.soil_moisture.0.to=2020-04-14"
         ([ENDED], KnownRunner(exit_code=2), "the last run ended with exit code 2"),
         ([ENDED], KnownRunner(exit_code=-9), "the last run ended with exit code -9"),
         ([ENDED], KnownRunner(running_minutes=359), None),
-        ([ENDED], KnownRunner(running_minutes=361), "more than 360 minutes ago"),
+        ([ENDED], KnownRunner(running_minutes=721), "more than 720 minutes ago"),
         ([ENDED, "policy.max_run_minutes=5"], KnownRunner(running_minutes=6), "more than 5 minutes ago"),
         ([], KnownRunner(exit_code=3), "the newest day is 2020-04-14"),
         ([], KnownRunner(), "days before today; 7 are normal"),

@@ -299,6 +299,7 @@ def test_a_failed_run_is_reported_and_makes_it_unready(live: Live, hook: Hook, m
     assert "exit code 2" in ready.json()["detail"]
 
 
+@pytest.mark.slow
 def test_a_webhook_that_drips_stops_neither_runs_nor_the_end(
     live: Live, hook: Hook, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -321,6 +322,7 @@ def _runs(url: str) -> float:
     return sum(s.value for family in families for s in family.samples if s.name == "seamless_runs_total")
 
 
+@pytest.mark.slow
 def test_a_thousand_idle_connections_stop_neither_runs_nor_answers(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHDATA_TOKEN", "expired")  # so that it runs again and again
     live.appear(0, 2)

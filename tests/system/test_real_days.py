@@ -85,7 +85,9 @@ def test_twenty_real_days_with_a_memory_and_no_rain(data: Path, tmp_path: Path, 
     assert later(*arguments).stdout == "already current\n"
 
 
-@pytest.mark.parametrize("bundle", ["seamless-2", "seamless-amsr2-x", "sgdsm2-amsr2-x"])
+@pytest.mark.parametrize(
+    "bundle", [pytest.param("seamless-2", marks=pytest.mark.slow), "seamless-amsr2-x", "sgdsm2-amsr2-x"]
+)
 def test_thirty_real_days_in_a_folder_end_with_the_last_file(
     bundle: str, data: Path, tmp_path: Path, later: Runtime
 ) -> None:

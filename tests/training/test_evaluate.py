@@ -327,6 +327,7 @@ def test_a_report_from_files_to_markdown(
     assert found.series.published[names[0]].dates == [DATE]
 
 
+@pytest.mark.slow
 def test_an_archive_is_evaluated_on_its_own_observed_cells(
     fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -128,6 +128,7 @@ def _command(file: Path, out: Path, *options: str) -> list[str]:
     return [sys.executable, "-m", "training", "fit", "--config", str(file), "--out", str(out), *options]
 
 
+@pytest.mark.slow
 def test_a_command_that_sigterm_stops_in_its_first_steps_is_resumed(
     tmp_path: Path, recipe_file: Path, archive: TrainingArchive
 ) -> None:

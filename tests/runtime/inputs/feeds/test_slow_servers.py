@@ -67,6 +67,7 @@ def test_a_wait_of_an_hour_is_left_to_the_next_run(remote: tuple[Site, Server]) 
     assert time.monotonic() - begun < 2
 
 
+@pytest.mark.slow
 def test_a_run_ends_at_its_limit_and_the_next_one_goes_on(
     remote: tuple[Site, Server], runtime: Runtime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -120,6 +121,7 @@ class _SleepAfterTheFirstDay(RunEvents):
         self.seconds = 0.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 def test_a_run_that_computes_too_long_ends_after_a_whole_day(bundle: str, make_site: Callable[..., Site]) -> None:
     site, whole = make_site(bundle), make_site(bundle, "whole")
@@ -202,6 +204,7 @@ def test_a_remote_folder_that_never_ends_is_given_up(
     assert list(tmp_path.glob("got*")) == []
 
 
+@pytest.mark.slow
 def test_a_run_over_a_remote_folder_ends_at_its_limit(index: tuple[Site, str], monkeypatch: pytest.MonkeyPatch) -> None:
     site, url = index
     feeds = [f"feeds.soil_moisture.0.path={url}/lprm/", f"feeds.precipitation.path={url}/imerg/"]
