@@ -85,7 +85,7 @@ def allowed_hosts(service: Service) -> frozenset[str]:
     frozenset of str
         ``*`` stands for any.
     """
-    is_everywhere = _plain_host(service.host) in ("", "0.0.0.0", "::")
+    is_everywhere = _plain_host(service.host) in ("", "0.0.0.0", "::")  # noqa: S104 - it is compared, not bound
     if is_everywhere and not service.hosts:
         return frozenset("*")
     return frozenset(map(_plain_host, (*_LOOPBACK, service.host, *service.hosts)))

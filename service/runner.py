@@ -137,7 +137,7 @@ class Runner:
         with self._lock:
             if self._is_stopping:
                 return None
-            self._process = subprocess.Popen(
+            self._process = subprocess.Popen(  # noqa: S603 - this software's own program
                 command, stdin=subprocess.DEVNULL, stderr=subprocess.PIPE, env=os.environ | self._environment
             )
             self.running_since = now()

@@ -161,4 +161,6 @@ class Database:
 def insert(db: sqlite3.Connection, table: str, row: dict[str, Any]) -> None:
     """Insert a row inside a transaction, or replace the one with the same key."""
     columns = ", ".join(row)
-    db.execute(f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({', '.join('?' * len(row))})", tuple(row.values()))
+    places = ", ".join("?" * len(row))
+    query = f"INSERT OR REPLACE INTO {table} ({columns}) VALUES ({places})"  # noqa: S608 - names from the code
+    db.execute(query, tuple(row.values()))
