@@ -297,7 +297,8 @@ class Scenario:
             undisturbed.bring(number)
             undisturbed.soil_moisture(number).unlink()
             if number in accepted:
-                undisturbed.soil_moisture(number).write_bytes(accepted[number])
+                source = accepted[number]
+                undisturbed.soil_moisture(number).with_name(source.name).write_bytes(source.read_bytes())
         self._judge(undisturbed.run(END))
         wanted = _published(undisturbed)
         with Catalog.open(ArchivePaths.of(site.config()).catalog, read_only=True) as catalog:
@@ -312,9 +313,9 @@ class Scenario:
         holders = [p for p in site.archive.rglob("*") if p.is_file() and TOKEN.encode() in p.read_bytes()]
         self.wrong += [f"{path.name}: holds the token" for path in holders]
 
-    def _accepted(self, site: Site) -> dict[int, bytes]:
-        """Return by day the content of the file that counts: the newest name, then the first path, that can be read."""
-        found: dict[int, bytes] = {}
+    def _accepted(self, site: Site) -> dict[int, Path]:
+        """Return by day the file that counts: the newest name, then the first path, that can be read."""
+        found: dict[int, Path] = {}
         for number in range(BEFORE, DAYS):
             date = FIRST + dt.timedelta(number)
             paths = sorted((site.incoming / "lprm").glob(f"**/LPRM*_{date:%Y%m%d}*.nc4"))
@@ -323,7 +324,7 @@ class Scenario:
                 try:
                     if path.stat().st_size < 100 << 20:
                         read_soil_moisture(path, date, self.world.grid, "x")
-                        found[number] = path.read_bytes()
+                        found[number] = path
                         break
                 except (InputRefused, OSError):
                     continue

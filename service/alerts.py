@@ -172,7 +172,7 @@ class Alerts:
         span, today = catalog.first_and_newest(), moment.date()
         refused = (problem for problem in catalog.problems().values() if problem.kind.needs_decision)
         lag = lag_fault(self._config, self._runner, span and span[1], today)
-        clock = clock_fault(catalog, moment, today, self._config.policy)
+        clock = clock_fault(catalog, moment, today, self._config)
         return {LAG: lag, CLOCK: clock} | {f"{problem.kind} {problem.date}": problem.reason for problem in refused}
 
     def _send(self, changes: list[_Change], at: str) -> None:

@@ -7,6 +7,9 @@ import datetime as dt
 from runtime.config import Config
 from service.runner import Runner
 
+_GRACE = dt.timedelta(minutes=15)
+"""What a run may need after its limit: it ends its day, the cube, and its fetched files."""
+
 
 def lag_fault(config: Config, runner: Runner, newest: dt.date | None, today: dt.date) -> str | None:
     """Return why the newest day is too old.
@@ -63,7 +66,7 @@ def stuck_run_fault(config: Config, runner: Runner, moment: dt.datetime) -> str 
         The reason; None if no run is in progress, or not for too long.
     """
     since, limit = runner.running_since, config.policy.max_run_minutes
-    if since is None or moment - since <= dt.timedelta(minutes=limit):
+    if since is None or moment - since <= dt.timedelta(minutes=limit) + _GRACE:
         return None
     return (
         f"the run in progress began at {since:%Y-%m-%d %H:%M} UTC, more than {limit:g} minutes ago; "

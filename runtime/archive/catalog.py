@@ -211,6 +211,11 @@ class Catalog:
         found = (dict(zip(_GRANULE_FIELDS, row, strict=True)) for row in rows)
         return [GranuleRecord(**{**row, "run": ImergRun(row["run"]) if row["run"] else None}) for row in found]
 
+    def first_granule(self, product: str) -> dt.date | None:
+        """Return the first day of a product of which a file was read; None if there is none."""
+        (first,) = self.db.rows("SELECT min(date) FROM arrival WHERE product = ?", (product,))[0]
+        return dt.date.fromisoformat(first) if first else None
+
     def add_granule(self, granule: GranuleRecord) -> None:
         """Keep what reading a file gave; a read-only catalog does not."""
         if not self.db.read_only:

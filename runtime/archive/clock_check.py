@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 from runtime.archive.catalog import Catalog
-from runtime.config import Policy
+from runtime.config import Config
 
 _TOLERANCE = dt.timedelta(minutes=10)
 """How far back a clock may be set without a word, as time services do."""
@@ -16,7 +16,7 @@ _FAR = dt.timedelta(30)
 _CURE = "set the clock (see `timedatectl`); the next run then plans with the right age of each day"
 
 
-def clock_fault(catalog: Catalog, moment: dt.datetime, today: dt.date, policy: Policy) -> str | None:
+def clock_fault(catalog: Catalog, moment: dt.datetime, today: dt.date, config: Config) -> str | None:
     """Return why the clock, or the clock of an earlier run, must be wrong; None if nothing speaks against it.
 
     Parameters
@@ -27,8 +27,8 @@ def clock_fault(catalog: Catalog, moment: dt.datetime, today: dt.date, policy: P
         The current time, UTC.
     today : date
         The current day, UTC.
-    policy : Policy
-        How old the newest day of an archive that is kept current may be.
+    config : Config
+        How old the newest day of an archive that is kept current may be, and when its feeds end.
     """
     span, last = catalog.first_and_newest(), catalog.last_revision()
     if span is None:
@@ -44,8 +44,8 @@ def clock_fault(catalog: Catalog, moment: dt.datetime, today: dt.date, policy: P
     made = dt.datetime.fromisoformat(last.made_at)
     if made > moment + _TOLERANCE:
         return f"the last day was published at {last.made_at}, and it is {moment:%Y-%m-%dT%H:%M}Z; {_CURE}"
-    usual = max(_FAR, dt.timedelta(policy.max_lag_days + policy.max_outage_days))
-    if today - newest > usual >= made.date() - newest:
+    usual = max(_FAR, dt.timedelta(config.policy.max_lag_days + config.policy.max_outage_days))
+    if config.feeds.last_due(today) - newest > usual >= made.date() - newest:
         return (
             f"this machine's date is {today} (UTC), {(today - newest).days} days after the newest day, which was "
             f"published after {(made.date() - newest).days}: the date is wrong or the feeds have stopped; {_CURE}"

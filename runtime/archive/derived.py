@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import itertools
 import json
+import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,7 @@ def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) 
     """
     archive = config.archive.path
     remove_cube(archive)
-    (archive / STAC / COLLECTION).unlink(missing_ok=True)
+    shutil.rmtree(archive / STAC, ignore_errors=True)  # items of days that were taken back, too
     others = days_of_other_format(archive, catalog, ArchiveFormat.of(grid, config.archive.layout))
     for date, row in catalog.days().items():
         if date in others:  # its item describes it on its own grid

@@ -27,6 +27,7 @@ from runtime.archive.published import other_grid, published_files
 from runtime.archive.variables import SOIL_MOISTURE, VARIABLES
 from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.netcdf import LOCK, open_dataset
+from runtime.common.text import counted
 from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError, InputsMissing, UsageError
 
@@ -71,7 +72,7 @@ class Reader:
         self.days, self.left_out, self._format = published_files(archive)
         if self.left_out:
             dates, why = list(self.left_out), next(iter(self.left_out.values()))
-            logger.warning(f"{len(dates)} days from {dates[0]} to {dates[-1]} are left out: {why}")
+            logger.warning(f"{counted(len(dates), 'day')} from {dates[0]} to {dates[-1]} are left out: {why}")
             if not self.days:
                 raise ArchiveError(f"no day of the archive can be read: {why}")
         self.cube = CubeDays(archive, self.days)

@@ -116,7 +116,7 @@ class Inbox:
 
     def oldest(self) -> dt.date | None:
         """Return the first day for which a soil-moisture feed has a file; None if there is none."""
-        days = [listing.feed.oldest() for listing in self.soil_moisture_feeds]
+        days = [listing.oldest(self.catalog, offline=self.offline) for listing in self.soil_moisture_feeds]
         return min((day for day in days if day), default=None)
 
     def soil_moisture(self, date: dt.date) -> DayInput:
@@ -263,9 +263,13 @@ class Inbox:
         file, known = ListedFile(listing, granule, key), listing.known(key)
         if known is None and listing.feed.in_place:
             known = self.store.ingest(file, Path(granule.location))
+        if known and known.refused and not known.sha256 and listing.feed.in_place and key not in self._tried:
+            self._tried.add(key)  # it could not be opened; permissions change without a new version
+            known = self.store.ingest(file, Path(granule.location))
         if known and known.refused and known.fetched_bytes and not self.offline and key not in self._tried:
             age = now() - dt.datetime.fromisoformat(known.arrived_at)
-            known = None if self.retry_refused or age > _RETRY_AFTER else known
+            is_recent = dt.timedelta(0) <= age <= _RETRY_AFTER  # not if the clock was ahead when it arrived
+            known = known if is_recent and not self.retry_refused else None
         if known is None and key in self._failed:
             return Unknown(self._failed[key], file)
         if known is None:
@@ -322,7 +326,14 @@ class Inbox:
     def read_field(self, day_input: DayInput) -> Floats:
         """Return an input's field on the grid, all NaN where there is none; see `GranuleStore.read_field`."""
         if isinstance(day_input, Ready):
-            return self.store.read_field(day_input)
+            key = day_input.file.key
+            if key in self._failed:  # one wait for a file is enough
+                raise FeedUnreachable(self._failed[key])
+            try:
+                return self.store.read_field(day_input)
+            except FeedUnreachable as error:
+                self._failed[key] = str(error)
+                raise
         return np.full(self.grid.shape, np.nan, np.float32)
 
 

@@ -29,6 +29,8 @@ class FeedListing:
     """IMERG runs that may be used, best first."""
     unreachable: str | None = None
     """Why the feed, or a part of it, could not be listed; None if it could."""
+    _failure: str | None = None
+    """Why the feed does not answer at all."""
     _listing: Listing = field(default_factory=dict)
     _known: dict[str, GranuleRecord] = field(default_factory=dict)
     _listed_months: set[dt.date] = field(default_factory=set)
@@ -49,14 +51,31 @@ class FeedListing:
             try:
                 if offline and not self.feed.in_place:
                     raise FeedUnreachable("--offline: only what has been fetched is used")
-                if self.unreachable:  # a run waits for a feed that does not answer only once
-                    raise FeedUnreachable(self.unreachable)
+                if self._failure:  # a run waits for a feed that does not answer only once
+                    raise FeedUnreachable(self._failure)
                 self._listing |= self.feed.granules(part.first, part.last)
-                self.unreachable = self.unreachable or self.feed.incomplete
+                self.unreachable = self.feed.incomplete
             except FeedUnreachable as error:
-                self.unreachable = str(error)
+                self.failed(error)
                 self._listing |= _listing_of(known)
         return new
+
+    def oldest(self, catalog: Catalog, *, offline: bool) -> dt.date | None:
+        """Return the first day that the feed has a file for; None if it has none.
+
+        If the feed does not answer, the files that were read earlier stand for it.
+        """
+        try:
+            if offline and not self.feed.in_place:
+                raise FeedUnreachable("--offline: only what has been fetched is used")
+            return self.feed.oldest()
+        except FeedUnreachable as error:
+            self.failed(error)
+            return catalog.first_granule(self.wanted.product)
+
+    def failed(self, error: FeedUnreachable) -> None:
+        """Take note that the feed does not answer; it is not asked again."""
+        self._failure = self.unreachable = str(error)
 
     def is_listed(self, date: dt.date) -> bool:
         """Whether the month of a day was listed."""

@@ -94,7 +94,7 @@ class GranuleStore:
         Raises
         ------
         ArchiveError
-            With the largest file of the product, too little would be left for publishing.
+            What is left is needed for publishing.
         """
         folder = next(folder for folder in target.parents if folder.exists())
         free, reserve = shutil.disk_usage(folder).free, _RESERVE * self.grid.land.size

@@ -25,7 +25,7 @@ from runtime.engines.base import Staged
 from runtime.engines.openvino import OpenVinoEngine
 from runtime.engines.ort import OrtEngine
 from runtime.engines.select import EngineSettings, choose_engine, open_engine
-from runtime.errors import BundleError, InputsMissing
+from runtime.errors import BundleError, FeedUnreachable, InputsMissing
 from runtime.fill.base import Filler, make_filler
 from runtime.fill.fit import require_fit
 from runtime.fill.state import StateStore
@@ -173,11 +173,14 @@ class RunContext:
         Raises
         ------
         InputsMissing
-            It is not configured, nothing is published, and the feeds have no file.
+            It is not configured, nothing is published, and the feeds have no file, or do not answer.
         """
         if self.config.archive.start:
             return self.config.archive.start
         published, oldest = self.catalog.first_and_newest(), self.inbox.oldest()
+        unreachable = [listing.unreachable for listing in self.inbox.soil_moisture_feeds if listing.unreachable]
+        if not published and not oldest and unreachable:
+            raise FeedUnreachable(unreachable[0])
         if not published and not oldest:
             where = ", ".join(
                 without_secrets(f.path) if f.kind == "folder" else f.product for f in self.config.feeds.soil_moisture

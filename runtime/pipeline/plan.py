@@ -206,7 +206,8 @@ class _Planner:
         if has_rain_feed and not all(_is_at_least(day_input, policy.consolidated_precipitation) for day_input in rain):
             return Tier.PROVISIONAL
         is_full = all(
-            day_input.identity or self.newest.is_missing_for_good(date + role.offset * DAY)
+            day_input.identity
+            or (not _is_still_to_come(day_input) and self.newest.is_missing_for_good(date + role.offset * DAY))
             for role, day_input in inputs.items()
             if role.is_soil_moisture
         )
@@ -304,6 +305,11 @@ def _remedy(day: PlannedDay) -> str:
 
 def _name(day_input: DayInput) -> str | None:
     return day_input.listed.granule.name if day_input.listed else None
+
+
+def _is_still_to_come(day_input: DayInput) -> bool:
+    """Whether a feed has a file that could not be fetched."""
+    return isinstance(day_input, Unknown) and day_input.file is not None
 
 
 def _is_at_least(rain: DayInput, enough: ImergRun) -> bool:

@@ -18,6 +18,7 @@ from runtime.archive.lock import open_for_writing
 from runtime.archive.record import Decision
 from runtime.common.clock import DAY, DateRange, now, now_text
 from runtime.common.events import RunEvents
+from runtime.common.text import counted
 from runtime.common.vocabulary import ImergRun, ProblemKind, Verdict
 from runtime.config import Config
 from runtime.errors import (
@@ -147,7 +148,7 @@ def fill_archive(
     """
     with open_for_writing(config) as catalog:
         run = RunContext.open(config, catalog, today, events, offline=offline)
-        if fault := clock_fault(catalog, now(), today, config.policy):
+        if fault := clock_fault(catalog, now(), today, config):
             logger.warning(fault)
         selection = select_days(run, wanted, config.policy.max_refill_days)
         if decision:
@@ -198,7 +199,10 @@ def remake_archive(config: Config, today: dt.date, events: RunEvents, *, offline
             outcome = _fill_selection(run, selection)
             return outcome.end(_judge(run, outcome, selection, is_due=False))
         finally:
-            if before and len(days_of_other_format(archive, catalog, run.format)) == catalog.count():
+            others = len(days_of_other_format(archive, catalog, run.format))
+            if not others and catalog.count():  # also where a run with other settings was killed before its first day
+                catalog.write_format(run.format)
+            elif before and others == catalog.count():
                 catalog.write_format(before)
 
 
@@ -226,6 +230,7 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
         is_outdated |= chunk is not planned or not outcome.filled_all(planned)
         _update_derived(run)
         _prune_inbox(run, chunk[-1].date)
+    outcome.replace_plan([day for day in todo if day.date in interrupted])  # the time was over before their next try
     if run.bundle.manifest.carries_state:
         _prune_states(run)
     _note_problems(run.catalog, outcome)
@@ -334,7 +339,7 @@ def _judge(run: RunContext, outcome: Outcome, selection: DaySelection, *, is_due
 def _overdue(run: RunContext, outcome: Outcome, failures: Sequence[str]) -> SeamlessError:
     """Return what a run ends with whose time was over: a feed that did not answer is the likely cause."""
     message = (
-        f"the run ended after {run.limits.run.limit} with {len(outcome.unfinished)} days still to fill; what is "
-        "published stays, and the next run goes on"
+        f"the run ended after {run.limits.run.limit} with {counted(len(outcome.unfinished), 'day')} still to fill; "
+        "what is published stays, and the next run goes on"
     )
     return FeedUnreachable(f"{message}; {failures[0]}") if failures else RunOverdue(message)

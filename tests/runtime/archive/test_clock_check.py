@@ -6,16 +6,18 @@ import pytest
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.clock_check import clock_fault
-from runtime.config import Policy
+from runtime.config import Config
 from tests.conftest import DAYS, Site
 
 
-def _fault(site: Site, moment: dt.datetime, made: dt.datetime | None = None) -> str | None:
+def _fault(
+    site: Site, moment: dt.datetime, made: dt.datetime | None = None, config: Config | None = None
+) -> str | None:
     with Catalog.open(site.paths.catalog) as catalog:
         if made:
             with catalog.db.transaction() as db:
                 db.execute("UPDATE revision SET made_at = ?", (made.isoformat(timespec="seconds"),))
-        return clock_fault(catalog, moment, moment.date(), Policy())
+        return clock_fault(catalog, moment, moment.date(), config or Config())
 
 
 def _time(site: Site, days: float) -> dt.datetime:
@@ -50,3 +52,8 @@ def test_a_run_whose_clock_was_set_back_says_so(filled_site: Site) -> None:
     assert filled_site.said[0].startswith(
         "warning: the newest day is 2020-04-14, and this machine's date is 2020-04-04"
     )
+
+
+def test_an_archive_whose_feeds_have_ended_is_not_told_of_a_wrong_clock(filled_site: Site) -> None:
+    ended = filled_site.config(f"feeds.soil_moisture.0.to={filled_site.date(DAYS - 1)}")
+    assert _fault(filled_site, _time(filled_site, 40), _time(filled_site, 1), ended) is None

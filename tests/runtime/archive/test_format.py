@@ -161,6 +161,16 @@ def test_a_killed_reprocess_goes_on_and_readers_never_get_another_cell(
         assert site.published() == fresh.published()
 
 
+def test_a_reprocess_killed_before_its_first_day_can_be_taken_back(site: Site) -> None:
+    before = site.published()
+    with Catalog.open(site.paths.catalog) as catalog:
+        catalog.write_format(_wanted(site, EAST))
+    outcome = _remake(site, WEST)
+    assert (outcome.exit_code, outcome.filled) == (0, [])
+    assert _noted(site) == _wanted(site, WEST)
+    assert (site.published(), _faults(site)) == (before, [])
+
+
 def test_a_killed_change_of_the_layout_goes_on(site: Site, make_site: MakeSite) -> None:
     _kill_after(site, 3, SGD_SM)
     truth = {number: cf.values(site.day_file(number), "soil_moisture") for number in range(3, 7)}

@@ -7,6 +7,7 @@ import shutil
 import sqlite3
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import fsspec
 import pytest
@@ -18,6 +19,10 @@ from runtime.archive.verify import archive_faults
 from runtime.common import atomic
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
+from runtime.errors import FeedUnreachable
+from runtime.inputs.feeds.base import Granule, GranuleFilter
+from runtime.inputs.feeds.folder import FolderFeed
+from runtime.inputs.listing import FeedListing
 from runtime.pipeline.plan import Action
 from runtime.pipeline.run import fill_archive
 from tests.conftest import DAYS, MakeSite, Site
@@ -145,6 +150,52 @@ def test_offline_uses_no_network_even_for_a_copy_that_is_gone(remote_site: Site)
     assert _copies(remote_site) == []
 
 
+def test_what_was_refused_while_the_clock_was_ahead_is_fetched_again(remote_site: Site, make_site: MakeSite) -> None:
+    remote_site.fill()
+    with Catalog.open(remote_site.paths.catalog) as catalog, catalog.db.transaction() as db:
+        db.execute(
+            "UPDATE arrival SET refused = 'damaged', field = NULL, file = NULL, arrived_at = '2031-01-01T00:00:00Z'"
+        )
+    shutil.rmtree(remote_site.archive / ".inbox")
+    assert remote_site.fill().exit_code == 0
+    assert remote_site.published() == _undisturbed(make_site, (0, 9))
+
+
+def test_a_file_that_cannot_be_fetched_again_is_asked_for_once_and_ends_with_3(remote_site: Site) -> None:
+    remote_site.fill()
+    for copy in _copies(remote_site):
+        copy.unlink()
+    gone = fsspec.filesystem("memory")
+    (name,) = (path for path in gone.ls("/incoming", detail=False) if f"_{remote_site.date(8):%Y%m%d}" in path)
+    size = gone.info(name)["size"]
+    _arrive(remote_site, 10, 13)
+    asked = []
+    fetch = FolderFeed.fetch
+
+    def refuse(feed: FolderFeed, granule: Granule, target: Path) -> None:
+        if granule.date == remote_site.date(8):
+            asked.append(granule.name)
+            raise FeedUnreachable(f"{granule.name}: no answer")
+        fetch(feed, granule, target)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderFeed, "fetch", refuse)
+        outcome = remote_site.fill()
+    assert size > 0
+    assert (outcome.exit_code, len(asked)) == (3, 1)
+    assert remote_site.fill().exit_code == 0
+
+
+def test_offline_and_without_a_start_nothing_is_asked(remote_site: Site) -> None:
+    remote_site.file.write_text(remote_site.file.read_text().replace("start = ", "# start = "))
+    remote_site.fill()
+    remote_site.day_file(9).unlink()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(FolderFeed, "oldest", lambda _: pytest.fail("the feed was asked"))
+        outcome = fill_archive(remote_site.config(), None, remote_site.today, RunEvents(), offline=True)
+    assert (outcome.exit_code, outcome.filled) == (0, [remote_site.date(9)])
+
+
 # A copy of an archive
 
 
@@ -229,6 +280,33 @@ def test_days_in_a_folder_that_cannot_be_read_are_not_absent(
         3,
         f"{closed}: cannot be listed (Permission denied); check its permissions",
     )
+
+
+def test_a_folder_that_cannot_be_read_does_not_hide_other_months(make_site: MakeSite) -> None:
+    site = make_site()
+    feed = FolderFeed(str(site.folder / "incoming" / "lprm"), GranuleFilter("lprm-amsr2", "descending"))
+    listing = FeedListing(feed, GranuleFilter("lprm-amsr2", "descending"))
+    feed.incomplete = "closed: cannot be listed"
+    with Catalog.open(site.paths.catalog) as catalog:
+        listing.list_days(catalog, site.date(150), site.date(160), offline=False)
+        listing.list_days(catalog, site.date(0), site.date(DAYS - 1), offline=False)
+    assert listing.newest(site.date(0), site.date(DAYS - 1)) == site.date(DAYS - 1)
+    assert listing.unreachable == "closed: cannot be listed"
+
+
+def test_a_file_is_read_once_its_permissions_are_right(make_site: MakeSite, monkeypatch: pytest.MonkeyPatch) -> None:
+    site = make_site()
+    file, open_it = site.lprm(5), Path.open
+
+    def refuse(path: Path, *options: Any, **named: Any) -> object:  # root may read everything
+        if path == file:
+            raise PermissionError(13, "Permission denied", str(path))
+        return open_it(path, *options, **named)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Path, "open", refuse)
+        assert site.fill(0, DAYS - 1).exit_code == 4
+    assert site.fill(0, DAYS - 1).exit_code == 0
 
 
 def test_a_large_junk_file_is_neither_read_nor_copied(window_site: Site) -> None:
