@@ -283,7 +283,8 @@ class Scenario:
 
     def _finish(self, site: Site) -> None:
         """Run twice without a fault, and compare."""
-        self._judge(site.run(END))
+        recovery = site.run(END)
+        self._judge(recovery)
         before = _published(site)
         again = site.run(END)
         self._judge(again)
@@ -312,6 +313,8 @@ class Scenario:
                 self.wrong.append(f"{name}: differs from the undisturbed one")
         holders = [p for p in site.archive.rglob("*") if p.is_file() and TOKEN.encode() in p.read_bytes()]
         self.wrong += [f"{path.name}: holds the token" for path in holders]
+        if self.wrong:
+            self.wrong.append(f"the run after the faults said: {recovery.output[-3000:]}")
 
     def _accepted(self, site: Site) -> dict[int, Path]:
         """Return by day the file that counts: the newest name, then the first path, that can be read."""
