@@ -23,6 +23,9 @@ from service.runner import Runner
 MISFIRE_GRACE_S = 12 * 3600
 """How late a job may start. APScheduler's own default is 1 s: it drops a job that starts later, without a message."""
 
+_UNFINISHED = (ArchiveBusy.exit_code, SeamlessError.exit_code)
+"""Exit codes after which the next poll runs again: another run held the archive, or it ended at its time limit."""
+
 JOB_OPTIONS = {"misfire_grace_time": MISFIRE_GRACE_S, "coalesce": True, "max_instances": 1}
 
 
@@ -38,7 +41,7 @@ class FillSchedule:
     """
 
     def __init__(self, config: Config, runner: Runner) -> None:
-        self._config, self._runner, self._was_busy = config, runner, False
+        self._config, self._runner, self._is_unfinished = config, runner, False
         settings = config.service
         logging.getLogger("apscheduler.scheduler").addFilter(_is_worth_a_warning)
         self.failure: str | None = None
@@ -71,12 +74,12 @@ class FillSchedule:
         return job.next_run_time if job else None
 
     def _fill(self) -> None:
-        """Run; keep whether another run held the archive, for the next poll."""
-        self._was_busy = self._runner.run() == ArchiveBusy.exit_code
+        """Run; keep for the next poll whether it must go on, whatever the time of day."""
+        self._is_unfinished = self._runner.run() in _UNFINISHED
 
     def _poll(self) -> None:
-        """Run if the last run found the archive busy, or the newest day is not complete."""
-        if self._was_busy or is_due(self._config, now()):
+        """Run if the last run could not do its work or did not end it, or the newest day is not complete."""
+        if self._is_unfinished or is_due(self._config, now()):
             self._fill()
 
     def _job_ended(self, event: JobExecutionEvent) -> None:

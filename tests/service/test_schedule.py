@@ -74,8 +74,9 @@ def test_a_clock_that_jumps_over_the_minute_does_not_lose_the_run() -> None:
             schedule.scheduler.shutdown()
 
 
-def test_an_archive_that_is_held_is_tried_again() -> None:
-    runner = _Counted(exit_codes=(7, 0))
+@pytest.mark.parametrize("code", [7, 1])
+def test_a_run_that_found_the_archive_held_or_no_more_time_is_followed_by_another(code: int) -> None:
+    runner = _Counted(exit_codes=(code, 0))
     config = Config(service=Service(run_at="00:00", poll_until="00:00", poll_minutes=0.02))
     schedule = FillSchedule(config, runner)
     schedule.scheduler.start()
