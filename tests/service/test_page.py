@@ -343,8 +343,14 @@ def test_everything_by_keyboard(visit: Open) -> None:
 def test_on_a_phone(visit: Open) -> None:
     page = visit(viewport=PHONE, has_touch=True, is_mobile=True, device_scale_factor=2).goes_to("#date=2020-04-06")
     page.shows("2020-04-06 soil_moisture")
-    # nothing sticks out, once map and calendar have their size
-    page.page.wait_for_function(f"document.documentElement.scrollWidth <= {PHONE['width']}")
+    width = page.page.evaluate("document.documentElement.scrollWidth")
+    wide = page.page.evaluate(
+        f"[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > {PHONE['width']} + 1)"
+        ".map((e) => e.tagName + '#' + e.id + '.' + e.className + ' ' + e.textContent.slice(0, 80))"
+    )
+    assert width <= PHONE["width"], f"these stick out: {wide}"
+    page.page.evaluate("document.querySelector('#service-status dd').textContent = '/' + 'path'.repeat(100)")
+    assert page.page.evaluate("document.documentElement.scrollWidth") <= PHONE["width"], "a long path is broken"
     page.page.tap("#map", position={"x": 180, "y": 150})
     page.page.wait_for_selector("#chart canvas")
     page.page.tap("#next")
