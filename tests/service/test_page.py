@@ -345,7 +345,8 @@ def test_on_a_phone(visit: Open) -> None:
     page.shows("2020-04-06 soil_moisture")
     width = page.page.evaluate("document.documentElement.scrollWidth")
     wide = page.page.evaluate(
-        f"[...document.querySelectorAll('body *')].filter((e) => e.getBoundingClientRect().right > {PHONE['width']} + 1)"
+        "[...document.querySelectorAll('body *')]"
+        f".filter((e) => e.getBoundingClientRect().right > {PHONE['width']} + 1)"
         ".map((e) => e.tagName + '#' + e.id + '.' + e.className + ' ' + e.textContent.slice(0, 80))"
     )
     assert width <= PHONE["width"], f"these stick out: {wide}"
