@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import csv
 import json
+import re
 import socket
 import sys
 from collections.abc import Iterator
@@ -356,11 +357,16 @@ def test_many_readers_during_fills_see_whole_days_only(
             publish_anew(site, day, grid, shift)
             site.fill(4, 6)
             for path in paths:
-                whole[path].add(httpx.get(address + path).content)
+                whole[path].add(_values(httpx.get(address + path).content))
         assert all(len(versions) == 2 for versions in whole.values())
         read, wrong = asyncio.run(_hammer(address, paths, whole, site, day, grid, command))
     assert wrong == []
     assert read > READERS
+
+
+def _values(content: bytes) -> bytes:
+    """Return an answer without the days that were read from the files, which change while a run updates the cube."""
+    return re.sub(rb'"not_from_cube":\[[^\]]*\]', b"", content)
 
 
 async def _hammer(
@@ -380,7 +386,7 @@ async def _hammer(
             path = paths[(number + read) % len(paths)]
             answer = await client.get(address + path)
             read += 1
-            if answer.status_code != 200 or answer.content not in whole[path]:
+            if answer.status_code != 200 or _values(answer.content) not in whole[path]:
                 wrong.append(f"{path}: {answer.status_code} {answer.content[:200]!r}")
 
     limits = httpx.Limits(max_connections=READERS)
