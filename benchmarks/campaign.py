@@ -7,8 +7,9 @@ disturbs.
 
 What must hold after each scenario:
 
-- Every published byte equals that of an archive that was filled at once from those files that the readers accept.
-- Every other day is absent because all of its soil-moisture files are refused, and the catalog says so.
+- Every published byte equals that of an archive that was filled at once from those files that the readers accept; what
+  a server sends instead of a file is left there, since a file that is listed and does not come is waited for.
+- Every other day is absent because none of its soil-moisture files can be used, and the catalog says so.
 - The last run finds nothing to do, and `runtime check` finds nothing.
 - No run has ended with a traceback, with an exit code that does not belong to it, after more than two minutes, or with
   more than 1 GiB of memory; no output and no file holds the token.
@@ -66,10 +67,12 @@ TIME_LIMIT_S = 120
 MAX_MEMORY = 1 << 30
 _CODES = {0, 3, 4, 5}
 """Exit codes that a disturbed run may end with."""
+_FAULT_WORDS = ("is damaged", "is repaired", "SIGKILL", "SIGTERM", "SIGINT", "deleted", "pipe", "sparse", "loop")
+"""What is counted, as the scenarios tell it."""
 
 
 @dataclass
-class World30:
+class ThirtyDays:
     """The files of thirty days, and for each kind of archive one that has twenty of them."""
 
     folder: Path
@@ -123,7 +126,7 @@ class Ended:
 class Site:
     """An archive with its feeds."""
 
-    world: World30
+    world: ThirtyDays
     folder: Path
     bundle: str
     kind: str
@@ -221,7 +224,7 @@ def _daily_job(file: Path, today: dt.date, output: Path, question: multiprocessi
 class Scenario:
     """What happens to one archive, determined by a seed."""
 
-    world: World30
+    world: ThirtyDays
     seed: int
     told: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
@@ -342,10 +345,10 @@ def _published(site: Site) -> dict[str, bytes]:
 
 
 @contextmanager
-def world_of_thirty_days() -> Iterator[World30]:
+def world_of_thirty_days() -> Iterator[ThirtyDays]:
     """Make the world of the scenarios, and remove it at the end."""
     with tempfile.TemporaryDirectory() as folder, serve(Path(folder)) as server:
-        world = World30(Path(folder), server)
+        world = ThirtyDays(Path(folder), server)
         world.prepare()
         yield world
 
@@ -375,7 +378,7 @@ def main() -> None:
     faults, violations = Counter[str](), []
     with ProcessPoolExecutor(arguments.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
         for seed, told, wrong in (each for portion in pool.map(play, portions) for each in portion):
-            faults.update(word for line in told for word in _FAULT_WORDS if word in line)
+            faults.update({word for line in told for word in _FAULT_WORDS if word in line})
             if wrong:
                 violations.append({"seed": seed, "told": told, "wrong": wrong})
     results = {
@@ -388,10 +391,6 @@ def main() -> None:
     if arguments.json:
         arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     sys.exit(1 if violations else 0)
-
-
-_FAULT_WORDS = ("is damaged", "is repaired", "SIGKILL", "SIGTERM", "SIGINT", "deleted", "pipe", "sparse", "loop")
-"""What is counted, as the scenarios tell it."""
 
 
 if __name__ == "__main__":

@@ -24,6 +24,7 @@ from runtime.errors import ArchiveError, FeedUnreachable, InputRefused
 from runtime.inputs.day_input import ListedFile, Ready
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.products.base import product_reader
+from runtime.inputs.products.granule import unreadable
 
 _CACHED_FIELDS = 24
 
@@ -85,11 +86,12 @@ class GranuleStore:
             self._check_room(target)
             with part_file(target) as part:
                 feed.fetch(granule, part)
+                self._check_room(target)
             move_into_place(target)
         return target
 
     def _check_room(self, target: Path) -> None:
-        """Keep the disk from filling up with input files.
+        """Keep the disk from filling up with input files: asked before a file is fetched, and before it is kept.
 
         Raises
         ------
@@ -123,7 +125,7 @@ class GranuleStore:
         granule = file.granule
         sha256, field_digest, coverage, refused = "", None, None, None
         try:
-            check_size(path, granule.product)
+            _check_size(path, granule.product)
             sha256 = _digest(path)
             field_digest, coverage = self._read(file, path)
         except InputRefused as refusal:
@@ -239,7 +241,7 @@ class GranuleStore:
         return deleted
 
 
-def check_size(path: Path, product: str) -> None:
+def _check_size(path: Path, product: str) -> None:
     """Refuse what cannot be a file of a product, before a byte of it is read.
 
     Raises
@@ -250,7 +252,7 @@ def check_size(path: Path, product: str) -> None:
     try:
         found = path.stat()
     except OSError as error:
-        raise InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+        raise unreadable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise InputRefused(f"{path}: is not a regular file; remove it")
     most = PRODUCTS[product].max_bytes
@@ -280,4 +282,4 @@ def _digest(path: Path) -> str:
     try:
         return digest.of_file(path)
     except OSError as error:
-        raise InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+        raise unreadable(path, error) from error

@@ -53,6 +53,11 @@ def is_netcdf(head: bytes) -> bool:
     return head.startswith(_MAGIC)
 
 
+def unreadable(path: Path, error: OSError) -> InputRefused:
+    """Return the refusal of a file that the system does not open or read."""
+    return InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions")
+
+
 @contextlib.contextmanager
 def open_granule(path: Path) -> Iterator[Dataset]:
     """Open a NetCDF file for reading, with packed values as they are stored.
@@ -77,7 +82,7 @@ def open_granule(path: Path) -> Iterator[Dataset]:
         with path.open("rb") as file:
             head = file.read(8)
     except OSError as error:
-        raise InputRefused(f"{path}: cannot be read ({error.strerror}); check the file and its permissions") from error
+        raise unreadable(path, error) from error
     if not is_netcdf(head):
         page = head.lstrip()[:1] in (b"<", b"{")
         kind = "a web page or an error message" if page else "not a NetCDF file"
