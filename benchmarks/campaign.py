@@ -23,6 +23,7 @@ import argparse
 import datetime as dt
 import json
 import multiprocessing
+import multiprocessing.util
 import os
 import shutil
 import signal
@@ -31,13 +32,14 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, as_completed
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
 import time_machine
+from rich.progress import track
 
 from benchmarks.faults import Place, Rng, damaged, disturb_disk, disturb_folder, disturb_server
 from benchmarks.memory import peak_memory_of_process
@@ -196,7 +198,13 @@ class Site:
 
 
 _FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(["benchmarks.campaign", "runtime.cli", "runtime.pipeline.run", "onnxruntime", "zarr"])
+_FORKS.set_forkserver_preload(
+    [
+        *("benchmarks.faults", "tests.support.earthdata", "runtime.archive.verify", "runtime.cli.fill"),
+        *("runtime.cli.progress", "runtime.pipeline.run", "runtime.engines.ort", "runtime.archive.cube_update"),
+        "runtime.inputs.feeds.earthdata",
+    ]
+)
 
 
 def _daily_job(file: Path, today: dt.date, output: Path, question: multiprocessing.connection.Connection) -> None:
@@ -218,6 +226,15 @@ def _daily_job(file: Path, today: dt.date, output: Path, question: multiprocessi
         sys.stdout.flush()
         sys.stderr.flush()
     os._exit(code)
+
+
+@dataclass
+class Played:
+    """A scenario that is over: what happened, and what went wrong."""
+
+    seed: int
+    told: list[str]
+    wrong: list[str]
 
 
 @dataclass
@@ -353,19 +370,32 @@ def world_of_thirty_days() -> Iterator[ThirtyDays]:
         yield world
 
 
-def play(seeds: list[int]) -> list[tuple[int, list[str], list[str]]]:
-    """Play the scenarios of some seeds; return for each its number, what happened, and what went wrong."""
+def play(seeds: list[int]) -> list[Played]:
+    """Play the scenarios of some seeds in one world."""
     with world_of_thirty_days() as world:
-        done = []
-        for seed in seeds:
-            scenario = Scenario(world, seed)
-            scenario.play()
-            done.append((seed, [line for line in scenario.told if line], scenario.wrong))
-    return done
+        return [_played(world, seed) for seed in seeds]
+
+
+def _played(world: ThirtyDays, seed: int) -> Played:
+    scenario = Scenario(world, seed)
+    scenario.play()
+    return Played(seed, [line for line in scenario.told if line], scenario.wrong)
+
+
+_KEPT: list[ThirtyDays] = []
+"""The world of a worker process, kept from one seed to the next."""
+
+
+def _play_next(seed: int) -> Played:
+    if not _KEPT:
+        world = world_of_thirty_days()
+        _KEPT.append(world.__enter__())
+        multiprocessing.util.Finalize(None, world.__exit__, (None, None, None), exitpriority=1)
+    return _played(_KEPT[0], seed)
 
 
 def main() -> None:
-    """Play, count, print."""
+    """Play, count, print; the figures are written after each scenario, so that a stopped campaign has some."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2000, help="number of scenarios")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
@@ -373,23 +403,24 @@ def main() -> None:
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     began = now()
-    seeds = list(range(arguments.first, arguments.first + arguments.seeds))
-    portions = [seeds[n :: arguments.processes] for n in range(arguments.processes)]
-    faults, violations = Counter[str](), []
+    seeds = range(arguments.first, arguments.first + arguments.seeds)
+    faults = Counter[str]()
+    violations: list[dict[str, object]] = []
     with ProcessPoolExecutor(arguments.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        for seed, told, wrong in (each for portion in pool.map(play, portions) for each in portion):
-            faults.update({word for line in told for word in _FAULT_WORDS if word in line})
-            if wrong:
-                violations.append({"seed": seed, "told": told, "wrong": wrong})
-    results = {
-        "seeds": len(seeds),
-        "violations": violations,
-        "scenarios with": dict(sorted(faults.items())),
-        "minutes": round((now() - began).total_seconds() / 60, 1),
-    }
+        finished = as_completed([pool.submit(_play_next, seed) for seed in seeds])
+        for number, played in enumerate((future.result() for future in track(finished, "play", len(seeds))), 1):
+            faults.update({word for line in played.told for word in _FAULT_WORDS if word in line})
+            if played.wrong:
+                violations.append(asdict(played))
+            results = {
+                "seeds": number,
+                "violations": violations,
+                "scenarios with": dict(sorted(faults.items())),
+                "minutes": round((now() - began).total_seconds() / 60, 1),
+            }
+            if arguments.json:
+                arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     print(json.dumps(results, indent=1))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(results, indent=1) + "\n")
     sys.exit(1 if violations else 0)
 
 
