@@ -29,7 +29,6 @@ import shutil
 import signal
 import sys
 import tempfile
-import time
 from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -38,11 +37,10 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
-import time_machine
 from rich.progress import track
 
 from benchmarks.faults import Place, Rng, damaged, disturb_disk, disturb_folder, disturb_server
-from benchmarks.memory import peak_memory_of_process
+from benchmarks.forked import Command, Ended
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
@@ -114,17 +112,6 @@ class ThirtyDays:
 
 
 @dataclass
-class Ended:
-    """How a run ended."""
-
-    code: int
-    output: str
-    seconds: float
-    memory: int
-    killed: bool
-
-
-@dataclass
 class Site:
     """An archive with its feeds."""
 
@@ -177,55 +164,12 @@ class Site:
                 shutil.copy(source, self.incoming / kind / source.name)
 
     def run(self, today: dt.date, kill_after_s: float | None = None, how: signal.Signals = signal.SIGKILL) -> Ended:
-        """Run the daily job in a process of its own, on a day, and perhaps end it before it is done."""
-        answer, question = multiprocessing.Pipe(duplex=False)
-        output = self.folder / "output.txt"
-        process = _FORKS.Process(target=_daily_job, args=(self.file, today, output, question))
-        began = time.monotonic()
-        process.start()
-        question.close()
-        process.join(kill_after_s if kill_after_s is not None else TIME_LIMIT_S)
-        killed = process.is_alive()
-        if killed:
-            os.kill(process.pid or 0, how)
-            process.join(TIME_LIMIT_S)
-        if process.is_alive():
-            process.kill()
-            process.join()
-        memory = answer.recv() if not killed and answer.poll() else 0
-        text = output.read_text() if output.exists() else ""
-        return Ended(process.exitcode or 0, text, time.monotonic() - began, memory, killed)
+        """Run the daily job on a day, and perhaps end it before it is done."""
+        arguments = ["fill", "--date", "today", "--config", str(self.file)]
+        return Command(arguments, self.folder / "output.txt", _ENVIRONMENT, today).run(TIME_LIMIT_S, kill_after_s, how)
 
 
-_FORKS = multiprocessing.get_context("forkserver")
-_FORKS.set_forkserver_preload(
-    [
-        *("benchmarks.faults", "tests.support.earthdata", "runtime.archive.verify", "runtime.cli.fill"),
-        *("runtime.cli.progress", "runtime.pipeline.run", "runtime.engines.ort", "runtime.archive.cube_update"),
-        "runtime.inputs.feeds.earthdata",
-    ]
-)
-
-
-def _daily_job(file: Path, today: dt.date, output: Path, question: multiprocessing.connection.Connection) -> None:
-    """Run the command line as a user would; this is what the processes of `Site.run` do."""
-    from runtime import cli
-
-    with output.open("w") as sink:
-        os.dup2(sink.fileno(), 1)
-        os.dup2(sink.fileno(), 2)
-    os.environ |= {"EARTHDATA_TOKEN": TOKEN, "SEAMLESS_SM__SERVICE__TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
-    sys.argv = ["runtime", "fill", "--date", "today", "--config", str(file)]
-    code = 0
-    with time_machine.travel(dt.datetime.combine(today, dt.time(18), dt.UTC)):
-        try:
-            cli.main()
-        except SystemExit as end:
-            code = int(end.code or 0)
-        question.send(peak_memory_of_process())
-        sys.stdout.flush()
-        sys.stderr.flush()
-    os._exit(code)
+_ENVIRONMENT = {"EARTHDATA_TOKEN": TOKEN, "SEAMLESS_SM__SERVICE__TOKEN": TOKEN, "OMP_NUM_THREADS": "1"}
 
 
 @dataclass
@@ -291,7 +235,7 @@ class Scenario:
         self._judge(site.run(today, kill_after, how))
 
     def _judge(self, ended: Ended) -> None:
-        if not ended.killed and ended.code not in _CODES:
+        if not ended.interrupted and ended.code not in _CODES:
             self.wrong.append(f"ended with {ended.code}: {ended.output[-1500:]}")
         if ended.seconds > TIME_LIMIT_S:
             self.wrong.append(f"took {ended.seconds:.0f} s")

@@ -20,19 +20,16 @@ import os
 import shutil
 import signal
 import statistics
-import subprocess
 import sys
 import tempfile
-import threading
-import time
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
 
+from benchmarks.forked import Command
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import Cube
 from runtime.archive.paths import ArchivePaths
@@ -123,27 +120,16 @@ class Trial:
             How many lines it ran, if it was not killed.
         """
         self._copy("killed")
-        last = str(FIRST + dt.timedelta(DAYS - 1))
-        counted = [str(Path(__file__)), "--count", str(at_line)] if after_s is None else ["-m", "runtime"]
-        command = [sys.executable, *counted, "fill", "--from", str(FIRST), "--to", last]
-        holder = ArchivePaths.below(self.folder / "killed" / "archive").lock.with_name("lock.holder")
-        process = subprocess.Popen(
-            [*command, "--config", str(self._file("killed"))],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        arguments = ["fill", "--from", str(FIRST), "--to", str(FIRST + dt.timedelta(DAYS - 1))]
+        command = Command(
+            [*arguments, "--config", str(self._file("killed"))],
+            self.folder / "output.txt",
+            {"EARTHDATA_TOKEN": TOKEN},
+            kill_at_line=at_line if after_s is None else None,
         )
-        while not holder.exists() and process.poll() is None:
-            time.sleep(0.001)
-        began = time.monotonic()
-        try:
-            output, _ = process.communicate(timeout=after_s)
-        except subprocess.TimeoutExpired:
-            process.send_signal(signal.SIGKILL)
-            output, _ = process.communicate()
-        lines = [line for line in output.splitlines() if line.startswith("lines ")]
-        return time.monotonic() - began, process.returncode, int(lines[-1].split()[1]) if lines else 0
+        holder = ArchivePaths.below(self.folder / "killed" / "archive").lock.with_name("lock.holder")
+        ended = command.run(3600.0, after_s, count_from=holder)
+        return ended.seconds, ended.code, ended.lines
 
     def contents(self, name: str) -> dict[str, Any]:
         """Return what must be equal: files, STAC documents, snapshots, cube, and catalog rows without times."""
@@ -193,42 +179,12 @@ def trials(folder: Path, bundle: str, points: int) -> tuple[list[str], Counter[i
     return wrong, published, length
 
 
-def count(at_line: int, arguments: list[str]) -> None:
-    """Run the command line, count lines of the runtime while it holds the lock, and kill the process at one of them."""
-    from runtime import cli
-
-    package = str(Path(cli.__file__).parents[1])
-    counted, holding = 0, False
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal counted, holding
-        if not frame.f_code.co_filename.startswith(package):
-            return None
-        if event == "line" and (holding := holding or frame.f_code.co_name == "recover"):
-            counted += 1
-            if counted == at_line:
-                os.kill(os.getpid(), signal.SIGKILL)
-        return trace
-
-    sys.argv = ["runtime", *arguments]
-    threading.settrace(trace)
-    sys.settrace(trace)
-    try:
-        cli.main()
-    finally:
-        sys.settrace(None)
-        print(f"lines {counted}", flush=True)
-
-
 def main() -> None:
     """Kill, compare, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--bundle", action="append", help="shipped bundles; default: one of each kind")
     parser.add_argument("--json", type=Path, help="also write the figures here")
-    if sys.argv[1:2] == ["--count"]:
-        count(int(sys.argv[2]), sys.argv[3:])
-        return
     arguments = parser.parse_args()
     results: dict[str, Any] = {}
     for bundle in arguments.bundle or ["sgdsm2-amsr2-x", "seamless-amsr2-x"]:
