@@ -41,8 +41,8 @@ class Server(ThreadingHTTPServer):
     Attributes
     ----------
     faults : dict of str to list of int or str
-        The next answers for a file name, one after the other: an HTTP status, or ``slow``, ``truncated``, ``short``,
-        ``html``, ``json``, ``login`` or ``redirect``; or, also for searches, whose name is ``search``, ``silent``,
+        The next answers for a file name, one after the other: an HTTP status, or ``slow``, ``in parts``, ``truncated``,
+        ``short``, ``html``, ``json``, ``login`` or ``redirect``; or, also for searches, whose name is ``search``, ``silent``,
         ``drip``, ``drip headers``, ``loop``, ``later`` or ``gzip bomb``.
     requests : Counter of str
         Number of requests for each file, and for ``search``.
@@ -236,6 +236,13 @@ class _Handler(BaseHTTPRequestHandler):
             self.wfile.flush()
             time.sleep(4)
             self.close_connection = True
+        elif fault == "in parts":  # 2.6 seconds, never silent for long
+            self.send_response(200)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            for number in range(130):
+                self.wfile.write(body[len(body) * number // 130 : len(body) * (number + 1) // 130])
+                time.sleep(0.02)
         elif file is None:
             self._answer(404, b"not here")
         else:

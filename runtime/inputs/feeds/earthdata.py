@@ -28,8 +28,6 @@ from runtime.inputs.products.granule import is_netcdf
 
 APPLICATION = "NASA GESDISC DATA ARCHIVE"
 """The application that an Earthdata account must approve."""
-_MAX_TRY = 20
-"""Longest try of a download, in multiples of the time that a server may keep silent."""
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 """Names of hash functions in hashlib, by their names in CMR."""
 
@@ -131,14 +129,12 @@ class EarthdataFeed:
 
     def _try(self, granule: Granule, target: Path, deadline: Deadline) -> None:
         """Try once to download a granule."""
-        longest = Deadline.after(_MAX_TRY * self._settings.timeout_s, f"{_MAX_TRY} times earthdata.timeout_s")
-        one_try = longest.or_earlier(deadline)
         address = self._addresses.get(granule.location, granule.location)
-        token = self._login.token(one_try) if may_have_token(address, self._settings.token_hosts) else None
+        token = self._login.token(deadline) if may_have_token(address, self._settings.token_hosts) else None
         with write_guard(target):
             file = target.open("wb")
         try:  # a try that was given up may still run; its file is closed, so it cannot write into that of the next
-            answer = one_try.call(self._download, granule, address, token, file, one_try)
+            answer = deadline.call(self._download, granule, address, token, file, deadline)
             with write_guard(target):
                 file.flush()
         finally:

@@ -49,13 +49,28 @@ def test_a_file_that_never_ends_is_given_up(fault: str, remote: tuple[Site, Serv
     assert site.lprm(0).name == granule.name
 
 
-def test_a_try_that_drips_leaves_time_for_another(remote: tuple[Site, Server], tmp_path: Path) -> None:
+def test_a_slow_download_may_take_all_the_time_of_its_file(remote: tuple[Site, Server], tmp_path: Path) -> None:
+    """It is never silent for as long as `earthdata.timeout_s`, and takes 26 times as long."""
     site, server = remote
     feed = earthdata_feed(server, timeout_s=0.1)
     (granule,) = feed.granules(START, START)[START]
-    server.faults[granule.name] = ["drip"]
+    server.faults[granule.name] = ["in parts"] * 3
     feed.fetch(granule, tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
+
+
+@pytest.mark.parametrize("fault", ["drip", "drip headers"])
+def test_the_limit_of_a_file_is_the_only_one_that_a_dripping_server_meets(
+    fault: str, remote: tuple[Site, Server], tmp_path: Path
+) -> None:
+    _, server = remote
+    feed = earthdata_feed(server, limits=TimeLimits.start(file_minutes=2.5 / 60), timeout_s=0.1)
+    (granule,) = feed.granules(START, START)[START]
+    server.faults[granule.name] = [fault] * 99
+    begun = time.monotonic()
+    with pytest.raises(FeedUnreachable, match=r"in 1 try \(not there within 2.5 s \(policy.max_file_minutes\)\)"):
+        feed.fetch(granule, tmp_path / "got")
+    assert 2.4 < time.monotonic() - begun < 6
 
 
 def test_a_wait_of_an_hour_is_left_to_the_next_run(remote: tuple[Site, Server]) -> None:
