@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, fi
 
 from runtime.common.clock import FIRST_DAY, LAST_DAY
 from runtime.common.grid import Grid
+from runtime.common.patterns import compile_pattern
 from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import EngineName, ImergRun, LayoutName, Precision
 
@@ -100,7 +101,7 @@ class SoilMoistureFeed(_ConfigSection):
     path: str = "incoming/lprm"
     """Folder of a folder feed: any path that fsspec knows."""
     pattern: str | None = None
-    """Regular expression of the file names, with a group ``date`` (YYYYMMDD), if they are not the product's own."""
+    """Regular expression (RE2) of the file names, with a group ``date`` (YYYYMMDD); unset: the product's own names."""
     product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
     orbit: Literal["descending", "ascending"] = "descending"
     band: Literal["c", "c1", "c2", "x"] = "x"
@@ -114,10 +115,7 @@ class SoilMoistureFeed(_ConfigSection):
         bands = PRODUCTS[self.product].bands
         if self.band not in bands:
             raise ValueError(f"{self.product} has no band {self.band!r}; it has {', '.join(bands)}")
-        try:
-            groups = re.compile(self.pattern).groupindex if self.pattern else {"date": 1}
-        except (re.error, OverflowError, RecursionError) as error:
-            raise ValueError(f"pattern {self.pattern!r} is no regular expression: {error}") from error
+        groups = compile_pattern(self.pattern).groupindex if self.pattern else {"date": 1}
         if "date" not in groups:
             raise ValueError(f"pattern {self.pattern!r} has no group (?P<date>\\d{{8}})")
         if unknown := set(groups) - {"date", "orbit"}:

@@ -41,9 +41,9 @@ class Server(ThreadingHTTPServer):
     Attributes
     ----------
     faults : dict of str to list of int or str
-        The next answers for a file name, one after the other: an HTTP status, or ``slow``, ``in parts``, ``truncated``,
-        ``short``, ``html``, ``json``, ``login`` or ``redirect``; or, also for searches, whose name is ``search``, ``silent``,
-        ``drip``, ``drip headers``, ``loop``, ``later`` or ``gzip bomb``.
+        The next answers for a file name, one after the other: an HTTP status, or ``slow``, ``in parts``,
+        ``truncated``, ``short``, ``html``, ``json``, ``login`` or ``redirect``; or, also for searches, whose name is
+        ``search``, ``silent``, ``drip``, ``drip headers``, ``loop``, ``later`` or ``gzip bomb``.
     requests : Counter of str
         Number of requests for each file, and for ``search``.
     asked_at : list of float

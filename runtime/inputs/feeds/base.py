@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Protocol
 
+from runtime.common.patterns import compile_pattern
 from runtime.common.sensors import IMERG_RUN_LETTERS, ORBITS, PRODUCTS, Product
 from runtime.common.vocabulary import ImergRun
 
@@ -114,7 +115,7 @@ class GranuleFilter:
 
     @cached_property
     def _name_pattern(self) -> re.Pattern[str]:
-        return re.compile(self.pattern) if self.pattern else self.details.pattern
+        return compile_pattern(self.pattern) if self.pattern else self.details.pattern
 
     @property
     def chosen(self) -> list[tuple[str, str]]:
@@ -141,7 +142,7 @@ class GranuleFilter:
             The day, and the run if the product is IMERG. None if the file does not belong to the feed, or if no file
             here could have its name.
         """
-        match = self._name_pattern.match(name)
+        match = self._name_pattern.match(name.encode(errors="replace").decode())  # RE2 reads UTF-8 only
         if not match:
             return None
         if len(name.encode(errors="replace")) > _MAX_NAME or not name.isprintable():

@@ -89,6 +89,7 @@ SETTINGS = {
     "feeds.soil_moisture.0.pattern": [
         *("'('", "'x'", "'(?P<date>x{99999999999})'", f"'(?P<date>{'(' * 5000}'"),
         *("'(?P<date>\\d{8})(?P<run>\\d)'", '"\\u0000(?P<date>.)"', "1"),
+        *("'(?=x)(?P<date>\\d{8})'", "'(?P<date>\\d{8})(x)\\2'", "'(?P<date>x)(?P<date>y)'"),
     ],
     "feeds.soil_moisture.0.to": ["2015-02-30", "nan"],
     "feeds.soil_moisture.²": ["x"],

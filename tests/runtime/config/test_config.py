@@ -83,6 +83,10 @@ def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
         ),
         ("[[feeds.soil_moisture]]\npattern = 'x(.*'\n", "is no regular expression"),
         ("[[feeds.soil_moisture]]\npattern = 'x'\n", "has no group .*date"),
+        (
+            "[[feeds.soil_moisture]]\npattern = '(?P<date>x)(?!y)'\n",
+            r"cannot be used: invalid perl operator: \(\?!; write it without look-around",
+        ),
         ("[[feeds.soil_moisture]]\nfrom = 2020-01-02\nto = 2020-01-01\n", "from 2020-01-02 is after to 2020-01-01"),
         ("[service]\npoll_until = '03:00'\n", "poll_until 03:00 is before run_at 15:30"),
         ("[model]\nengine = 'gpu'\n", "model.engine: .*'auto', 'cpu'"),

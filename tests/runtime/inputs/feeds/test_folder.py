@@ -1,4 +1,6 @@
 import datetime as dt
+import subprocess
+import sys
 from pathlib import Path
 
 import fsspec
@@ -7,6 +9,7 @@ import pytest
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
+from tests.conftest import DAYS, START, Site
 
 NAMES = [
     "LPRM-AMSR2_L3_D_SOILM3_V001_20150401013507.nc4",
@@ -87,6 +90,29 @@ def test_files_under_names_of_ones_own(tmp_path: Path) -> None:
         str(tmp_path), GranuleFilter("lprm-windsat", "descending", pattern=r"soil_(?P<date>\d{8})_v2\.nc")
     )
     assert list(feed.granules()) == [dt.date(2012, 1, 1)]
+
+
+def test_a_pattern_that_backtracks_without_end_holds_up_no_run(window_site: Site) -> None:
+    """Python's `re` would need years for the name that does not match."""
+    (window_site.folder / "incoming" / "lprm" / f"{window_site.lprm(3).name}.copy").write_text("x")
+    pattern = r"feeds.soil_moisture.0.pattern='([\w-]+)+_(?P<date>\d{8})\d{6}\.nc4$'"
+    command = [sys.executable, "-m", "runtime", "plan", "--config", str(window_site.file), "--set", pattern]
+    done = subprocess.run(
+        [*command, "--from", str(START), "--to", str(window_site.date(DAYS - 1))],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    assert done.returncode == 0, done.stderr
+    assert f"{DAYS} days looked at, {DAYS} to fill" in done.stdout
+
+
+def test_a_name_that_is_no_text_does_not_match_a_pattern_of_ones_own() -> None:
+    wanted = GranuleFilter("lprm-windsat", "descending", pattern=r"soil_(?P<date>\d{8}).*")
+    assert wanted.recognise("\udcff20120101") is None
+    assert wanted.recognise("soil_20120101\udcff") is None
+    assert wanted.recognise("soil_20120101é") == (dt.date(2012, 1, 1), None)
 
 
 def test_a_folder_named_after_a_year_holds_that_year(tmp_path: Path) -> None:
