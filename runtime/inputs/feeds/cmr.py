@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import logging
+import re
+from dataclasses import dataclass
 from typing import Annotated, Any
 from urllib.parse import urlencode, urlsplit
 
@@ -23,8 +24,6 @@ _MAX_RECORDS = 100_000
 _MAX_PAGE_BYTES = 256 << 20
 _SHOWN = 120
 """Characters of a record that a message shows."""
-
-logger = logging.getLogger(__name__)
 
 
 class _UmmPart(BaseModel):
@@ -86,6 +85,16 @@ class CmrRecord(_UmmPart):
         return f"{self.meta.concept_id} revision {self.meta.revision_id}"
 
 
+@dataclass(frozen=True)
+class UnusableRecord:
+    """A granule that CMR describes in a way that it cannot be fetched."""
+
+    fault: str
+    """Which record of which collection it is, and what is wrong with it."""
+    names: tuple[str, ...]
+    """Every text in it, without folders and collection: its file name is one of them, if it has any."""
+
+
 class _PageOfRecords(_UmmPart):
     items: list[Any]
     hits: int | None = None
@@ -97,10 +106,8 @@ def search_cmr(
     days: tuple[dt.date, dt.date] | None,
     deadline: Deadline,
     limit: int = _MAX_RECORDS,
-) -> list[CmrRecord]:
+) -> list[CmrRecord | UnusableRecord]:
     """Return the granules of a collection, by their time.
-
-    A record of another shape than CMR's is skipped, with a warning that names it.
 
     Parameters
     ----------
@@ -130,7 +137,7 @@ def search_cmr(
         ) from error
     finally:
         search.session.close()
-    return [record for item in items if (record := _read(item, collection[0]))]
+    return [_read(item, collection[0]) for item in items]
 
 
 class _Search:
@@ -202,17 +209,25 @@ class _Search:
                 raise RequestFailed(f"the answer is no list of granules: {_first_fault(error)}") from error
 
 
-def _read(item: Any, collection: str) -> CmrRecord | None:
-    """Return a record that has the right shape and an address; of another one, say which it is."""
+def _read(item: Any, collection: str) -> CmrRecord | UnusableRecord:
+    """Return a record, usable if it has the right shape and an address."""
     try:
         record = CmrRecord.model_validate(item)
-        fault = None if record.url else "it has no address to download from"
+        if record.url:
+            return record
+        fault = "it has no address to download from"
     except ValidationError as error:
         fault = _first_fault(error)
-    if fault is None:
-        return record
-    logger.warning(f"CMR, {collection}: the record of {_name_of(item)} cannot be used and is skipped: {fault}")
-    return None
+    names = tuple(re.split("[/:]", text)[-1] for text in _texts(item))
+    return UnusableRecord(f"CMR, {collection}: the record of {_name_of(item)} cannot be used: {fault}", names)
+
+
+def _texts(item: Any) -> list[str]:
+    """Return every text in a record of any shape."""
+    parts = [item]
+    for part in parts:
+        parts += part.values() if isinstance(part, dict) else part if isinstance(part, list) else ()
+    return [part for part in parts if isinstance(part, str)]
 
 
 def _name_of(item: Any) -> str:

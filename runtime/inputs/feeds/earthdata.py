@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, NoReturn
 from urllib.parse import urlsplit
@@ -21,13 +22,15 @@ from runtime.common.urls import without_secrets
 from runtime.config import Earthdata
 from runtime.errors import FeedUnreachable, LoginRefused
 from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
-from runtime.inputs.feeds.cmr import CmrRecord, search_cmr
+from runtime.inputs.feeds.cmr import CmrRecord, UnusableRecord, search_cmr
 from runtime.inputs.feeds.http import RequestFailed, WebSession, copy_body, may_have_token, open_url, retry
 from runtime.inputs.feeds.login import EarthdataLogin
 from runtime.inputs.products.granule import is_netcdf
 
 APPLICATION = "NASA GESDISC DATA ARCHIVE"
 """The application that an Earthdata account must approve."""
+_FIRST_RECORDS = 20
+"""Records among which the first day of a collection is looked for: some of them may not be usable."""
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 """Names of hash functions in hashlib, by their names in CMR."""
 
@@ -48,7 +51,6 @@ class EarthdataFeed:
     """
 
     in_place = False
-    incomplete: str | None = None
 
     def __init__(
         self,
@@ -58,15 +60,22 @@ class EarthdataFeed:
         limits: TimeLimits | None = None,
     ) -> None:
         self._settings, self._wanted = settings, wanted
+        self._wanted_any_day = replace(wanted, first=dt.date.min, last=dt.date.max)
+        self.incomplete: str | None = None
         self._collections = [(name, version or known) for name, known in wanted.chosen]
         self._limits = limits or TimeLimits.start()
         self._addresses: dict[str, str] = {}
         """Address of each granule by its location, which has no signature."""
         self._checksums: dict[str, tuple[str, str]] = {}
+        self._faults: dict[str, str] = {}
+        """Why the record of a granule cannot be used, by its location."""
         self._session, self._login = WebSession(), EarthdataLogin(settings)
 
     def granules(self, first: dt.date | None = None, last: dt.date | None = None) -> Listing:
         """Search CMR; see `Feed.granules`.
+
+        A record that cannot be used is a granule that cannot be fetched, so that its day is not taken for one without
+        a file. If it does not even say its day, the listing is `incomplete`.
 
         Raises
         ------
@@ -77,12 +86,15 @@ class EarthdataFeed:
         if first and last:  # the day of a granule is the one in its name; its times may begin the day before
             days = first - dt.timedelta(1), last + dt.timedelta(1)
         deadline = self._limits.for_file()
-        found = [
-            granule
+        records = [
+            record
             for collection in self._collections
             for record in search_cmr(self._settings, collection, days, deadline)
-            if (granule := self._granule(record))
         ]
+        for record in records:
+            if isinstance(record, UnusableRecord) and not self._name_in(record):
+                self.incomplete = f"{record.fault}; it does not say its day, so no day is known to have no file"
+        found = [granule for record in records if (granule := self._granule(record))]
         return by_day(granule for granule in found if not (first and last) or first <= granule.date <= last)
 
     def oldest(self) -> dt.date | None:
@@ -91,13 +103,20 @@ class EarthdataFeed:
         firsts = [
             granule.date
             for collection in self._collections
-            for record in search_cmr(self._settings, collection, None, deadline, limit=1)
+            for record in search_cmr(self._settings, collection, None, deadline, limit=_FIRST_RECORDS)
             if (granule := self._granule(record))
         ]
         return min(firsts, default=None)
 
-    def _granule(self, record: CmrRecord) -> Granule | None:
+    def _name_in(self, record: UnusableRecord) -> str | None:
+        """Return the file name that a record gives, None if there is none, or names of several days."""
+        days = {day: name for name in record.names if (day := self._wanted_any_day.recognise(name))}
+        return min(days.values()) if len(days) == 1 else None
+
+    def _granule(self, record: CmrRecord | UnusableRecord) -> Granule | None:
         """Return the granule of a record, None if it is not wanted."""
+        if isinstance(record, UnusableRecord):
+            return self._unusable_granule(record)
         location = without_secrets(record.url or "")
         name = location.rsplit("/", 1)[-1]
         recognised = self._wanted.recognise(name)
@@ -111,16 +130,31 @@ class EarthdataFeed:
         date, run = recognised
         return Granule(date=date, product=self._wanted.product, name=name, location=location, version=version, run=run)
 
+    def _unusable_granule(self, record: UnusableRecord) -> Granule | None:
+        """Return the granule of a record that cannot be used, None if it is not wanted or its day is not known."""
+        name = self._name_in(record)
+        recognised = self._wanted.recognise(name) if name else None
+        if name is None or recognised is None:
+            return None
+        location = f"CMR record of {name}"
+        self._faults[location] = record.fault
+        date, run = recognised
+        return Granule(
+            date=date, product=self._wanted.product, name=name, location=location, version="unusable", run=run
+        )
+
     def fetch(self, granule: Granule, target: Path) -> None:
         """Download a granule.
 
         Raises
         ------
         FeedUnreachable
-            None of the tries gave a complete NetCDF file in time.
+            None of the tries gave a complete NetCDF file in time, or its record in CMR cannot be used.
         LoginRefused
             There are no credentials, they have expired, or the account has not approved the application.
         """
+        if fault := self._faults.get(granule.location):
+            raise FeedUnreachable(f"{fault}; run again later, or put the file into a folder feed")
         deadline, settings = self._limits.for_file(), self._settings
         try:
             retry(settings.attempts, settings.wait_s, deadline, lambda: self._try(granule, target, deadline))

@@ -1,4 +1,4 @@
-"""What CMR answers, of any shape: sound granules, named skipped ones, or a feed that is unreachable."""
+"""What CMR answers, of any shape: sound granules, named ones that cannot be used, or a feed that is unreachable."""
 
 import json
 from typing import Any
@@ -8,11 +8,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runtime.common.deadline import Deadline
-from runtime.common.vocabulary import ProblemKind
+from runtime.common.vocabulary import ProblemKind, Tier
 from runtime.config import Earthdata
 from runtime.errors import FeedUnreachable
-from runtime.inputs.feeds.cmr import CmrRecord, search_cmr
-from tests.conftest import DAYS, START, Site, logged
+from runtime.inputs.feeds.cmr import CmrRecord, UnusableRecord, search_cmr
+from runtime.pipeline.plan import Action
+from tests.conftest import DAYS, START, Runtime, Site
 from tests.runtime.inputs.feeds.conftest import earthdata_feed
 from tests.support.earthdata import Server
 
@@ -61,26 +62,29 @@ def _nearly_sound(draw: st.DrawFn) -> Any:
 
 
 def _search(server: Server, hits: str, document: Any) -> tuple[list[CmrRecord], list[str], str]:
-    """Return the records of an answer, the warnings, and why the feed is unreachable."""
+    """Return the records of an answer, what is wrong with the others, and why the feed is unreachable."""
     server.search_answer = hits, document if isinstance(document, bytes) else json.dumps(document).encode()
     configured = Earthdata(cmr_url=f"{server.url}/search/", attempts=1, timeout_s=5.0)
-    with logged() as lines:
-        try:
-            return search_cmr(configured, COLLECTION, (START, START), Deadline.after(20.0, "a.key")), lines, ""
-        except FeedUnreachable as error:
-            return [], lines, str(error)
+    try:
+        found = search_cmr(configured, COLLECTION, (START, START), Deadline.after(20.0, "a.key"))
+    except FeedUnreachable as error:
+        return [], [], str(error)
+    faults = [record.fault for record in found if isinstance(record, UnusableRecord)]
+    return [record for record in found if isinstance(record, CmrRecord)], faults, ""
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=st.lists(ANY_JSON | _nearly_sound() | st.just(_sound()), max_size=4))
-def test_any_record_is_a_granule_or_is_skipped_by_name(items: list[Any], empty_server: Server) -> None:
-    found, warnings, failure = _search(empty_server, str(len(items)), {"hits": len(items), "items": items})
+def test_any_record_is_a_granule_or_cannot_be_used_and_is_named(items: list[Any], empty_server: Server) -> None:
+    found, faults, failure = _search(empty_server, str(len(items)), {"hits": len(items), "items": items})
     if failure:
         assert "the same granule came twice" in failure or "is no list of granules" in failure
         return
-    assert len(found) + len(warnings) == len(items)
-    assert all("is skipped: " in warning and warning.isprintable() for warning in warnings)
+    assert len(found) + len(faults) == len(items)
+    assert all("cannot be used: " in fault and fault.isprintable() for fault in faults)
     feed = earthdata_feed(empty_server)
+    listed = [granule for day in feed.granules().values() for granule in day]
+    assert all(granule.name.isprintable() for granule in listed)
     for record in found:
         granule = feed._granule(record)
         assert granule is None or (granule.name.isprintable() and granule.location.startswith("http"))
@@ -89,11 +93,11 @@ def test_any_record_is_a_granule_or_is_skipped_by_name(items: list[Any], empty_s
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=ANY_JSON | st.fixed_dictionaries({"items": ANY_JSON}) | st.binary(max_size=40))
 def test_any_document_is_a_list_of_granules_or_an_unreachable_feed(document: Any, empty_server: Server) -> None:
-    found, warnings, failure = _search(empty_server, "1", document)
+    found, faults, failure = _search(empty_server, "1", document)
     if failure:
         assert "cannot be searched for LPRM_AMSR2_D_SOILM3 in 1 try" in failure
     else:
-        assert len(found) + len(warnings) == 1
+        assert len(found) + len(faults) == 1
 
 
 @pytest.mark.parametrize(
@@ -109,10 +113,10 @@ def test_any_document_is_a_list_of_granules_or_an_unreachable_feed(document: Any
     ],
 )
 def test_a_document_that_breaks_parsers_is_an_unreachable_feed(text: str, empty_server: Server) -> None:
-    found, warnings, failure = _search(empty_server, "1", text.encode())
+    found, faults, failure = _search(empty_server, "1", text.encode())
     assert found == []
-    assert bool(failure) != bool(warnings)
-    assert "\n" not in "".join([failure, *warnings])
+    assert bool(failure) != bool(faults)
+    assert "\n" not in "".join([failure, *faults])
 
 
 @pytest.mark.parametrize(
@@ -156,20 +160,65 @@ def test_days_with_data_are_not_filled_without_it_when_cmr_answers_short(remote:
     assert len(site.fill(None, None, *server.settings()).filled) == DAYS
 
 
-def test_a_record_that_cannot_be_used_costs_its_own_day_only(remote: tuple[Site, Server]) -> None:
+def _spoiled(record: Any, how: str) -> Any:
+    """Return a sound record that can no longer be used."""
+    if how == "no address":
+        record["umm"]["RelatedUrls"] = []
+    elif how == "a text for a list":
+        record["umm"]["RelatedUrls"] = "nowhere"
+    elif how == "a number for a digest":
+        record["umm"]["DataGranule"]["ArchiveAndDistributionInformation"][0]["Checksum"]["Value"] = 5
+    elif how == "as GES DISC names it":
+        record["umm"] = {"GranuleUR": f"LPRM_AMSR2_D_SOILM3.001:{record['umm']['GranuleUR']}"}
+    return record
+
+
+@pytest.mark.parametrize("how", ["no address", "a text for a list", "a number for a digest", "as GES DISC names it"])
+def test_a_day_whose_cmr_record_cannot_be_used_waits_and_is_no_outage(
+    how: str, remote: tuple[Site, Server], runtime: Runtime
+) -> None:
     site, server = remote
     records = server.records(COLLECTION[0], None)
-    broken = records[5]
-    broken["umm"]["RelatedUrls"] = "nowhere"  # type: ignore[index]
-    feed = earthdata_feed(server)
+    records[5] = _spoiled(records[5], how)
     server.search_answer = str(DAYS), json.dumps({"hits": DAYS, "items": records}).encode()
-    with logged() as lines:
-        found = feed.granules(START, site.date(DAYS - 1))
-    assert sorted(found) == [site.date(n) for n in range(DAYS) if n != 5]
-    assert lines == [
-        f"warning: CMR, {COLLECTION[0]}: the record of {site.lprm(5).name} cannot be used and is skipped: "
-        "umm.RelatedUrls: Input should be a valid list"
-    ]
+    options = [*server.settings(), "feeds.precipitation.kind=none", "policy.max_lag_days=0"]
+    outcome = site.fill(None, None, *options)
+    assert outcome.filled == [site.date(n) for n in range(DAYS) if n != 5]
+    assert outcome.exit_code == 3
+    assert f"CMR, {COLLECTION[0]}: the record of " in outcome.message
+    assert f"{site.lprm(5).name} cannot be used: " in outcome.message
+    assert outcome.planned[site.date(5)].action is Action.WAIT
+    assert outcome.planned[site.date(6)].tier is Tier.PROVISIONAL, "the day before it may still come"
+    sets = [part for item in options for part in ("--set", item)]
+    asked = runtime("fill", "--date", site.date(5), "--config", site.file, *sets)
+    assert asked.exit_code == 3
+    assert f"{site.lprm(5).name} cannot be used: " in asked.stderr
+    assert asked.stderr.count("cannot be used") == 1
+    server.search_answer = None
+    assert site.date(5) in site.fill(None, None, *options).filled
+
+
+def test_no_day_is_an_outage_while_a_cmr_record_does_not_say_its_day(remote: tuple[Site, Server]) -> None:
+    site, server = remote
+    records: list[Any] = server.records(COLLECTION[0], None)
+    records[5] = {"meta": {"concept-id": "G5"}}
+    server.search_answer = str(DAYS), json.dumps({"hits": DAYS, "items": records}).encode()
+    options = [*server.settings(), "feeds.precipitation.kind=none", "policy.max_lag_days=0"]
+    outcome = site.fill(0, DAYS - 1, *options)
+    assert outcome.filled == [site.date(n) for n in range(DAYS) if n != 5]
+    assert (outcome.exit_code, outcome.message) == (
+        3,
+        f"CMR, {COLLECTION[0]}: the record of G5 cannot be used: it has no address to download from; it does not say "
+        "its day, so no day is known to have no file",
+    )
+    assert outcome.planned[site.date(5)].action is Action.WAIT
+
+
+def test_a_record_that_cannot_be_used_does_not_hide_the_first_day(remote: tuple[Site, Server]) -> None:
+    site, server = remote
+    records: list[Any] = [{"meta": {"concept-id": "G0"}}, *server.records(COLLECTION[0], None)]
+    server.search_answer = str(len(records)), json.dumps({"items": records}).encode()
+    assert earthdata_feed(server).oldest() == site.date(0)
 
 
 def test_a_name_too_long_for_a_file_is_skipped_and_named(remote: tuple[Site, Server]) -> None:
