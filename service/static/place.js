@@ -1,8 +1,8 @@
 // The time series of a place, and the form that asks for one.
 
 import * as api from "./api.js";
-import { element } from "./page_parts.js";
-import { PlaceChart } from "./series.js";
+import { element, textElement } from "./page_parts.js";
+import { PlaceChart, notes } from "./series.js";
 
 /** @import { SeriesColours } from "./schema.js" */
 
@@ -41,6 +41,9 @@ export class PlacePanel {
       element("csv").hidden = false;
       element("csv").href = api.csvAddress(latitude, longitude);
       element("series-summary").textContent = this.chart.show(series);
+      const items = notes(series).map((note) => textElement("li", note));
+      element("series-notes").replaceChildren(...items);
+      element("series-notes").hidden = !items.length;
       const [ns, ew] = [latitude < 0 ? "S" : "N", longitude < 0 ? "W" : "E"];
       element("place-title").textContent = `${Math.abs(latitude)}° ${ns}, ${Math.abs(longitude)}° ${ew}`;
       showState("");

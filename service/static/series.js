@@ -184,3 +184,27 @@ function summary({ dates }, observed, filled) {
     (none ? `, ${none} without a value.` : ".")
   );
 }
+
+/**
+ * Return in words which days a series does not have, and which were read another way than usual.
+ *
+ * @param {PlaceSeries} series
+ */
+export function notes({ left_out, not_from_cube }) {
+  const found = [];
+  const others = Object.keys(left_out).sort();
+  if (others.length) found.push(`${daysInWords(others)} left out, on another grid than the archive: ${left_out[others[0]]}`);
+  if (not_from_cube.length) {
+    found.push(
+      `${daysInWords(not_from_cube)} read from the daily files, because the cube (the archive's copy for time series) ` +
+      "cannot be read there. The values are the same; the next run repairs the cube.",
+    );
+  }
+  return found;
+}
+
+/**
+ * @param {string[]} dates In order of time.
+ */
+const daysInWords = (dates) =>
+  dates.length === 1 ? `1 day (${days.words(dates[0])})` : `${dates.length} days from ${days.words(dates[0])} to ${days.words(dates[dates.length - 1])}`;

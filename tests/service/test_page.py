@@ -22,6 +22,7 @@ import pytest
 
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
+from runtime.archive.format import ArchiveFormat
 from runtime.common.clock import now
 from service.runner import FillRun
 from service.serve import listening
@@ -251,6 +252,44 @@ def test_a_click_shows_the_places_days_and_their_csv(visit: Open, varied: Site) 
     assert len(observed) == int(counts[1])
     page.picture("series")
     page.is_accessible()
+
+
+def test_days_left_out_of_a_series_or_not_read_from_the_cube_are_named_below_it(
+    visit: Open, make_site: MakeSite
+) -> None:
+    """Three of seven days have been moved to another grid so far; then a chunk of the cube is lost."""
+    site, east = make_site(), "grid.box=[-9, 35, 10, 50]"
+    site.fill(0, 6)
+    config = site.config(east)
+    with Catalog.open(site.paths.catalog) as catalog:
+        catalog.write_format(ArchiveFormat.of(config.make_grid(), config.archive.layout))
+    site.fill(0, 2, east)
+    with web(site, east) as app, listening(config, app) as address:
+        page = visit(address).goes_to("#date=2020-04-02&lat=45.1&lon=2.2")
+        page.page.wait_for_selector("#chart canvas")
+        assert page.text("#series-summary").startswith("3 days from 2020-04-01 to 2020-04-03")
+        left_out = page.page.locator("#series-notes li").all_inner_texts()
+        assert len(left_out) == 1
+        assert left_out[0].startswith(
+            "4 days from 4 April 2020 to 7 April 2020 left out, on another grid than the archive: "
+        )
+        assert "runtime reprocess --all" in left_out[0]
+        (site.archive / "cube.zarr" / "soil_moisture" / "c" / "0" / "0" / "0").unlink()
+        page.page.click("#where button")
+        page.page.wait_for_selector("#series-notes li >> nth=1")
+        assert page.page.locator("#series-notes li").all_inner_texts() == [
+            *left_out,
+            "3 days from 1 April 2020 to 3 April 2020 read from the daily files, because the cube (the archive's copy for "
+            "time series) cannot be read there. The values are the same; the next run repairs the cube.",
+        ]
+        page.is_accessible()
+        page.picture("series-notes")
+    site.fill(0, 6, east)
+    with web(site, east) as app, listening(config, app) as address:
+        page = visit(address).goes_to("#date=2020-04-02&lat=45.1&lon=2.2")
+        page.page.wait_for_selector("#chart canvas")
+        assert page.text("#series-summary").startswith("7 days from 2020-04-01 to 2020-04-07")
+        assert page.page.is_hidden("#series-notes")
 
 
 def test_a_place_where_nothing_is(visit: Open) -> None:
