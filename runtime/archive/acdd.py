@@ -32,9 +32,9 @@ KEYWORDS = (
 """Keywords of the archive, from the GCMD list and free ones."""
 
 ABSTRACT = (
-    "Daily surface soil moisture without gaps over land: passive-microwave retrievals as they were observed, and where "
-    "there was none, values filled by a neural network from the days around, the cells around and precipitation. Every "
-    "cell says which of them it is, how old its last observation is and, where it was filled, how uncertain it is."
+    "Daily surface soil moisture: passive-microwave retrievals as they were observed, and the gaps that observations "
+    "of nearby cells and days reach, filled by a neural network; other land stays empty. Every cell says which of them "
+    "it is, how old its last observation is and, where it was filled, how uncertain it is."
 )
 """What the archive contains, in a few sentences."""
 

@@ -279,8 +279,8 @@ def test_days_left_out_of_a_series_or_not_read_from_the_cube_are_named_below_it(
         page.page.wait_for_selector("#series-notes li >> nth=1")
         assert page.page.locator("#series-notes li").all_inner_texts() == [
             *left_out,
-            "3 days from 1 April 2020 to 3 April 2020 read from the daily files, because the cube (the archive's copy for "
-            "time series) cannot be read there. The values are the same; the next run repairs the cube.",
+            "3 days from 1 April 2020 to 3 April 2020 read from the daily files, because the cube (the archive's copy "
+            "for time series) cannot be read there. The values are the same; the next run repairs the cube.",
         ]
         page.is_accessible()
         page.picture("series-notes")

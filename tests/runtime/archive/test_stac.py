@@ -9,6 +9,7 @@ from typing import Any
 import pystac
 import pytest
 import xarray
+import zarr
 from pystac.extensions.file import FileExtension
 
 from runtime.archive.stac import STAC, item_path
@@ -59,6 +60,27 @@ def test_compliance_checker_finds_no_error(bundle: str, make_site: MakeSite) -> 
     unknown = [r for r in remarks if not any(known.strip("[']") in r for known in REMARKS)]
     assert unknown == []
     assert "acdd:1.3" in told
+
+
+def test_the_summary_says_that_some_land_stays_empty_and_a_new_one_fills_no_day_again(
+    window_site: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as before:
+        before.setattr("runtime.archive.acdd.ABSTRACT", "Daily soil moisture, as it was described before.")
+        before.setattr("runtime.archive.stac.ABSTRACT", "Daily soil moisture, as it was described before.")
+        window_site.fill(0, 3)
+    published = window_site.published()
+    assert archive_faults(window_site.config(), _whole) == []
+    assert window_site.fill(0, 3).filled == []
+    assert window_site.published() == published
+    assert archive_faults(window_site.config(), _whole) == []
+    window_site.fill(4, 4)
+    with xarray.open_dataset(window_site.day_file(4)) as file:
+        summary = file.attrs["summary"]
+    assert "other land stays empty" in summary
+    assert "without gaps" not in summary
+    assert json.loads((window_site.archive / STAC / "collection.json").read_text())["description"] == summary
+    assert zarr.open_group(window_site.archive / "cube.zarr", mode="r").attrs["summary"] == summary
 
 
 def test_the_sgd_sm_layout_names_only_the_convention_it_follows(window_site: Site) -> None:
