@@ -8,8 +8,8 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 
 from runtime.common.vocabulary import Tier
 from runtime.errors import BundleError
-from runtime.manifest import ErrorTable
-from training.evaluate.kinds import GapKind
+from runtime.manifest import ErrorTable, HeldOutScore, Judgement
+from training.evaluate.kinds import HEADLINE, GapKind
 
 
 class _ReportModel(BaseModel):
@@ -57,6 +57,10 @@ class Accuracy(_ReportModel):
 
     source: str
     """What the days are, in words."""
+    product: str | None = None
+    """Soil-moisture product of the days; None where it is not known."""
+    band: str | None = None
+    """Band of the product; None for a product without bands."""
     days: dict[Tier, list[str]]
     """The evaluated days of each tier."""
     noise: dict[str, float]
@@ -67,6 +71,44 @@ class Accuracy(_ReportModel):
     """Shares of errors within sigma, by bundle, tier and kind of gap, what the cells are divided by, and class."""
     calibration_fitted: dict[str, dict[str, dict[str, float]]] = {}
     """The same after sigma was fitted with `sigma_fit`, as an exported bundle has it."""
+
+    def judgement(self, name: str, product: str | None = None, band: str | None = None) -> Judgement:
+        """Return how well a bundle filled the days, for its manifest.
+
+        Parameters
+        ----------
+        name : str
+            Name of the bundle.
+        product, band : str, optional
+            Product and band of the days, if the report does not name them.
+
+        Returns
+        -------
+        Judgement
+            The scores on hidden gaps like real ones.
+
+        Raises
+        ------
+        BundleError
+            Neither the report nor `product` says what the days are, or it has no score of such gaps.
+        """
+        if self.product is not None:
+            product, band = self.product, self.band
+        scores = {
+            row.tier: row.score for row in self.scores if (row.filler, row.gaps, row.split) == (name, HEADLINE, "all")
+        }
+        if product is None or not scores:
+            raise BundleError(
+                f"the report on {self.source} does not name its product; give --product and --band"
+                if scores
+                else f"the report on {self.source} has no score of {name} on {HEADLINE}; evaluate it with them"
+            )
+        return Judgement(
+            product=product,
+            band=band,
+            source=self.source,
+            scores={tier: HeldOutScore(**s.model_dump(exclude={"ubrmse"})) for tier, s in scores.items()},
+        )
 
 
 def read_accuracy(path: Path, name: str) -> Accuracy:

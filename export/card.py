@@ -8,7 +8,7 @@ from typing import Any
 
 from export.accuracy import Accuracy, EvaluatedBundle
 from export.parity import ParityReport
-from runtime.manifest import Manifest
+from runtime.manifest import ANY, Manifest, in_words
 from training.evaluate.kinds import HEADLINE, KINDS
 from training.presets import Preset
 
@@ -19,7 +19,7 @@ _TEMPLATE = """# {name} {version}
 | | |
 | --- | --- |
 | Kind | {kind} |
-| Accepts | {products}; band {bands} |
+| Accepts | {accepts} |
 | Days of the window | {window} |
 | Rain | {rain} |
 | Sizes | {sizes} |
@@ -27,16 +27,16 @@ _TEMPLATE = """# {name} {version}
 | Uncertainty | {uncertainty} |
 
 ## Good for
-Filling the gaps of daily {bands}-band soil moisture on the 0.25 degree grid, over land, in m3 m-3.
+Filling the gaps of daily {what_sm} soil moisture on the 0.25 degree grid, over land, in m3 m-3.
 
 ## Not for
-Other bands or sensors than those above; cells that no observation reaches (the runtime leaves them NaN); decisions that
+{not_for}; cells that no observation reaches (the runtime leaves them NaN); decisions that
 depend on one cell of one day, unless its `flag` and `days_since_observation` are checked; seasons unlike those it was
 trained on, until its accuracy has been measured there.{limits}
 
 ## Training
 {training}
-
+{judged}
 ## Accuracy
 {accuracy}
 
@@ -92,8 +92,12 @@ def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accura
         version=manifest.version,
         what=_DESCRIPTIONS[preset.model.kind],
         kind=manifest.kind,
-        products=", ".join(manifest.products),
-        bands=", ".join(manifest.bands),
+        accepts=_accepts(manifest),
+        what_sm=f"{', '.join(manifest.bands)}-band" if ANY not in manifest.bands else "surface",
+        not_for="Other bands or sensors than those above"
+        if ANY not in manifest.products
+        else "Products that it was not judged on, if the size of the errors matters",
+        judged=_judged_section(manifest),
         window=", ".join(f"T{day:+d}" if day else "T" for day in manifest.window),
         rain="used if there is any" if manifest.takes_rain else "not used",
         sizes=", ".join(f"{key} {value}" for key, value in preset.to_dict()["model"].items()),
@@ -108,6 +112,50 @@ def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accura
         worst=parity.worst,
         spread=parity.spread,
     )
+
+
+def _accepts(manifest: Manifest) -> str:
+    if ANY in manifest.products:
+        return "any soil-moisture product; with a warning where it was not judged"
+    return f"{', '.join(manifest.products)}; band {', '.join(manifest.bands)}"
+
+
+_JUDGED = "\n## Judged on\n"
+_AFTER_JUDGED = "\n## Accuracy\n"
+_JUDGED_HEAD = """Errors against hidden observations, m3 m-3 except R and n. On any other product they are not known.
+
+| product | tier | R | RMSE | MAE | bias | n | days |
+| --- | --- | ---: | ---: | ---: | ---: | ---: | --- |
+"""
+
+
+def _judged_section(manifest: Manifest) -> str:
+    """Return the table of the products that a bundle was judged on."""
+    lines = []
+    for each in manifest.judged:
+        for tier, s in each.scores.items():
+            figures = ["" if s.r is None else f"{s.r:.3f}", *(f"{v:.4f}" for v in (s.rmse, s.mae, s.bias)), f"{s.n}"]
+            lines.append(f"| {in_words(each.product, each.band)} | {tier} | {' | '.join(figures)} | {each.source} |\n")
+    return _JUDGED + (_JUDGED_HEAD + "".join(lines) if lines else "No product.\n")
+
+
+def with_judgements(card: str, manifest: Manifest) -> str:
+    """Return a model card with a table of the products that the bundle was judged on.
+
+    Parameters
+    ----------
+    card : str
+        The model card; a table it already has is replaced.
+    manifest : Manifest
+        The bundle's manifest, with its judgements.
+
+    Returns
+    -------
+    str
+        Markdown.
+    """
+    before, heading, after = card.partition(_AFTER_JUDGED)
+    return before.split(_JUDGED)[0] + _judged_section(manifest) + heading + after
 
 
 def _training_lines(record: dict[str, Any]) -> Iterator[str]:

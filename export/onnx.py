@@ -17,7 +17,7 @@ from export.signature import STATE, example_inputs, output_names
 from export.stages import check_stages, write_stages
 from runtime.bundle import CARD, GRAPH, Bundle, load_bundle
 from runtime.common.vocabulary import ModelKind
-from runtime.manifest import Manifest, Stage, StateTensor
+from runtime.manifest import ANY, Manifest, Stage, StateTensor
 from training.checkpoint import Checkpoint
 from training.models import LSTMCNN, STPCNN, Model, Seamless, stride
 
@@ -71,10 +71,10 @@ def export_bundle(
     version : str
         Version of the bundle.
     products, bands : tuple of str
-        Soil-moisture products and bands that the bundle accepts.
+        Soil-moisture products and bands that the bundle accepts, or `runtime.manifest.ANY`.
     accuracy : Accuracy, optional
-        An evaluation of this recipe: its error table becomes part of the manifest, its factor scales sigma, and its
-        figures become part of the model card.
+        An evaluation of this recipe: its error table and its scores become part of the manifest, its factor scales
+        sigma, and its figures become part of the model card.
     overwrite : bool
         Whether an existing bundle is replaced.
 
@@ -115,12 +115,20 @@ def export_bundle(
             stages=stages,
             sigma_fit=sigma_fit,
             errors=evaluated.errors if evaluated else None,
+            judged=(accuracy.judgement(name, *_only(products, bands)),) if accuracy else (),
             training=checkpoint.record,
             **_network_fields(model),
         )
         (folder / CARD).write_text(render_card(manifest, checkpoint.preset, report, accuracy))
         write_manifest(folder, manifest)
     return load_bundle(out), report
+
+
+def _only(products: tuple[str, ...], bands: tuple[str, ...]) -> tuple[str | None, str | None]:
+    """Return the product and the band that a bundle accepts, if it accepts only one."""
+    if len(products) != 1 or len(bands) != 1 or ANY in (*products, *bands):
+        return None, None
+    return products[0], bands[0]
 
 
 def _network_fields(model: Model) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import os
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from runtime.archive.paths import ArchivePaths
@@ -50,18 +51,18 @@ def _engines(config: Config) -> list[Finding]:
         reason = unavailable_reason(name)
         findings.append(Finding(what=f"engine {name}", good=reason is None, needed=False, detail=reason or "available"))
 
-    def choose() -> str:
+    def choose(name: str) -> str:
         settings = EngineSettings.configured(config, ArchivePaths.of(config).engines)
-        chosen = choose_engine(load_bundle(find_bundle(config.model.bundle)), settings)
+        chosen = choose_engine(load_bundle(find_bundle(name)), settings)
         return f"{chosen.engine}, {settings.precision} ({chosen.why})"
 
-    return [*findings, _finding("engine chosen", True, choose)]
+    return [*findings, *(_finding("engine chosen", True, partial(choose, name)) for name in config.bundles)]
 
 
 def _bundles(config: Config) -> list[Finding]:
     findings = []
-    for name in sorted({*shipped_bundles(), config.model.bundle}):
-        needed = name == config.model.bundle
+    for name in sorted({*shipped_bundles(), *config.bundles}):
+        needed = name in config.bundles
 
         def load(name: str = name, needed: bool = needed) -> str:
             bundle = load_bundle(find_bundle(name))

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from runtime.common.grid import Floats
-from runtime.common.vocabulary import ModelKind
+from runtime.common.vocabulary import ModelKind, Tier
 
 
 def _inside_the_bundle(name: str) -> str:
@@ -25,6 +25,8 @@ def _inside_the_bundle(name: str) -> str:
     return name
 
 
+ANY = "any"
+"""Stands for every product, or every band, that a network accepts."""
 _LONGEST_NAME = 200
 _Text = Annotated[str, Field(pattern=rf"^[ -~]{{1,{_LONGEST_NAME}}}$")]
 _FileName = Annotated[str, AfterValidator(_inside_the_bundle)]
@@ -120,6 +122,31 @@ class ErrorTable(_ManifestModel):
         return np.asarray(np.array(self.rmse, np.float32)[age, band[:, None]])
 
 
+class HeldOutScore(_ManifestModel):
+    """A comparison of filled values with hidden observations; m3 m-3 except R and n."""
+
+    r: Annotated[float, Field(ge=-1, le=1)] | None
+    """Correlation; None where it is not defined."""
+    rmse: _Error
+    mae: _Error
+    bias: float
+    n: _Count
+    """Number of hidden observations."""
+
+
+class Judgement(_ManifestModel):
+    """How well a bundle fills one band of one product: its error where observations were hidden."""
+
+    product: _Text
+    """Soil-moisture product, for example ``lprm-amsr2``."""
+    band: _Text | None = None
+    """Band of the product; None for a product without bands."""
+    source: _Text
+    """The days it was judged on, in words."""
+    scores: dict[Tier, HeldOutScore] = Field(min_length=1)
+    """The score of each tier that was judged, over hidden gaps like real ones."""
+
+
 class Manifest(_ManifestModel):
     """The contents of ``bundle.json``."""
 
@@ -128,9 +155,11 @@ class Manifest(_ManifestModel):
     version: _Text
     kind: ModelKind
     products: tuple[_Text, ...] = Field(min_length=1)
-    """Soil-moisture products that the network accepts, for example ``lprm-amsr2``."""
+    """Soil-moisture products that the network accepts, for example ``lprm-amsr2``, or `ANY`."""
     bands: tuple[_Text, ...] = Field(min_length=1)
-    """Bands that the network accepts, for example ``x``."""
+    """Bands that the network accepts, for example ``x``, or `ANY`."""
+    judged: tuple[Judgement, ...] = ()
+    """The products and bands that the bundle was judged on; on any other, its errors are not known."""
     window: tuple[Annotated[int, Field(ge=-366, le=366)], ...]
     """Days that the network reads, relative to day T, ascending; ``(0,)`` for a recurrent network."""
     tile_core: _Cells
@@ -169,6 +198,12 @@ class Manifest(_ManifestModel):
         return self
 
     @model_validator(mode="after")
+    def _is_judged_once(self) -> Manifest:
+        if len({(each.product, each.band) for each in self.judged}) < len(self.judged):
+            raise ValueError("two judgements are of one product and band")
+        return self
+
+    @model_validator(mode="after")
     def _is_of_its_kind(self) -> Manifest:
         if not _ascend(self.window) or 0 not in self.window:
             raise ValueError("window must ascend and contain day 0")
@@ -186,7 +221,26 @@ class Manifest(_ManifestModel):
             raise ValueError("the last stage must give one frame and one map")
         return self
 
+    def accepts(self, product: str, band: str | None) -> bool:
+        """Return whether the network may fill a band of a product; None for a product without bands."""
+        return {product, ANY} & {*self.products} != set() and {band, ANY} & {*self.bands} != set()
+
+    def not_judged(self, product: str, band: str | None) -> str | None:
+        """Return in words that the errors on a band of a product are not known; None if the bundle was judged on it."""
+        if any((each.product, each.band) == (product, band) for each in self.judged):
+            return None
+        others = ", ".join(in_words(each.product, each.band) for each in self.judged) or "no product"
+        return (
+            f"bundle {self.name} was never judged on {in_words(product, band)}, only on {others}: how large the "
+            "errors of filled values are, and how well the uncertainty describes them, is not known"
+        )
+
     @property
     def carries_state(self) -> bool:
         """Whether the network carries a state from day to day (the recurrent kind)."""
         return self.kind is ModelKind.RECURRENT
+
+
+def in_words(product: str, band: str | None) -> str:
+    """Return a product and its band, if it has one, as messages name them."""
+    return product if band is None else f"{product} band {band}"

@@ -73,7 +73,10 @@ for name in "${names[@]}"; do
         "$python" -m training evaluate --suite --bundle "$runs/january/$name" --data "$data/$april" --no-dct-pls \
             --out "$runs/report-from-january"
     fi
-    if [[ $name == seamless-2* ]]; then
+    if [[ $name == seamless-2 ]]; then
+        fit "$name" shipped
+        accepted=(--any-product)
+    elif [[ $name == *-soil ]]; then
         fit "$name" shipped
         accepted=(--product lprm-amsr2 --product lprm-amsre --product lprm-windsat --band x --band c1 --band c2 --band c)
     else
@@ -81,6 +84,8 @@ for name in "${names[@]}"; do
     fi
     "$python" -m export onnx --checkpoint "$runs/$name/shipped/last.safetensors" --report "$runs/report/report.json" \
         --out "$bundles/$name" --overwrite "${accepted[@]}"
+    [[ $name == seamless-2 ]] && "$python" -m export judged --bundle "$bundles/$name" --report "$runs/report-january/report.json" \
+        --note "decoded from pictures" --out "$bundles/$name" --overwrite
     for precision in bf16 fp16; do
         [[ $name == sgdsm2-* && $precision == bf16 ]] && continue  # a memory must not be rounded
         [[ $name == *-soil && $precision == fp16 ]] && continue    # all bundles together stay below 30 MB

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from export.cli.common import export_command
+from runtime.errors import UsageError
 
 
 @export_command(
@@ -22,6 +23,10 @@ def onnx(
         list[str] | None, typer.Option(help="Accepted product, repeatable.  [default: lprm-amsr2]")
     ] = None,
     band: Annotated[list[str] | None, typer.Option(help="Accepted band, repeatable.  [default: x]")] = None,
+    any_product: Annotated[
+        bool,
+        typer.Option("--any-product", help="Accept every product and band, with a warning on those not judged."),
+    ] = False,
     report: Annotated[
         Path | None,
         typer.Option(
@@ -34,14 +39,17 @@ def onnx(
     """Export to ONNX, check the graph against PyTorch, and write the bundle if both agree."""
     from export.accuracy import read_accuracy
     from export.onnx import export_bundle
+    from runtime.manifest import ANY
     from training.checkpoint import load_checkpoint
 
+    if any_product and (product or band):
+        raise UsageError("--any-product accepts all; leave out --product and --band")
     bundle, parity = export_bundle(
         load_checkpoint(checkpoint),
         out,
         version=version,
-        products=tuple(product or ["lprm-amsr2"]),
-        bands=tuple(band or ["x"]),
+        products=(ANY,) if any_product else tuple(product or ["lprm-amsr2"]),
+        bands=(ANY,) if any_product else tuple(band or ["x"]),
         accuracy=read_accuracy(report, out.name) if report else None,
         overwrite=overwrite,
     )

@@ -152,5 +152,6 @@ def day_attributes(day: PublishedDay) -> dict[str, Any]:
         "product_version": day.record.model,
         "comment": "Observed cells are as the sensor gave them. The attributes carry the day's record (tier, model, "
         "inputs, fingerprint); when and why it was made stands in the archive's catalog.",
+        **({"model_warning": day.model_warning} if day.model_warning else {}),
         **day.record.to_attributes(),
     }

@@ -150,6 +150,8 @@ class PublishedDay:
     band: str
     sensor: str
     metadata: Metadata
+    model_warning: str | None = None
+    """What to know about the filled values; None if the bundle was judged on this product and band."""
     precipitation: Floats | None = None
     """mm day-1, NaN for no estimate; None where the network reads no rain, or there was none."""
     precipitation_absent: bool = False

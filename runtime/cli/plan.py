@@ -64,7 +64,7 @@ def print_plan(
     from runtime.archive.paths import ArchivePaths
     from runtime.cli.progress import run_events
     from runtime.pipeline.context import RunContext
-    from runtime.pipeline.plan import plan_days
+    from runtime.pipeline.plan import Action, plan_days
     from runtime.pipeline.selection import select_days
 
     with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
@@ -72,6 +72,7 @@ def print_plan(
             run = RunContext.open(settings, catalog, clock.today(), events, offline=offline)
             selection = select_days(run, wanted, max_refill_days)
             planned = plan_days(run, selection)
+        run.warn_once(day.model_warning for day in planned if day.action is Action.FILL and day.model_warning)
         _print_days(planned, as_json, show_all)
         for problem in (*run.inbox.failures(), *([selection.ended] if selection.ended else [])):
             logger.warning(problem)

@@ -191,20 +191,25 @@ def _anchor(config: Config, folder: Path) -> Config:
     def anchored_url(url: str) -> str:
         return url if "://" in url else str(anchored(Path(url)))
 
+    def anchored_bundle(name: str) -> str:
+        if os.path.isfile(folder / name / "bundle.json"):  # noqa: PTH113 - Path.is_file fails with a name too long
+            return str(folder / name)
+        return name
+
     feeds = Feeds(
-        soil_moisture=tuple(f.model_copy(update={"path": anchored_url(f.path)}) for f in config.feeds.soil_moisture),
+        soil_moisture=tuple(
+            f.model_copy(update={"path": anchored_url(f.path), "bundle": f.bundle and anchored_bundle(f.bundle)})
+            for f in config.feeds.soil_moisture
+        ),
         precipitation=config.feeds.precipitation.model_copy(
             update={"path": anchored_url(config.feeds.precipitation.path)}
         ),
     )
-    bundle = config.model.bundle
-    if os.path.isfile(folder / bundle / "bundle.json"):  # noqa: PTH113 - Path.is_file fails with a name too long
-        bundle = str(folder / bundle)
     return config.model_copy(
         update={
             "archive": config.archive.model_copy(update={"path": anchored(config.archive.path)}),
             "paths": Paths(**{name: anchored(path) for name, path in config.paths}),
-            "model": config.model.model_copy(update={"bundle": bundle}),
+            "model": config.model.model_copy(update={"bundle": anchored_bundle(config.model.bundle)}),
             "feeds": feeds,
         }
     )

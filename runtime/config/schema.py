@@ -109,6 +109,8 @@ class SoilMoistureFeed(_ConfigSection):
     last: dt.date | None = Field(default=None, alias="to")
     version: str | None = None
     """Version of the Earthdata collection, if not the one this software knows."""
+    bundle: str | None = None
+    """Network that fills the days of this feed; unset: `model.bundle`."""
 
     @model_validator(mode="after")
     def _band_exists(self) -> SoilMoistureFeed:
@@ -290,6 +292,11 @@ class Config(_ConfigSection):
     metadata: Metadata = Metadata()
     policy: Policy = Policy()
     service: Service = Service()
+
+    @property
+    def bundles(self) -> list[str]:
+        """The networks of the soil-moisture feeds, each once, in the order of the feeds."""
+        return list(dict.fromkeys(feed.bundle or self.model.bundle for feed in self.feeds.soil_moisture))
 
     def make_grid(self) -> Grid:
         """Return the configured grid."""

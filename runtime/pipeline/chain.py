@@ -49,7 +49,7 @@ class Chain:
     @cached_property
     def start(self) -> dt.date:
         """The first day whose input enters the state: the spin-up before the start, as far as the feed has files."""
-        first, spin_up = self.run.start, self.run.bundle.manifest.spin_up_days
+        first, spin_up = self.run.start, self.run.models.first.manifest.spin_up_days
         days = [first - number * DAY for number in range(spin_up + 1)]
         return min((day for day in days if self.run.inbox.soil_moisture(day).listed), default=first)
 
@@ -97,7 +97,7 @@ class Chain:
         A state on another grid is none.
         """
         row = self.row_of(date)
-        if row is None or not row.record.state_fingerprint or row.record.model_id != self.run.bundle.model_id:
+        if row is None or not row.record.state_fingerprint or row.record.model_id != self.run.models.first.model_id:
             return None
         if date in self.run.other_format:
             return None
@@ -108,7 +108,7 @@ class Chain:
     def _state_fingerprint(self, upstream: str | None, soil_moisture: DayInput, rain: DayInput) -> str:
         return digest.of_values(
             ALGORITHM_VERSION,
-            self.run.bundle.model_id,
+            self.run.models.first.model_id,
             self.run.settings_digest,
             upstream,
             soil_moisture.identity,

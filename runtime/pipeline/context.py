@@ -1,4 +1,4 @@
-"""Everything that a run uses: bundle, grid, catalog, inbox, states and engine, opened from a configuration."""
+"""Everything that a run uses: networks, grid, catalog, inbox and states, opened from a configuration."""
 
 from __future__ import annotations
 
@@ -12,7 +12,6 @@ from runtime.archive.catalog import Catalog
 from runtime.archive.format import ArchiveFormat, days_of_other_format, require_format
 from runtime.archive.layout import LAYOUTS, Layout
 from runtime.archive.paths import ArchivePaths
-from runtime.bundle import Bundle, find_bundle, load_bundle
 from runtime.common import digest
 from runtime.common.clock import DateRange
 from runtime.common.deadline import TimeLimits
@@ -21,15 +20,11 @@ from runtime.common.grid import Grid
 from runtime.common.urls import without_secrets
 from runtime.common.vocabulary import LayoutName
 from runtime.config import Config
-from runtime.engines.base import Staged
-from runtime.engines.openvino import OpenVinoEngine
-from runtime.engines.ort import OrtEngine
-from runtime.engines.select import EngineSettings, choose_engine, open_engine
-from runtime.errors import BundleError, FeedUnreachable, InputsMissing
-from runtime.fill.base import Filler, make_filler
-from runtime.fill.fit import require_fit
+from runtime.engines.select import EngineSettings
+from runtime.errors import FeedUnreachable, InputsMissing
 from runtime.fill.state import StateStore
 from runtime.inputs.inbox import Inbox
+from runtime.pipeline.models import Models
 
 LAYOUT_VERSIONS = {LayoutName.CF: 2, LayoutName.SGD_SM: 3}
 """Raised by hand when a published file of the layout gets other content from the same fields."""
@@ -42,7 +37,7 @@ class RunContext:
     """What a run uses, opened once; the engine is opened when the first day is filled."""
 
     config: Config
-    bundle: Bundle
+    models: Models
     grid: Grid
     catalog: Catalog
     inbox: Inbox
@@ -66,7 +61,7 @@ class RunContext:
         reprocessed: DateRange | None = None,
         change_format: bool = False,
     ) -> RunContext:
-        """Open the bundle and the feeds of a configuration.
+        """Open the bundles and the feeds of a configuration.
 
         Parameters
         ----------
@@ -90,26 +85,20 @@ class RunContext:
         Raises
         ------
         BundleError
-            The bundle is damaged, or does not accept the products or bands of the feeds.
+            A bundle is damaged, or does not accept the product or band of a feed.
         ConfigError
-            The archive has another grid or layout than the configured one.
+            The archive has another grid or layout than the configured one, or a network with a memory shall fill some
+            of the days only.
         """
         limits = TimeLimits.start(config.policy.max_run_minutes, config.policy.max_file_minutes)
-        bundle = load_bundle(find_bundle(config.model.bundle))
-        for feed in config.feeds.soil_moisture:
-            accepted = bundle.manifest
-            if feed.product not in accepted.products or feed.band not in accepted.bands:
-                raise BundleError(
-                    f"bundle {accepted.name} accepts {', '.join(accepted.products)}, band {', '.join(accepted.bands)}, "
-                    f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
-                )
         grid = config.make_grid()
+        models = Models.open(config, grid, EngineSettings.configured(config, ArchivePaths.of(config).engines))
         if not change_format:
             require_format(config.archive.path, catalog, ArchiveFormat.of(grid, config.archive.layout))
         inbox = Inbox.open(
             config, grid, catalog, events, limits, offline=offline, retry_refused=retry_refused, reprocessed=reprocessed
         )
-        return cls(config, bundle, grid, catalog, inbox, today, events, limits)
+        return cls(config, models, grid, catalog, inbox, today, events, limits)
 
     def warn_once(self, warnings: Iterable[str]) -> None:
         """Log what is wrong with files; each warning once in a run, however many days would read the file."""
@@ -123,18 +112,6 @@ class RunContext:
         """The archive's folders and files."""
         return ArchivePaths.of(self.config)
 
-    @cached_property
-    def filler(self) -> Filler:
-        """The network, on the configured engine."""
-        settings = EngineSettings.configured(self.config, self.paths.engines)
-        if settings.engine == "auto":
-            logger.info(f"engine {choose_engine(self.bundle, settings).engine}, {settings.precision}")
-        engine = open_engine(self.bundle, settings)
-        # TensorRT takes only tiles of the sizes that it was built for
-        if isinstance(engine, OrtEngine | OpenVinoEngine | Staged):
-            require_fit(engine, self.bundle)
-        return make_filler(engine, self.bundle.manifest, self.grid)
-
     @property
     def last_due(self) -> dt.date:
         """The newest day that the archive can have: today, or the last day a soil-moisture feed is used for."""
@@ -147,8 +124,8 @@ class RunContext:
 
     @cached_property
     def states(self) -> StateStore:
-        """The state snapshots of the configured model."""
-        return StateStore(self.paths.state, self.bundle.model_id)
+        """The state snapshots of a network with a memory."""
+        return StateStore(self.paths.state, self.models.first.model_id)
 
     @cached_property
     def other_format(self) -> dict[dt.date, ArchiveFormat]:

@@ -15,6 +15,7 @@ import numpy as np
 
 from runtime.archive.publish import Making, WrittenDay, publish_day, write_day
 from runtime.archive.record import DayRecord, PublishedDay
+from runtime.bundle import Bundle
 from runtime.common.atomic import write_guard
 from runtime.common.clock import DAY
 from runtime.common.events import DayReport
@@ -126,7 +127,7 @@ class _Computation:
     def fill(self, day: PlannedDay, following: PlannedDay | None, phases: _Phases) -> Filled:
         self._check_time()
         if day.link is None:
-            return self._compute(day.soil_moisture, day.precipitation, None, phases, following)[0]
+            return self._compute(day.bundle, day.soil_moisture, day.precipitation, None, phases, following)[0]
         replay = self._to_be_replayed(day.replay, day.link)
         self._not_left = (*replay, day.link)
         if replay:
@@ -160,6 +161,7 @@ class _Computation:
 
     def _compute(
         self,
+        bundle: Bundle,
         soil_moisture: Sequence[DayInput],
         precipitation: Sequence[DayInput],
         state: State | None,
@@ -176,13 +178,14 @@ class _Computation:
             inputs = (*following.soil_moisture, *following.precipitation)
             self._preloading = self.files.submit(inbox.preload, inputs)
         with phases.timed("infer"):
-            return self.run.filler.fill(frames, rain, state, self.run.events.tiles_done)
+            return self.run.models.filler(bundle).fill(frames, rain, state, self.run.events.tiles_done)
 
     def _advance(
         self, link: ChainLink, before: State | None, phases: _Phases, following: PlannedDay | None = None
     ) -> tuple[Filled, State | None]:
         """Compute one day of the chain and keep the state it leaves; a result that makes no sense leaves none."""
-        filled, after = self._compute([link.soil_moisture], [link.precipitation], before, phases, following)
+        bundle, inputs = self.run.models.first, ([link.soil_moisture], [link.precipitation])
+        filled, after = self._compute(bundle, *inputs, before, phases, following)
         check_sound(filled, link.date)
         if after is not None:
             with phases.timed("state"):
@@ -192,11 +195,12 @@ class _Computation:
 
     def _state_before(self, link: ChainLink) -> State | None:
         """Return the state that a day of the chain starts from: at hand, or from its snapshot."""
+        initial = self.run.models.filler(self.run.models.first).initial_state()
         if link.upstream is None:
-            return self.run.filler.initial_state()
+            return initial
         if self._state and self._state[0] == link.upstream:
             return self._state[1]
-        return self.run.states.load(link.date - DAY, link.upstream, like=self.run.filler.initial_state())
+        return self.run.states.load(link.date - DAY, link.upstream, like=initial)
 
 
 @dataclass
@@ -219,7 +223,7 @@ class _Publication:
         """
         check_reached(filled, day.date)
         with phases.timed("check"):
-            statistics = day_statistics(filled, self.run.grid, self.run.bundle.manifest.tile_core)
+            statistics = day_statistics(filled, self.run.grid, day.bundle.manifest.tile_core)
         published = self._compose(day, filled, statistics)
         try:
             with phases.timed("check"):
@@ -243,7 +247,7 @@ class _Publication:
         written = writing.result()
         making = Making(
             reason=day.reason,
-            engine=self.run.filler.engine_name,
+            engine=self.run.models.filler(day.bundle).engine_name,
             phases=phases.seconds,
             inputs={
                 role: each.sha256
@@ -268,14 +272,14 @@ class _Publication:
         return [FilledDay(day)]
 
     def _compose(self, day: PlannedDay, filled: Filled, statistics: DayStatistics) -> PublishedDay:
-        manifest, rain = self.run.bundle.manifest, day.inputs.get(RAIN_TODAY)
+        manifest, rain = day.bundle.manifest, day.inputs.get(RAIN_TODAY)
         record = DayRecord(
             date=day.date,
             tier=day.tier,
             fingerprint=day.fingerprint,
             state_fingerprint=day.link.state if day.link else None,
             model=f"{manifest.name} {manifest.version}",
-            model_id=self.run.bundle.model_id,
+            model_id=day.bundle.model_id,
             settings_digest=self.run.settings_digest,
             inputs={role: day_input.recorded for role, day_input in day.inputs.items()},
             decision=day.decision,
@@ -289,6 +293,7 @@ class _Publication:
             band=day.feed.band,
             sensor=PRODUCTS[day.feed.product].sensor,
             metadata=self.run.config.metadata,
+            model_warning=day.model_warning,
             precipitation=self.run.inbox.read_field(rain) if isinstance(rain, Ready) else None,
             precipitation_absent=rain is not None and not isinstance(rain, Ready),
         )

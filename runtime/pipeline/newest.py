@@ -28,7 +28,7 @@ class NewestInputs:
     @cached_property
     def any(self) -> dt.date | None:
         """The newest day that has soil moisture or, if the network reads rain, rain; None if there is none."""
-        rain = self._newest(self.run.inbox.precipitation) if self.run.bundle.manifest.takes_rain else None
+        rain = self._newest(self.run.inbox.precipitation) if self.run.models.take_rain else None
         return max((day for day in (self.soil_moisture, rain) if day), default=None)
 
     def is_missing_for_good(self, date: dt.date) -> bool:
@@ -55,6 +55,6 @@ def newest_listed(run: RunContext, first: dt.date, last: dt.date) -> dt.date | N
     if any(listing.unreachable for listing in inbox.soil_moisture_feeds):
         return last
     listings = list(inbox.soil_moisture_feeds)
-    if inbox.precipitation_feed and run.bundle.manifest.takes_rain:
+    if inbox.precipitation_feed and run.models.take_rain:
         listings.append(inbox.precipitation_feed)
     return max((day for listing in listings if (day := listing.newest(first, last))), default=None)

@@ -11,6 +11,7 @@ from functools import cached_property
 from runtime.archive.publish import published_file_fault
 from runtime.archive.record import DayRecord, Decision
 from runtime.archive.rows import DayRow
+from runtime.bundle import Bundle
 from runtime.common import digest
 from runtime.common.clock import DAY, days_between
 from runtime.common.vocabulary import TODAY, ImergRun, InputRole, ProblemKind, Tier
@@ -19,6 +20,7 @@ from runtime.inputs.day_input import Absent, DayInput, Pending, Ready, Refused, 
 from runtime.inputs.inbox import CONTEXT, to_be_fetched
 from runtime.pipeline.chain import ALGORITHM_VERSION, Chain, ChainLink, lost_inputs
 from runtime.pipeline.context import RunContext
+from runtime.pipeline.models import model_warning
 from runtime.pipeline.newest import NewestInputs
 from runtime.pipeline.selection import DaySelection
 
@@ -66,6 +68,8 @@ class PlannedDay:
     """The day as it is published now; None if it is not."""
     feed: SoilMoistureFeed = field(repr=False)
     """The feed of the day's soil moisture: the one that has the file, or else the first that covers the day."""
+    bundle: Bundle = field(repr=False)
+    """The network that fills the day: the feed's own, or that of all feeds."""
     link: ChainLink | None = field(default=None, repr=False)
     """The day's link of the chain; None for a window network."""
     replay: tuple[ChainLink, ...] = field(default=(), repr=False)
@@ -82,8 +86,13 @@ class PlannedDay:
         return [day_input for role, day_input in self.inputs.items() if role.is_precipitation]
 
     @property
+    def model_warning(self) -> str | None:
+        """What to know about the filled values: that the bundle was never judged on this product; None if it was."""
+        return model_warning(self.bundle, self.feed)
+
+    @property
     def warnings(self) -> list[str]:
-        """What is wrong with files that the feed has for the day and around it, and what is done instead."""
+        """What to know about the filled values, and what is wrong with files and what is done instead."""
         found = [(role, day_input) for role, day_input in self.inputs.items() if day_input.listed]
         absent = [each.reason for role, each in found if role != TODAY and isinstance(each, Refused | Unknown)]
         replaced = [
@@ -91,7 +100,8 @@ class PlannedDay:
             for _, each in found
             if isinstance(each, Ready) and each.instead_of
         ]
-        return [f"{reason}; treated as absent" for reason in absent] + replaced
+        of_model = [self.model_warning] if self.model_warning else []
+        return of_model + [f"{reason}; treated as absent" for reason in absent] + replaced
 
     @property
     def reads(self) -> list[DayInput]:
@@ -128,20 +138,17 @@ class _Planner:
     newest: NewestInputs
     _rows: dict[dt.date, DayRow | None] = field(default_factory=dict)
 
-    @property
-    def _window(self) -> tuple[int, ...]:
-        return self.run.bundle.manifest.window
-
     @cached_property
     def _chain(self) -> Chain | None:
-        if not self.run.bundle.manifest.carries_state:
+        if not self.run.models.carry_state:
             return None
         return Chain(self.run, self.redo_from, self._row)
 
     def plan(self, dates: Sequence[dt.date]) -> list[PlannedDay]:
         begin = max(dates[0], self.redo_from or dates[0])
-        self.run.inbox.list_days(begin - CONTEXT, dates[-1] + self._window[-1] * DAY)
-        margin = (self._window[-1] - self._window[0] + 1) * DAY
+        before, after = self.run.models.window
+        self.run.inbox.list_days(begin - CONTEXT, dates[-1] + after * DAY)
+        margin = (after - before + 1) * DAY
         stored = self.run.catalog.days(begin - margin, dates[-1] + margin)
         self._rows |= {day: stored.get(day) for day in days_between(begin - margin, dates[-1] + margin)}
         planned = [self._day(date) for date in dates]
@@ -158,7 +165,10 @@ class _Planner:
         return self._rows[date]
 
     def _day(self, date: dt.date) -> PlannedDay:
-        inbox, manifest = self.run.inbox, self.run.bundle.manifest
+        inbox = self.run.inbox
+        feed = self._feed(date, inbox.soil_moisture(date))
+        bundle = self.run.models.of(feed)
+        manifest = bundle.manifest
         inputs = {InputRole.soil_moisture(k): inbox.soil_moisture(date + k * DAY) for k in manifest.window}
         for k in manifest.window if manifest.takes_rain else ():
             inputs[InputRole.precipitation(k)] = inbox.precipitation(date + k * DAY)
@@ -172,7 +182,8 @@ class _Planner:
             decision=inbox.decision(date),
             fingerprint="",
             published=self._row(date),
-            feed=self._feed(date, inputs[TODAY]),
+            feed=feed,
+            bundle=bundle,
             link=link,
         )
         day = replace(day, fingerprint=self._fingerprint(day))
@@ -185,7 +196,7 @@ class _Planner:
         fields = day.link.state if day.link else [item.identity for item in day.inputs.values()]
         return digest.of_values(
             ALGORITHM_VERSION,
-            self.run.bundle.model_id,
+            day.bundle.model_id,
             self.run.settings_digest,
             day.tier,
             (fields, names),
@@ -275,10 +286,10 @@ class _Planner:
             return fault
         if day.date in self.run.other_format:
             return "grid or layout changed"
-        old, model = day.published.record, self.run.bundle.manifest
+        old, model = day.published.record, day.bundle.manifest
         if old.fingerprint == day.fingerprint:
             return None
-        if old.model_id != self.run.bundle.model_id:
+        if old.model_id != day.bundle.model_id:
             return f"model changed ({old.model} to {model.name} {model.version})"
         if old.settings_digest != self.run.settings_digest:
             return "settings changed"

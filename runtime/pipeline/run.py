@@ -231,7 +231,7 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
         _update_derived(run)
         _prune_inbox(run, chunk[-1].date)
     outcome.replace_plan([day for day in todo if day.date in interrupted])  # the time was over before their next try
-    if run.bundle.manifest.carries_state:
+    if run.models.carry_state:
         _prune_states(run)
     _note_problems(run.catalog, outcome)
     return outcome
@@ -280,7 +280,7 @@ def _prune_inbox(run: RunContext, filled_to: dt.date) -> None:
     published, policy = run.catalog.first_and_newest(), run.config.policy
     if published:
         oldest = min(published[1] - policy.max_refill_days * DAY, filled_to)
-        needed_from = oldest + (run.bundle.manifest.window[0] - 1) * DAY
+        needed_from = oldest + (run.models.window[0] - 1) * DAY
         run.inbox.store.prune(policy.inbox_gib, needed_from)
 
 

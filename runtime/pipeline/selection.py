@@ -86,10 +86,10 @@ def select_published(run: RunContext) -> DaySelection:
 
 def select_readers_of_rain(run: RunContext, rain: DateRange) -> DaySelection:
     """Return the published days that read the rain of a range: its windows, or all that follow in a chain."""
-    window = run.bundle.manifest.window
+    window = run.models.window
     published = run.catalog.first_and_newest()
     newest = published[1] if published else run.today
     begin = max(run.start, rain.first - window[-1] * DAY)
-    is_chain = run.bundle.manifest.carries_state
+    is_chain = run.models.carry_state
     end = newest if is_chain else min(newest, rain.last - window[0] * DAY)
     return DaySelection(days_between(begin, end), begin)

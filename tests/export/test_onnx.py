@@ -192,6 +192,7 @@ def test_an_evaluation_goes_into_card_manifest_and_sigma(
     assert (mine.manifest.sigma_fit, plain.manifest.sigma_fit) == ((1.25, 1.0), None)
     assert mine.manifest.errors is not None
     assert mine.manifest.errors.rmse == ((0.07,), (0.09,))
+    assert mine.manifest.not_judged("lprm-amsr2", "x") is None
     card = (mine.path / "MODEL_CARD.md").read_text()
     for expected in (
         "0.0871",
@@ -207,6 +208,43 @@ def test_an_evaluation_goes_into_card_manifest_and_sigma(
     one, other = (OrtEngine(b.graph).run(inputs) for b in (mine, plain))
     np.testing.assert_array_equal(one["filled"], other["filled"])
     np.testing.assert_allclose(one["sigma"], 1.25 * other["sigma"], rtol=1e-5)
+
+
+def test_a_bundle_is_judged_on_one_more_product(tmp_path: Path, exported: dict[str, Bundle]) -> None:
+    before = exported["window"]
+    report = _report(tmp_path / "report.json", before.manifest.name, None)
+    values = json.loads(report.read_text())
+    arguments = ["judged", "--bundle", str(before.path), "--report", str(report), "--out", str(tmp_path / "mine")]
+    unnamed = CliRunner().invoke(app, arguments)
+    assert unnamed.exit_code == 2
+    assert "does not name its product; give --product and --band" in unnamed.stderr
+    report.write_text(json.dumps(values | {"product": "lprm-amsre", "band": "c"}))
+    made = CliRunner().invoke(app, [*arguments, "--note", "made up"])
+    assert made.exit_code == 0, made.output
+    assert "judged on lprm-amsre band c, RMSE consolidated 0.0871 m3 m-3" in made.stdout
+    mine = load_bundle(tmp_path / "mine")
+    assert mine.manifest.not_judged("lprm-amsre", "c") is None
+    assert "only on lprm-amsre band c" in str(mine.manifest.not_judged("lprm-amsre", "x"))
+    assert mine.model_id == before.model_id
+    card = (mine.path / "MODEL_CARD.md").read_text()
+    assert (
+        "| lprm-amsre band c | consolidated | 0.900 | 0.0871 | 0.0500 | 0.0010 | 129337 | twenty days, made up |"
+        in card
+    )
+    again = CliRunner().invoke(app, [*arguments, "--overwrite"])
+    assert again.exit_code == 0, again.output
+    assert [each.source for each in load_bundle(tmp_path / "mine").manifest.judged] == ["twenty days"]
+
+
+def test_a_bundle_for_any_product_says_so(tmp_path: Path) -> None:
+    save_checkpoint(tmp_path / "c.safetensors", _random(WINDOW))
+    arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "mine")]
+    both = CliRunner().invoke(app, [*arguments, "--any-product", "--band", "x"])
+    assert "--any-product accepts all; leave out --product and --band" in both.stderr
+    assert CliRunner().invoke(app, [*arguments, "--any-product"]).exit_code == 0
+    manifest = load_bundle(tmp_path / "mine").manifest
+    assert manifest.accepts("of tomorrow", None)
+    assert "any soil-moisture product" in (tmp_path / "mine" / "MODEL_CARD.md").read_text()
 
 
 def test_a_report_of_another_bundle_is_refused(tmp_path: Path) -> None:

@@ -33,6 +33,8 @@ def test_shipped_bundles_load_and_are_small() -> None:
         assert loaded.manifest.name == name
         assert loaded.manifest.training, f"{name} has no training record"
         assert loaded.manifest.errors, f"{name} has no error table"
+        assert loaded.manifest.not_judged("lprm-amsr2", "x") is None
+        assert loaded.manifest.accepts("of tomorrow", None) == (name == "seamless-2")
         card = (loaded.path / CARD).read_text()
         references = ("DCT-PLS", "trees", "weighted mean") if name.startswith("seamless-2") else ("DCT-PLS",)
         assert all(f"\n| {reference} |" in card for reference in references)
@@ -76,6 +78,7 @@ def test_only_what_changes_values_changes_the_model_id(copy: Path) -> None:
         return Bundle(copy, Manifest.model_validate(manifest)).model_id
 
     assert edited(version="99", name="other", training={"rmse": 0.1}) == before.model_id
+    assert edited(products=["any"], bands=["any"], judged=[]) == before.model_id
     assert edited(halo=before.manifest.halo + 1) != before.model_id
     table = {"days": [1], "latitudes": [-90, 90], "rmse": [[0.1]], "n": [[5]]}
     assert edited(errors=table) != before.model_id, "it is published as uncertainty"

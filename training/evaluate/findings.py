@@ -54,6 +54,10 @@ class Findings:
     bundles: dict[str, Bundle]
     source: str
     """What the days are, in words."""
+    product: str | None
+    """Soil-moisture product of the days; None where an archive is judged, which does not say it."""
+    band: str | None
+    """Band of the product; None for a product without bands."""
     days: dict[Tier, list[str]]
     """The evaluated days of each tier."""
     hidden: Hidden

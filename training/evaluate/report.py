@@ -59,6 +59,8 @@ def write_report(folder: Path, found: Findings) -> None:
             writer.writerow([row.tier, row.gaps, row.split, row.group, row.filler, *values])
     report: dict[str, Any] = {
         "source": found.source,
+        "product": found.product,
+        "band": found.band,
         "days": found.days,
         "noise": found.noise,
         "bundles": {

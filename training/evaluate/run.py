@@ -98,9 +98,12 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     series = SeriesFindings()
     if settings.series or settings.ismn:
         series = _publish_and_compare(settings, archive, bundles, out / "archives")
+    product = settings.source.product if settings.source.granules else None
     found = Findings(
         bundles=bundles,
         source=archive.source,
+        product=product,
+        band=settings.source.band if product and PRODUCTS[product].bands else None,
         days={tier: [date.isoformat() for date in dates] for tier, dates in days.items()},
         hidden=hidden,
         noise=_noise(archive),
