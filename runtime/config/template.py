@@ -30,10 +30,11 @@ kind = "folder"                   # folder | earthdata (docs/operating.md: an ac
 path = "incoming/lprm"            # any path fsspec knows: a folder, s3://..., sftp://...; sub-folders may be years
 product = "lprm-amsr2"            # lprm-amsr2 | lprm-amsre | lprm-windsat
 orbit = "descending"              # descending | ascending
-band = "x"                        # c1 | c2 | x; the bundle says which it accepts
+band = "x"                        # c1 | c2 | x; a bundle's card says which it was judged on
 # pattern = 'my_(?P<date>\\d{8})\\.nc'   # file names, if they are not the product's own
 # from = 2012-07-03              # days this feed is used for; unset: the sensor's era
 # to = 2026-08-31                # the feed ends here; unset: a newer file is waited for
+# bundle = "mine"                # fills the days of this feed; unset: model.bundle
 
 [feeds.precipitation]             # used by bundles that take rain; seamless-2 does without, too
 kind = "none"                     # folder | earthdata | none

@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 
 from runtime.bundle import Bundle, find_bundle, load_bundle
 from runtime.common.grid import Grid
-from runtime.common.sensors import PRODUCTS
 from runtime.config import Config, SoilMoistureFeed
 from runtime.engines.base import Staged
 from runtime.engines.openvino import OpenVinoEngine
@@ -57,11 +56,11 @@ class Models:
         by_name = {name: load_bundle(find_bundle(name)) for name in config.bundles}
         models = cls(by_name, config.model.bundle, grid, engine)
         for feed in config.feeds.soil_moisture:
-            accepted = models.of(feed).manifest
-            if not accepted.accepts(feed.product, _band(feed)):
+            accepted, band = models.of(feed).manifest, _band(feed)
+            if not accepted.accepts(feed.product, band):
                 raise BundleError(
                     f"bundle {accepted.name} accepts {', '.join(accepted.products)}, band {', '.join(accepted.bands)}, "
-                    f"not {feed.product} in band {feed.band}; set feeds.soil_moisture or model.bundle"
+                    f"not {feed.product}{f' in band {band}' if band else ''}; set feeds.soil_moisture or model.bundle"
                 )
         if models.carry_state and len({bundle.model_id for bundle in by_name.values()}) > 1:
             raise ConfigError(
@@ -114,4 +113,4 @@ def model_warning(bundle: Bundle, feed: SoilMoistureFeed) -> str | None:
 
 
 def _band(feed: SoilMoistureFeed) -> str | None:
-    return feed.band if PRODUCTS[feed.product].bands else None
+    return feed.band or None  # a product without bands has none
