@@ -82,6 +82,7 @@ PAGES = {
         first="2026-10-01", days=8, today="2026-10-08", written="seamless-sm.toml", remote=True
     ),
     "docs/archive.md": Stage(),
+    **{f"docs/products/{name}.md": Stage(days=0) for name in ("lprm", "smap", "c3s", "cci", "jaxa-amsr2")},
     "README.md": Stage(),
     "CONTRIBUTING.md": Stage(days=0),
     "docs/engines.md": Stage(days=0),
