@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import logging
 import os
 import re
 import shutil
+import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import onnxruntime
 import pytest
-from click.testing import Result
-from typer.testing import CliRunner
+import typer
+from click.testing import CliRunner, Result
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.cli import app
+from runtime.common import digest
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
@@ -29,6 +32,7 @@ from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
 from runtime.pipeline.run import Outcome, fill_archive
+from tests.support.once import made_once
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
 START = dt.date(2020, 4, 1)
@@ -88,11 +92,13 @@ def world_days(grid: Grid) -> list[WorldDay]:
 @pytest.fixture(scope="session")
 def fortnight(tmp_path_factory: pytest.TempPathFactory, grid: Grid, world_days: list[WorldDay]) -> Path:
     """The files of a fortnight; read only, see `Site.bring`."""
-    folder = tmp_path_factory.mktemp("fortnight")
-    for day in world_days:
-        write_lprm(folder / "lprm", day, grid)
-        write_imerg(folder / "imerg", day.date, day.rain, grid)
-    return folder
+
+    def make(folder: Path) -> None:
+        for day in world_days:
+            write_lprm(folder / "lprm", day, grid)
+            write_imerg(folder / "imerg", day.date, day.rain, grid)
+
+    return made_once(tmp_path_factory, "fortnight", make)
 
 
 @contextmanager
@@ -158,7 +164,7 @@ class Site:
             for number in range(first, last + 1):
                 stamp = f"{START + dt.timedelta(number):%Y%m%d}"
                 for file in (self.source / kind).glob(f"*{stamp}*"):
-                    (self.folder / "incoming" / kind / file.name).write_bytes(file.read_bytes())
+                    shutil.copy2(file, self.folder / "incoming" / kind / file.name)
 
     def config(self, *overrides: str) -> Config:
         return load_config(self.file, overrides, environment={})
@@ -187,6 +193,36 @@ class Site:
 
     def snapshots(self) -> dict[str, bytes]:
         return {p.name: p.read_bytes() for p in sorted((self.archive / ".state").glob("*/*"))}
+
+
+FillOnce = Callable[..., None]
+
+
+@pytest.fixture(scope="session")
+def fill_once(tmp_path_factory: pytest.TempPathFactory) -> FillOnce:
+    """Return a function that fills a new site as `Site.fill` does; a site like an earlier one gets a copy of its archive.
+
+    For tests that need a filled archive and show something else than filling it.
+    """
+
+    def fill(site: Site, first: int | None = None, last: int | None = None, *overrides: str) -> None:
+        files = [path for path in sorted(site.folder.rglob("*")) if path.is_file() and path != site.file]
+        inputs = [(path.name, path.stat().st_size, path.stat().st_mtime_ns) for path in files]
+        alike = digest.of_values(site.file.read_text(), str(site.today), first, last, *overrides, *inputs)[:16]
+
+        def make(folder: Path) -> None:
+            site.fill(first, last, *overrides)
+            shutil.copytree(site.archive, folder / "archive")
+            (folder / "filled").write_text(str(site.folder))
+
+        made = made_once(tmp_path_factory, f"site-{alike}", make)
+        if not site.archive.exists():
+            shutil.copytree(made / "archive", site.archive)
+            places = ((made / "filled").read_text(), str(site.folder)) * 2
+            with closing(sqlite3.connect(site.paths.catalog)) as catalog, catalog:
+                catalog.execute("UPDATE arrival SET key = replace(key, ?, ?), location = replace(location, ?, ?)", places)
+
+    return fill
 
 
 MakeSite = Callable[..., Site]
@@ -226,15 +262,17 @@ def recurrent_site(make_site: MakeSite) -> Site:
 
 
 Runtime = Callable[..., Result]
+_command = functools.cache(lambda: typer.main.get_command(app))
 
 
 @pytest.fixture
 def runtime(monkeypatch: pytest.MonkeyPatch) -> Runtime:
     """Return a function that calls the command line; the fortnight's last day is today."""
     monkeypatch.setattr("runtime.common.clock.today", lambda: START + dt.timedelta(DAYS - 1))
+    command = _command()
 
     def call(*arguments: str | Path) -> Result:
-        result = CliRunner().invoke(app, [str(a) for a in arguments])
+        result = CliRunner().invoke(command, [str(a) for a in arguments])
         if result.exception and not isinstance(result.exception, SystemExit):
             raise result.exception
         return result

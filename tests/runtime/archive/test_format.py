@@ -20,7 +20,7 @@ from runtime.errors import ArchiveError, ConfigError
 from runtime.pipeline import day as days
 from runtime.pipeline import run as runs
 from runtime.pipeline.run import Outcome, remake_archive
-from tests.conftest import DAYS, MakeSite, Runtime, Site, logged
+from tests.conftest import DAYS, FillOnce, MakeSite, Runtime, Site, logged
 
 WEST, EAST = "grid.box=[-10, 35, 9, 50]", "grid.box=[-9, 35, 10, 50]"
 """Two boxes of the same shape: with the rows and columns of the one, a cell of the other is 1 degree off."""
@@ -34,11 +34,11 @@ class _Died(BaseException):
 
 
 @pytest.fixture
-def site(make_site: MakeSite) -> Site:
+def site(make_site: MakeSite, fill_once: FillOnce) -> Site:
     """A week in the western box; `max_refill_days` is 2."""
     found = make_site()
     found.file.write_text(found.file.read_text() + "[policy]\nmax_refill_days = 2\n")
-    found.fill(0, 6, WEST)
+    fill_once(found, 0, 6, WEST)
     return found
 
 
@@ -106,11 +106,13 @@ def test_another_grid_or_layout_is_refused_before_anything_is_written(
 
 
 @CHANGES
-def test_reprocess_all_makes_every_day_again(change: str, site: Site, make_site: MakeSite, runtime: Runtime) -> None:
+def test_reprocess_all_makes_every_day_again(
+    change: str, site: Site, make_site: MakeSite, fill_once: FillOnce, runtime: Runtime
+) -> None:
     said = runtime("reprocess", "--all", "--config", site.file, "--set", WEST, "--set", change)
     assert said.exit_code == 0, said.stderr
     fresh = make_site(name="fresh")
-    fresh.fill(0, 6, WEST, change)
+    fill_once(fresh, 0, 6, WEST, change)
     assert site.published() == fresh.published()
     assert _faults(site) == []
     assert _noted(site) == _wanted(site, change)
@@ -124,12 +126,12 @@ def test_reprocess_all_makes_every_day_again(change: str, site: Site, make_site:
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 @pytest.mark.parametrize("go_on", ["reprocess", "fill"])
 def test_a_killed_reprocess_goes_on_and_readers_never_get_another_cell(
-    bundle: str, go_on: str, make_site: MakeSite
+    bundle: str, go_on: str, make_site: MakeSite, fill_once: FillOnce
 ) -> None:
     site, fresh = make_site(bundle), make_site(bundle, "fresh")
     site.file.write_text(site.file.read_text() + "[policy]\nmax_refill_days = 2\n")
-    site.fill(0, 6, WEST)
-    fresh.fill(0, 6, EAST)
+    fill_once(site, 0, 6, WEST)
+    fill_once(fresh, 0, 6, EAST)
     _kill_after(site, 3, EAST)
     truth = Reader(fresh.archive).series(*HERE)
     with logged() as lines:
@@ -213,7 +215,9 @@ def test_an_archive_of_an_older_version_gets_the_format_of_its_files(site: Site)
     assert _noted(site) == _wanted(site)
 
 
-def test_an_archive_that_an_older_version_left_mixed_is_told_and_healed(site: Site, make_site: MakeSite) -> None:
+def test_an_archive_that_an_older_version_left_mixed_is_told_and_healed(
+    site: Site, make_site: MakeSite, fill_once: FillOnce
+) -> None:
     """The box was changed, and only the newest days were filled again."""
     _kill_after(site, 0, EAST)
     with Catalog.open(site.paths.catalog) as catalog:
@@ -221,7 +225,7 @@ def test_an_archive_that_an_older_version_left_mixed_is_told_and_healed(site: Si
     site.fill(5, 6, EAST)
     _without_note(site)
     fresh = make_site(name="fresh")
-    fresh.fill(0, 6, EAST)
+    fill_once(fresh, 0, 6, EAST)
     series = Reader(site.archive).series(*HERE)
     assert series.dates == [site.date(5), site.date(6)]
     truth = Reader(fresh.archive).series(*HERE).values["soil_moisture"][5:]
