@@ -7,13 +7,10 @@ SEAMLESS_SM_SCREENSHOTS says).
 from __future__ import annotations
 
 import csv
-import os
 import re
-import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,11 +25,11 @@ from service.runner import FillRun
 from service.serve import listening
 from tests.conftest import DAYS, MakeSite, Site, tool
 from tests.service.conftest import MISSING, REFUSED, web
+from tests.support.page import Visit
 
 playwright = pytest.importorskip("playwright.sync_api")
-axe = pytest.importorskip("axe_playwright_python.sync_playwright")
+pytest.importorskip("axe_playwright_python.sync_playwright")
 
-PICTURES = Path(os.environ.get("SEAMLESS_SM_SCREENSHOTS", Path(__file__).parents[2] / "screenshots"))
 QUIET = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync"),
@@ -52,58 +49,6 @@ def browser() -> Iterator[Any]:
 def address(varied: Site) -> Iterator[str]:
     with web(varied) as app, listening(varied.config(), app) as address:
         yield address
-
-
-@dataclass
-class Visit:
-    """A page that is open, and everything that went wrong on it."""
-
-    page: Any
-    address: str
-    wrong: list[str] = field(default_factory=list)
-    expected: list[str] = field(default_factory=list)
-    """What may go wrong, as regular expressions."""
-
-    def goes_to(self, fragment: str = "") -> Visit:
-        self.page.goto(f"{self.address}/{fragment}")
-        return self
-
-    def shows(self, what: str) -> None:
-        """Wait until the map shows a day and a layer."""
-        self.page.wait_for_selector(f'#stage[aria-busy="false"][data-shows="{what}"]')
-
-    def until(self, condition: str) -> None:
-        """Wait for something to be true (Playwright's own way needs eval, which the page forbids)."""
-        deadline = time.monotonic() + 30
-        while not self.page.evaluate(condition):
-            assert time.monotonic() < deadline, f"{condition} did not come true"
-            self.page.wait_for_timeout(50)
-
-    def text(self, selector: str) -> str:
-        return str(self.page.inner_text(selector))
-
-    def colours(self, canvas: int = 0) -> Any:
-        """Return a canvas of the map as (rows, cols, 4) bytes."""
-        values = self.page.evaluate(
-            """n => { const c = document.querySelectorAll("#map canvas")[n];
-                      return Array.from(c.getContext("2d").getImageData(0, 0, c.width, c.height).data) }""",
-            canvas,
-        )
-        return np.array(values, np.uint8).reshape(60, 80, 4)
-
-    def picture(self, name: str) -> None:
-        PICTURES.mkdir(parents=True, exist_ok=True)
-        self.page.screenshot(path=PICTURES / f"{name}.png", full_page=True)
-
-    def is_accessible(self) -> None:
-        """Let axe look for serious and critical faults."""
-        found = axe.Axe().run(self.page).response["violations"]
-        serious = [
-            f"{v['id']}: {v['help']}: {[n['html'][:120] for n in v['nodes']]}"
-            for v in found
-            if v["impact"] in ("serious", "critical")
-        ]
-        assert serious == []
 
 
 Open = Callable[..., Visit]

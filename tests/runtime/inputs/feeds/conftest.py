@@ -31,6 +31,11 @@ def remote(make_site: MakeSite) -> Iterator[tuple[Site, Server]]:
         yield site, server
 
 
+def sample(remote: tuple[Site, Server], day: int = 3) -> str:
+    """Return the name of a day's soil-moisture file."""
+    return remote[0].lprm(day).name
+
+
 def earthdata_feed(server: Server, limits: TimeLimits | None = None, **changes: object) -> EarthdataFeed:
     usual = {"edl_host": "localhost:1", "wait_s": 0.01, "timeout_s": 2.0, "attempts": 3}
     hosts = [f"127.0.0.1:{server.server_address[1]}"]
