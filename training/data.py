@@ -15,7 +15,7 @@ from runtime.common.events import Progress
 from runtime.common.grid import Grid
 from runtime.common.sensors import PRODUCTS
 from training.samples import TrainingArchive
-from training.samples.archive import META
+from training.samples.packed import META
 
 PATHS = ("granules", "rain", "archive", "record")
 """Fields of `DataSection` that are folders."""

@@ -1,9 +1,9 @@
 """The training archive: years of days on one grid as memory-mapped arrays, from which patches are read.
 
 It is made from folders of granules, from the observed cells of a published archive, or from a seed of the synthetic
-world. It is a folder with ``record.json``,
-``sm.npy``, ``land.npy``, ``rain.npy`` if there is rain, and ``truth.npy`` if the truth is known. Twenty years of the
-globe take 15 GB for each variable; only the patches that are needed are read.
+world. It is a folder with ``record.json``, ``sm.npy``, ``land.npy``, ``rain.npy`` if there is rain, and ``truth.npy``
+if the truth is known. Twenty years of the globe take 15 GB for each variable; only the patches that are needed are
+read.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.archive.dataset import open_archive
-from runtime.common.atomic import move_into_place, part_file
 from runtime.common.clock import days_between
 from runtime.common.events import Progress
 from runtime.common.grid import STEP, Bools, Floats, Grid
@@ -30,16 +29,7 @@ from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.products.base import product_reader
 from runtime.inputs.products.imerg import read_precipitation
-
-META, _SM, _RAIN, _LAND, _TRUTH = "record.json", "sm.npy", "rain.npy", "land.npy", "truth.npy"
-_GAP = -32767
-_SM_STEP = 1e-4
-"""m3 m-3 per count of the packed integers."""
-_RAIN_STEP = 0.02
-"""mm/day per count; the largest value is 655 mm/day."""
-
-DayFields = tuple[Floats | None, ...]
-"""Soil moisture, rain and true soil moisture of a day, as many as the archive has; None for a day without one."""
+from training.samples.packed import GAP, LAND, META, RAIN, SOIL_MOISTURE, TRUTH, DayFields, write_days
 
 
 @dataclass(frozen=True)
@@ -55,17 +45,15 @@ class TrainingArchive:
 
     @cached_property
     def _sm(self) -> NDArray[np.int16]:
-        return np.asarray(np.load(self.folder / _SM, mmap_mode="r"))
+        return SOIL_MOISTURE.load(self.folder)
 
     @cached_property
     def _rain(self) -> NDArray[np.int16] | None:
-        path = self.folder / _RAIN
-        return np.asarray(np.load(path, mmap_mode="r")) if path.exists() else None
+        return RAIN.load_if_any(self.folder)
 
     @cached_property
     def _truth(self) -> NDArray[np.int16] | None:
-        path = self.folder / _TRUTH
-        return np.asarray(np.load(path, mmap_mode="r")) if path.exists() else None
+        return TRUTH.load_if_any(self.folder)
 
     def __len__(self) -> int:
         return len(self._sm)
@@ -98,7 +86,7 @@ class TrainingArchive:
         float32 array, shape (days, size, size)
             Soil moisture, m3 m-3, NaN for a gap.
         """
-        return _unpack(self._sm, _SM_STEP, first, days, _patch(row, col, size))
+        return SOIL_MOISTURE.unpack(self._sm, first, days, _patch(row, col, size))
 
     def rain(self, first: int, days: int, row: int = 0, col: int = 0, size: int | None = None) -> Floats:
         """Return precipitation of consecutive days on a square patch.
@@ -121,7 +109,7 @@ class TrainingArchive:
         """
         if self._rain is None:
             return np.full_like(self.soil_moisture(first, days, row, col, size), np.nan)
-        return _unpack(self._rain, _RAIN_STEP, first, days, _patch(row, col, size))
+        return RAIN.unpack(self._rain, first, days, _patch(row, col, size))
 
     def truth(self, day: int, row: int = 0, col: int = 0, size: int | None = None) -> Floats | None:
         """Return the true soil moisture of a day on a square patch.
@@ -142,7 +130,7 @@ class TrainingArchive:
         """
         if self._truth is None:
             return None
-        return np.asarray(_unpack(self._truth, _SM_STEP, day, 1, _patch(row, col, size))[0])
+        return np.asarray(TRUTH.unpack(self._truth, day, 1, _patch(row, col, size))[0])
 
     def observed(self, day: int, row: int = 0, col: int = 0, size: int | None = None) -> Bools:
         """Return which cells of a square patch are observed on a day.
@@ -161,7 +149,7 @@ class TrainingArchive:
         bool array, shape (size, size)
             True for an observation.
         """
-        return np.asarray(self._sm[day][_patch(row, col, size)] != _GAP)
+        return np.asarray(self._sm[day][_patch(row, col, size)] != GAP)
 
     @classmethod
     def open(cls, folder: Path) -> TrainingArchive:
@@ -184,7 +172,7 @@ class TrainingArchive:
         """
         try:
             meta = json.loads((folder / META).read_text())
-            land = np.load(folder / _LAND)
+            land = np.load(folder / LAND)
             grid = Grid(meta["north"], meta["west"], land, meta["step"])
             return cls(folder, grid, dt.date.fromisoformat(meta["first"]), meta["source"])
         except (OSError, ValueError, KeyError) as error:
@@ -255,10 +243,9 @@ class TrainingArchive:
                 yield soil, precipitation
 
         source = f"{product} {orbit} band {band}, {len(soil_files)} days {first}..{last} of {granules.name}"
-        variables = [_SM, _RAIN] if rain_files else [_SM]
-        return cls._write(
-            out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress
-        )
+        variables = [SOIL_MOISTURE, RAIN] if rain_files else [SOIL_MOISTURE]
+        write_days(out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress)
+        return cls.open(out)
 
     @classmethod
     def of_archive(cls, out: Path, archive: Path, *, progress: Progress | None = None) -> TrainingArchive:
@@ -292,7 +279,7 @@ class TrainingArchive:
         first, last = min(published), max(published)
         dates = days_between(first, last)
         rain = days.get("precipitation")
-        variables = [_SM] if rain is None else [_SM, _RAIN]
+        variables = [SOIL_MOISTURE] if rain is None else [SOIL_MOISTURE, RAIN]
 
         def read_days() -> Iterator[DayFields]:
             for date in dates:
@@ -307,9 +294,8 @@ class TrainingArchive:
         sea = np.isin(days.flag[-1].values, (Flag.NOT_LAND, Flag.OBSERVED_OFF_LAND_MASK))
         grid = Grid(float(days.lat[0]) + STEP / 2, float(days.lon[0]) - STEP / 2, ~sea)
         source = f"observed cells of {len(published)} days {first}..{last} of the archive {archive.name}"
-        return cls._write(
-            out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress
-        )
+        write_days(out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress)
+        return cls.open(out)
 
     @classmethod
     def of_world(
@@ -355,61 +341,11 @@ class TrainingArchive:
         source = f"synthetic world {seed}, {days} days from {first}, retrieval noise {retrieval_noise}"
         if shared_noise:
             source += f", {shared_noise:.0%} of it shared with neighbours"
-        variables = [_SM, _RAIN, _TRUTH]
-        return cls._write(out, grid, fields, variables, first=first, count=days, source=source, progress=progress)
-
-    @classmethod
-    def _write(
-        cls,
-        out: Path,
-        grid: Grid,
-        days: Iterator[DayFields],
-        variables: list[str],
-        *,
-        first: dt.date,
-        count: int,
-        source: str,
-        progress: Progress | None,
-    ) -> TrainingArchive:
-        """Write the arrays day by day, and ``record.json`` last: without it a folder is no training archive."""
-        out.mkdir(parents=True, exist_ok=True)
-        (out / META).unlink(missing_ok=True)
-        for name in (_RAIN, _TRUTH):
-            (out / name).unlink(missing_ok=True)
-        arrays = [
-            np.lib.format.open_memmap(out / name, mode="w+", dtype=np.int16, shape=(count, *grid.shape))
-            for name in variables
-        ]
-        for number, fields in enumerate(days):
-            for array, name, field in zip(arrays, variables, fields, strict=False):
-                step = _RAIN_STEP if name == _RAIN else _SM_STEP
-                array[number] = _GAP if field is None else _pack(field, step)
-            if progress:
-                progress(number + 1, count)
-        for array in arrays:
-            array.flush()
-        np.save(out / _LAND, grid.land)
-        meta = {"first": first.isoformat(), "north": grid.north, "west": grid.west, "step": grid.step, "source": source}
-        with part_file(out / META) as part:
-            part.write_text(json.dumps(meta, indent=1))
-        move_into_place(out / META)
+        variables = [SOIL_MOISTURE, RAIN, TRUTH]
+        write_days(out, grid, fields, variables, first=first, count=days, source=source, progress=progress)
         return cls.open(out)
 
 
 def _patch(row: int, col: int, size: int | None) -> tuple[slice, slice]:
     """Return the rows and columns of a square patch, the whole grid without `size`."""
     return (slice(None), slice(None)) if size is None else (slice(row, row + size), slice(col, col + size))
-
-
-def _pack(field: Floats, step: float) -> NDArray[np.int16]:
-    """Return a field as integer multiples of `step`, `_GAP` for NaN."""
-    return np.where(np.isnan(field), _GAP, np.rint(np.nan_to_num(field) / step).clip(max=32767)).astype(np.int16)
-
-
-def _unpack(array: NDArray[np.int16], step: float, first: int, days: int, patch: tuple[slice, slice]) -> Floats:
-    """Return days of a patch as float32, NaN for `_GAP` and for days outside the array."""
-    start, stop = max(first, 0), min(first + days, len(array))
-    packed = np.full((days, *array[0][patch].shape), _GAP, np.int16)
-    if start < stop:
-        packed[start - first : stop - first] = array[(slice(start, stop), *patch)]
-    return np.where(packed == _GAP, np.float32(np.nan), packed * np.float32(step)).astype(np.float32)
