@@ -37,6 +37,9 @@ SLAB = 128
 CELLS = 40
 """Rows and columns in a chunk; a file of the cube contains the chunks of all cells."""
 
+BYTES_KEPT = 1 << 28
+"""Bytes of daily files that are kept in memory after their first reading; other files are read once per variable."""
+
 MARKS = "source_file"
 """The array with the mark of each day."""
 
@@ -254,12 +257,18 @@ def _different_days(cube: Cube, sources: Mapping[dt.date, DayFile], track: Track
     numbers = {(date - cube.first).days: source for date, source in sources.items()}
     marked = [day for day, source in numbers.items() if 0 <= day < marks.size and int(marks[day]) == source.mark]
     slabs = [list(days) for _, days in itertools.groupby(sorted(marked), lambda day: day // SLAB)]
+    cells = cube.array("lat").size * cube.array("lon").size
+    most_kept = BYTES_KEPT // (cells * sum(variable.dtype.itemsize for variable in VARIABLES.values()))
     different: set[int] = set()
     for days in track(slabs, "check cube"):
+        existing = [day for day in days if numbers[day].path.exists()]
+        kept = {day: packed_fields(numbers[day]) for day in existing[:most_kept]}
         for name in cube.names:
             block = cube.read(name, slice(days[0], days[-1] + 1))
-            existing = [day for day in days if numbers[day].path.exists()]
-            different |= {day for day in existing if np.any(block[day - days[0]] != packed_field(numbers[day], name))}
+            for day in existing:
+                fields = kept[day] if day in kept else packed_fields(numbers[day], (name,))
+                if np.any(block[day - days[0]] != fields.get(name, VARIABLES[name].empty)):
+                    different.add(day)
     return sorted(different)
 
 
@@ -270,18 +279,15 @@ def verified_fields(source: DayFile, grid: Grid) -> dict[str, NDArray[Any]]:
             return {}
         if not ArchiveFormat.of_file(source.path).has_grid_of(ArchiveFormat.of(grid, LayoutName.CF)):
             return {}
-        with LOCK:
-            return layout_of(source.path).read(source.path)
+        return packed_fields(source)
     except FileNotFoundError:
         return {}
 
 
-def packed_field(source: DayFile | None, name: str) -> NDArray[Any] | int:
-    """Return a variable of a daily file, packed; the value of an empty cell if there is no file or no such variable."""
-    if source is None:
-        return VARIABLES[name].empty
+def packed_fields(source: DayFile, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
+    """Return variables of a daily file, packed; it may lack some."""
     with LOCK:
-        return layout_of(source.path).read(source.path, (name,)).get(name, VARIABLES[name].empty)
+        return layout_of(source.path).read(source.path, names)
 
 
 def _damaged(folder: Path, error: Exception) -> ArchiveError:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
 from runtime.archive.cf import EPOCH
-from runtime.archive.cube import CELLS, MARKS, SLAB, Cube, DayFile, packed_field, verified_fields
+from runtime.archive.cube import BYTES_KEPT, CELLS, MARKS, SLAB, Cube, DayFile, packed_fields, verified_fields
 from runtime.archive.cube_store import (
     MARKS_IN_CHUNK,
     consolidate,
@@ -35,8 +35,6 @@ from runtime.common.atomic import sync_to_disk, write_guard
 from runtime.common.events import Track
 from runtime.common.grid import Grid
 
-_BYTES_KEPT = 1 << 28
-"""Bytes of daily files that are kept in memory after their first reading; other files are read once per variable."""
 _CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
 
 logger = logging.getLogger(__name__)
@@ -261,7 +259,7 @@ class CubeWriter:
         sources: dict[int, DayFile | None] = {}
         kept: dict[int, _Fields] = {}
         names: set[str] = set()
-        room = _BYTES_KEPT
+        room = BYTES_KEPT
         for day, source in days.items():
             fields = {} if source is None else verified_fields(source, self.grid)
             if source is None or fields:
@@ -293,7 +291,8 @@ class CubeWriter:
             else np.asarray(array[begin:end])
         )
         for day, source in sources.items():
-            block[day - begin] = kept[day].get(name, empty) if day in kept else packed_field(source, name)
+            fields = kept.get(day) or ({} if source is None else packed_fields(source, (name,)))
+            block[day - begin] = fields.get(name, empty)
         array[begin:end] = block
         self._sync_chunk(name, begin // SLAB)
 

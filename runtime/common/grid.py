@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cache, cached_property
 from importlib import resources
 
 import numpy as np
@@ -32,8 +32,9 @@ class Grid:
     """Cell size, degrees."""
 
     @classmethod
+    @cache
     def globe(cls) -> Grid:
-        """Return the 0.25 degree globe (720, 1440) with the packaged land mask."""
+        """Return the 0.25 degree globe (720, 1440) with the packaged land mask, which cannot be changed."""
         from runtime.common.netcdf import open_dataset
 
         with (
@@ -41,6 +42,7 @@ class Grid:
             open_dataset(path) as file,
         ):
             land = np.asarray(file["land"][:]) == 1
+        land.flags.writeable = False  # all callers have the same array
         return cls(north=90.0, west=-180.0, land=land)
 
     def box(self, west: float, south: float, east: float, north: float) -> Grid:
