@@ -200,7 +200,7 @@ FillOnce = Callable[..., None]
 
 @pytest.fixture(scope="session")
 def fill_once(tmp_path_factory: pytest.TempPathFactory) -> FillOnce:
-    """Return a function that fills a new site as `Site.fill` does; a site like an earlier one gets a copy of its archive.
+    """Return a function that fills a new site as `Site.fill` does; if an earlier site was alike, it copies the archive.
 
     For tests that need a filled archive and show something else than filling it.
     """
@@ -220,7 +220,9 @@ def fill_once(tmp_path_factory: pytest.TempPathFactory) -> FillOnce:
             shutil.copytree(made / "archive", site.archive)
             places = ((made / "filled").read_text(), str(site.folder)) * 2
             with closing(sqlite3.connect(site.paths.catalog)) as catalog, catalog:
-                catalog.execute("UPDATE arrival SET key = replace(key, ?, ?), location = replace(location, ?, ?)", places)
+                catalog.execute(
+                    "UPDATE arrival SET key = replace(key, ?, ?), location = replace(location, ?, ?)", places
+                )
 
     return fill
 

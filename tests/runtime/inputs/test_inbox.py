@@ -26,7 +26,7 @@ from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.listing import FeedListing
 from runtime.pipeline.plan import Action
 from runtime.pipeline.run import fill_archive
-from tests.conftest import DAYS, MakeSite, Site
+from tests.conftest import DAYS, FillOnce, MakeSite, Site
 
 STORE = "memory://incoming"
 
@@ -52,9 +52,11 @@ def _copies(site: Site) -> list[Path]:
     return sorted((site.archive / ".inbox" / "lprm-amsr2").rglob("*.nc4"))
 
 
-def _undisturbed(make_site: MakeSite, *days: tuple[int, int]) -> dict[str, bytes]:
+def _undisturbed(make_site: MakeSite, fill_once: FillOnce, *days: tuple[int, int]) -> dict[str, bytes]:
     site = make_site(name="undisturbed", arrived=False)
-    for first, last in days:
+    site.bring(*days[0])
+    fill_once(site)
+    for first, last in days[1:]:
         site.bring(first, last)
         site.fill()
     return site.published()
@@ -76,7 +78,7 @@ def _flip(path: Path) -> None:
 
 @pytest.mark.parametrize("damage", [_empty, _zero, _flip, Path.unlink])
 def test_a_damaged_copy_in_the_inbox_is_fetched_again(
-    damage: Callable[[Path], None], remote_site: Site, make_site: MakeSite
+    damage: Callable[[Path], None], remote_site: Site, make_site: MakeSite, fill_once: FillOnce
 ) -> None:
     assert remote_site.fill().exit_code == 0
     for copy in _copies(remote_site):
@@ -84,7 +86,7 @@ def test_a_damaged_copy_in_the_inbox_is_fetched_again(
     _arrive(remote_site, 10, 13)
     outcome = remote_site.fill()
     assert (outcome.exit_code, outcome.message) == (0, "")
-    assert remote_site.published() == _undisturbed(make_site, (0, 9), (10, 13))
+    assert remote_site.published() == _undisturbed(make_site, fill_once, (0, 9), (10, 13))
     warned = [line for line in remote_site.said if "the disk has damaged it" in line]
     assert bool(warned) == (damage is not Path.unlink)
     assert len(warned) == len(set(warned))
@@ -127,7 +129,9 @@ def test_a_file_is_on_the_disk_before_the_catalog_says_so(remote_site: Site, mon
     assert len(_copies(remote_site)) == 10
 
 
-def test_a_damaged_copy_that_a_killed_run_left_is_fetched_again(remote_site: Site, make_site: MakeSite) -> None:
+def test_a_damaged_copy_that_a_killed_run_left_is_fetched_again(
+    remote_site: Site, make_site: MakeSite, fill_once: FillOnce
+) -> None:
     remote_site.fill()
     left = _copies(remote_site)
     content = [copy.read_bytes() for copy in left]
@@ -136,7 +140,7 @@ def test_a_damaged_copy_that_a_killed_run_left_is_fetched_again(remote_site: Sit
         copy.parent.mkdir(parents=True)
         copy.write_bytes(whole[:1000])
     assert remote_site.fill().exit_code == 0
-    assert remote_site.published() == _undisturbed(make_site, (0, 9))
+    assert remote_site.published() == _undisturbed(make_site, fill_once, (0, 9))
 
 
 def test_offline_uses_no_network_even_for_a_copy_that_is_gone(remote_site: Site) -> None:
@@ -151,7 +155,9 @@ def test_offline_uses_no_network_even_for_a_copy_that_is_gone(remote_site: Site)
     assert _copies(remote_site) == []
 
 
-def test_what_was_refused_while_the_clock_was_ahead_is_fetched_again(remote_site: Site, make_site: MakeSite) -> None:
+def test_what_was_refused_while_the_clock_was_ahead_is_fetched_again(
+    remote_site: Site, make_site: MakeSite, fill_once: FillOnce
+) -> None:
     remote_site.fill()
     with Catalog.open(remote_site.paths.catalog) as catalog, catalog.db.transaction() as db:
         db.execute(
@@ -159,7 +165,7 @@ def test_what_was_refused_while_the_clock_was_ahead_is_fetched_again(remote_site
         )
     shutil.rmtree(remote_site.archive / ".inbox")
     assert remote_site.fill().exit_code == 0
-    assert remote_site.published() == _undisturbed(make_site, (0, 9))
+    assert remote_site.published() == _undisturbed(make_site, fill_once, (0, 9))
 
 
 def test_a_file_that_cannot_be_fetched_again_is_asked_for_once_and_ends_with_3(remote_site: Site) -> None:
@@ -363,13 +369,13 @@ def test_incomplete_copies_of_rsync_are_no_input(make_site: MakeSite) -> None:
     assert not any("treated as absent" in line for line in site.said)
 
 
-def test_a_sound_older_file_counts_where_a_newer_one_is_damaged(make_site: MakeSite) -> None:
+def test_a_sound_older_file_counts_where_a_newer_one_is_damaged(make_site: MakeSite, fill_once: FillOnce) -> None:
     site, plain = make_site(), make_site(name="plain")
     older = site.lprm(5)
     newer = older.with_name(older.name.replace("013507", "033507"))
     newer.write_bytes(b"\x89HDF\r\n\x1a\n" + bytes(3000))
     outcome = site.fill(0, DAYS - 1)
-    plain.fill(0, DAYS - 1)
+    fill_once(plain, 0, DAYS - 1)
     assert (outcome.exit_code, len(outcome.filled)) == (0, DAYS)
     assert site.published() == plain.published()
     assert any(str(newer) in line and f"{older.name} is used instead" in line for line in site.said)

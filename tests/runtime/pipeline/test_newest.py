@@ -13,7 +13,7 @@ from runtime.fill.result import Flag
 from runtime.pipeline import day as day_module
 from runtime.pipeline.newest import NewestInputs
 from runtime.pipeline.plan import Action, _Planner
-from tests.conftest import DAYS, MakeSite, Runtime, Site
+from tests.conftest import DAYS, FillOnce, MakeSite, Runtime, Site
 
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 LAST = DAYS - 1
@@ -34,14 +34,16 @@ def _faults(site: Site) -> list[str]:
 
 
 @BOTH
-def test_a_clock_forty_days_ahead_publishes_no_day_beyond_the_newest_input(bundle: str, make_site: MakeSite) -> None:
+def test_a_clock_forty_days_ahead_publishes_no_day_beyond_the_newest_input(
+    bundle: str, make_site: MakeSite, fill_once: FillOnce
+) -> None:
     site, straight = make_site(bundle), make_site(bundle, "straight")
     site.today = site.date(LAST + 40)
     outcome = site.fill()
     assert outcome.filled == [site.date(n) for n in range(DAYS)]
     assert outcome.exit_code == 3
     assert "the newest file is of 2020-04-14, and it is 2020-05-24" in outcome.message
-    straight.fill()
+    fill_once(straight)
     assert site.published() == straight.published(), "the age of a day makes none of them consolidated"
     site.today = site.date(LAST)
     again = site.fill()
@@ -154,8 +156,10 @@ def test_a_result_without_any_value_is_not_published(window_site: Site, monkeypa
     assert len(outcome.filled) == DAYS - 1
 
 
-def test_a_rejected_newest_day_is_filled_from_the_others(window_site: Site, runtime: Runtime) -> None:
-    window_site.fill()
+def test_a_rejected_newest_day_is_filled_from_the_others(
+    window_site: Site, runtime: Runtime, fill_once: FillOnce
+) -> None:
+    fill_once(window_site)
     done = runtime("fill", "--reject", window_site.date(LAST), "--because", "stripes", "--config", window_site.file)
     assert done.exit_code == 0, done.output
     assert _tiers(window_site)[LAST] == "no_observation"

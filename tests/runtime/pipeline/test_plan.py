@@ -9,7 +9,7 @@ from runtime.archive.catalog import Catalog
 from runtime.archive.record import DayRecord
 from runtime.common.vocabulary import RAIN_TODAY
 from runtime.pipeline.plan import Action
-from tests.conftest import DAYS, MakeSite, Runtime, Site
+from tests.conftest import DAYS, FillOnce, MakeSite, Runtime, Site
 
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 
@@ -29,8 +29,8 @@ def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite)
     assert DayRecord.from_file(site.day_file(5)).tier == "consolidated"
 
 
-def test_days_before_the_record_are_not_waited_for(window_site: Site) -> None:
-    window_site.fill(0, DAYS - 1, "feeds.precipitation.kind=none")
+def test_days_before_the_record_are_not_waited_for(window_site: Site, fill_once: FillOnce) -> None:
+    fill_once(window_site, 0, DAYS - 1, "feeds.precipitation.kind=none")
     tiers = [DayRecord.from_file(window_site.day_file(day)).tier for day in (0, 2, 9, 10)]
     assert tiers == ["consolidated"] * 3 + ["provisional"]
 
@@ -52,8 +52,8 @@ def test_a_better_rain_run_re_does_the_day_and_all_after_it(recurrent_site: Site
     assert reasons["2020-04-10 2"] == "state upstream changed"
 
 
-def test_a_republished_file_with_the_same_field_changes_nothing(window_site: Site) -> None:
-    window_site.fill()
+def test_a_republished_file_with_the_same_field_changes_nothing(window_site: Site, fill_once: FillOnce) -> None:
+    fill_once(window_site)
     before = window_site.published()
     with Dataset(window_site.lprm(5), "a") as file:
         file.history = "reprocessed"
@@ -61,8 +61,8 @@ def test_a_republished_file_with_the_same_field_changes_nothing(window_site: Sit
     assert window_site.published() == before
 
 
-def test_a_changed_field_re_does_the_days_that_read_it(window_site: Site) -> None:
-    window_site.fill()
+def test_a_changed_field_re_does_the_days_that_read_it(window_site: Site, fill_once: FillOnce) -> None:
+    fill_once(window_site)
     with Dataset(window_site.lprm(5), "a") as file:
         file.set_auto_maskandscale(False)
         values = file["soil_moisture_x"][:]
@@ -78,8 +78,8 @@ def test_another_model_is_a_reason(window_site: Site) -> None:
     assert window_site.reasons()["2020-04-07 2"].startswith("model changed (seamless-amsr2-x")
 
 
-def test_old_stale_days_wait_for_an_explicit_range(recurrent_site: Site) -> None:
-    recurrent_site.fill()
+def test_old_stale_days_wait_for_an_explicit_range(recurrent_site: Site, fill_once: FillOnce) -> None:
+    fill_once(recurrent_site)
     recurrent_site.day_file(1).unlink()
     assert recurrent_site.fill(None, None, "policy.max_refill_days=5").filled == []
     assert recurrent_site.fill(1, 1).filled == [recurrent_site.date(1)]
@@ -161,8 +161,8 @@ def _missing(site: Site, day: int) -> list[str]:
     return [str(role) for role, item in DayRecord.from_file(site.day_file(day)).inputs.items() if item is None]
 
 
-def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site) -> None:
-    window_site.fill(0, 13, "feeds.precipitation.kind=none")
+def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site, fill_once: FillOnce) -> None:
+    fill_once(window_site, 0, DAYS - 1, "feeds.precipitation.kind=none")
     assert DayRecord.from_file(window_site.day_file(5)).tier == "consolidated"
     with xarray.open_dataset(window_site.day_file(5)) as day:
         assert int(day.input_status[0]) == 2, "precipitation_absent"
@@ -171,9 +171,11 @@ def test_without_a_rain_feed_nothing_is_waited_for(window_site: Site) -> None:
 
 
 @BOTH
-def test_final_enters_by_reprocess_and_stays(bundle: str, make_site: MakeSite, runtime: Runtime) -> None:
+def test_final_enters_by_reprocess_and_stays(
+    bundle: str, make_site: MakeSite, runtime: Runtime, fill_once: FillOnce
+) -> None:
     site = make_site(bundle)
-    site.fill()
+    fill_once(site)
     for day in (5, 6):
         late = site.imerg(day)
         final = late.with_name(late.name.replace("3B-DAY-L", "3B-DAY"))
@@ -198,8 +200,8 @@ def test_final_enters_by_reprocess_and_stays(bundle: str, make_site: MakeSite, r
     assert "IMERG Final is not there for 2020-04-10 to 2020-04-11" in nothing.stderr
 
 
-def test_a_new_sensor_in_the_configuration_leaves_the_past_alone(window_site: Site) -> None:
-    window_site.fill()
+def test_a_new_sensor_in_the_configuration_leaves_the_past_alone(window_site: Site, fill_once: FillOnce) -> None:
+    fill_once(window_site)
     before = window_site.published()
     (window_site.folder / "next").mkdir()
     text = window_site.file.read_text()

@@ -10,7 +10,7 @@ from runtime.archive.verify import archive_faults, rebuild_catalog
 from runtime.common.vocabulary import RAIN_TODAY, InputRole
 from runtime.errors import UsageError
 from runtime.pipeline.plan import Action
-from tests.conftest import DAYS, MakeSite, Runtime, Site
+from tests.conftest import DAYS, FillOnce, MakeSite, Runtime, Site
 
 
 def _sparse(site: Site, day: int, keep: int = 40) -> None:
@@ -77,9 +77,11 @@ def test_an_operator_accepts_and_the_file_says_so(bundle: str, make_site: MakeSi
 
 
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
-def test_an_operator_rejects_and_the_day_is_an_outage(bundle: str, make_site: MakeSite, runtime: Runtime) -> None:
+def test_an_operator_rejects_and_the_day_is_an_outage(
+    bundle: str, make_site: MakeSite, runtime: Runtime, fill_once: FillOnce
+) -> None:
     site = make_site(bundle)
-    site.fill()
+    fill_once(site)
     done = runtime("fill", "--reject", "2020-04-07", "--because", "stripes", "--config", site.file)
     assert done.exit_code == 0, done.output
     with xarray.open_dataset(site.day_file(6)) as day:

@@ -20,7 +20,7 @@ from runtime.common.vocabulary import RAIN_TODAY, TODAY
 from runtime.errors import ArchiveError, StateChainBroken
 from runtime.fill.result import Flag
 from runtime.pipeline.run import remake_archive
-from tests.conftest import DAYS, MakeSite, Site
+from tests.conftest import DAYS, FillOnce, MakeSite, Site
 
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 
@@ -47,9 +47,9 @@ def test_a_second_run_changes_no_byte(bundle: str, make_site: MakeSite) -> None:
 
 
 @BOTH
-def test_a_lost_day_comes_back_byte_for_byte(bundle: str, make_site: MakeSite) -> None:
+def test_a_lost_day_comes_back_byte_for_byte(bundle: str, make_site: MakeSite, fill_once: FillOnce) -> None:
     site = make_site(bundle)
-    site.fill()
+    fill_once(site)
     before, state = site.published(), site.snapshots()
     site.day_file(DAYS - 1).unlink()
     for snapshot in (site.archive / ".state").glob(f"*/{site.date(DAYS - 1):%Y%m%d}-*"):
@@ -59,8 +59,8 @@ def test_a_lost_day_comes_back_byte_for_byte(bundle: str, make_site: MakeSite) -
     assert "published file missing" in site.reasons().values()
 
 
-def test_lost_snapshots_are_replayed_aloud(recurrent_site: Site) -> None:
-    recurrent_site.fill()
+def test_lost_snapshots_are_replayed_aloud(recurrent_site: Site, fill_once: FillOnce) -> None:
+    fill_once(recurrent_site)
     before, state = recurrent_site.published(), recurrent_site.snapshots()
     recurrent_site.day_file(9).unlink()
     for snapshot in sorted((recurrent_site.archive / ".state").glob("*/*"))[5:9]:
@@ -71,9 +71,9 @@ def test_lost_snapshots_are_replayed_aloud(recurrent_site: Site) -> None:
 
 
 @BOTH
-def test_an_altered_file_is_made_again(bundle: str, make_site: MakeSite) -> None:
+def test_an_altered_file_is_made_again(bundle: str, make_site: MakeSite, fill_once: FillOnce) -> None:
     site = make_site(bundle)
-    site.fill(0, 3)
+    fill_once(site, 0, 3)
     before = site.published()
     with site.day_file(2).open("ab") as file:
         file.write(b"x")
@@ -84,10 +84,12 @@ def test_an_altered_file_is_made_again(bundle: str, make_site: MakeSite) -> None
 
 @BOTH
 @pytest.mark.parametrize("order", [[(0, 13)], [(0, 4), (5, 9), (10, 13)], [(10, 13), (0, 2), (3, 9)]])
-def test_the_order_of_arrival_leaves_no_trace(bundle: str, order: list[tuple[int, int]], make_site: MakeSite) -> None:
+def test_the_order_of_arrival_leaves_no_trace(
+    bundle: str, order: list[tuple[int, int]], make_site: MakeSite, fill_once: FillOnce
+) -> None:
     """Everything at once, in time, or the past last: the archive is the same to the byte."""
     straight = make_site(bundle, "straight")
-    straight.fill()
+    fill_once(straight)
     site = make_site(bundle, "late", arrived=False)
     for first, last in order:
         site.bring(first, last)
@@ -109,9 +111,11 @@ def test_a_refused_day_does_not_block_the_days_after_it(bundle: str, make_site: 
 
 
 @BOTH
-def test_a_published_day_stands_when_its_file_is_damaged_later(bundle: str, make_site: MakeSite) -> None:
+def test_a_published_day_stands_when_its_file_is_damaged_later(
+    bundle: str, make_site: MakeSite, fill_once: FillOnce
+) -> None:
     site = make_site(bundle)
-    site.fill()
+    fill_once(site)
     before = site.published()
     site.lprm(DAYS - 1).write_bytes(b"garbage!")
     outcome = site.fill(DAYS - 1)
@@ -120,14 +124,14 @@ def test_a_published_day_stands_when_its_file_is_damaged_later(bundle: str, make
     assert site.published() == before
 
 
-def test_a_bridged_day_is_made_later_the_same(recurrent_site: Site, make_site: MakeSite) -> None:
+def test_a_bridged_day_is_made_later_the_same(recurrent_site: Site, make_site: MakeSite, fill_once: FillOnce) -> None:
     """The chain starts at the archive's start, not at the first day someone asks for."""
     recurrent_site.fill(6)
     assert list(recurrent_site.published()) == [recurrent_site.day_file(6).name]
     assert recurrent_site.said == ["2020-04-07: replaying 6 days from a cold start"]
     recurrent_site.fill()
     straight = make_site("sgdsm2-amsr2-x", "straight")
-    straight.fill()
+    fill_once(straight)
     assert recurrent_site.published() == straight.published()
 
 
@@ -138,8 +142,8 @@ def test_spin_up_days_before_the_start_warm_the_memory(recurrent_site: Site) -> 
     assert list(warm) == [recurrent_site.day_file(8).name]
 
 
-def test_a_damaged_snapshot_stops_the_chain_and_nothing_else(recurrent_site: Site) -> None:
-    recurrent_site.fill()
+def test_a_damaged_snapshot_stops_the_chain_and_nothing_else(recurrent_site: Site, fill_once: FillOnce) -> None:
+    fill_once(recurrent_site)
     recurrent_site.day_file(9).unlink()
     before = recurrent_site.published()
     (snapshot,) = (recurrent_site.archive / ".state").glob(f"*/{recurrent_site.date(8):%Y%m%d}-*")
@@ -154,16 +158,16 @@ def test_a_damaged_snapshot_stops_the_chain_and_nothing_else(recurrent_site: Sit
     assert recurrent_site.day_file(9).exists()
 
 
-def test_snapshots_that_were_superseded_go(recurrent_site: Site) -> None:
-    recurrent_site.fill()
+def test_snapshots_that_were_superseded_go(recurrent_site: Site, fill_once: FillOnce) -> None:
+    fill_once(recurrent_site)
     with Dataset(recurrent_site.imerg(8), "a") as file:
         file["precipitation"][:] = file["precipitation"][:] + 12
     recurrent_site.fill()
     assert len(recurrent_site.snapshots()) == DAYS
 
 
-def test_a_lost_catalog_is_read_back_from_the_files(recurrent_site: Site) -> None:
-    recurrent_site.fill()
+def test_a_lost_catalog_is_read_back_from_the_files(recurrent_site: Site, fill_once: FillOnce) -> None:
+    fill_once(recurrent_site)
     before = recurrent_site.published()
     recurrent_site.paths.catalog.unlink()
     assert rebuild_catalog(recurrent_site.config(), lambda items, _: items) == DAYS
@@ -179,8 +183,8 @@ def _scribble(catalog: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda p: p.write_bytes(b"not a database" * 99), lambda p: p.unlink(), _scribble])
-def test_a_damaged_catalog_can_be_rebuilt(damage: Callable[..., None], window_site: Site) -> None:
-    window_site.fill(0, 2)
+def test_a_damaged_catalog_can_be_rebuilt(damage: Callable[..., None], window_site: Site, fill_once: FillOnce) -> None:
+    fill_once(window_site, 0, 2)
     damage(window_site.paths.catalog)
     if window_site.paths.catalog.exists():
         with pytest.raises(ArchiveError, match="runtime check --rebuild-catalog"):
@@ -189,8 +193,8 @@ def test_a_damaged_catalog_can_be_rebuilt(damage: Callable[..., None], window_si
     assert window_site.fill(0, 2).filled == []
 
 
-def test_open_mfdataset_gives_one_dataset_with_a_time_axis(window_site: Site) -> None:
-    window_site.fill()
+def test_open_mfdataset_gives_one_dataset_with_a_time_axis(window_site: Site, fill_once: FillOnce) -> None:
+    fill_once(window_site)
     files = sorted(window_site.archive.glob("2020/*.nc"))
     with xarray.open_mfdataset(files) as days:
         assert dict(days.sizes) == {"time": DAYS, "lat": 60, "lon": 80, "nv": 2}
@@ -266,10 +270,12 @@ def test_another_layout_replaces_the_files(window_site: Site) -> None:
 
 
 @BOTH
-def test_a_feed_that_forgets_takes_nothing_from_the_archive(bundle: str, make_site: MakeSite) -> None:
+def test_a_feed_that_forgets_takes_nothing_from_the_archive(
+    bundle: str, make_site: MakeSite, fill_once: FillOnce
+) -> None:
     """Somebody cleans the incoming folder: what is published stands, and the days that follow build on it."""
     straight = make_site(bundle, "straight")
-    straight.fill()
+    fill_once(straight)
     site = make_site(bundle, "cleaned", arrived=False)
     site.bring(0, 11)
     site.fill(None, None, "archive.start=2020-04-01")
@@ -300,9 +306,11 @@ def test_the_start_does_not_move_when_the_feed_forgets(make_site: MakeSite) -> N
 
 
 @BOTH
-def test_uncertainty_is_published_where_the_bundle_has_one(bundle: str, make_site: MakeSite) -> None:
+def test_uncertainty_is_published_where_the_bundle_has_one(
+    bundle: str, make_site: MakeSite, fill_once: FillOnce
+) -> None:
     site = make_site(bundle)
-    site.fill(0, 8)
+    fill_once(site)
     with xarray.open_dataset(site.day_file(8)) as day:
         filled = day.flag.isin([Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS])
         assert bool(filled.any())
@@ -313,10 +321,12 @@ def test_uncertainty_is_published_where_the_bundle_has_one(bundle: str, make_sit
         assert day.soil_moisture_uncertainty.attrs["standard_name"].endswith("standard_error")
 
 
-def test_a_replay_over_changed_inputs_stops_and_names_the_range_to_re_do(recurrent_site: Site) -> None:
+def test_a_replay_over_changed_inputs_stops_and_names_the_range_to_re_do(
+    recurrent_site: Site, fill_once: FillOnce
+) -> None:
     """Days before the range stand as published; a lost snapshot among them cannot be replayed from other inputs."""
     site = recurrent_site
-    site.fill()
+    fill_once(site)
     for day in range(5, 9):
         for snapshot in (site.archive / ".state").glob(f"*/{site.date(day):%Y%m%d}-*"):
             snapshot.unlink()
