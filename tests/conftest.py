@@ -31,7 +31,9 @@ from runtime.common.logs import MessageFormatter
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World, WorldDay
+from runtime.engines.ort import OrtEngine
 from runtime.pipeline.run import Outcome, fill_archive
+from tests.support.memory import remembering
 from tests.support.once import made_once
 
 BOX = (-10.0, 35.0, 10.0, 50.0)
@@ -231,14 +233,33 @@ MakeSite = Callable[..., Site]
 
 
 @pytest.fixture
-def make_site(tmp_path: Path, fortnight: Path) -> MakeSite:
+def with_cube() -> bool:
+    """Whether the archives of sites have a cube; modules that test something else do without it, to be quick."""
+    return True
+
+
+@pytest.fixture
+def computes_anew() -> bool:
+    """Whether networks compute again what they have computed before: True where equal results are what is shown."""
+    return False
+
+
+@pytest.fixture
+def _memory(computes_anew: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not computes_anew:
+        monkeypatch.setattr(OrtEngine, "run", remembering(OrtEngine.run))
+
+
+@pytest.fixture
+def make_site(tmp_path: Path, fortnight: Path, with_cube: bool, _memory: None) -> MakeSite:
     """Return a function that makes a site with a shipped bundle and, unless told otherwise, all files there."""
 
     def make(bundle: str = "seamless-amsr2-x", name: str = "site", arrived: bool = True) -> Site:
         folder = tmp_path / name
         folder.mkdir()
         (folder / "seamless-sm.toml").write_text(
-            f'[archive]\nstart = {START}\n[grid]\nbox = {list(BOX)}\n[model]\nbundle = "{bundle}"\nengine = "cpu"\n'
+            f"[archive]\nstart = {START}\ncube = {str(with_cube).lower()}\n[grid]\nbox = {list(BOX)}\n"
+            f'[model]\nbundle = "{bundle}"\nengine = "cpu"\n'
             '[[feeds.soil_moisture]]\nband = "x"\n[feeds.precipitation]\nkind = "folder"\n'
             "[service]\nport = 0\n"
         )

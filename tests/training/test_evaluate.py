@@ -291,11 +291,17 @@ def _settings(fortnight: Path, *names: str) -> Settings:
     )
 
 
+@pytest.mark.parametrize(
+    "names",
+    [
+        pytest.param(["seamless-2", "sgdsm2-amsr2-x"], id="a window and a memory"),
+        pytest.param(shipped_bundles(), id="all bundles", marks=pytest.mark.slow),
+    ],
+)
 def test_a_report_from_files_to_markdown(
-    fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+    names: list[str], fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
-    names = shipped_bundles()
     found = evaluate_bundles(_settings(fortnight, *names), tmp_path / "out", grid)
     text = (tmp_path / "out" / MARKDOWN).read_text()
     for expected in (

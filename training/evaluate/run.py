@@ -89,6 +89,7 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     tiers = _suite_days(archive) if settings.suite else settings.tiers
     days = {tier: dates for tier, dates in tiers.items() if dates}
     _check_days(archive, days, settings.series)
+    stations = _read_all_stations(settings.ismn)
     folders = [find_bundle(name) for name in settings.bundles]
     bundles = {folder.name: load_bundle(folder) for folder in folders}
     if len(bundles) < len(folders):
@@ -97,7 +98,7 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, with_trees=settings.trees)
     series = SeriesFindings()
     if settings.series or settings.ismn:
-        series = _publish_and_compare(settings, archive, bundles, out / "archives")
+        series = _publish_and_compare(settings, archive, bundles, stations, out / "archives")
     product = settings.source.product if settings.source.granules else None
     found = Findings(
         bundles=bundles,
@@ -169,15 +170,19 @@ def _noise(archive: TrainingArchive) -> dict[str, float]:
 
 
 def _publish_and_compare(
-    settings: Settings, archive: TrainingArchive, bundles: dict[str, Bundle], folder: Path
+    settings: Settings,
+    archive: TrainingArchive,
+    bundles: dict[str, Bundle],
+    read: tuple[list[Station], list[str]],
+    folder: Path,
 ) -> SeriesFindings:
-    """Publish days with every bundle below a folder, and compare them and the weighted mean with stations."""
+    """Publish days with every bundle below a folder, and compare them and the weighted mean with the stations read."""
     dates = settings.series or days_between(archive.first, archive.first + dt.timedelta(len(archive) - 1))
     source = settings.source
     assert source.granules is not None
     inputs = InputFolders(source.granules, source.rain or source.granules, source.product, source.orbit, source.band)
     sensor = PRODUCTS[source.product].sensor
-    stations, left_out = _read_all_stations(settings.ismn)
+    stations, left_out = read
     published: dict[str, Published] = {}
     compared: dict[str, list[Comparison]] = {}
     for name, bundle in bundles.items():

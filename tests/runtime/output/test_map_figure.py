@@ -25,7 +25,7 @@ def test_a_day_is_drawn_from_either_layout(layout: str, window_site: Site, tmp_p
 
 
 def _colours(picture: np.ndarray) -> set[str]:  # type: ignore[type-arg]
-    return {"#{:02x}{:02x}{:02x}".format(*colour) for colour in np.unique(picture.reshape(-1, 3), axis=0)}
+    return {f"#{colour:06x}" for colour in np.unique(picture @ [1 << 16, 1 << 8, 1])}
 
 
 def test_the_coast_the_flags_and_what_was_not_reached_are_drawn(window_site: Site, tmp_path: Path) -> None:

@@ -19,6 +19,11 @@ BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 LAST = DAYS - 1
 
 
+@pytest.fixture
+def with_cube() -> bool:
+    return False
+
+
 def _tiers(site: Site) -> dict[int, str]:
     found = {n: site.day_file(n) for n in range(60)}
     return {n: DayRecord.from_file(path).tier for n, path in found.items() if path.exists()}
@@ -206,6 +211,7 @@ def old_site(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     return window_site
 
 
+@pytest.mark.parametrize("with_cube", [True])
 def test_empty_days_of_an_old_archive_are_named_and_can_be_taken_back(old_site: Site, runtime: Runtime) -> None:
     assert max(_tiers(old_site)) == LAST + 10
     empty = [n for n in _tiers(old_site) if not _has_value(old_site, n)]

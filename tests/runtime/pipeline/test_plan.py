@@ -14,6 +14,11 @@ from tests.conftest import DAYS, FillOnce, MakeSite, Runtime, Site
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 
 
+@pytest.fixture
+def with_cube() -> bool:
+    return False
+
+
 def test_a_day_becomes_consolidated_when_its_future_arrives(make_site: MakeSite) -> None:
     site = make_site(arrived=False)
     site.bring(0, 6)

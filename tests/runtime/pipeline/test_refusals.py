@@ -13,6 +13,11 @@ from runtime.pipeline.plan import Action
 from tests.conftest import DAYS, FillOnce, MakeSite, Runtime, Site
 
 
+@pytest.fixture
+def with_cube() -> bool:
+    return False
+
+
 def _sparse(site: Site, day: int, keep: int = 40) -> None:
     """Leave a few cells of a file."""
     with Dataset(site.lprm(day), "a") as file:

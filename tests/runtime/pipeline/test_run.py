@@ -25,6 +25,11 @@ from tests.conftest import DAYS, FillOnce, MakeSite, Site
 BOTH = pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 
 
+@pytest.fixture
+def computes_anew() -> bool:
+    return True
+
+
 def _every_byte(site: Site) -> dict[str, bytes]:
     """All of the archive, catalog included."""
     return {str(p.relative_to(site.archive)): p.read_bytes() for p in site.archive.rglob("*") if p.is_file()}
