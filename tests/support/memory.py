@@ -1,4 +1,4 @@
-"""What networks computed earlier in a test run: many tests fill the same days, which give the same numbers each time."""
+"""What networks computed earlier in a test run: many tests fill the same days, and get the same numbers each time."""
 
 from __future__ import annotations
 

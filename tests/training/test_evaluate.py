@@ -302,6 +302,7 @@ def test_a_report_from_files_to_markdown(
     names: list[str], fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
+    monkeypatch.setattr("training.evaluate.references._TREES", 50)
     found = evaluate_bundles(_settings(fortnight, *names), tmp_path / "out", grid)
     text = (tmp_path / "out" / MARKDOWN).read_text()
     for expected in (

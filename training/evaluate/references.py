@@ -36,6 +36,8 @@ DCT_PLS_SETTINGS = f"a smoothing parameter of {_SMOOTHING} and a tolerance of {_
 """How DCT-PLS is run, in words."""
 _ROWS = 900_000
 """Hidden cells that the trees are fitted to."""
+_TREES = 500
+"""Number of trees."""
 
 
 def weighted_mean(frames: Floats) -> Floats:
@@ -172,7 +174,7 @@ class Trees:
         x, y = np.concatenate(features), np.concatenate(targets)
         keep = np.random.default_rng(seed).permutation(len(x))[:_ROWS]
         regressor = LGBMRegressor(
-            n_estimators=500,
+            n_estimators=_TREES,
             num_leaves=127,
             learning_rate=0.05,
             min_child_samples=min(200, max(1, len(keep) // 50)),
