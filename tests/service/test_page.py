@@ -345,7 +345,7 @@ def test_on_a_phone(visit: Open) -> None:
     page.is_accessible()
 
 
-def test_an_archive_without_days(visit: Open, make_site: MakeSite) -> None:
+def test_an_archive_without_days_says_why_the_last_run_published_nothing(visit: Open, make_site: MakeSite) -> None:
     site = make_site(arrived=False)
     with web(site) as app, listening(site.config(), app) as address:
         page = visit(address).goes_to()

@@ -1,6 +1,7 @@
 """The main job on twenty real days, April 2015, through the command line."""
 
 import datetime as dt
+import re
 from pathlib import Path
 
 import numpy as np
@@ -59,6 +60,21 @@ def test_a_real_day_is_filled(data: Path, globe: Grid, tmp_path: Path, later: Ru
     again = later("fill", "--date", DAY, "--config", config)
     assert (again.exit_code, again.stdout) == (0, "already current\n")
     assert path.read_bytes() == before
+
+
+@pytest.mark.slow
+def test_as_much_land_stays_empty_on_a_real_day_as_the_first_paragraph_says(
+    data: Path, globe: Grid, tmp_path: Path, later: Runtime
+) -> None:
+    for page in ("README.md", "docs/index.md"):
+        text = " ".join((Path(__file__).parents[2] / page).read_text().split())
+        found = re.search(r"(\d+) to (\d+) % of (?:the land|it) on 1-20 April 2015", text)
+        assert found, page
+    assert later("fill", "--date", DAY, "--config", _config(tmp_path, data, "seamless-2")).exit_code == 0
+    (path,) = (tmp_path / "archive").glob("2015/*.nc")
+    with xarray.open_dataset(path) as day:
+        empty = np.isnan(day["soil_moisture"][0].to_numpy())[globe.land].mean()
+    assert int(found[1]) - 0.5 <= 100 * empty <= int(found[2]) + 0.5
 
 
 @pytest.mark.slow

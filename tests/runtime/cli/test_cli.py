@@ -138,7 +138,7 @@ def test_status_counts_days_without_an_observation(window_site: Site, runtime: R
     assert (counted["days"], counted["no_observation"]) == (6, 1)
 
 
-def test_doctor_names_what_is_there(window_site: Site, runtime: Runtime) -> None:
+def test_doctor_names_what_is_there_and_ends_with_the_code_of_plan(window_site: Site, runtime: Runtime) -> None:
     result = runtime("doctor", "--config", window_site.file)
     assert result.exit_code == 0
     assert "engine cpu" in result.stdout

@@ -47,7 +47,9 @@ def test_rasters(kind: str, filled_site: Site, runtime: Runtime, tmp_path: Path)
     np.testing.assert_allclose(values, cf.values(filled_site.day_file(3), "soil_moisture")[ROWS, COLS], atol=1e-6)
 
 
-def test_sgd_sm_files(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
+def test_exported_sgd_sm_files_are_rounded_down_and_name_their_band(
+    filled_site: Site, runtime: Runtime, tmp_path: Path
+) -> None:
     _export(runtime, filled_site, "sgd-sm", tmp_path / "s")
     with xarray.open_dataset(tmp_path / "s" / "SGD-SM_20200404.nc") as day:
         assert day.attrs["band"] == "x"

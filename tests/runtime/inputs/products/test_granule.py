@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from netCDF4 import Dataset
 
+from benchmarks.memory import peak_memory_of_process
 from runtime.common.grid import Grid
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import WorldDay
@@ -87,6 +88,27 @@ def test_a_small_file_that_asks_for_much_memory_is_refused(
     with pytest.raises(InputRefused, match="fetch it again") as caught:
         read_soil_moisture(path, world_days[0].date, grid, "x")
     assert str(path) in str(caught.value)
+
+
+def _large_rain_chunks(path: Path) -> None:
+    with h5py.File(path, "a") as file:
+        shape = file["precipitation"].shape
+        del file["precipitation"]
+        file.create_dataset(
+            "precipitation", shape, "f4", chunks=(1, 16_000, 16_000), maxshape=(None,) * 3, compression=1
+        )
+
+
+@pytest.mark.parametrize("bomb", [_wide_axis("lat"), _wide_axis("lon"), _wide_axis("time"), _large_rain_chunks])
+def test_a_small_file_of_rain_that_asks_for_much_memory_is_refused(
+    bomb: Edit, tmp_path: Path, grid: Grid, world_days: list[WorldDay]
+) -> None:
+    path = write_imerg(tmp_path, world_days[0].date, world_days[0].rain, grid)
+    bomb(path)
+    before = peak_memory_of_process()
+    with pytest.raises(InputRefused, match="fetch it again|check the feed's product"):
+        read_precipitation(path, world_days[0].date, grid)
+    assert peak_memory_of_process() - before < 256 << 20
 
 
 @pytest.mark.parametrize("name", ["precipitation", "precipitation_cnt"])
