@@ -33,6 +33,7 @@ from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
+from runtime.common.regrid import regrid
 from runtime.common.vocabulary import Precision, Tier
 from runtime.config import load_config
 from runtime.demo.files import write_imerg
@@ -42,7 +43,7 @@ from runtime.errors import ConfigError
 from runtime.fill.recurrent import fill_recurrent, land_tiles
 from runtime.fill.state import State
 from runtime.fill.window import fill_window
-from runtime.inputs.products.imerg import read_precipitation, regrid
+from runtime.inputs.products.imerg import read_precipitation
 from runtime.pipeline.run import fill_archive
 
 REFERENCE = "DCT-PLS (pytesmo)"

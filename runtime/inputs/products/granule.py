@@ -13,8 +13,9 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.common.grid import Floats
+from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import Dataset, open_dataset
+from runtime.common.regrid import covers
 from runtime.errors import InputRefused, SeamlessError
 
 _MAGIC = (b"\x89HDF\r\n\x1a\n", b"CDF\x01", b"CDF\x02", b"CDF\x05")
@@ -185,47 +186,35 @@ def _inflates_beyond(compressed: bytes, most: int) -> bool:
     return size > most
 
 
-def positions(
-    centres: NDArray[np.floating[Any]], wanted: NDArray[np.float64], path: Path, axis: str, period: float = 0.0
-) -> NDArray[np.intp]:
-    """Return, for each wanted cell centre, its index on the file's axis, which may run in any direction.
+def require_cover(lat_edges: NDArray[np.float64], lon_edges: NDArray[np.float64], path: Path, grid: Grid) -> None:
+    """Refuse a file that does not cover the land of a grid.
 
     Parameters
     ----------
-    centres : float array, shape (cells,)
-        Cell centres of the file, degrees.
-    wanted : float64 array, shape (n,)
-        Cell centres to find, degrees.
+    lat_edges : float64 array, shape (lat + 1,)
+        Edges of the file's rows, degrees north; see `to_grid`.
+    lon_edges : float64 array, shape (lon + 1,)
+        Edges of its columns, degrees east.
     path : Path
-        The file, for messages.
-    axis : str
-        Name of the axis, for messages.
-    period : float
-        Give 360 for longitudes, so that 350 and -10 are the same.
-
-    Returns
-    -------
-    int array, shape (n,)
-        The indices.
+        The file, for the message.
+    grid : Grid
+        The grid.
 
     Raises
     ------
     InputRefused
-        The file's axis does not have a wanted centre.
+        At least half of the area of a land cell is outside the file.
     """
-    with np.errstate(invalid="ignore"):  # a damaged axis may contain any values
-        centres = np.asarray(centres, np.float64)
-    if not np.isfinite(centres).all():
-        raise InputRefused(f"{path}: its {axis} is not a number everywhere, the file is damaged; {FETCH_AGAIN}")
-    if period:
-        centres = (centres + period / 2) % period - period / 2
-    order = np.argsort(centres)
-    nearest = np.searchsorted(centres[order], wanted - 0.01).clip(max=max(0, centres.size - 1))
-    found = np.asarray(order[nearest] if centres.size else [])
-    if not found.size or np.abs(centres[found] - wanted).max() > 0.01:
-        span = f"{centres.size} cells from {centres.min():g} to {centres.max():g}" if centres.size else "no cells"
-        raise InputRefused(
-            f"{path}: wrong grid: its {axis} has {span}, wanted {wanted.size} from {wanted.min():g} to "
-            f"{wanted.max():g}; check the feed's product, or set grid.box to the region the files cover"
-        )
-    return found
+    if covers(lat_edges, lon_edges, grid):
+        return
+    axes = ("latitude", lat_edges, grid.latitudes), ("longitude", lon_edges, grid.longitudes)
+    found = [
+        f"its {name} has {edges.size - 1} cells from {min(middles):g} to {max(middles):g}, wanted {wanted.size} "
+        f"from {wanted.min():g} to {wanted.max():g}"
+        for name, edges, wanted in axes
+        for middles in [(edges[:2].mean(), edges[-2:].mean())]
+    ]
+    raise InputRefused(
+        f"{path}: wrong grid: {', '.join(found)}, or others that cover them; check the feed's product, or set grid.box "
+        "to the region the files cover"
+    )

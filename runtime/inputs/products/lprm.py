@@ -14,8 +14,9 @@ import numpy as np
 
 from runtime.common.grid import Grid
 from runtime.common.netcdf import Dataset
+from runtime.common.regrid import cell_edges, to_grid
 from runtime.errors import InputRefused
-from runtime.inputs.products.granule import FETCH_AGAIN, MAX_AXIS, Reading, open_granule, positions, variable
+from runtime.inputs.products.granule import FETCH_AGAIN, MAX_AXIS, Reading, open_granule, require_cover, variable
 
 _MOST_CELLS = 720 * 1440
 """Cells of the globe at 0.25 degree."""
@@ -34,7 +35,7 @@ def read_soil_moisture(path: Path, date: dt.date, grid: Grid, band: str) -> Read
     date : dt.date
         The day it must contain.
     grid : Grid
-        The grid, whose cells must be cells of the file.
+        The grid; if its cells are not cells of the file, values are averaged by area.
     band : str
         For example ``x``.
 
@@ -58,15 +59,19 @@ def read_soil_moisture(path: Path, date: dt.date, grid: Grid, band: str) -> Read
             variable(file, path, source.dimensions[axis], dimensions=1, most=MAX_AXIS)[:]
             for axis in (lat_axis, lon_axis)
         )
-        rows = positions(latitudes, grid.latitudes, path, "latitude")
-        cols = positions(longitudes, grid.longitudes, path, "longitude", 360.0)
+        with np.errstate(invalid="ignore"):  # a damaged axis may contain any values
+            longitudes = (longitudes + 180.0) % 360.0 - 180.0
+        west_first = np.argsort(longitudes)
+        lat_edges = cell_edges(latitudes, path, "latitude")
+        lon_edges = cell_edges(longitudes[west_first], path, "longitude")
+        require_cover(lat_edges, lon_edges, path, grid)
         _check_date(file, path, date)
         raw = source[:] if lat_axis == 0 else source[:].T
         fill = getattr(source, "_FillValue", -32767)
         scale, offset = float(getattr(source, "scale_factor", 1.0)), float(getattr(source, "add_offset", 0.0))
         unit = 0.01 if getattr(source, "units", "percent") in ("percent", "%") else 1.0
-        field = raw[np.ix_(rows, cols)]
-        values = np.where(field == fill, np.nan, (field * scale + offset) * unit).astype(np.float32)
+        retrieved = np.where(raw == fill, np.nan, (raw * scale + offset) * unit).astype(np.float32)
+        values = to_grid(retrieved[:, west_first], lat_edges, lon_edges, grid)
         # what is no number is no observation either, whatever the fill value is
         coverage = float(((raw != fill) & ~np.isnan(raw)).mean()) if np.isfinite(scale + offset) else 0.0
     if coverage == 0.0:

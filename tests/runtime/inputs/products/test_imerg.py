@@ -9,11 +9,12 @@ from hypothesis.extra.numpy import arrays
 from netCDF4 import Dataset
 
 from runtime.common.grid import Grid
+from runtime.common.regrid import regrid
 from runtime.common.sensors import IMERG_RUN_LETTERS, PRODUCTS
 from runtime.common.vocabulary import ImergRun
 from runtime.demo.files import imerg_name, write_imerg
 from runtime.errors import InputRefused
-from runtime.inputs.products.imerg import read_precipitation, regrid
+from runtime.inputs.products.imerg import read_precipitation
 
 SMALL = Grid(46.0, 5.0, np.ones((8, 12), bool))
 DAY = dt.date(2020, 4, 1)
