@@ -231,11 +231,13 @@ class MapGrid(Answer):
     rows: int
     cols: int
     step: float
-    """Cell size, degrees."""
+    """Width of a cell, degrees."""
     north: float
     south: float
     west: float
     east: float
+    row_edges: list[float]
+    """Edges of the rows, degrees north, north first; rows need not be equally high."""
 
 
 class ColourScale(Answer):

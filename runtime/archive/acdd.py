@@ -6,6 +6,8 @@ import datetime as dt
 import re
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from runtime.common.grid import Grid
 
 if TYPE_CHECKING:
@@ -54,9 +56,17 @@ SHARED = (
 
 def grid_bounds(grid: Grid) -> tuple[float, float, float, float]:
     """Return a grid's outer edges: west, south, east, north in degrees."""
-    rows, cols = grid.shape
-    edges = (grid.west, grid.north - grid.step * rows, grid.west + grid.step * cols, grid.north)
-    return edges[0], round(edges[1], 9), round(edges[2], 9), edges[3]
+    edges = grid.lon_edges[0], grid.lat_edges[-1], grid.lon_edges[-1], grid.lat_edges[0]
+    west, south, east, north = (round(float(edge), 9) for edge in edges)
+    return west, south, east, north
+
+
+def _height(grid: Grid) -> str:
+    """Return the height of rows as text; rows of an EASE-Grid 2.0 are not equally high."""
+    if grid.cell_km is None:
+        return f"{grid.step} degrees"
+    heights = -np.diff(grid.lat_edges)
+    return f"{heights.min():.6f} to {heights.max():.6f} degrees ({grid.cell_size:.2f} m in EPSG:6933)"
 
 
 def archive_attributes(metadata: Metadata, grid: Grid, first: dt.date, last: dt.date) -> dict[str, Any]:
@@ -110,11 +120,11 @@ def archive_attributes(metadata: Metadata, grid: Grid, first: dt.date, last: dt.
         "geospatial_lat_min": grid.latitudes[-1],
         "geospatial_lat_max": grid.latitudes[0],
         "geospatial_lat_units": "degrees_north",
-        "geospatial_lat_resolution": f"{grid.step} degrees",
+        "geospatial_lat_resolution": _height(grid),
         "geospatial_lon_min": grid.longitudes[0],
         "geospatial_lon_max": grid.longitudes[-1],
         "geospatial_lon_units": "degrees_east",
-        "geospatial_lon_resolution": f"{grid.step} degrees",
+        "geospatial_lon_resolution": f"{round(grid.step, 9)} degrees",
         "geospatial_bounds": f"POLYGON (({', '.join(f'{lat} {lon}' for lat, lon in corners)}))",
         "geospatial_bounds_crs": "EPSG:4326",
         **time_coverage(first, last),

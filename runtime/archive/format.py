@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from runtime.archive.layout import LAYOUTS, layout_of
 from runtime.archive.paths import ArchivePaths
-from runtime.common.grid import STEP, Grid
+from runtime.common.grid import Grid
 from runtime.common.netcdf import LOCK
 from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError, ConfigError
@@ -35,7 +35,7 @@ class ArchiveFormat:
     west: float
     """Western edge of the first column, degrees east."""
     step: float
-    """Cell size, degrees."""
+    """Width of a cell, degrees; see `Grid.step`."""
     rows: int
     cols: int
 
@@ -68,10 +68,7 @@ class ArchiveFormat:
         cls, latitudes: NDArray[np.float64], longitudes: NDArray[np.float64], layout: LayoutName
     ) -> ArchiveFormat:
         """Return the format with these cell centres: latitudes, northernmost first, and longitudes, degrees."""
-        longest = max(latitudes, longitudes, key=len)
-        step = float(abs(longest[-1] - longest[0]) / (longest.size - 1)) if longest.size > 1 else STEP
-        north, west = float(latitudes[0]) + step / 2, float(longitudes[0]) - step / 2
-        return cls(layout=layout, north=north, west=west, step=step, rows=latitudes.size, cols=longitudes.size)
+        return cls.of(Grid.of_axes(latitudes, longitudes), layout)
 
     def has_grid_of(self, other: ArchiveFormat) -> bool:
         """Whether both have the same cells. Edges may differ a little: one layout stores cell centres as float32."""
@@ -90,9 +87,11 @@ class ArchiveFormat:
         return self.layout is other.layout and self.has_grid_of(other)
 
     def __str__(self) -> str:
-        south, east = self.north - self.step * self.rows, self.west + self.step * self.cols
+        grid = Grid(self.north, self.west, np.zeros((self.rows, self.cols), bool), self.step)
+        south, east = grid.lat_edges[-1], grid.lon_edges[-1]
         edges = f"{south:.6g} to {self.north:.6g} N and {self.west:.6g} to {east:.6g} E"
-        return f"{self.rows} x {self.cols} cells of {self.step:.4g} degrees, {edges}, in the layout {self.layout}"
+        size = f"{grid.cell_km} km (EASE-Grid 2.0)" if grid.cell_km else f"{self.step:.4g} degrees"
+        return f"{self.rows} x {self.cols} cells of {size}, {edges}, in the layout {self.layout}"
 
 
 def archive_format(archive: Path, catalog: Catalog) -> ArchiveFormat | None:

@@ -108,17 +108,15 @@ class Reader:
         cube = self.cube.open()
         return frozenset(self.day(max(self.days))) | frozenset(cube.names if cube else ())
 
-    @property
-    def step(self) -> float:
-        """Cell size, degrees."""
-        longest = max(self.axes, key=len)
-        return float(abs(longest[-1] - longest[0]) / (longest.size - 1)) if longest.size > 1 else 0.25
+    @cached_property
+    def grid(self) -> Grid:
+        """The archive's cells; see `land` for which of them are land."""
+        return Grid.of_axes(*self.axes)
 
     @cached_property
     def land(self) -> Bools:
         """The packaged land mask on the archive's grid; True where soil moisture is wanted."""
-        (lat, lon), half = self.axes, self.step / 2
-        return Grid.globe().box(lon[0] - half, lat[-1] - half, lon[-1] + half, lat[0] + half).land
+        return self.grid.with_land().land
 
     def dates_between(self, first: dt.date | None, last: dt.date | None) -> list[dt.date]:
         """Return the published days from `first` to `last`, both included; None for the first or the newest one.
@@ -154,16 +152,14 @@ class Reader:
         UsageError
             The point is outside the archive's grid.
         """
-        half = self.step / 2 * (1 + 1e-9)
-        lat, lon = self.axes
-        east = longitude - 360 if longitude > lon[-1] + half else longitude
-        row, col = int(np.abs(lat - latitude).argmin()), int(np.abs(lon - east).argmin())
-        if not (abs(lat[row] - latitude) <= half and abs(lon[col] - east) <= half):
+        cell = self.grid.cell(latitude, longitude)
+        if cell is None:
+            lat, lon = self.axes
             raise UsageError(
                 f"{latitude:g} N {longitude:g} E is outside the archive, which has "
                 f"{lat[-1]:g} to {lat[0]:g} N and {lon[0]:g} to {lon[-1]:g} E"
             )
-        return row, col
+        return cell
 
     def day(self, date: dt.date, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
         """Return packed variables of a day.

@@ -156,7 +156,7 @@ def stac_collection(
         "license": metadata.licence,
         **providers,
         "extent": {"spatial": {"bbox": [[west, south, east, north]]}, "temporal": {"interval": [span]}},
-        "summaries": {"gsd": [round(grid.step * 111_195)], "seamless:citations": list(CITATIONS.values())},
+        "summaries": {"gsd": [round(grid.cell_size)], "seamless:citations": list(CITATIONS.values())},
         **({"assets": zarr} if cube else {}),
         "links": [
             {"rel": "root", "href": "./collection.json", "type": "application/json"},

@@ -104,6 +104,12 @@ def _axes(cell_km: int) -> tuple[Doubles, Doubles, Doubles]:
     return axes
 
 
+def project(latitude: float, longitude: float) -> tuple[float, float]:
+    """Return the coordinates of a point in EPSG:6933: m east and m north."""
+    north = float(authalic(np.array(latitude)) * _RADIUS / (2 * _K0))
+    return float(np.radians(longitude) * _RADIUS * _K0), north
+
+
 def cell_km_of(step: float) -> int | None:
     """Return the cell size of the EASE-Grid 2.0 whose columns have this width in degrees; None if there is none."""
     return next((km for km, (_, cols) in SHAPES.items() if abs(step * cols - 360.0) < 1e-6), None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import math
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from importlib import resources
@@ -167,6 +168,19 @@ class Grid:
         row = rows - int(np.searchsorted(south_first, latitude, "right"))
         col = int(np.searchsorted(west_first, east, "left")) - 1
         return min(max(row, 0), rows - 1), min(max(col, 0), cols - 1)
+
+    def picture_rows(self) -> NDArray[np.intp]:
+        """Return, for each line of a picture whose lines are equally high, the row that it shows.
+
+        Returns
+        -------
+        int array, shape (lines,)
+            From north to south; all rows in order on a regular grid, otherwise with repeated ones.
+        """
+        edges = self.lat_edges
+        count = math.ceil((edges[0] - edges[-1]) / -np.diff(edges).max() - 1e-6)
+        middles = edges[0] + (edges[-1] - edges[0]) * (np.arange(count) + 0.5) / count
+        return np.asarray(self.shape[0] - np.searchsorted(edges[::-1], middles))
 
     @property
     def shape(self) -> tuple[int, int]:

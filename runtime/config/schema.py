@@ -69,6 +69,10 @@ class Paths(_ConfigSection):
 class GridSection(_ConfigSection):
     """``[grid]``: the globe, or a part of it."""
 
+    kind: Literal["regular", "ease2"] = "regular"
+    """``regular`` has cells of 0.25 degree; ``ease2`` is EASE-Grid 2.0, whose cells have equal areas."""
+    cell_km: Literal[36, 25, 9] | None = None
+    """Cell size of ``ease2``, km."""
     box: tuple[float, float, float, float] | None = None
     """west, south, east, north edge in degrees; unset: the globe."""
 
@@ -81,6 +85,12 @@ class GridSection(_ConfigSection):
                 "a box cannot cross the 180th meridian"
             )
         return box
+
+    @model_validator(mode="after")
+    def _has_a_cell_size(self) -> GridSection:
+        if (self.kind == "ease2") != (self.cell_km is not None):
+            raise ValueError('wanted cell_km = 36, 25 or 9 with kind = "ease2", and no cell_km without it')
+        return self
 
 
 class Model(_ConfigSection):
@@ -298,7 +308,15 @@ class Config(_ConfigSection):
         """The networks of the soil-moisture feeds, each once, in the order of the feeds."""
         return list(dict.fromkeys(feed.bundle or self.model.bundle for feed in self.feeds.soil_moisture))
 
+    @model_validator(mode="after")
+    def _layout_fits_the_grid(self) -> Config:
+        if self.archive.layout is LayoutName.SGD_SM and self.grid.cell_km:
+            raise ValueError(
+                'archive.layout = "sgd-sm" has cells of 0.25 degree; set layout = "cf" for grid.kind "ease2"'
+            )
+        return self
+
     def make_grid(self) -> Grid:
         """Return the configured grid."""
-        globe = Grid.globe()
+        globe = Grid.ease2(self.grid.cell_km) if self.grid.cell_km else Grid.globe()
         return globe.box(*self.grid.box) if self.grid.box else globe

@@ -17,6 +17,8 @@ cube = true                       # keep the days a second time, chunked for tim
 # engines = "/var/lib/seamless-sm/engines"   # built TensorRT engines
 
 [grid]
+kind = "regular"                  # regular: 0.25 degree | ease2: EASE-Grid 2.0, cells of equal area
+# cell_km = 36                    # of ease2: 36 | 25 | 9
 # box = [-10.0, 35.0, 5.0, 44.0]  # west, south, east, north in degrees; unset: the globe
 
 [model]

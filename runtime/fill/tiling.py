@@ -54,7 +54,8 @@ class Tiling:
         halo : int
             Number of cells read around the core, on every side.
         stride : int
-            Cores, halo and, on a grid that wraps, the number of columns must be multiples of it.
+            Cores and halo must be multiples of it. If the columns of a grid that wraps are not, the network's windows
+            of `stride` columns begin again at the first column; those of the last one reach beyond it.
 
         Returns
         -------
@@ -64,14 +65,13 @@ class Tiling:
         Raises
         ------
         ConfigError
-            One of them is not a multiple of `stride`.
+            Core or halo is not a multiple of `stride`.
         """
         core = (core, core) if isinstance(core, int) else core
-        circumference = grid.shape[1] if grid.wraps else 0
-        if any(size % stride for size in (*core, halo, circumference)):
+        if any(size % stride for size in (*core, halo)):
             raise ConfigError(
-                f"a network that pools by {stride} cannot be tiled by cores of {core} cells with a halo of {halo} on a "
-                f"grid of {grid.shape}; every one of them must be a multiple of {stride}"
+                f"a network that pools by {stride} cannot be tiled by cores of {core} cells with a halo of {halo}; "
+                f"every one of them must be a multiple of {stride}"
             )
         return cls(grid, core, halo)
 

@@ -92,10 +92,12 @@ def _draw(reader: Reader, date: dt.date) -> Figure:
     from matplotlib.figure import Figure
 
     maps = list(_maps(reader, date))
-    (lat, lon), half = reader.axes, reader.step / 2
-    rows = np.flatnonzero(np.isfinite(maps[1].values).any(1))
-    shown = slice(rows[0], rows[-1] + 1) if rows.size else slice(None)
-    extent = (lon[0] - half, lon[-1] + half, lat[shown][-1] - half, lat[shown][0] + half)
+    grid, rows = reader.grid, reader.grid.picture_rows()
+    edges = np.linspace(grid.lat_edges[0], grid.lat_edges[-1], rows.size + 1)
+    valued = np.flatnonzero(np.isfinite(maps[1].values[rows]).any(1))
+    first, last = (valued[0], valued[-1]) if valued.size else (0, rows.size - 1)
+    shown, lat = rows[first : last + 1], (edges[first : last + 1] + edges[first + 1 : last + 2]) / 2
+    extent = (grid.lon_edges[0], grid.lon_edges[-1], edges[last + 1], edges[first])
     aspect = (extent[3] - extent[2]) / (extent[1] - extent[0])
     columns = _columns(len(maps), aspect)
     width, height = _SIDE * min(1, 1 / aspect), _SIDE * min(1, aspect)
@@ -113,7 +115,7 @@ def _draw(reader: Reader, date: dt.date) -> Figure:
             _draw_values(axis, each.values[shown], each.scale, extent)
             _draw_legend(axis, {each.gap: NO_VALUE} if (land & np.isnan(each.values[shown])).any() else {})
         if land.any() and not land.all() and min(land.shape) > 1:  # otherwise there is no line to draw
-            axis.contour(lon, lat[shown], land, levels=[0.5], colors="#333333", linewidths=0.4)
+            axis.contour(grid.longitudes, lat, land, levels=[0.5], colors="#333333", linewidths=0.4)
     return figure
 
 

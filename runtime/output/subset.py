@@ -17,6 +17,7 @@ from runtime.archive.reader import Reader
 from runtime.archive.sgdsm import SgdSmLayout, write_fields
 from runtime.archive.variables import OBSERVED, SOIL_MOISTURE, VARIABLES
 from runtime.common.atomic import move_into_place, part_file, write_guard
+from runtime.common.ease2 import project
 from runtime.common.events import Track
 from runtime.errors import UsageError
 
@@ -127,13 +128,16 @@ def write_subset(part: Subset, kind: Format, out: Path, names: Sequence[str], tr
     Raises
     ------
     UsageError
-        One of the files exists already, a variable is not known, or a library is missing.
+        One of the files exists already, a variable is not known, a library is missing, or the format does not have
+        the archive's grid.
     ArchiveError
         A file cannot be written.
     """
     unknown = [name for name in names if name not in VARIABLES]
     if unknown:
         raise UsageError(f"unknown variable {unknown[0]}; there are {', '.join(VARIABLES)}")
+    if kind == "sgd-sm" and part.reader.grid.cell_km:
+        raise UsageError("--format sgd-sm has cells of 0.25 degree, the archive EASE-Grid 2.0; choose another format")
     wanted = subset_files(part, kind, out, names)
     existing = next((path for path in wanted if os.path.lexists(path)), None)
     if existing:
@@ -182,8 +186,12 @@ def _write_rasters(part: Subset, date: dt.date, kind: str, out: Path, names: Seq
         from rasterio.transform import from_origin
     except ImportError as error:
         raise UsageError(f"GeoTIFF needs rasterio: pip install 'seamless-sm[geotiff]' ({error})") from error
-    step, fields = part.reader.step, part.reader.day(date, names)
-    corner = from_origin(part.longitudes[0] - step / 2, part.latitudes[0] + step / 2, step, step)
+    grid, fields = part.reader.grid, part.reader.day(date, names)
+    north, west = grid.lat_edges[part.rows][0], grid.lon_edges[part.cols][0]
+    if grid.cell_km:  # its rows are equally high in its projection only
+        crs, corner = "EPSG:6933", from_origin(*project(north, west), grid.cell_size, grid.cell_size)
+    else:
+        crs, corner = "EPSG:4326", from_origin(west, north, grid.step, grid.step)
     for name, stored in fields.items():
         variable = VARIABLES[name]
         values = stored[part.rows, part.cols]
@@ -193,7 +201,7 @@ def _write_rasters(part: Subset, date: dt.date, kind: str, out: Path, names: Seq
         final = out / f"{name}_{date:%Y%m%d}.tif"
         with (
             part_file(final) as path,
-            rasterio.open(path, "w", crs="EPSG:4326", transform=corner, **profile, **nodata, **driver) as raster,
+            rasterio.open(path, "w", crs=crs, transform=corner, **profile, **nodata, **driver) as raster,
         ):
             raster.write(values, 1)
             raster.scales, raster.offsets = (variable.step or 1.0,), (0.0,)

@@ -101,13 +101,15 @@ def _day_span(reader: Reader) -> DaySpan:
 
 def _map_grid(reader: Reader) -> MapGrid:
     """Return the archive's grid."""
-    (latitudes, longitudes), half = reader.axes, reader.step / 2
+    grid = reader.grid
+    rows, cols = grid.shape
     return MapGrid(
-        rows=latitudes.size,
-        cols=longitudes.size,
-        step=reader.step,
-        north=latitudes[0] + half,
-        south=latitudes[-1] - half,
-        west=longitudes[0] - half,
-        east=longitudes[-1] + half,
+        rows=rows,
+        cols=cols,
+        step=grid.step,
+        north=grid.lat_edges[0],
+        south=grid.lat_edges[-1],
+        west=grid.lon_edges[0],
+        east=grid.lon_edges[-1],
+        row_edges=grid.lat_edges.tolist(),
     )

@@ -41,6 +41,7 @@ export class DayMap {
     if (!archive.grid) throw new Error("an archive without days has no grid");
     this.grid = archive.grid;
     const { north, south, west, east } = this.grid;
+    this.lines = this.#lines();
     const bounds = [[south, west], [north, east]];
     this.map = L.map(element, {
       crs: L.CRS.EPSG4326,
@@ -118,13 +119,16 @@ export class DayMap {
    * @param {Uint8Array} bytes
    */
   #paint(overlay, layer, bytes) {
-    const { rows, cols } = this.grid;
+    const { cols } = this.grid;
+    const height = this.lines.length;
     const canvas = overlay.getElement();
-    if (canvas.width !== cols || canvas.height !== rows) [canvas.width, canvas.height] = [cols, rows];
-    const pixels = new Uint32Array(rows * cols);
+    if (canvas.width !== cols || canvas.height !== height) [canvas.width, canvas.height] = [cols, height];
+    const pixels = new Uint32Array(height * cols);
     const table = /** @type {Uint32Array} */ (this.tables.get(layer));
-    for (let i = 0; i < pixels.length; i++) pixels[i] = table[bytes[i]];
-    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), cols, rows), 0, 0);
+    this.lines.forEach((row, line) => {
+      for (let col = 0; col < cols; col++) pixels[line * cols + col] = table[bytes[row * cols + col]];
+    });
+    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), cols, height), 0, 0);
   }
 
   /**
@@ -147,16 +151,42 @@ export class DayMap {
   }
 
   /**
+   * Return the row that a latitude lies in; null outside the grid.
+   *
+   * @param {number} lat
+   */
+  #row(lat) {
+    const south = this.grid.row_edges.findIndex((edge) => edge < lat); // of the row that contains it
+    return south > 0 ? south - 1 : null;
+  }
+
+  /**
+   * Return, for each line of a picture whose lines are equally high, the row that it shows.
+   *
+   * @returns {number[]}
+   */
+  #lines() {
+    const { north, south, row_edges: edges } = this.grid;
+    const least = Math.min(...edges.slice(1).map((edge, row) => edges[row] - edge));
+    const count = Math.ceil((north - south) / least - 1e-6);
+    let row = 0;
+    return Array.from({ length: count }, (_, line) => {
+      while (edges[row + 1] > north - ((north - south) * (line + 0.5)) / count) row++;
+      return row;
+    });
+  }
+
+  /**
    * Return the number of the cell that a place lies in; null outside the grid.
    *
    * @param {number} lat
    * @param {number} lon
    */
   cell(lat, lon) {
-    const { north, west, step, rows, cols } = this.grid;
-    const row = Math.floor((north - lat) / step);
+    const { west, step, cols } = this.grid;
+    const row = this.#row(lat);
     const col = Math.floor((lon - west) / step);
-    return row >= 0 && row < rows && col >= 0 && col < cols ? row * cols + col : null;
+    return row !== null && col >= 0 && col < cols ? row * cols + col : null;
   }
 
   /**
@@ -167,8 +197,9 @@ export class DayMap {
    */
   mark(lat, lon) {
     this.marker?.remove();
-    const half = this.grid.step / 2;
-    const box = [[lat - half, lon - half], [lat + half, lon + half]];
+    const { row_edges: edges, step } = this.grid;
+    const row = this.#row(lat) ?? 0;
+    const box = [[edges[row + 1], lon - step / 2], [edges[row], lon + step / 2]];
     this.marker = L.layerGroup([
       L.rectangle(box, { pane: "place", color: "#000", weight: 2, fill: false, interactive: false }),
       L.circleMarker([lat, lon], { pane: "place", radius: 11, color: "#000", weight: 2, fill: false, interactive: false }),

@@ -216,11 +216,12 @@ export const LayerName = Object.freeze({
  * @typedef {Object} MapGrid
  * @property {number} rows
  * @property {number} cols
- * @property {number} step Cell size, degrees.
+ * @property {number} step Width of a cell, degrees.
  * @property {number} north
  * @property {number} south
  * @property {number} west
  * @property {number} east
+ * @property {number[]} row_edges Edges of the rows, degrees north, north first; rows need not be equally high.
  */
 
 /**

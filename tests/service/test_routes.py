@@ -79,6 +79,7 @@ def test_the_archive_describes_itself(client: httpx.Client) -> None:
     assert answer["grid"] == {
         **{"rows": 60, "cols": 80, "step": 0.25},
         **{"north": 50.0, "south": 35.0, "west": -10.0, "east": 10.0},
+        "row_edges": [50 - row / 4 for row in range(61)],
     }
     assert set(answer["layers"]) == {*SCALES, "flag"}
     assert all(len(scale["colours"]) == answer["steps"] == STEPS for scale in answer["scales"])

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from runtime.common.grid import Floats
 from training.evaluate.scores import Score
-from training.evaluate.series import Published, cell
+from training.evaluate.series import Published
 
 OVERPASS = {
     ("AMSR2", "descending"): 1.5,
@@ -195,10 +195,10 @@ def compare(station: Station, published: Published, sensor: str, orbit: str) -> 
     Comparison or None
         None if the station is outside the grid, or if no day has both a reading and a value.
     """
-    grid = published.grid
-    row, col = cell(grid, station.latitude, station.longitude)
-    if not (0 <= row < grid.shape[0] and 0 <= col < grid.shape[1]):
+    cell = published.grid.cell(station.latitude, station.longitude)
+    if cell is None:
         return None
+    row, col = cell
     hour = (OVERPASS[sensor, orbit] - station.longitude / 15) % 24
     midnights = [dt.datetime.combine(date, dt.time()) for date in published.dates]
     comparison = Comparison(

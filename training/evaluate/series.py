@@ -127,11 +127,6 @@ def publish_series(
     return Published(grid, dates, observed, seamless)
 
 
-def cell(grid: Grid, latitude: float, longitude: float) -> tuple[int, int]:
-    """Return the row and column of the cell that a point, given in degrees, lies in."""
-    return int((grid.north - latitude) / grid.step), int((longitude - grid.west) / grid.step)
-
-
 def cells_to_follow(
     published: Published, places: Mapping[str, tuple[float, float]], within: int = 12
 ) -> dict[str, tuple[int, int]]:
@@ -153,8 +148,7 @@ def cells_to_follow(
     """
     grid = published.grid
     rows, cols = grid.shape
-    on_grid = {name: cell(grid, *point) for name, point in places.items()}
-    on_grid = {name: (row, col) for name, (row, col) in on_grid.items() if 0 <= row < rows and 0 <= col < cols}
+    on_grid = {name: cell for name, point in places.items() if (cell := grid.cell(*point))}
     found = {}
     for name, (row, col) in (on_grid or {"middle of the region": (rows // 2, cols // 2)}).items():
         top, left = max(row - within, 0), max(col - within, 0)

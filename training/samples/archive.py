@@ -11,7 +11,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from runtime.archive.dataset import open_archive
 from runtime.common.clock import days_between
 from runtime.common.events import Progress
-from runtime.common.grid import STEP, Bools, Floats, Grid
+from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.vocabulary import ImergRun
 from runtime.demo.world import World
 from runtime.fill.result import Flag
@@ -292,7 +292,7 @@ class TrainingArchive:
                 yield soil, None if rain is None else rain[published[date]].values
 
         sea = np.isin(days.flag[-1].values, (Flag.NOT_LAND, Flag.OBSERVED_OFF_LAND_MASK))
-        grid = Grid(float(days.lat[0]) + STEP / 2, float(days.lon[0]) - STEP / 2, ~sea)
+        grid = replace(Grid.of_axes(days.lat.values, days.lon.values), land=~sea)
         source = f"observed cells of {len(published)} days {first}..{last} of the archive {archive.name}"
         write_days(out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress)
         return cls.open(out)

@@ -70,14 +70,30 @@ def test_tiles_of_a_network_that_pools_equal_one_pass(
         assert np.abs(one - other)[gaps].max() <= 1e-5 * _spread(one, whole.reached)
 
 
+@pytest.mark.parametrize("core", [24, (96, 40)])
+def test_tiles_do_not_matter_either_where_the_stride_does_not_divide_the_globe(
+    core: int | tuple[int, int], pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]
+) -> None:
+    """964 columns of 36 km are 120.5 times 8, as 196 are 24.5 times 8."""
+    grid, frames, rain = wide_ring
+    grid, frames, rain = Grid(90, -180, grid.land[:, :196], 360 / 196), frames[..., :196].copy(), rain[..., :196]
+    engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
+    whole = predict_window(engine, manifest, grid, frames, rain, core=(96, 200))
+    tiled = predict_window(engine, manifest, grid, frames, rain, core=core)
+    gaps = grid.land & np.isnan(frames[12])
+    assert gaps[:, [0, -1]].any(), "the comparison must cross the dateline"
+    np.testing.assert_array_equal(whole.reached[gaps], tiled.reached[gaps])
+    assert np.abs(whole.filled - tiled.filled)[gaps].max() <= 1e-5 * _spread(whole.filled, whole.reached)
+    frames[:, :, 0:4] += 0.1
+    changed = predict_window(engine, manifest, grid, frames, rain, core=core).filled != tiled.filled
+    assert changed[:, 190:].any(), "the last columns see the first ones"
+
+
 def test_tiles_off_the_stride_are_refused(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
     grid, frames, _ = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
     with pytest.raises(ConfigError, match="must be a multiple of 8"):
         predict_window(engine, manifest, grid, frames, core=30)
-    around = Grid(90, -180, np.ones((91, 182), bool), 360 / 182)
-    with pytest.raises(ConfigError, match="must be a multiple of 8"):
-        predict_window(engine, manifest, around, np.full((17, 91, 182), np.nan, np.float32))
 
 
 def test_absent_rain_is_no_estimate_anywhere(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
