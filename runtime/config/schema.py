@@ -308,13 +308,13 @@ class Config(_ConfigSection):
         """The networks of the soil-moisture feeds, each once, in the order of the feeds."""
         return list(dict.fromkeys(feed.bundle or self.model.bundle for feed in self.feeds.soil_moisture))
 
-    @model_validator(mode="after")
-    def _layout_fits_the_grid(self) -> Config:
-        if self.archive.layout is LayoutName.SGD_SM and self.grid.cell_km:
-            raise ValueError(
-                'archive.layout = "sgd-sm" has cells of 0.25 degree; set layout = "cf" for grid.kind "ease2"'
-            )
-        return self
+    @field_validator("grid")
+    @classmethod
+    def _fits_the_layout(cls, grid: GridSection, info: ValidationInfo) -> GridSection:
+        archive = info.data.get("archive")
+        if grid.cell_km and archive and archive.layout is LayoutName.SGD_SM:
+            raise ValueError('archive.layout "sgd-sm" has cells of 0.25 degree; set it to "cf" for kind = "ease2"')
+        return grid
 
     def make_grid(self) -> Grid:
         """Return the configured grid."""

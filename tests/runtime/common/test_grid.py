@@ -1,9 +1,13 @@
+import itertools
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 import pytest
 from netCDF4 import Dataset
 
+from runtime.common.ease2 import SHAPES, authalic
 from runtime.common.grid import Grid
 from runtime.errors import ConfigError
 
@@ -52,3 +56,59 @@ def test_digest_tells_grids_apart(globe: Grid) -> None:
     land[0, 0] = True
     assert Grid(90, -180, land).digest != globe.digest
     assert globe.box(-10, 35, 10, 50).digest != globe.box(-10, 35.25, 10, 50.25).digest
+
+
+def test_published_archives_keep_their_grid(globe: Grid) -> None:
+    """Another digest would make every day of every archive stale."""
+    assert globe.digest == "0d625640daf6b07433afa7100e30c95d169f5bf629ebe9bf7ca39da059fa62f6"
+    assert globe.box(-10, 35, 10, 50).digest == "e24aeaa98a03b253d410b7a744e02d2c8711bb33fa1b89d0b3509590cdf15411"
+
+
+@pytest.mark.parametrize("cell_km", SHAPES)
+def test_an_ease_grid_has_the_land_of_the_globe(cell_km: int, globe: Grid) -> None:
+    grid = Grid.ease2(cell_km)
+    assert grid.shape == SHAPES[cell_km]
+    assert grid.wraps
+    area = np.abs(np.diff(authalic(globe.lat_edges)))
+    share = (globe.land.mean(1) * area).sum() / area.sum()
+    covered = authalic(grid.lat_edges[:1])[0] / authalic(globe.lat_edges[:1])[0]
+    assert grid.land.mean() * covered == pytest.approx(share, rel=0.01)
+    assert grid.land[grid.cell(45, 2)]  # France
+    assert not grid.land[grid.cell(45, -30)]  # the Atlantic
+
+
+@pytest.mark.parametrize("box", [(-10, 35, 10, 50), (-180, -60, -150, 80), (2, 44, 2.4, 80), (-20, 45, 20, 45.4)])
+@pytest.mark.parametrize("make", [Grid.globe, *(partial(Grid.ease2, km) for km in (36, 9))])
+def test_a_box_is_found_again_by_its_cell_centres(make: Callable[[], Grid], box: tuple[float, ...]) -> None:
+    """A column and a row of their own, too."""
+    whole = make()
+    part = whole.box(*box)
+    assert not part.wraps
+    rows, cols = np.isin(whole.latitudes, part.latitudes), np.isclose(whole.longitudes[:, None], part.longitudes).any(1)
+    np.testing.assert_array_equal(whole.land[np.ix_(rows, cols)], part.land)
+    found = Grid.of_axes(part.latitudes, part.longitudes)
+    assert found.with_land().digest == part.digest
+    assert found.cell_km == whole.cell_km
+    assert found.cell_size == whole.cell_size
+
+
+def test_a_point_is_in_the_cell_that_contains_it() -> None:
+    grid = Grid.ease2(36).box(-10, 60, 10, 84)
+    for row, latitude in enumerate(grid.latitudes):
+        assert grid.cell(latitude, 2.0) == (row, int((2.0 - grid.west) / grid.step))
+    for row, (north, south) in enumerate(itertools.pairwise(grid.lat_edges)):
+        assert grid.cell(north - 1e-6, 2.0) == grid.cell(south + 1e-6, 2.0) == (row, grid.cell(70, 2.0)[1])
+    assert grid.cell(grid.north, grid.west) == (0, 0)
+    assert grid.cell(70, 358.0) == grid.cell(70, -2.0)
+    assert grid.cell(grid.north + 0.01, 2.0) is None
+    assert grid.cell(70, 11.0) is None
+
+
+def test_the_lines_of_a_picture_show_the_row_at_their_latitude(globe: Grid) -> None:
+    np.testing.assert_array_equal(globe.picture_rows(), np.arange(720))
+    grid = Grid.ease2(36)
+    rows = grid.picture_rows()
+    assert set(rows) == set(range(406))
+    assert np.diff(rows).min() == 0
+    lines = np.linspace(grid.lat_edges[0], grid.lat_edges[-1], 2 * rows.size + 1)[1::2]
+    assert ((grid.lat_edges[rows] >= lines) & (lines >= grid.lat_edges[rows + 1])).all()
