@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib
+import inspect
 from enum import Enum
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,9 @@ def _section(model: type[BaseModel], name: str) -> list[str]:
         default = "" if info.is_required() else f"`{_toml(info.default)}`"
         lines.append(f"| `{key}` | {kind} | {default} | {' '.join((info.description or '').split())} |")
     head = [f"## [{name}]", "", "| key | type | default | meaning |", "| --- | --- | --- | --- |"]
-    return [*(head if lines and name else []), *lines, "", *below]
+    text = (inspect.getdoc(model) or "").partition("\n\n")[2].replace("``", "`")
+    about = [head[0], "", text, *head[1:]] if text else head
+    return [*(about if lines and name else []), *lines, "", *below]
 
 
 def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
@@ -90,9 +93,9 @@ def _type(annotation: Any) -> str:
         return {"str": "text", "SecretStr": "text", "float": "number", "int": "whole number"}.get(
             annotation.__name__, annotation.__name__.lower()
         )
-    choices = [repr(a) for a in getattr(annotation, "__args__", ()) if isinstance(a, str)]
+    choices = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, str | int)]
     if choices:
-        return ", ".join(f"`{c[1:-1]}`" for c in choices)
+        return ", ".join(f"`{choice}`" for choice in choices)
     known = [_type(a) for a in getattr(annotation, "__args__", ()) if a not in (type(None), Ellipsis)]
     return (
         " of ".join(["list", *dict.fromkeys(known)]) if getattr(annotation, "__origin__", None) is tuple else known[0]

@@ -84,16 +84,16 @@ def ease2_edges(cell_km: int) -> tuple[Doubles, Doubles]:
     lon_edges : float64 array, shape (columns + 1,)
         Degrees east, ascending from -180 to 180.
     """
-    return _axes(cell_km)[:2]
+    return _rows_and_columns(cell_km)[:2]
 
 
 def ease2_latitudes(cell_km: int) -> Doubles:
     """Return the latitudes of the rows of the globe: their middle in the projection, degrees north, ascending."""
-    return _axes(cell_km)[2]
+    return _rows_and_columns(cell_km)[2]
 
 
 @cache
-def _axes(cell_km: int) -> tuple[Doubles, Doubles, Doubles]:
+def _rows_and_columns(cell_km: int) -> tuple[Doubles, Doubles, Doubles]:
     """Return the edges of the rows, the edges of the columns and the latitudes of the rows."""
     rows, cols = SHAPES[cell_km]
     halves = (np.arange(2 * rows + 1) / 2 - rows / 2) * cell_size(cell_km)  # m north of the equator

@@ -67,7 +67,18 @@ class Paths(_ConfigSection):
 
 
 class GridSection(_ConfigSection):
-    """``[grid]``: the globe, or a part of it."""
+    """``[grid]``: the globe, or a part of it.
+
+    The regular grid has 720 x 1440 cells of 0.25 degree. EASE-Grid 2.0 (EPSG:6933) has cells of equal area: 406 x 964
+    of 36 km, 584 x 1388 of 25 km or 1624 x 3856 of 9 km. Choose it to keep a sensor's own cells, as SMAP and SMOS
+    have them. Its files look like those of the regular grid, with one axis of latitudes and one of longitudes, but
+    rows get higher towards the poles, and there are none beyond 85 degrees. Land are the cells of which at least half
+    is land in the mask of 0.25 degree.
+
+    Inputs on other cells than the grid's are averaged by area; a cell gets a value if at least half of it has one.
+    Inputs on the same cells are copied. The layout ``sgd-sm`` has the regular grid only. The networks were trained on
+    the regular grid: their accuracy on another one is not known.
+    """
 
     kind: Literal["regular", "ease2"] = "regular"
     """``regular`` has cells of 0.25 degree; ``ease2`` is EASE-Grid 2.0, whose cells have equal areas."""

@@ -21,6 +21,7 @@ from runtime.archive import cf
 from runtime.archive.catalog import Catalog
 from runtime.archive.format import ArchiveFormat
 from runtime.common.clock import now
+from runtime.common.grid import Grid
 from service.runner import FillRun
 from service.serve import listening
 from tests.conftest import DAYS, MakeSite, Site, tool
@@ -95,6 +96,24 @@ def test_the_map_shows_the_newest_day(visit: Open, varied: Site) -> None:
     assert colours.reshape(-1, 4)[driest, :3].sum() > colours.reshape(-1, 4)[wettest, :3].sum(), "wet is dark"
     page.picture("map")
     page.is_accessible()
+
+
+def test_the_rows_of_an_ease_grid_lie_at_their_latitudes(visit: Open, fortnight: Path, tmp_path: Path) -> None:
+    text = '[archive]\n[grid]\nkind = "ease2"\ncell_km = 36\nbox = [-9, 36, 9, 49]\n[model]\nengine = "cpu"\n'
+    site = Site(tmp_path, fortnight, "seamless-2")
+    site.file.write_text(f'{text}[[feeds.soil_moisture]]\nband = "x"\n[service]\nport = 0\n')
+    site.bring()
+    site.fill(0, 1)
+    grid, flags = Grid.ease2(36).box(-9, 36, 9, 49), cf.values(site.day_file(1), "flag")
+    with web(site) as app, listening(site.config(), app) as address:
+        page = visit(address).goes_to("#lat=45&lon=2")
+        page.shows(f"{site.date(1)} soil_moisture")
+        rows = grid.picture_rows()
+        assert rows.size > grid.shape[0]
+        sea = (page.colours(shape=(rows.size, grid.shape[1]))[..., :3] == (0xE6, 0xE9, 0xEC)).all(-1)
+        np.testing.assert_array_equal(sea, flags[rows] == 5)
+        page.until("document.querySelector('#place-title').textContent.includes('44.8957')")
+        page.page.close()
 
 
 def test_days_change_by_slider_buttons_date_and_keys(visit: Open, varied: Site) -> None:

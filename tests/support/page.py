@@ -41,14 +41,14 @@ class Visit:
     def text(self, selector: str) -> str:
         return str(self.page.inner_text(selector))
 
-    def colours(self, canvas: int = 0) -> Any:
+    def colours(self, canvas: int = 0, shape: tuple[int, int] = (60, 80)) -> Any:
         """Return a canvas of the map as (rows, cols, 4) bytes."""
         values = self.page.evaluate(
             """n => { const c = document.querySelectorAll("#map canvas")[n];
                       return Array.from(c.getContext("2d").getImageData(0, 0, c.width, c.height).data) }""",
             canvas,
         )
-        return np.array(values, np.uint8).reshape(60, 80, 4)
+        return np.array(values, np.uint8).reshape(*shape, 4)
 
     def picture(self, name: str) -> None:
         PICTURES.mkdir(parents=True, exist_ok=True)
