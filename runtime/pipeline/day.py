@@ -306,7 +306,7 @@ class _Publication:
         rows = self.run.catalog.days(day.date - MEAN_DAYS * DAY, day.date - DAY).values()
         means = [row.record.statistics.land_mean for row in rows if row.record.statistics]
         known = [mean for mean in means if mean is not None]
-        check_plausible(filled, statistics, known, self.run.config.policy, day.date)
+        check_plausible(filled, statistics, known, self.run.config.policy, day.date, self.run.grid.cell_size)
 
     def _aside_paths(self, published: PublishedDay) -> tuple[Path, Path]:
         """Return where a refused result is kept, and the file that says why."""

@@ -19,8 +19,9 @@ from runtime.fill.statistics import DayStatistics
 MEAN_DAYS = 7
 """The land mean is compared with the median of so many days before."""
 
-_GLOBAL = 50_000
-"""Land cells below which a grid is a region, whose mean follows its weather. The globe has 234 015."""
+_GLOBAL = 50_000 * 27_798.75**2
+"""Land, m2, below which a grid is a region, whose mean follows its weather: 50 000 cells of 0.25 degree, of which the
+globe has 234 015, each taken to be as large as at the equator."""
 
 _OVERRULE = "look at it, then `runtime fill --accept {date} --because ...`"
 
@@ -59,7 +60,12 @@ def check_reached(filled: Filled, date: dt.date) -> None:
 
 
 def check_plausible(
-    filled: Filled, day: DayStatistics, means_before: Sequence[float], policy: Policy, date: dt.date
+    filled: Filled,
+    day: DayStatistics,
+    means_before: Sequence[float],
+    policy: Policy,
+    date: dt.date,
+    cell_size: float,
 ) -> None:
     """Refuse a day that differs too much from the days before.
 
@@ -75,13 +81,15 @@ def check_plausible(
         The limits.
     date : date
         The day, for the message.
+    cell_size : float
+        Size of a cell, m; see `Grid.cell_size`.
 
     Raises
     ------
     ResultRefused
         The network left the physical range, the land mean jumped, or tile edges show.
     """
-    is_global = day.land >= _GLOBAL
+    is_global = day.land * cell_size**2 >= _GLOBAL
     cure = f"the day is not published; {_OVERRULE.format(date=date)}"
     if day.filled and filled.cut > policy.max_out_of_range * day.filled:
         raise ResultRefused(

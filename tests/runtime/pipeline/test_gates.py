@@ -5,10 +5,11 @@ import numpy as np
 import pytest
 
 from runtime.common.grid import Grid
+from runtime.config import Policy
 from runtime.errors import ResultRefused
 from runtime.fill.result import Filled, Flag, compose
-from runtime.fill.statistics import seam_ratio
-from runtime.pipeline.gates import check_sound
+from runtime.fill.statistics import DayStatistics, seam_ratio
+from runtime.pipeline.gates import check_plausible, check_sound
 
 DAY = dt.date(2020, 4, 1)
 GRID = Grid(90, -180, np.ones((8, 8), bool), 22.5)
@@ -60,3 +61,11 @@ def test_seams_are_measured_between_filled_cells_only() -> None:
     assert seam_ratio(replace(even, soil_moisture=steps.astype(np.float32)), (10, 10)) > 5
     observed = replace(even, soil_moisture=steps.astype(np.float32), flag=np.zeros((40, 40), np.int8))
     assert np.isnan(seam_ratio(observed, (10, 10)))
+
+
+def test_a_region_is_one_by_its_area_not_by_its_cells() -> None:
+    """The land mean of the globe moves less from day to day than that of a region of as many, smaller cells."""
+    filled, day = _filled(np.full(GRID.shape, 0.2)), DayStatistics(50_000, 20_000, 0, 0.4, None)
+    check_plausible(filled, day, [0.2], Policy(), DAY, 9008.0)
+    with pytest.raises(ResultRefused, match="the land mean is 0.400 m3 m-3 where 0.200 is usual"):
+        check_plausible(filled, day, [0.2], Policy(), DAY, Grid.globe().cell_size)
