@@ -46,12 +46,13 @@ from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
 from runtime.common.clock import now
 from runtime.common.grid import Grid
+from runtime.common.sensors import PRODUCTS
 from runtime.config import Config, load_config
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World
 from runtime.errors import InputRefused
 from runtime.inputs.products.granule import is_netcdf
-from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.inputs.products.read import read_field
 from tests.support.earthdata import TOKEN, Server, serve
 
 BOX = (-6.0, 38.0, 2.0, 44.0)
@@ -293,7 +294,7 @@ class Scenario:
             for path in sorted(plain, key=lambda path: path.name, reverse=True):
                 try:
                     if path.stat().st_size < 100 << 20:
-                        read_soil_moisture(path, date, self.world.grid, "x")
+                        read_field(PRODUCTS["lprm-amsr2"], path, date, self.world.grid, "x")
                         found[number] = path
                         break
                 except (InputRefused, OSError):

@@ -34,6 +34,7 @@ from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
 from runtime.common.regrid import regrid
+from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import Precision, Tier
 from runtime.config import load_config
 from runtime.demo.files import write_imerg
@@ -43,7 +44,7 @@ from runtime.errors import ConfigError
 from runtime.fill.recurrent import fill_recurrent, land_tiles
 from runtime.fill.state import State
 from runtime.fill.window import fill_window
-from runtime.inputs.products.imerg import read_precipitation
+from runtime.inputs.products.read import read_field
 from runtime.pipeline.run import fill_archive
 
 REFERENCE = "DCT-PLS (pytesmo)"
@@ -156,7 +157,7 @@ def phases(data: Path, date: dt.date, frames: Floats, grid: Grid) -> dict[str, f
             write_imerg(scratch / "imerg", date + dt.timedelta(offset), rain, grid)
         sample = next((scratch / "imerg").glob(f"*{date:%Y%m%d}*"))
         started = time.perf_counter()
-        read_precipitation(sample, date, grid)
+        read_field(PRODUCTS["imerg"], sample, date, grid)
         rain_s, fine = time.perf_counter() - started, np.repeat(np.repeat(rain, 3, 0), 3, 1)[:1800, :3600]
         started = time.perf_counter()
         regrid(fine, np.linspace(-90, 90, 1801), np.linspace(-180, 180, 3601), grid)

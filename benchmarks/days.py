@@ -9,9 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from runtime.common.grid import Floats, Grid
+from runtime.common.sensors import PRODUCTS
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
-from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.inputs.products.read import read_field
 
 
 def read_window(folder: Path, date: dt.date, grid: Grid, window: Sequence[int]) -> Floats:
@@ -33,10 +34,10 @@ def read_window(folder: Path, date: dt.date, grid: Grid, window: Sequence[int]) 
     float32 array, shape (days, rows, cols)
         Soil moisture, m3 m-3, NaN for a gap and for a day without a file.
     """
-    files = FolderFeed(str(folder), GranuleFilter("lprm-amsr2", "descending")).granules()
+    files = FolderFeed(str(folder), GranuleFilter(PRODUCTS["lprm-amsr2"], "descending")).granules()
     frames = np.full((len(window), *grid.shape), np.nan, np.float32)
     for frame, offset in zip(frames, window, strict=True):
         day = date + dt.timedelta(offset)
         if day in files:
-            frame[:] = read_soil_moisture(Path(files[day][0].location), day, grid, "x").field
+            frame[:] = read_field(PRODUCTS["lprm-amsr2"], Path(files[day][0].location), day, grid, "x").field
     return frames

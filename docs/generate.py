@@ -67,7 +67,8 @@ def _section(model: type[BaseModel], name: str) -> list[str]:
         if nested:
             inner, many = nested
             path = f"{name}.{key}" if name else key
-            below += _section(inner, f"[{path}]" if many else path)
+            is_table_of = getattr(info.annotation, "__origin__", None) is dict
+            below += _section(inner, f"{path}.NAME" if is_table_of else f"[{path}]" if many else path)
             continue
         kind = _type(info.annotation)
         default = "" if info.is_required() else f"`{_toml(info.default)}`"
@@ -79,8 +80,8 @@ def _section(model: type[BaseModel], name: str) -> list[str]:
 
 
 def _nested(annotation: Any) -> tuple[type[BaseModel], bool] | None:
-    inner = next((a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)), None)
-    for kind, many in ((annotation, False), (inner, True)):
+    inner = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, type)]
+    for kind, many in ((annotation, False), *((each, True) for each in inner)):
         if isinstance(kind, type) and issubclass(kind, BaseModel):
             return kind, many
     return None
@@ -93,7 +94,7 @@ def _type(annotation: Any) -> str:
         return {"str": "text", "SecretStr": "text", "float": "number", "int": "whole number"}.get(
             annotation.__name__, annotation.__name__.lower()
         )
-    choices = [a for a in getattr(annotation, "__args__", ()) if isinstance(a, str | int)]
+    choices = [str(a) for a in getattr(annotation, "__args__", ()) if isinstance(a, str | int)]
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
     known = [_type(a) for a in getattr(annotation, "__args__", ()) if a not in (type(None), Ellipsis)]

@@ -35,7 +35,7 @@ def lag_fault(config: Config, runner: Runner, newest: dt.date | None, today: dt.
         last = runner.last
         return f"no day has been published yet; the last run ended with exit code {last.exit_code}" if last else None
     limit = config.policy.max_lag_days
-    expected = config.feeds.last_due(today)
+    expected = config.last_due(today)
     if (expected - newest).days <= limit:
         return None
     what = "today" if expected == today else f"{expected}, the last day of the feeds"

@@ -79,7 +79,7 @@ PAGES = {
     "docs/index.md": Stage(box=(0.0, 0.0, 20.0, 20.0), days=0),  # the page asks for the series at 10 N, 10 E
     "docs/tutorials/first-fill.md": Stage(),
     "docs/tutorials/daily-archive.md": Stage(
-        first="2026-10-01", days=8, today="2026-10-08", written="seamless-sm.toml", remote=True
+        first="2026-08-01", days=8, today="2026-08-08", written="seamless-sm.toml", remote=True
     ),
     "docs/archive.md": Stage(),
     **{f"docs/products/{name}.md": Stage(days=0) for name in ("lprm", "smap", "c3s", "cci", "jaxa-amsr2")},
@@ -286,7 +286,7 @@ def test_settings_and_extras_that_are_shown_are_valid(page: str, tmp_path: Path)
     for extras in re.findall(r"'\.\[([\w,-]+)\]'", (ROOT / page).read_text()):
         assert set(extras.split(",")) <= set(known), page
     for block in _blocks(page, "toml"):
-        if "preset" in block or "lprm-next" in block:  # a recipe of training; a sensor that is not there yet
+        if "preset" in block:  # a recipe of training
             tomllib.loads(block)
             continue
         (tmp_path / "shown.toml").write_text(block)

@@ -45,7 +45,7 @@ def clock_fault(catalog: Catalog, moment: dt.datetime, today: dt.date, config: C
     if made > moment + _TOLERANCE:
         return f"the last day was published at {last.made_at}, and it is {moment:%Y-%m-%dT%H:%M}Z; {_CURE}"
     usual = max(_FAR, dt.timedelta(config.policy.max_lag_days + config.policy.max_outage_days))
-    if config.feeds.last_due(today) - newest > usual >= made.date() - newest:
+    if config.last_due(today) - newest > usual >= made.date() - newest:
         return (
             f"this machine's date is {today} (UTC), {(today - newest).days} days after the newest day, which was "
             f"published after {(made.date() - newest).days}: the date is wrong or the feeds have stopped; {_CURE}"

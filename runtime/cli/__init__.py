@@ -14,7 +14,9 @@ from runtime.cli import (
     fill,
     inbox,
     init,
+    inspect,
     plan,
+    products,
     reprocess,
     series,
     show,
@@ -25,7 +27,7 @@ from runtime.cli.common import app
 _ORDER = (
     *(init.init, plan.plan, fill.fill, fetch.fetch, reprocess.reprocess),
     *(status.status, show.show, series.series, export.export, changes.changes, inbox.inbox, check.check),
-    *(doctor.doctor, demo.demo),
+    *(products.products, inspect.inspect, doctor.doctor, demo.demo),
 )
 app.registered_commands.sort(key=lambda command: [each.__name__ for each in _ORDER].index(str(command.name)))
 

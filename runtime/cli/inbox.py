@@ -23,12 +23,12 @@ def inbox(
     """List the input files: when and from where they came, sha256, which version counts, why one was refused."""
     from runtime.archive.catalog import Catalog
     from runtime.archive.paths import ArchivePaths
-    from runtime.common.sensors import PRODUCTS
 
     wanted = parse_range(None, first, last)
     begin, end = (wanted.first, wanted.last) if wanted else (dt.date.min, dt.date.max)
-    with Catalog.open(ArchivePaths.of(read_config(config, overrides)).catalog, read_only=True) as catalog:
-        rows = [row for product in PRODUCTS for row in catalog.granules(product, begin, end)]
+    settings = read_config(config, overrides)
+    with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
+        rows = [row for product in settings.known_products for row in catalog.granules(product, begin, end)]
     newest = {row.location: row.key for row in rows}
     facts = [row.to_json() | {"current": newest[row.location] == row.key} for row in rows if row.refused or not refused]
     if as_json:

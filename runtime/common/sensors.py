@@ -1,94 +1,250 @@
-"""The products that a feed can provide: how their files are named, which sensor made them, and when it measured.
+"""The products that a feed can provide, each a declaration: file names, variables, units, quality rules, grid, era.
 
-Periods of the sensors as in SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022, table 1).
+The shipped declarations are ``runtime/data/products.toml``; a user's own are ``[products.NAME]`` in the configuration,
+with the same keys. Periods of the sensors of LPRM as in SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022, table 1).
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import re
-from dataclasses import dataclass, field
+import tomllib
+from collections.abc import Mapping
+from importlib import resources
+from typing import Annotated, Any, Literal
 
-from runtime.common.vocabulary import ImergRun
+from pydantic import BeforeValidator, Field, field_validator, model_validator
+
+from runtime.common.patterns import compile_pattern
+from runtime.common.section import TomlSection
+from runtime.common.vocabulary import ImergRun, InputVariable
 
 ORBITS = {"descending": ("D", "NT"), "ascending": ("A", "DY")}
-"""How file names write each orbit: AMSR by D and A, WindSat by NT (night) and DY (day)."""
+"""How file names write each orbit: most by D and A, WindSat by NT (night) and DY (day)."""
 
 IMERG_RUN_LETTERS: dict[str | None, ImergRun] = {"E": ImergRun.EARLY, "L": ImergRun.LATE, None: ImergRun.FINAL}
 """The IMERG run, by its letter in the file name; Final has no letter."""
 
+NAME_GROUPS = ("date", "orbit", "run", "version")
+"""What the pattern of a file name may tell, as its named groups."""
 
-@dataclass(frozen=True, kw_only=True)
-class Product:
-    """One product of satellite data."""
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(lambda value: (value,) if isinstance(value, str) else value), Field(min_length=1)
+]
+"""One name, or several to try in this order. ``{band}``, and the words of `Product.orbit_words`, are filled in."""
 
-    name: str
+
+def check_pattern(pattern: str) -> str:
+    """Return a pattern of file names that has a group ``date`` and no unknown group.
+
+    Raises
+    ------
+    ValueError
+        It has not, or is no regular expression.
+    """
+    groups = compile_pattern(pattern).groupindex
+    if "date" not in groups:
+        raise ValueError(f"pattern {pattern!r} has no group (?P<date>\\d{{8}})")
+    if unknown := set(groups) - set(NAME_GROUPS):
+        raise ValueError(f"pattern {pattern!r} has a group {min(unknown)}; it may have {', '.join(NAME_GROUPS)}")
+    return pattern
+
+
+class QualityRule(TomlSection):
+    """``[[products.NAME.quality]]``: values that are left out, by another variable of the same cells."""
+
+    variable: Names
+    """Variable to look at; ``{variable}`` is the name of the one that is read."""
+    clear_bits: tuple[Annotated[int, Field(ge=0, le=63)], ...] = ()
+    """Bits that must be 0; the lowest is 0."""
+    refused: tuple[str, ...] = ()
+    """Meanings that are refused, as the variable's ``flag_meanings`` writes them. Their values are those of the file's
+    own ``flag_values`` or ``flag_masks``; a value without a meaning is refused, too."""
+    least: float | None = None
+    """Smallest value that is accepted."""
+    most: float | None = None
+    """Largest value that is accepted."""
+
+    @model_validator(mode="after")
+    def _says_something(self) -> QualityRule:
+        if not (self.clear_bits or self.refused) and self.least is None and self.most is None:
+            raise ValueError("a quality rule needs clear_bits, refused, least or most")
+        return self
+
+
+class TimeRule(TomlSection):
+    """``[[products.NAME.time]]``: a variable that tells the day; the first one that the file has is used."""
+
+    variable: Names
+    """One time, or a time of each cell, whose median is taken. Times up to 0 count as missing."""
+    units: str | None = None
+    """As CF writes it, ``seconds since 1993-01-01``, or ``minutes of the day``; unset: the variable's own."""
+    text: bool = False
+    """Times are texts that begin with YYYY-MM-DD; those that do not are left out."""
+    optional: bool = False
+    """Read a file that does not have it."""
+
+
+class ProductGrid(TomlSection):
+    """``[products.NAME.grid]``: where the cells of a file are."""
+
+    kind: Literal["coordinates", "regular", "ease2"] = "coordinates"
+    """``coordinates``: the file's own, one-dimensional. ``regular``: computed from the step. ``ease2``: EASE-Grid 2.0
+    global, computed; coordinates in the file only say whether the first row is the northernmost."""
+    lat: str | None = None
+    """Variable with the latitudes; unset: the one that has the dimension's name."""
+    lon: str | None = None
+    """Variable with the longitudes; unset: the one that has the dimension's name."""
+    step: float | None = Field(default=None, gt=0, le=10)
+    """Cell size of a ``regular`` grid, degrees. It covers the globe, row 0 northernmost, column 0 westernmost."""
+    cell_km: Literal[9, 25, 36] | None = None
+    """Cell size of an ``ease2`` grid."""
+    partial: bool = False
+    """Whether the cells cover a part of the globe only; what they do not cover has no value."""
+
+    @model_validator(mode="after")
+    def _has_its_keys(self) -> ProductGrid:
+        if (self.kind == "regular") != (self.step is not None):
+            raise ValueError('step belongs to kind = "regular", which needs it')
+        if (self.kind == "ease2") != (self.cell_km is not None):
+            raise ValueError('cell_km (9, 25 or 36) belongs to kind = "ease2", which needs it')
+        return self
+
+    def __str__(self) -> str:
+        return {"regular": f"{self.step} degree", "ease2": f"EASE-Grid 2.0 {self.cell_km} km"}.get(
+            self.kind, "coordinates"
+        )
+
+
+class Product(TomlSection):
+    """``[products.NAME]``: one product of satellite data, and how its files are read."""
+
+    name: str = Field(default="", exclude=True)
+    """The name of the table."""
+    extends: str | None = Field(default=None, exclude=True)
+    """A shipped product whose keys this one has, except for those that it sets itself."""
+    title: str = ""
+    """The product's name in full."""
+    what: InputVariable
     sensor: str
     pattern: re.Pattern[str]
-    """Pattern of the file names, with a group ``date`` and, where the name contains it, ``orbit`` or ``run``."""
-    max_bytes: int
-    """Size that no file of the product has, not even an uncompressed one; a larger file is not taken."""
+    """Pattern of the file names, with a group ``date`` (YYYYMMDD) and, where the name tells them, ``orbit``, ``run``
+    and ``version``: of the files of a day, the one with the highest version counts."""
+    variable: Names
+    """The variable, with its groups: ``group/variable``."""
+    unit: Literal["percent", "m3 m-3", "mm/day"]
+    """Unit of the values if the file does not tell. A file in percent is taken only if it stands here."""
+    error: Names | None = None
+    """The variable with the error of each value; not used yet."""
     bands: tuple[str, ...] = ()
+    """What ``{band}`` may be."""
+    orbit_words: dict[str, dict[str, str]] = Field(default={})
+    """For files with both orbits: what is filled into the names of variables for each of them."""
+    dimensions: tuple[str, ...] = ()
+    """Names of the variable's dimensions, among them lat and lon; unset: the file's own. Others must have length 1."""
+    scale: float | str = "scale_factor"
+    """What stored values are multiplied by: a number, or the attribute that has it."""
+    offset: float | str = "add_offset"
+    """What is added after that: a number, or the attribute that has it."""
+    fill: tuple[float, ...] = ()
+    """Stored values that stand for no value, besides the file's ``_FillValue`` and ``missing_value``."""
+    valid: tuple[float, float] | None = None
+    """Smallest and largest value, in the file's unit; unset: the file's ``valid_range`` or ``valid_min``."""
+    quality: tuple[QualityRule, ...] = ()
+    time: tuple[TimeRule, ...] = ()
+    grid: ProductGrid = ProductGrid()
+    run: ImergRun = ImergRun.LATE
+    """Precipitation whose file names do not tell a run: which run of IMERG it counts as."""
     start: dt.date | None = None
     """First day of the sensor; a feed is used from then on unless its ``from`` says otherwise."""
     end: dt.date | None = None
     """Last day of the sensor; a feed is used until then unless its ``to`` says otherwise."""
-    collections: dict[str, tuple[str, str]] = field(default_factory=dict)
-    """Short name and version of the collections at GES DISC, by orbit or run."""
+    outages: tuple[tuple[dt.date, dt.date], ...] = ()
+    """First and last day of known times without data."""
+    latency_days: float | None = Field(default=None, ge=0)
+    """Days after which a file is usually published."""
+    max_mib: int = Field(default=256, ge=1, le=100_000)
+    """Size that no file of the product has, not even an uncompressed one; a larger file is not taken."""
+    max_cells: int = Field(default=3600 * 1800, ge=1, le=100_000_000)
+    """Number of cells that no file of the product has."""
+    collections: dict[str, tuple[str, str]] = Field(default={})
+    """Short name and version of the Earthdata collections, by orbit or run."""
+    licence: str = ""
+    citation: str = ""
+
+    @field_validator("pattern", mode="before")
+    @classmethod
+    def _pattern_tells_the_day(cls, pattern: Any) -> Any:
+        return check_pattern(pattern) if isinstance(pattern, str) else pattern
+
+    @model_validator(mode="after")
+    def _fits_together(self) -> Product:
+        is_rain = self.what is InputVariable.PRECIPITATION
+        if is_rain != (self.unit == "mm/day"):
+            raise ValueError(f"{self.what} cannot be in {self.unit}")
+        if unknown := set(self.orbit_words) - set(ORBITS):
+            raise ValueError(f"orbit_words has {min(unknown)}; wanted {' and '.join(ORBITS)}")
+        if self.dimensions and not {"lat", "lon"} <= set(self.dimensions):
+            raise ValueError(f"dimensions {', '.join(self.dimensions)} must have lat and lon among them")
+        for words in self.orbit_words.values() or [{}]:
+            rules = [*(rule.variable for rule in self.quality), *(rule.variable for rule in self.time)]
+            for names in (self.variable, self.error or (), *rules):
+                for name in names:
+                    try:
+                        name.format(**words, band="", variable="")
+                    except (KeyError, IndexError, ValueError) as error:
+                        raise ValueError(f"{name!r} has a word that nothing fills in ({error})") from None
+        return self
+
+    @property
+    def max_bytes(self) -> int:
+        """Size that no file of the product has, bytes."""
+        return self.max_mib << 20
+
+    def words(self, band: str | None = None, orbit: str | None = None) -> dict[str, str]:
+        """Return what is filled into the names of variables, for a band and an orbit; the first of each by default."""
+        default = next(iter(self.orbit_words.values()), dict[str, str]())
+        return {"band": band or next(iter(self.bands), ""), **self.orbit_words.get(orbit or "", default)}
 
 
-_MIB = 1 << 20
-_LPRM = r"^LPRM[-_]{sensor}_L3_(?P<orbit>A|D|DY|NT)_SOILM3_V\d{{3}}_(?P<date>\d{{8}})\d*\.nc4?$"
+def declare(tables: Mapping[str, Any], known: Mapping[str, Product]) -> dict[str, Any]:
+    """Return tables of products with their names, and with what they take from the product that they extend.
 
-PRODUCTS = {
-    product.name: product
-    for product in (
-        Product(
-            name="lprm-amsre",
-            sensor="AMSR-E",
-            pattern=re.compile(_LPRM.format(sensor="AMSR_?E")),
-            max_bytes=128 * _MIB,
-            bands=("c", "x"),
-            start=dt.date(2002, 6, 19),
-            end=dt.date(2011, 10, 4),
-            collections={"descending": ("LPRM_AMSRE_D_SOILM3", "002"), "ascending": ("LPRM_AMSRE_A_SOILM3", "002")},
-        ),
-        Product(
-            name="lprm-windsat",
-            sensor="WindSat",
-            # We have not seen file names of WindSat at GES DISC; the pattern follows those of AMSR-E and AMSR2.
-            pattern=re.compile(_LPRM.format(sensor="WINDSAT")),
-            max_bytes=128 * _MIB,
-            bands=("c", "x"),
-            start=dt.date(2011, 10, 5),
-            end=dt.date(2012, 7, 2),
-            collections={
-                "descending": ("LPRM_WINDSAT_NT_SOILM3", "001"),
-                "ascending": ("LPRM_WINDSAT_DY_SOILM3", "001"),
-            },
-        ),
-        Product(
-            name="lprm-amsr2",
-            sensor="AMSR2",
-            pattern=re.compile(_LPRM.format(sensor="AMSR2")),
-            max_bytes=128 * _MIB,
-            bands=("c1", "c2", "x"),
-            start=dt.date(2012, 7, 3),
-            collections={"descending": ("LPRM_AMSR2_D_SOILM3", "001"), "ascending": ("LPRM_AMSR2_A_SOILM3", "001")},
-        ),
-        Product(
-            name="imerg",
-            sensor="IMERG",
-            pattern=re.compile(
-                r"^3B-DAY(?:-(?P<run>[EL]))?\.MS\.MRG\.3IMERG\.(?P<date>\d{8})-S\d{6}-E\d{6}\.V\d\d[A-Z]?\.nc4?$"
-            ),
-            max_bytes=256 * _MIB,
-            collections={
-                ImergRun.EARLY: ("GPM_3IMERGDE", "07"),
-                ImergRun.LATE: ("GPM_3IMERGDL", "07"),
-                ImergRun.FINAL: ("GPM_3IMERGDF", "07"),
-            },
-        ),
-    )
-}
-"""Every product that the runtime can read, by name."""
+    Parameters
+    ----------
+    tables : mapping
+        The declarations by name, as TOML gives them.
+    known : mapping
+        The products that ``extends`` may name.
+
+    Returns
+    -------
+    dict
+        The tables to make each `Product` of.
+
+    Raises
+    ------
+    ValueError
+        A table extends a product that does not exist.
+    """
+    complete: dict[str, Any] = {}
+    for name, table in tables.items():
+        if isinstance(table, dict):
+            base = table.get("extends")
+            if base is not None and base not in known:
+                raise ValueError(f"{name} extends {base!r}, which is no product; there are {', '.join(known)}")
+            table = (known[base].model_dump(exclude_unset=True) if base else {}) | table | {"name": name}
+        complete[name] = table
+    return complete
+
+
+def _shipped() -> dict[str, Product]:
+    text = (resources.files("runtime") / "data" / "products.toml").read_text(encoding="utf-8")
+    products: dict[str, Product] = {}
+    for name, table in tomllib.loads(text)["products"].items():
+        products[name] = Product.model_validate(declare({name: table}, products)[name])
+    return products
+
+
+PRODUCTS = _shipped()
+"""Every product that the runtime ships a declaration of, by name."""

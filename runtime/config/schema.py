@@ -8,44 +8,19 @@ from pathlib import Path
 from typing import Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationInfo, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationInfo, field_validator, model_validator
 
 from runtime.common.clock import FIRST_DAY, LAST_DAY
 from runtime.common.grid import Grid
-from runtime.common.patterns import compile_pattern
-from runtime.common.sensors import PRODUCTS
-from runtime.common.vocabulary import EngineName, ImergRun, LayoutName, Precision
+from runtime.common.section import TomlSection
+from runtime.common.sensors import PRODUCTS, Product, check_pattern, declare
+from runtime.common.vocabulary import EngineName, ImergRun, InputVariable, LayoutName, Precision
 
 _MAX_DAYS = 100_000
 """Largest number of days in the policy: dates that far back still exist."""
 
-_PATHS = ("path", "state", "inbox", "engines", "bundle")
-"""Keys that name a file or a folder; empty, they would be the folder of the configuration."""
 
-
-class _ConfigSection(BaseModel):
-    model_config = ConfigDict(
-        frozen=True,
-        extra="forbid",
-        populate_by_name=True,
-        use_attribute_docstrings=True,
-        allow_inf_nan=False,
-        hide_input_in_errors=True,  # a section may hold secrets, and a traceback prints the error
-    )
-
-    @field_validator("*", mode="before")
-    @classmethod
-    def _is_usable_text(cls, value: Any, info: ValidationInfo) -> Any:
-        """Refuse text that no path or file can hold, and empty paths."""
-        if isinstance(value, str):
-            if "\0" in value or any("\ud800" <= character <= "\udfff" for character in value):
-                raise ValueError("holds a character that cannot be written (NUL, or a byte that is not UTF-8)")
-            if info.field_name in _PATHS and not value.strip():
-                raise ValueError('is empty; give a path, "." for the folder of the configuration')
-        return value
-
-
-class Archive(_ConfigSection):
+class Archive(TomlSection):
     """``[archive]``: what is published."""
 
     path: Path = Path("archive")
@@ -58,7 +33,7 @@ class Archive(_ConfigSection):
     """Also keep the days in ``cube.zarr``, chunked for time series."""
 
 
-class Paths(_ConfigSection):
+class Paths(TomlSection):
     """``[paths]``: hidden folders under `archive.path` unless set."""
 
     state: Path | None = None
@@ -66,7 +41,7 @@ class Paths(_ConfigSection):
     engines: Path | None = None
 
 
-class GridSection(_ConfigSection):
+class GridSection(TomlSection):
     """``[grid]``: the globe, or a part of it.
 
     The regular grid has 720 x 1440 cells of 0.25 degree. EASE-Grid 2.0 (EPSG:6933) has cells of equal area: 406 x 964
@@ -104,7 +79,7 @@ class GridSection(_ConfigSection):
         return self
 
 
-class Model(_ConfigSection):
+class Model(TomlSection):
     """``[model]``: which network, and who computes it."""
 
     bundle: str = "seamless-2"
@@ -115,17 +90,21 @@ class Model(_ConfigSection):
     """Build a TensorRT engine again if it no longer fits; if false, that is an error."""
 
 
-class SoilMoistureFeed(_ConfigSection):
+class SoilMoistureFeed(TomlSection):
     """``[[feeds.soil_moisture]]``: one product of one orbit and band; several hand over by from/to."""
 
     kind: Literal["folder", "earthdata"] = "folder"
     path: str = "incoming/lprm"
     """Folder of a folder feed: any path that fsspec knows."""
     pattern: str | None = None
-    """Regular expression (RE2) of the file names, with a group ``date`` (YYYYMMDD); unset: the product's own names."""
-    product: Literal["lprm-amsr2", "lprm-amsre", "lprm-windsat"] = "lprm-amsr2"
+    """Regular expression (RE2) of the file names, with a group ``date`` (YYYYMMDD), and perhaps groups ``orbit`` and
+    ``version``; unset: the product's own names."""
+    product: str = "lprm-amsr2"
+    """A product of `runtime products`, or one of ``[products]``."""
     orbit: Literal["descending", "ascending"] = "descending"
-    band: Literal["c", "c1", "c2", "x"] = "x"
+    """Of products that tell their orbits apart."""
+    band: str = ""
+    """Of products with several bands; unset: x if there is one, else the first."""
     first: dt.date | None = Field(default=None, alias="from")
     last: dt.date | None = Field(default=None, alias="to")
     version: str | None = None
@@ -134,33 +113,28 @@ class SoilMoistureFeed(_ConfigSection):
     """Network that fills the days of this feed; unset: `model.bundle`."""
 
     @model_validator(mode="after")
-    def _band_exists(self) -> SoilMoistureFeed:
-        bands = PRODUCTS[self.product].bands
-        if self.band not in bands:
-            raise ValueError(f"{self.product} has no band {self.band!r}; it has {', '.join(bands)}")
-        groups = compile_pattern(self.pattern).groupindex if self.pattern else {"date": 1}
-        if "date" not in groups:
-            raise ValueError(f"pattern {self.pattern!r} has no group (?P<date>\\d{{8}})")
-        if unknown := set(groups) - {"date", "orbit"}:
-            raise ValueError(f"pattern {self.pattern!r} has a group {min(unknown)}; it may have date and orbit")
+    def _is_sound(self) -> SoilMoistureFeed:
+        if self.pattern:
+            check_pattern(self.pattern)
         if self.first and self.last and self.last < self.first:
             raise ValueError(f"from {self.first} is after to {self.last}")
         return self
 
 
-class PrecipitationFeed(_ConfigSection):
+class PrecipitationFeed(TomlSection):
     """``[feeds.precipitation]``."""
 
     kind: Literal["folder", "earthdata", "none"] = "none"
     path: str = "incoming/imerg"
-    product: Literal["imerg"] = "imerg"
+    product: str = "imerg"
+    """``imerg``, or a product of precipitation of ``[products]``."""
     runs: tuple[ImergRun, ...] = (ImergRun.LATE, ImergRun.EARLY)
     """Runs that may be used, best first. Final also enters by `runtime reprocess`."""
     version: str | None = None
     """Version of the Earthdata collection, if not the one this software knows (``06`` for V06)."""
 
 
-class Feeds(_ConfigSection):
+class Feeds(TomlSection):
     """``[feeds]``."""
 
     soil_moisture: tuple[SoilMoistureFeed, ...] = (SoilMoistureFeed(),)
@@ -173,13 +147,8 @@ class Feeds(_ConfigSection):
             raise ValueError("at least one soil-moisture feed is needed")
         return feeds
 
-    def last_due(self, today: dt.date) -> dt.date:
-        """Return the newest day that an archive can have: today, or the last day a soil-moisture feed is used for."""
-        ends = [feed.last or PRODUCTS[feed.product].end or today for feed in self.soil_moisture]
-        return min(today, max(ends))
 
-
-class Earthdata(_ConfigSection):
+class Earthdata(TomlSection):
     """``[earthdata]``: used by feeds of that kind. Credentials come from the environment or netrc, never from here."""
 
     cmr_url: str = "https://cmr.earthdata.nasa.gov/search/"
@@ -211,7 +180,7 @@ class Earthdata(_ConfigSection):
         return tuple(host.lower() for host in hosts)
 
 
-class Metadata(_ConfigSection):
+class Metadata(TomlSection):
     """``[metadata]``: how the archive is catalogued (ACDD-1.3, STAC). A change of it fills no day again."""
 
     title: str = "Seamless daily surface soil moisture"
@@ -227,7 +196,7 @@ class Metadata(_ConfigSection):
     acknowledgement: str | None = None
 
 
-class Policy(_ConfigSection):
+class Policy(TomlSection):
     """``[policy]``: absent, late and implausible inputs, and implausible results."""
 
     max_lag_days: int = Field(default=7, ge=0, le=_MAX_DAYS)
@@ -259,7 +228,7 @@ _HOST_NAME = re.compile(r"[\w.-]+|\[?[\da-fA-F:.]*:[\da-fA-F:.]*\]?", re.ASCII)
 _WEB_ADDRESS = re.compile(r"https?://([\w.-]+|\[[\da-fA-F:.]+\])(:\d{1,5})?([/?][!-~]*)?", re.ASCII)
 
 
-class Service(_ConfigSection):
+class Service(TomlSection):
     """``[service]``: the unattended daily job, and its web server."""
 
     run_at: str = Field(default="15:30", pattern=_TIME_OF_DAY)
@@ -301,14 +270,16 @@ class Service(_ConfigSection):
         return self
 
 
-class Config(_ConfigSection):
+class Config(TomlSection):
     """Everything that can be configured."""
 
     archive: Archive = Archive()
     paths: Paths = Paths()
     grid: GridSection = GridSection()
     model: Model = Model()
-    feeds: Feeds = Feeds()
+    products: dict[str, Product] = Field(default={})
+    """Products of your own, each as ``[products.NAME]``; see `runtime products`."""
+    feeds: Feeds = Field(default=Feeds(), validate_default=True)
     earthdata: Earthdata = Earthdata()
     metadata: Metadata = Metadata()
     policy: Policy = Policy()
@@ -327,7 +298,58 @@ class Config(_ConfigSection):
             raise ValueError('archive.layout "sgd-sm" has cells of 0.25 degree; set it to "cf" for kind = "ease2"')
         return grid
 
+    @field_validator("products", mode="before")
+    @classmethod
+    def _declare_products(cls, tables: Any) -> Any:
+        return declare(tables, PRODUCTS) if isinstance(tables, dict) else tables
+
+    @field_validator("feeds")
+    @classmethod
+    def _feeds_have_products(cls, feeds: Feeds, info: ValidationInfo) -> Feeds:
+        """Refuse feeds of products, or of bands, that do not exist; set the bands that are unset."""
+        if "products" not in info.data:  # they are faulty, and are reported
+            return feeds
+        known = PRODUCTS | info.data["products"]
+        chosen = []
+        for number, feed in enumerate(feeds.soil_moisture):
+            product = _product_of(feed.product, InputVariable.SOIL_MOISTURE, known, f"soil_moisture.{number}")
+            band = feed.band or ("x" if "x" in product.bands else next(iter(product.bands), ""))
+            if band and band not in product.bands:
+                has = f"it has {', '.join(product.bands)}" if product.bands else "it has none; leave band out"
+                raise ValueError(f"soil_moisture.{number}: {feed.product} has no band {band!r}; {has}")
+            chosen.append(feed.model_copy(update={"band": band}))
+        _product_of(feeds.precipitation.product, InputVariable.PRECIPITATION, known, "precipitation")
+        return feeds.model_copy(update={"soil_moisture": tuple(chosen)})
+
+    @property
+    def known_products(self) -> dict[str, Product]:
+        """The shipped products and those of this configuration, by name."""
+        return PRODUCTS | self.products
+
+    def product(self, name: str) -> Product:
+        """Return the product of a feed."""
+        return self.known_products[name]
+
+    def last_due(self, today: dt.date) -> dt.date:
+        """Return the newest day that an archive can have: today, or the last day a soil-moisture feed is used for."""
+        ends = [feed.last or self.product(feed.product).end or today for feed in self.feeds.soil_moisture]
+        return min(today, max(ends))
+
     def make_grid(self) -> Grid:
         """Return the configured grid."""
         globe = Grid.ease2(self.grid.cell_km) if self.grid.cell_km else Grid.globe()
         return globe.box(*self.grid.box) if self.grid.box else globe
+
+
+def _product_of(name: str, what: InputVariable, known: dict[str, Product], feed: str) -> Product:
+    """Return the product of a feed, which must be one of soil moisture or of precipitation.
+
+    Raises
+    ------
+    ValueError
+        There is no such product.
+    """
+    if name not in known or known[name].what is not what:
+        valid = ", ".join(each for each, product in known.items() if product.what is what)
+        raise ValueError(f"{feed}: there is no product {name!r} of {what}; there are {valid}")
+    return known[name]

@@ -30,9 +30,9 @@ rebuild = true                    # build a TensorRT engine again that does not 
 [[feeds.soil_moisture]]           # one or more; several hand over by from/to
 kind = "folder"                   # folder | earthdata (docs/operating.md: an account)
 path = "incoming/lprm"            # any path fsspec knows: a folder, s3://..., sftp://...; sub-folders may be years
-product = "lprm-amsr2"            # lprm-amsr2 | lprm-amsre | lprm-windsat
+product = "lprm-amsr2"            # `runtime products` lists them; your own are [products.NAME]
 orbit = "descending"              # descending | ascending
-band = "x"                        # c1 | c2 | x; a bundle's card says which it was judged on
+band = "x"                        # c1 | c2 | x, of products with several; a bundle's card says which it was judged on
 # pattern = 'my_(?P<date>\\d{8})\\.nc'   # file names, if they are not the product's own
 # from = 2012-07-03              # days this feed is used for; unset: the sensor's era
 # to = 2026-08-31                # the feed ends here; unset: a newer file is waited for

@@ -89,7 +89,7 @@ class Inbox:
             A feed needs a package that is not installed.
         """
         soil_moisture = [
-            FeedListing(*open_feed(config, feed, limits), feed.band) for feed in config.feeds.soil_moisture
+            FeedListing(*open_feed(config, feed, limits), feed.band or None) for feed in config.feeds.soil_moisture
         ]
         section = config.feeds.precipitation
         rain = None
@@ -259,7 +259,7 @@ class Inbox:
 
     def _state_of(self, listing: FeedListing, granule: Granule) -> Ready | Pending | Refused | Unknown:
         """Return what is known of a file; one that can be read where it lies is read if it was not yet."""
-        key = f"{granule.location} {granule.version} {listing.band} {self.grid.digest} {READER_VERSION}"
+        key = f"{granule.location} {granule.version} {listing.reading} {self.grid.digest} {READER_VERSION}"
         file, known = ListedFile(listing, granule, key), listing.known(key)
         if known is None and listing.feed.in_place:
             known = self.store.ingest(file, Path(granule.location))

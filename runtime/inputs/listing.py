@@ -5,15 +5,18 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.rows import GranuleRecord
+from runtime.common import digest
 from runtime.common.clock import DAY, DateRange
 from runtime.common.deadline import TimeLimits
+from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import ImergRun
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.errors import ConfigError, FeedUnreachable
-from runtime.inputs.feeds.base import Feed, Granule, GranuleFilter, Listing
+from runtime.inputs.feeds.base import Feed, Granule, GranuleFilter, Listing, by_day
 
 
 @dataclass(eq=False)
@@ -24,7 +27,7 @@ class FeedListing:
     wanted: GranuleFilter
     """Which files of the feed are used."""
     band: str | None = None
-    """Band of the soil moisture; None for precipitation."""
+    """Band of the soil moisture; None for precipitation, and for products that have none."""
     runs: Sequence[ImergRun] = ()
     """IMERG runs that may be used, best first."""
     unreachable: str | None = None
@@ -46,7 +49,7 @@ class FeedListing:
             self._listed_months.update(_months(part.first, part.last))
             if not self.wanted.covers(part.first, part.last):
                 continue
-            known = catalog.granules(self.wanted.product, part.first, part.last)
+            known = catalog.granules(self.wanted.product.name, part.first, part.last)
             self._known |= {record.key: record for record in known}
             try:
                 if offline and not self.feed.in_place:
@@ -57,7 +60,7 @@ class FeedListing:
                 self.unreachable = self.feed.incomplete
             except FeedUnreachable as error:
                 self.failed(error)
-                self._listing |= _listing_of(known)
+                self._listing |= _listing_of(known, self.wanted)
         return new
 
     def oldest(self, catalog: Catalog, *, offline: bool) -> dt.date | None:
@@ -71,7 +74,7 @@ class FeedListing:
             return self.feed.oldest()
         except FeedUnreachable as error:
             self.failed(error)
-            return catalog.first_granule(self.wanted.product)
+            return catalog.first_granule(self.wanted.product.name)
 
     def failed(self, error: FeedUnreachable) -> None:
         """Take note that the feed does not answer; it is not asked again."""
@@ -88,6 +91,15 @@ class FeedListing:
     def newest(self, first: dt.date, last: dt.date) -> dt.date | None:
         """Return the newest day of a range, listed before, for which the feed has a file; None if it has none."""
         return max((date for date in self._listing if first <= date <= last), default=None)
+
+    @cached_property
+    def reading(self) -> str:
+        """A text that changes when files are read in another way: the band, the orbit, or a user's declaration."""
+        product = self.wanted.product
+        parts = [str(self.band), self.wanted.orbit if product.orbit_words else None]
+        if PRODUCTS.get(product.name) != product:
+            parts.append(digest.of_values(product.model_dump(mode="json"))[:12])
+        return " ".join(part for part in parts if part)
 
     def known(self, key: str) -> GranuleRecord | None:
         """Return what reading a version of a file gave; None if it was not read yet."""
@@ -116,22 +128,22 @@ def _join_months(months: Sequence[dt.date]) -> list[DateRange]:
     return ranges
 
 
-def _listing_of(records: Sequence[GranuleRecord]) -> Listing:
+def _listing_of(records: Sequence[GranuleRecord], wanted: GranuleFilter) -> Listing:
     """Return the newest version of each file that was read, as a feed would list it."""
     newest = {record.location: record for record in records}
-    found: Listing = {}
-    for record in newest.values():
-        date = dt.date.fromisoformat(record.date)
-        granule = Granule(
-            date=date,
+    return by_day(
+        Granule(
+            date=dt.date.fromisoformat(record.date),
             product=record.product,
             name=record.name,
             location=record.location,
             version=record.version,
             run=record.run,
+            edition=recognised.edition,
         )
-        found.setdefault(date, []).append(granule)
-    return found
+        for record in newest.values()
+        if (recognised := wanted.recognise(record.name))
+    )
 
 
 def open_feed(
@@ -155,10 +167,14 @@ def open_feed(
     """
     if isinstance(feed, SoilMoistureFeed):
         wanted = GranuleFilter(
-            product=feed.product, orbit=feed.orbit, first=feed.first, last=feed.last, pattern=feed.pattern
+            product=config.product(feed.product),
+            orbit=feed.orbit,
+            first=feed.first,
+            last=feed.last,
+            pattern=feed.pattern,
         )
     else:
-        wanted = GranuleFilter(feed.product)
+        wanted = GranuleFilter(config.product(feed.product))
     if feed.kind == "earthdata":
         try:
             from runtime.inputs.feeds.earthdata import EarthdataFeed

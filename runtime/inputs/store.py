@@ -19,12 +19,12 @@ from runtime.common.atomic import move_into_place, part_file, write_guard
 from runtime.common.clock import now_text
 from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
-from runtime.common.sensors import PRODUCTS
+from runtime.common.sensors import Product
 from runtime.errors import ArchiveError, FeedUnreachable, InputRefused
 from runtime.inputs.day_input import ListedFile, Ready
 from runtime.inputs.feeds.base import Granule
-from runtime.inputs.products.base import product_reader
 from runtime.inputs.products.granule import unreadable
+from runtime.inputs.products.read import read_field
 
 _CACHED_FIELDS = 24
 
@@ -125,7 +125,7 @@ class GranuleStore:
         granule = file.granule
         sha256, field_digest, coverage, refused = "", None, None, None
         try:
-            _check_size(path, granule.product)
+            _check_size(path, file.listing.wanted.product)
             sha256 = _digest(path)
             field_digest, coverage = self._read(file, path)
         except InputRefused as refusal:
@@ -167,7 +167,8 @@ class GranuleStore:
     def _read(self, file: ListedFile, path: Path) -> tuple[str, float | None]:
         """Read a file, cache its field, and return the field's digest and the file's coverage."""
         listing = file.listing
-        reading = product_reader(listing.wanted.product, listing.band)(path, file.granule.date, self.grid)
+        wanted = listing.wanted
+        reading = read_field(wanted.product, path, file.granule.date, self.grid, listing.band, wanted.orbit)
         field_digest = digest.of_field(reading.field)
         with self._lock:
             self._fields[field_digest] = reading.field
@@ -241,7 +242,7 @@ class GranuleStore:
         return deleted
 
 
-def _check_size(path: Path, product: str) -> None:
+def _check_size(path: Path, product: Product) -> None:
     """Refuse what cannot be a file of a product, before a byte of it is read.
 
     Raises
@@ -255,11 +256,11 @@ def _check_size(path: Path, product: str) -> None:
         raise unreadable(path, error) from error
     if not stat.S_ISREG(found.st_mode):
         raise InputRefused(f"{path}: is not a regular file; remove it")
-    most = PRODUCTS[product].max_bytes
+    most = product.max_bytes
     if found.st_size > most:
         raise InputRefused(
-            f"{path}: has {found.st_size >> 20} MiB, a file of {product} has at most {most >> 20}; remove it, or check "
-            "the feed's product"
+            f"{path}: has {found.st_size >> 20} MiB, a file of {product.name} has at most {most >> 20}; remove it, or "
+            "check the feed's product"
         )
 
 

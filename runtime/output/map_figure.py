@@ -13,7 +13,7 @@ import numpy as np
 
 from runtime.archive.reader import Reader
 from runtime.common.atomic import write_guard
-from runtime.common.grid import Floats
+from runtime.common.grid import Floats, Grid
 from runtime.config import Config
 from runtime.errors import UsageError
 from runtime.fill.result import Flag
@@ -119,6 +119,43 @@ def _draw(reader: Reader, date: dt.date) -> Figure:
     return figure
 
 
+def draw_one_map(title: str, values: Floats, scale: Scale, grid: Grid) -> Figure:
+    """Return a map of one field.
+
+    Parameters
+    ----------
+    title : str
+        What is above it.
+    values : float32 array, shape (rows, cols)
+        The field, NaN for none.
+    scale : Scale
+        How values become colours.
+    grid : Grid
+        Its grid.
+
+    Returns
+    -------
+    matplotlib.figure.Figure
+        The figure.
+    """
+    from matplotlib.figure import Figure
+
+    half = grid.step / 2
+    extent = (
+        grid.longitudes[0] - half,
+        grid.longitudes[-1] + half,
+        grid.latitudes[-1] - half,
+        grid.latitudes[0] + half,
+    )
+    aspect = (extent[3] - extent[2]) / (extent[1] - extent[0])
+    figure = Figure(figsize=(_SIDE * min(1, 1 / aspect) + 1.6, _SIDE * min(1, aspect) + 0.6), layout="compressed")
+    axis = figure.add_subplot()
+    axis.set_title(title, loc="left", fontsize=11)
+    _draw_background(axis, grid.land, extent)
+    _draw_values(axis, values, scale, extent)
+    return figure
+
+
 def _columns(count: int, aspect: float) -> int:
     """Return the number of columns for maps of a height per width: like a screen, and with few empty places."""
 
@@ -140,7 +177,8 @@ def _draw_values(axis: Axes, values: Floats, scale: Scale, extent: _Extent) -> N
     image = axis.imshow(
         values, extent=extent, cmap=scale.colormap, vmin=scale.low, vmax=scale.high, interpolation="nearest"
     )
-    axis.figure.colorbar(image, ax=axis, label=f"soil moisture, {scale.unit}", pad=0.01, shrink=0.9)
+    name = scale.title.lower() if scale is SCALES["precipitation"] else "soil moisture"
+    axis.figure.colorbar(image, ax=axis, label=f"{name}, {scale.unit}", pad=0.01, shrink=0.9)
 
 
 def _draw_flags(axis: Axes, flags: Floats, extent: _Extent) -> None:

@@ -115,7 +115,7 @@ class RunContext:
     @property
     def last_due(self) -> dt.date:
         """The newest day that the archive can have: today, or the last day a soil-moisture feed is used for."""
-        return self.config.feeds.last_due(self.today)
+        return self.config.last_due(self.today)
 
     @property
     def layout(self) -> Layout:

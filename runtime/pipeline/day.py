@@ -19,7 +19,6 @@ from runtime.bundle import Bundle
 from runtime.common.atomic import write_guard
 from runtime.common.clock import DAY
 from runtime.common.events import DayReport
-from runtime.common.sensors import PRODUCTS
 from runtime.common.text import counted
 from runtime.common.vocabulary import RAIN_TODAY, Verdict
 from runtime.errors import InputRefused, InputsMissing, ResultRefused, RunOverdue, SeamlessError, StateChainBroken
@@ -291,7 +290,7 @@ class _Publication:
             filled=filled,
             kind=manifest.kind,
             band=day.feed.band,
-            sensor=PRODUCTS[day.feed.product].sensor,
+            sensor=self.run.config.product(day.feed.product).sensor,
             metadata=self.run.config.metadata,
             model_warning=day.model_warning,
             precipitation=self.run.inbox.read_field(rain) if isinstance(rain, Ready) else None,

@@ -10,7 +10,8 @@ import xarray
 from netCDF4 import Dataset
 
 from runtime.common.grid import Grid
-from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.common.sensors import PRODUCTS
+from runtime.inputs.products.read import read_field
 from tests.conftest import Runtime
 
 DAY = dt.date(2015, 4, 12)
@@ -27,7 +28,7 @@ def _config(tmp_path: Path, data: Path, bundle: str) -> Path:
 
 def _input(data: Path, date: dt.date, grid: Grid) -> np.ndarray:
     (path,) = (data / "lprm_april2015_x").glob(f"*_{date:%Y%m%d}*")
-    return read_soil_moisture(path, date, grid, "x").field
+    return read_field(PRODUCTS["lprm-amsr2"], path, date, grid, "x").field
 
 
 @pytest.fixture

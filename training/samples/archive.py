@@ -22,13 +22,13 @@ from runtime.archive.dataset import open_archive
 from runtime.common.clock import days_between
 from runtime.common.events import Progress
 from runtime.common.grid import Bools, Floats, Grid
+from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import ImergRun
 from runtime.demo.world import World
 from runtime.fill.result import Flag
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
-from runtime.inputs.products.base import product_reader
-from runtime.inputs.products.imerg import read_precipitation
+from runtime.inputs.products.read import read_field
 from training.samples.packed import GAP, LAND, META, RAIN, SOIL_MOISTURE, TRUTH, DayFields, write_days
 
 
@@ -222,24 +222,25 @@ class TrainingArchive:
         InputRefused
             A file is damaged.
         """
-        soil_files = FolderFeed(str(granules), GranuleFilter(product, orbit)).granules()
+        soil_files = FolderFeed(str(granules), GranuleFilter(PRODUCTS[product], orbit)).granules()
         if not soil_files:
             raise ValueError(f"{granules} holds no {product} file of the {orbit} orbit; check the folder and product")
-        rain_files = FolderFeed(str(rain or granules), GranuleFilter("imerg")).granules()
+        rain_files = FolderFeed(str(rain or granules), GranuleFilter(PRODUCTS["imerg"])).granules()
         best_first = list(reversed(ImergRun))
         for runs in rain_files.values():
             runs.sort(key=lambda granule: best_first.index(ImergRun(granule.run or "")))
         first, last = min(soil_files), max(soil_files)
         dates = days_between(first, last)
-        read_soil_moisture = product_reader(product, band)
 
         def read_days() -> Iterator[DayFields]:
             for date in dates:
                 soil, precipitation = None, None
                 if date in soil_files:
-                    soil = read_soil_moisture(Path(soil_files[date][0].location), date, grid).field
+                    path = Path(soil_files[date][0].location)
+                    soil = read_field(PRODUCTS[product], path, date, grid, band, orbit).field
                 if date in rain_files:
-                    precipitation = read_precipitation(Path(rain_files[date][0].location), date, grid)
+                    path = Path(rain_files[date][0].location)
+                    precipitation = read_field(PRODUCTS["imerg"], path, date, grid).field
                 yield soil, precipitation
 
         source = f"{product} {orbit} band {band}, {len(soil_files)} days {first}..{last} of {granules.name}"

@@ -9,11 +9,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from runtime.common.patterns import compile_pattern
-from runtime.common.sensors import IMERG_RUN_LETTERS, ORBITS, PRODUCTS, Product
-from runtime.common.vocabulary import ImergRun
+from runtime.common.sensors import IMERG_RUN_LETTERS, ORBITS, Product
+from runtime.common.vocabulary import ImergRun, InputVariable
 
 _MAX_NAME = 200
 """Longest name of a file, bytes: file systems allow 255, and files kept with it have an ending more."""
@@ -27,7 +27,7 @@ class Granule:
 
     date: dt.date
     product: str
-    """A key of `PRODUCTS`."""
+    """Name of the product."""
     name: str
     """The file's name."""
     location: str
@@ -35,11 +35,23 @@ class Granule:
     version: str
     """A text that changes when the content may have changed: size and time of change, a checksum, or a revision."""
     run: ImergRun | None = None
-    """The IMERG run; None for other products."""
+    """The run of the precipitation; None for soil moisture."""
+    edition: int = 0
+    """Number of the file among those of its day, if its name has one; the highest counts."""
+
+
+class FileName(NamedTuple):
+    """What the name of a file tells."""
+
+    date: dt.date
+    run: ImergRun | None = None
+    """The run of the precipitation; None for soil moisture."""
+    edition: int = 0
+    """As in `Granule`."""
 
 
 Listing = dict[dt.date, list[Granule]]
-"""Granules by day; of each day, the newest name first."""
+"""Granules by day; of each day, the highest edition first, and of one edition the newest name."""
 
 
 class Feed(Protocol):
@@ -63,7 +75,7 @@ class Feed(Protocol):
         Returns
         -------
         dict of dt.date to list of Granule
-            The granules of each day, the newest name first.
+            The granules of each day, the one that counts first.
 
         Raises
         ------
@@ -97,8 +109,7 @@ class Feed(Protocol):
 class GranuleFilter:
     """Which files of a product belong to a feed."""
 
-    product: str
-    """A key of `PRODUCTS`."""
+    product: Product
     orbit: str | None = None
     """``ascending`` or ``descending``; None for both."""
     first: dt.date | None = None
@@ -109,27 +120,22 @@ class GranuleFilter:
     """Regular expression of the file names, with a group ``date`` (YYYYMMDD); None for the product's own."""
 
     @cached_property
-    def details(self) -> Product:
-        """The product's entry in `PRODUCTS`."""
-        return PRODUCTS[self.product]
-
-    @cached_property
     def _name_pattern(self) -> re.Pattern[str]:
-        return compile_pattern(self.pattern) if self.pattern else self.details.pattern
+        return compile_pattern(self.pattern or self.product.pattern.pattern)
 
     @property
     def chosen(self) -> list[tuple[str, str]]:
         """Short name and version of each Earthdata collection that has the files."""
-        table = self.details.collections
-        return [table[self.orbit]] if self.orbit else list(table.values())
+        table = self.product.collections
+        return [table[self.orbit]] if self.orbit in table else list(table.values())
 
     def covers(self, first: dt.date, last: dt.date | None = None) -> bool:
         """Return whether the feed is used for the day `first`, or for any day from `first` to `last`."""
-        begin, end = self.first or self.details.start, self.last or self.details.end
+        begin, end = self.first or self.product.start, self.last or self.product.end
         return not ((begin and (last or first) < begin) or (end and first > end))
 
-    def recognise(self, name: str) -> tuple[dt.date, ImergRun | None] | None:
-        """Read the day and the IMERG run from a file name.
+    def recognise(self, name: str) -> FileName | None:
+        """Read the day, the run and the edition from a file name.
 
         Parameters
         ----------
@@ -138,16 +144,15 @@ class GranuleFilter:
 
         Returns
         -------
-        (dt.date, ImergRun or None), or None
-            The day, and the run if the product is IMERG. None if the file does not belong to the feed, or if no file
-            here could have its name.
+        FileName or None
+            What the name tells. None if the file does not belong to the feed, or if no file here could have its name.
         """
         match = self._name_pattern.match(name.encode(errors="replace").decode())  # RE2 reads UTF-8 only
         if not match:
             return None
         if len(name.encode(errors="replace")) > _MAX_NAME or not name.isprintable():
             logger.warning(
-                f"the file {ascii(name)[1:81]}... of the {self.product} feed is skipped: its name has more than "
+                f"the file {ascii(name)[1:81]}... of the {self.product.name} feed is skipped: its name has more than "
                 f"{_MAX_NAME} bytes, or a letter that cannot be printed"
             )
             return None
@@ -161,13 +166,20 @@ class GranuleFilter:
             return None
         if not self.covers(date):
             return None
-        return date, IMERG_RUN_LETTERS[groups["run"]] if "run" in groups else None
+        run = None
+        if self.product.what is InputVariable.PRECIPITATION:
+            run = IMERG_RUN_LETTERS.get(groups["run"], self.product.run) if "run" in groups else self.product.run
+        version = re.sub(r"\D", "", groups.get("version") or "")[-9:]
+        return FileName(date, run, int(version or 0))
 
 
 def by_day(granules: Iterable[Granule]) -> Listing:
-    """Return the granules of each day, the newest name first; of one name, the first location in alphabetical order."""
+    """Return the granules of each day, the highest edition first, and of one edition the newest name.
+
+    Of one name, the first location in alphabetical order comes first.
+    """
     listing: Listing = {}
     by_location = sorted(granules, key=lambda granule: granule.location)
-    for granule in sorted(by_location, key=lambda granule: granule.name, reverse=True):
+    for granule in sorted(by_location, key=lambda granule: (granule.edition, granule.name), reverse=True):
         listing.setdefault(granule.date, []).append(granule)
     return listing

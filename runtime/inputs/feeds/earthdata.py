@@ -45,7 +45,7 @@ class EarthdataFeed:
     wanted : GranuleFilter
         Which files. Its product and orbit determine the collections.
     version : str, optional
-        Version of the collections, if not the one in `PRODUCTS`.
+        Version of the collections, if not the one that the product declares.
     limits : TimeLimits, optional
         How long the run, a search and a file may take.
     """
@@ -110,7 +110,7 @@ class EarthdataFeed:
 
     def _name_in(self, record: UnusableRecord) -> str | None:
         """Return the file name that a record gives, None if there is none, or names of several days."""
-        days = {day: name for name in record.names if (day := self._wanted_any_day.recognise(name))}
+        days = {found.date: name for name in record.names if (found := self._wanted_any_day.recognise(name))}
         return min(days.values()) if len(days) == 1 else None
 
     def _granule(self, record: CmrRecord | UnusableRecord) -> Granule | None:
@@ -127,8 +127,15 @@ class EarthdataFeed:
         if checksum:
             self._checksums[location] = _HASHES[checksum.algorithm], checksum.value.lower()
         version = f"{checksum.algorithm} {checksum.value}" if checksum else record.revision
-        date, run = recognised
-        return Granule(date=date, product=self._wanted.product, name=name, location=location, version=version, run=run)
+        return Granule(
+            date=recognised.date,
+            product=self._wanted.product.name,
+            name=name,
+            location=location,
+            version=version,
+            run=recognised.run,
+            edition=recognised.edition,
+        )
 
     def _unusable_granule(self, record: UnusableRecord) -> Granule | None:
         """Return the granule of a record that cannot be used, None if it is not wanted or its day is not known."""
@@ -138,9 +145,14 @@ class EarthdataFeed:
             return None
         location = f"CMR record of {name}"
         self._faults[location] = record.fault
-        date, run = recognised
         return Granule(
-            date=date, product=self._wanted.product, name=name, location=location, version="unusable", run=run
+            date=recognised.date,
+            product=self._wanted.product.name,
+            name=name,
+            location=location,
+            version="unusable",
+            run=recognised.run,
+            edition=recognised.edition,
         )
 
     def fetch(self, granule: Granule, target: Path) -> None:
@@ -186,7 +198,7 @@ class EarthdataFeed:
         headers = {"Accept-Encoding": "identity"}  # NetCDF is compressed inside
         with open_url(self._session, address, headers, self._settings.timeout_s, deadline, token) as answer:
             self._check_status(answer, granule, is_logged_in=token is not None)
-            copy_body(answer, write, self._wanted.details.max_bytes, deadline)
+            copy_body(answer, write, self._wanted.product.max_bytes, deadline)
         return answer
 
     def _check_status(self, answer: requests.Response, granule: Granule, *, is_logged_in: bool) -> None:

@@ -101,15 +101,15 @@ class FolderFeed:
         """Yield the granules of a range; size and time of a local file are read only if its name is recognised."""
         for location, name, version in self._entries(first, last):
             recognised = self._wanted.recognise(name)
-            if recognised and first <= recognised[0] <= last:
-                date, run = recognised
+            if recognised and first <= recognised.date <= last:
                 yield Granule(
-                    date=date,
-                    product=self._wanted.product,
+                    date=recognised.date,
+                    product=self._wanted.product.name,
                     name=name,
                     location=location,
                     version=version or _local_version(location),
-                    run=run,
+                    run=recognised.run,
+                    edition=recognised.edition,
                 )
 
     def _entries(self, first: dt.date, last: dt.date) -> Sequence[_Entry]:
@@ -167,7 +167,7 @@ class FolderFeed:
         """Return the first day that the folder has a file for, None if it has none."""
         with self._failures():
             recognised = [self._wanted.recognise(name) for _, name, _ in self._entries(dt.date.min, dt.date.max)]
-        return min((day_and_run[0] for day_and_run in recognised if day_and_run), default=None)
+        return min((found.date for found in recognised if found), default=None)
 
     def fetch(self, granule: Granule, target: Path) -> None:
         """Copy a file to `target`.
@@ -178,7 +178,7 @@ class FolderFeed:
             The file system does not answer.
         """
         if self._remote:
-            self._remote.fetch(granule.location, target, self._wanted.details.max_bytes)
+            self._remote.fetch(granule.location, target, self._wanted.product.max_bytes)
         else:
             shutil.copyfile(granule.location, target)
 

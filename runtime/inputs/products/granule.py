@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import math
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -100,7 +100,32 @@ def open_granule(path: Path) -> Iterator[Dataset]:
         raise InputRefused(f"{path}: is damaged or cut short ({reason}); {FETCH_AGAIN}") from error
 
 
-def variable(dataset: Dataset, path: Path, *names: str, dimensions: int, most: int) -> Any:
+def find_variable(dataset: Dataset, names: Iterable[str]) -> Any:
+    """Return the first of the named variables that the file has, None if it has none of them.
+
+    Parameters
+    ----------
+    dataset : netCDF4.Dataset
+        The open file.
+    names : iterable of str
+        Names to try, in this order; in a group, ``group/variable``.
+    """
+    for name in names:
+        *groups, leaf = name.strip("/").split("/")
+        here: Any = dataset
+        for group in groups:
+            here = here.groups.get(group) if here is not None else None
+        if here is not None and leaf in here.variables:
+            return here.variables[leaf]
+    return None
+
+
+def full_name(found: Any) -> str:
+    """Return the name of a NetCDF variable with its groups: ``group/variable``."""
+    return f"{found.group().path}/{found.name}".lstrip("/")
+
+
+def variable(dataset: Dataset, path: Path, *names: str, most: int, dimensions: int | None = None) -> Any:
     """Return the first of the named variables that the file has, after a look at what reading it would take.
 
     A damaged or malicious header may declare any shape, and chunks of any size: a file of a few KiB can ask for more
@@ -113,11 +138,11 @@ def variable(dataset: Dataset, path: Path, *names: str, dimensions: int, most: i
     path : Path
         Its path, for messages.
     *names : str
-        Names to try, in this order.
-    dimensions : int
-        Number of dimensions that it must have.
+        Names to try, in this order; in a group, ``group/variable``.
     most : int
         Most cells that it may have.
+    dimensions : int, optional
+        Number of dimensions that it must have; any unless given.
 
     Returns
     -------
@@ -130,15 +155,15 @@ def variable(dataset: Dataset, path: Path, *names: str, dimensions: int, most: i
         The file has none of them, or the variable is not of numbers, has another number of dimensions, or is larger
         than in any file of the product.
     """
-    found = next((dataset.variables[name] for name in names if name in dataset.variables), None)
+    found = find_variable(dataset, names)
     if found is None:
-        present = ", ".join(sorted(dataset.variables)[:12]) or "nothing"
+        present = ", ".join(sorted(all_names(dataset))[:12]) or "nothing"
         raise InputRefused(
             f"{path}: has no variable {' or '.join(names)} (it has {present}); check the feed's product and band"
         )
     if not isinstance(found.dtype, np.dtype) or found.dtype.kind not in "iuf":
         raise InputRefused(f"{path}: {found.name} does not hold numbers; {FETCH_AGAIN}")
-    if found.ndim != dimensions:
+    if dimensions is not None and found.ndim != dimensions:
         raise InputRefused(
             f"{path}: {found.name} has dimensions {found.dimensions}, wanted {dimensions}; {FETCH_AGAIN}"
         )
@@ -150,8 +175,16 @@ def variable(dataset: Dataset, path: Path, *names: str, dimensions: int, most: i
             f"{most}; check the feed's product, or {FETCH_AGAIN}"
         )
     if chunk > 1:
-        _check_compression(path, found.name)
+        _check_compression(path, full_name(found))
     return found
+
+
+def all_names(dataset: Dataset) -> Iterator[str]:
+    """Yield the name of every variable of a file, with its groups."""
+    for found in dataset.variables.values():
+        yield full_name(found)
+    for group in dataset.groups.values():
+        yield from all_names(group)
 
 
 def _check_compression(path: Path, name: str) -> None:

@@ -9,12 +9,13 @@ import torch
 from export.onnx import export_bundle
 from runtime.bundle import Bundle, load_bundle
 from runtime.common.grid import Floats, Grid
+from runtime.common.sensors import PRODUCTS
 from runtime.engines.ort import OrtEngine
 from runtime.errors import ConfigError
 from runtime.fill.result import NEVER, Flag
 from runtime.fill.tiling import Tiling
 from runtime.fill.window import fill_window, predict_window
-from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.inputs.products.read import read_field
 from runtime.manifest import ErrorTable
 from tests.conftest import Site
 from tests.support.once import made_once
@@ -229,7 +230,10 @@ def test_tiles_equal_one_pass_on_a_real_globe(data: Path, globe: Grid, tmp_path:
     preset = load_preset("stpcnn-compact")
     bundle, _ = export_bundle(Checkpoint(build_network(preset.model), preset), tmp_path / "b")
     files = sorted((data / "lprm_april2015_x").glob("*.nc4"))[7:16]
-    days = [read_soil_moisture(f, Site.date(0).replace(2015, 4, 8 + n), globe, "x").field for n, f in enumerate(files)]
+    days = [
+        read_field(PRODUCTS["lprm-amsr2"], f, Site.date(0).replace(2015, 4, 8 + n), globe, "x").field
+        for n, f in enumerate(files)
+    ]
     frames = np.stack(days)
     engine = OrtEngine(bundle.graph)
     whole, whole_reached, _ = predict_window(engine, bundle.manifest, globe, frames, core=globe.shape)

@@ -20,6 +20,7 @@ from runtime.archive.verify import archive_faults
 from runtime.common import atomic
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
+from runtime.common.sensors import PRODUCTS
 from runtime.errors import ArchiveError, FeedUnreachable
 from runtime.inputs.feeds.base import Granule, GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
@@ -299,8 +300,8 @@ def test_days_in_a_folder_that_cannot_be_read_are_not_absent(
 
 def test_a_folder_that_cannot_be_read_does_not_hide_other_months(make_site: MakeSite) -> None:
     site = make_site()
-    feed = FolderFeed(str(site.folder / "incoming" / "lprm"), GranuleFilter("lprm-amsr2", "descending"))
-    listing = FeedListing(feed, GranuleFilter("lprm-amsr2", "descending"))
+    feed = FolderFeed(str(site.folder / "incoming" / "lprm"), GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"))
+    listing = FeedListing(feed, GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"))
     feed.incomplete = "closed: cannot be listed"
     with Catalog.open(site.paths.catalog) as catalog:
         listing.list_days(catalog, site.date(150), site.date(160), offline=False)

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from runtime.common.deadline import TimeLimits
+from runtime.common.sensors import PRODUCTS
 from runtime.config import Earthdata
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.earthdata import EarthdataFeed
@@ -40,7 +41,7 @@ def earthdata_feed(server: Server, limits: TimeLimits | None = None, **changes: 
     usual = {"edl_host": "localhost:1", "wait_s": 0.01, "timeout_s": 2.0, "attempts": 3}
     hosts = [f"127.0.0.1:{server.server_address[1]}"]
     settings = Earthdata.model_validate({"cmr_url": f"{server.url}/search/", "token_hosts": hosts, **usual, **changes})
-    return EarthdataFeed(settings, GranuleFilter("lprm-amsr2", "descending"), limits=limits)
+    return EarthdataFeed(settings, GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"), limits=limits)
 
 
 @pytest.fixture

@@ -76,7 +76,7 @@ def test_netrc_serves_where_there_is_no_token(monkeypatch: pytest.MonkeyPatch, t
     (tmp_path / "netrc").write_text("machine localhost:1 login me password secret\n")
     feed = EarthdataFeed(
         Earthdata(edl_host="localhost:1", attempts=1, token_hosts=("localhost",)),
-        GranuleFilter("lprm-amsr2", "descending"),
+        GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"),
     )
     granule = Granule(START, "lprm-amsr2", "n", "http://localhost:1/n", "v")
     with pytest.raises(FeedUnreachable, match="localhost:1.* does not answer"):

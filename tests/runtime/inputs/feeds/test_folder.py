@@ -6,6 +6,7 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from runtime.common.sensors import PRODUCTS
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
@@ -34,27 +35,27 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_one_orbit_in_all_sub_folders(folder: Path) -> None:
-    found = FolderFeed(str(folder), GranuleFilter("lprm-amsr2", "descending")).granules()
+    found = FolderFeed(str(folder), GranuleFilter(PRODUCTS["lprm-amsr2"], "descending")).granules()
     assert sorted(found) == [dt.date(2015, 4, 1), dt.date(2015, 4, 2)]
     ((granule,), _) = (found[day] for day in sorted(found))
     assert granule.name == NAMES[0]
-    FolderFeed(str(folder), GranuleFilter("lprm-amsr2")).fetch(granule, folder / "copy")
+    FolderFeed(str(folder), GranuleFilter(PRODUCTS["lprm-amsr2"])).fetch(granule, folder / "copy")
     assert (folder / "copy").read_text() == NAMES[0]
 
 
 def test_a_feed_is_used_for_its_sensors_era_or_for_what_is_said(folder: Path) -> None:
-    assert list(FolderFeed(str(folder), GranuleFilter("lprm-amsre")).granules()) == [dt.date(2011, 10, 4)]
-    later = FolderFeed(str(folder), GranuleFilter("lprm-amsr2", first=dt.date(2015, 4, 2)))
+    assert list(FolderFeed(str(folder), GranuleFilter(PRODUCTS["lprm-amsre"])).granules()) == [dt.date(2011, 10, 4)]
+    later = FolderFeed(str(folder), GranuleFilter(PRODUCTS["lprm-amsr2"], first=dt.date(2015, 4, 2)))
     assert list(later.granules()) == [dt.date(2015, 4, 2)]
 
 
 def test_every_imerg_run_is_listed_and_named(folder: Path) -> None:
-    found = FolderFeed(str(folder), GranuleFilter("imerg")).granules()[dt.date(2015, 4, 1)]
+    found = FolderFeed(str(folder), GranuleFilter(PRODUCTS["imerg"])).granules()[dt.date(2015, 4, 1)]
     assert {g.run for g in found} == {"early", "late", "final"}
 
 
 def test_only_the_days_asked_for_are_listed(folder: Path) -> None:
-    feed = FolderFeed(str(folder), GranuleFilter("lprm-amsr2", "descending"))
+    feed = FolderFeed(str(folder), GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"))
     assert list(feed.granules(dt.date(2015, 4, 2), dt.date(2015, 4, 30))) == [dt.date(2015, 4, 2)]
     assert feed.granules(dt.date(2016, 1, 1), dt.date(2016, 12, 31)) == {}
     assert feed.oldest() == dt.date(2015, 4, 1)
@@ -62,22 +63,24 @@ def test_only_the_days_asked_for_are_listed(folder: Path) -> None:
 
 def test_a_missing_folder_is_named(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"nowhere does not exist; create it or set the feed's path"):
-        FolderFeed(str(tmp_path / "nowhere"), GranuleFilter("imerg")).granules()
+        FolderFeed(str(tmp_path / "nowhere"), GranuleFilter(PRODUCTS["imerg"])).granules()
     with pytest.raises(ConfigError, match="does not exist"):
-        FolderFeed(str(tmp_path / "nowhere"), GranuleFilter("imerg")).oldest()
+        FolderFeed(str(tmp_path / "nowhere"), GranuleFilter(PRODUCTS["imerg"])).oldest()
 
 
 def test_a_remote_folder_tells_versions_apart(tmp_path: Path) -> None:
     """The test uses fsspec's memory file system as a remote one."""
     memory = fsspec.filesystem("memory")
     memory.pipe(f"/bucket/{NAMES[0]}", b"first")
-    feed = FolderFeed("memory://bucket", GranuleFilter("lprm-amsr2", "descending"))
+    feed = FolderFeed("memory://bucket", GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"))
     assert not feed.in_place
     ((granule,),) = feed.granules().values()
     feed.fetch(granule, tmp_path / "copy")
     assert (tmp_path / "copy").read_bytes() == b"first"
     memory.pipe(f"/bucket/{NAMES[0]}", b"second, longer")
-    ((republished,),) = FolderFeed("memory://bucket", GranuleFilter("lprm-amsr2", "descending")).granules().values()
+    ((republished,),) = (
+        FolderFeed("memory://bucket", GranuleFilter(PRODUCTS["lprm-amsr2"], "descending")).granules().values()
+    )
     assert republished.version != granule.version
     memory.rm("/bucket", recursive=True)
     with pytest.raises(FeedUnreachable, match="cannot be copied"):
@@ -87,7 +90,7 @@ def test_a_remote_folder_tells_versions_apart(tmp_path: Path) -> None:
 def test_files_under_names_of_ones_own(tmp_path: Path) -> None:
     (tmp_path / "soil_20120101_v2.nc").write_text("x")
     feed = FolderFeed(
-        str(tmp_path), GranuleFilter("lprm-windsat", "descending", pattern=r"soil_(?P<date>\d{8})_v2\.nc")
+        str(tmp_path), GranuleFilter(PRODUCTS["lprm-windsat"], "descending", pattern=r"soil_(?P<date>\d{8})_v2\.nc")
     )
     assert list(feed.granules()) == [dt.date(2012, 1, 1)]
 
@@ -109,7 +112,7 @@ def test_a_pattern_that_backtracks_without_end_holds_up_no_run(window_site: Site
 
 
 def test_a_name_that_is_no_text_does_not_match_a_pattern_of_ones_own() -> None:
-    wanted = GranuleFilter("lprm-windsat", "descending", pattern=r"soil_(?P<date>\d{8}).*")
+    wanted = GranuleFilter(PRODUCTS["lprm-windsat"], "descending", pattern=r"soil_(?P<date>\d{8}).*")
     assert wanted.recognise("\udcff20120101") is None
     assert wanted.recognise("soil_20120101\udcff") is None
     assert wanted.recognise("soil_20120101é") == (dt.date(2012, 1, 1), None)
@@ -120,6 +123,6 @@ def test_a_folder_named_after_a_year_holds_that_year(tmp_path: Path) -> None:
         path = tmp_path / f"{year}" / "04" / f"LPRM-AMSR2_L3_D_SOILM3_V001_{year}0401013507.nc4"
         path.parent.mkdir(parents=True)
         path.write_text("x")
-    feed = FolderFeed(str(tmp_path), GranuleFilter("lprm-amsr2", "descending"))
+    feed = FolderFeed(str(tmp_path), GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"))
     assert list(feed.granules(dt.date(2020, 3, 1), dt.date(2020, 4, 30))) == [dt.date(2020, 4, 1)]
     assert sorted(feed.granules()) == [dt.date(year, 4, 1) for year in (2013, 2019, 2020)]

@@ -13,6 +13,7 @@ import fsspec
 import pytest
 
 from runtime.common.deadline import TimeLimits
+from runtime.common.sensors import PRODUCTS
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
@@ -20,7 +21,7 @@ from runtime.pipeline.plan import Action
 from tests.conftest import DAYS, Runtime, Site
 
 NAME = "LPRM-AMSR2_L3_D_SOILM3_V001_20150401013507.nc4"
-WANTED = GranuleFilter("lprm-amsr2", "descending")
+WANTED = GranuleFilter(PRODUCTS["lprm-amsr2"], "descending")
 
 
 Pages = dict[str, tuple[int, bytes, dict[str, str]]]

@@ -14,6 +14,7 @@ import pytest
 
 from runtime.common.deadline import Deadline, TimeLimits
 from runtime.common.events import DayReport, RunEvents
+from runtime.common.sensors import PRODUCTS
 from runtime.errors import FeedUnreachable, RunOverdue
 from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
@@ -211,7 +212,7 @@ def test_a_remote_folder_that_never_ends_is_given_up(
 ) -> None:
     monkeypatch.setattr(_Index, "drips", (drips,))
     limits = TimeLimits.start(file_minutes=1 / 60)
-    feed = FolderFeed(f"{index[1]}/lprm/", GranuleFilter("lprm-amsr2", "descending"), limits)
+    feed = FolderFeed(f"{index[1]}/lprm/", GranuleFilter(PRODUCTS["lprm-amsr2"], "descending"), limits)
     begun = time.monotonic()
     with pytest.raises(FeedUnreachable, match=r"not there within 1 s \(policy.max_file_minutes\)"):
         feed.fetch(feed.granules()[dt.date(2020, 4, 4)][0], tmp_path / "got")

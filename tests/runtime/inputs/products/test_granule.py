@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import subprocess
 import sys
 import zlib
@@ -14,15 +15,24 @@ import pytest
 from netCDF4 import Dataset
 
 from benchmarks.memory import peak_memory_of_process
-from runtime.common.grid import Grid
+from runtime.common.grid import Floats, Grid
+from runtime.common.sensors import PRODUCTS
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import WorldDay
 from runtime.errors import InputRefused
-from runtime.inputs.products.imerg import read_precipitation
-from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.inputs.products.granule import Reading
+from runtime.inputs.products.read import read_field
 
 Edit = Callable[[Path], None]
 HUGE = 60_000
+
+
+def read_soil_moisture(path: Path, date: dt.date, grid: Grid, band: str) -> Reading:
+    return read_field(PRODUCTS["lprm-amsr2"], path, date, grid, band)
+
+
+def read_precipitation(path: Path, date: dt.date, grid: Grid) -> Floats:
+    return read_field(PRODUCTS["imerg"], path, date, grid).field
 
 
 def _inflated(name: str) -> Edit:
@@ -124,12 +134,13 @@ import datetime as dt, sys
 from pathlib import Path
 from benchmarks.memory import peak_memory_of_process
 from runtime.common.grid import Grid
+from runtime.common.sensors import PRODUCTS
 from runtime.errors import InputRefused
-from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.inputs.products.read import read_field
 path, grid = Path(sys.argv[1]), Grid.globe().box(-10.0, 35.0, 10.0, 50.0)
 before = peak_memory_of_process()
 try:
-    read_soil_moisture(path, dt.date.fromisoformat(sys.argv[2]), grid, "x")
+    read_field(PRODUCTS["lprm-amsr2"], path, dt.date.fromisoformat(sys.argv[2]), grid, "x")
 except InputRefused:
     pass
 print(peak_memory_of_process() - before)

@@ -8,16 +8,20 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from netCDF4 import Dataset
 
-from runtime.common.grid import Grid
+from runtime.common.grid import Floats, Grid
 from runtime.common.regrid import regrid
 from runtime.common.sensors import IMERG_RUN_LETTERS, PRODUCTS
 from runtime.common.vocabulary import ImergRun
 from runtime.demo.files import imerg_name, write_imerg
 from runtime.errors import InputRefused
-from runtime.inputs.products.imerg import read_precipitation
+from runtime.inputs.products.read import read_field
 
 SMALL = Grid(46.0, 5.0, np.ones((8, 12), bool))
 DAY = dt.date(2020, 4, 1)
+
+
+def read_precipitation(path: Path, date: dt.date, grid: Grid) -> Floats:
+    return read_field(PRODUCTS["imerg"], path, date, grid).field
 
 
 def _fine_edges(grid: Grid) -> tuple[np.ndarray, np.ndarray]:

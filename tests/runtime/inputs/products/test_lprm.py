@@ -13,14 +13,14 @@ from runtime.common.sensors import PRODUCTS
 from runtime.demo.files import write_lprm
 from runtime.demo.world import WorldDay
 from runtime.errors import InputRefused
-from runtime.inputs.products.lprm import read_soil_moisture
+from runtime.inputs.products.read import read_field
 
 GENUINE = "LPRM-AMSR2_L3_D_SOILM3_V001_20150401013507.nc4"
 APRIL_FIRST = dt.date(2015, 4, 1)
 
 
 def read(path: Path, date: dt.date, grid: Grid, band: str) -> Floats:
-    return read_soil_moisture(path, date, grid, band).field
+    return read_field(PRODUCTS["lprm-amsr2"], path, date, grid, band).field
 
 
 @pytest.mark.parametrize("band", ["c1", "c2", "x"])
