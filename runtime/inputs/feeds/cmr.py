@@ -218,11 +218,11 @@ def _read(item: Any, collection: str) -> CmrRecord | UnusableRecord:
         fault = "it has no address to download from"
     except ValidationError as error:
         fault = _first_fault(error)
-    names = tuple(re.split("[/:]", text)[-1] for text in _texts(item))
+    names = tuple(re.split("[/:]", text)[-1] for text in _every_text(item))
     return UnusableRecord(f"CMR, {collection}: the record of {_name_of(item)} cannot be used: {fault}", names)
 
 
-def _texts(item: Any) -> list[str]:
+def _every_text(item: Any) -> list[str]:
     """Return every text in a record of any shape."""
     parts = [item]
     for part in parts:
