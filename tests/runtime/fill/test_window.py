@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from export.onnx import export_bundle
-from runtime.bundle import Bundle, load_bundle
+from runtime.bundle import Bundle
 from runtime.common.grid import Floats, Grid
 from runtime.common.sensors import PRODUCTS
 from runtime.engines.ort import OrtEngine
@@ -18,26 +18,16 @@ from runtime.fill.window import fill_window, predict_window
 from runtime.inputs.products.read import read_field
 from runtime.manifest import ErrorTable
 from tests.conftest import Site
-from tests.support.once import made_once
+from tests.support.networks import random_seamless_bundle
 from training.checkpoint import Checkpoint
-from training.models import Seamless, SeamlessConfig, build_network
-from training.presets import Preset, load_preset
+from training.models import build_network
+from training.presets import load_preset
 
 
 @pytest.fixture(scope="module")
 def pooling_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random `Seamless` whose correction is as large as what it corrects."""
-
-    def make(folder: Path) -> None:
-        torch.manual_seed(5)
-        preset = Preset(SeamlessConfig(maps=(4, 6, 6), width=8), tile_core=32, batch=2)
-        model = build_network(preset.model)
-        assert isinstance(model, Seamless)
-        torch.nn.init.normal_(model.head.weight, std=0.3)
-        torch.nn.init.normal_(model.rain.weight, std=0.2)
-        export_bundle(Checkpoint(model, preset), folder)
-
-    return load_bundle(made_once(tmp_path_factory, "pooling", make))
+    return random_seamless_bundle(tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
