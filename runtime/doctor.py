@@ -1,9 +1,8 @@
-"""Check whether this machine can run the configured job: engines, bundle, feeds, disk and credentials."""
+"""Check whether this machine can run the configured job: engines, bundle, feeds, log-ins and disk."""
 
 from __future__ import annotations
 
 import datetime as dt
-import netrc
 import os
 import shutil
 from collections.abc import Callable
@@ -14,13 +13,16 @@ from pathlib import Path
 from runtime.archive.paths import ArchivePaths
 from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import today
-from runtime.common.deadline import TimeLimits
+from runtime.common.deadline import Deadline, TimeLimits
 from runtime.common.text import counted
 from runtime.common.urls import without_secrets
 from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.engines.select import ENGINES, EngineSettings, choose_engine, unavailable_reason
-from runtime.errors import LoginRefused, SeamlessError
+from runtime.errors import SeamlessError
 from runtime.inputs.listing import open_feed
+
+_PATIENCE_S = 120.0
+"""Seconds that a feed has to be listed and to try its log-in."""
 
 
 @dataclass(frozen=True)
@@ -39,9 +41,17 @@ class Finding:
     """Exit code of a command that meets this fault; 0 if there is none."""
 
 
-def examine(config: Config) -> list[Finding]:
-    """Check everything that the configured job needs, and everything that it could use."""
-    return [*_engines(config), *_bundles(config), *_feeds(config), *_disk(config), _credentials(config)]
+def examine(config: Config, *, offline: bool = False) -> list[Finding]:
+    """Check everything that the configured job needs, and everything that it could use.
+
+    Parameters
+    ----------
+    config : Config
+        The configuration.
+    offline : bool
+        Ask no server.
+    """
+    return [*_engines(config), *_bundles(config), *_feeds(config, offline=offline), *_disk(config)]
 
 
 def _engines(config: Config) -> list[Finding]:
@@ -73,26 +83,37 @@ def _bundles(config: Config) -> list[Finding]:
     return findings
 
 
-def _feeds(config: Config) -> list[Finding]:
-    last, limits = today(), TimeLimits.start(config.policy.max_run_minutes, config.policy.max_file_minutes)
-
-    def listing(section: SoilMoistureFeed | PrecipitationFeed) -> str:
-        feed, wanted = open_feed(config, section, limits)
-        remote = section.kind == "earthdata"
-        where = f"Earthdata, {' '.join(name for name, _ in wanted.chosen)}" if remote else without_secrets(section.path)
-        days = sorted(feed.granules(last - dt.timedelta(days=30), last) if remote else feed.granules())
-        return (
-            f"{where}: {counted(len(days), 'day')}"
-            + (" of the last 31" if remote else "")
-            + (f", {days[0]} to {days[-1]}" if days else "")
-        )
-
+def _feeds(config: Config, *, offline: bool) -> list[Finding]:
+    """List every feed, and try its log-in."""
     sections: list[SoilMoistureFeed | PrecipitationFeed] = [*config.feeds.soil_moisture, config.feeds.precipitation]
     return [
-        _finding(f"feed {section.product}", True, lambda section=section: listing(section))  # type: ignore[misc]
+        _finding(f"feed {section.product}", True, lambda section=section: _feed(config, section, offline=offline))  # type: ignore[misc]
         for section in sections
         if section.kind != "none"
     ]
+
+
+def _feed(config: Config, section: SoilMoistureFeed | PrecipitationFeed, *, offline: bool) -> str:
+    limits = TimeLimits(Deadline.after(_PATIENCE_S, "runtime doctor"), config.policy.max_file_minutes)
+    feed, wanted = open_feed(config, section, limits)
+    names = {
+        "earthdata": f"Earthdata, {' '.join(name for name, _ in wanted.chosen)}",
+        "cds": f"CDS, {config.cds.dataset}",
+    }
+    where = names.get(section.kind) or without_secrets(section.path)
+    if offline and not feed.in_place:
+        return f"{where}: not asked, nor its log-in tried (--offline)"
+    last = today()
+    is_recent = section.kind == "earthdata"
+    listing = feed.granules(last - dt.timedelta(days=30), last) if is_recent else feed.granules()
+    days = sorted(listing)
+    found = f"{where}: {counted(len(days), 'day')}"
+    found += (" of the last 31" if is_recent else "") + (f", {days[0]} to {days[-1]}" if days else "")
+    try:
+        login = feed.check_login(listing)
+    except SeamlessError as error:
+        raise type(error)(f"{found}; {error}") from error
+    return f"{found}; {login}" if login else found
 
 
 def _disk(config: Config) -> list[Finding]:
@@ -108,20 +129,6 @@ def _disk(config: Config) -> list[Finding]:
         return f"{config.archive.path}: {free:.1f} GiB free"
 
     return [_finding("archive", True, space)]
-
-
-def _credentials(config: Config) -> Finding:
-    kinds = {*(feed.kind for feed in config.feeds.soil_moisture), config.feeds.precipitation.kind}
-    needed = "earthdata" in kinds
-    if os.environ.get("EARTHDATA_TOKEN"):
-        return Finding("Earthdata log-in", True, needed, "EARTHDATA_TOKEN is set")
-    try:
-        if netrc.netrc().authenticators(config.earthdata.edl_host):
-            return Finding("Earthdata log-in", True, needed, f"~/.netrc has {config.earthdata.edl_host}")
-    except (OSError, netrc.NetrcParseError):
-        pass
-    cure = "set EARTHDATA_TOKEN, see docs/operating.md" if needed else "folder feeds do not need one"
-    return Finding("Earthdata log-in", False, needed, f"none found; {cure}", LoginRefused.exit_code)
 
 
 def _finding(what: str, needed: bool, check: Callable[[], str]) -> Finding:

@@ -16,5 +16,5 @@ lock() { # FILE PYTHON EXTRA...
 }
 
 options=("$@")
-lock requirements.lock 3.11 openvino service earthdata
-lock requirements-gpu.lock 3.12 gpu service earthdata
+lock requirements.lock 3.11 openvino service earthdata cds sftp
+lock requirements-gpu.lock 3.12 gpu service earthdata cds sftp

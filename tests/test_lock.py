@@ -9,8 +9,8 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 IMAGES = {
-    "requirements.lock": ("3.11", ["openvino", "service", "earthdata"]),
-    "requirements-gpu.lock": ("3.12", ["gpu", "service", "earthdata"]),
+    "requirements.lock": ("3.11", ["openvino", "service", "earthdata", "cds", "sftp"]),
+    "requirements-gpu.lock": ("3.12", ["gpu", "service", "earthdata", "cds", "sftp"]),
 }
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Annotated
 
 import typer
 
@@ -10,14 +11,21 @@ from runtime.cli.common import ConfigFile, Json, Overrides, command, read_config
 
 
 @command(epilog="Example: `runtime doctor --config my-archive.toml`")
-def doctor(config: ConfigFile = None, overrides: Overrides = None, as_json: Json = False) -> None:
-    """Check engines, bundle, feeds, disk and credentials on this machine.
+def doctor(
+    config: ConfigFile = None,
+    overrides: Overrides = None,
+    offline: Annotated[bool, typer.Option("--offline", help="Ask no server, and try no log-in.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Check engines, bundle, feeds, log-ins and disk on this machine.
+
+    Each feed is listed, and its log-in is tried.
 
     The exit code is that of the first fault, as another command would end with it.
     """
     from runtime.doctor import examine
 
-    findings = examine(read_config(config, overrides))
+    findings = examine(read_config(config, overrides), offline=offline)
     if as_json:
         print(json.dumps([vars(f) for f in findings], indent=1))
     else:

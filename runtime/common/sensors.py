@@ -196,6 +196,9 @@ class Product(TomlSection):
                         raise ValueError(f"{name!r} has a word that nothing fills in ({error})") from None
         return self
 
+    def __str__(self) -> str:
+        return self.name
+
     @property
     def max_bytes(self) -> int:
         """Size that no file of the product has, bytes."""

@@ -3,6 +3,7 @@
 from runtime.config.overlay import DEFAULT_FILE, Overlay, load_config
 from runtime.config.schema import (
     Archive,
+    Cds,
     Config,
     Earthdata,
     Feeds,
@@ -19,6 +20,7 @@ from runtime.config.schema import (
 __all__ = [
     "DEFAULT_FILE",
     "Archive",
+    "Cds",
     "Config",
     "Earthdata",
     "Feeds",

@@ -93,7 +93,7 @@ class Model(TomlSection):
 class SoilMoistureFeed(TomlSection):
     """``[[feeds.soil_moisture]]``: one product of one orbit and band; several hand over by from/to."""
 
-    kind: Literal["folder", "earthdata"] = "folder"
+    kind: Literal["folder", "earthdata", "cds"] = "folder"
     path: str = "incoming/lprm"
     """Folder of a folder feed: any path that fsspec knows."""
     pattern: str | None = None
@@ -108,7 +108,7 @@ class SoilMoistureFeed(TomlSection):
     first: dt.date | None = Field(default=None, alias="from")
     last: dt.date | None = Field(default=None, alias="to")
     version: str | None = None
-    """Version of the Earthdata collection, if not the one this software knows."""
+    """Version of the Earthdata collection, if not the one this software knows; of the CDS data, if not the newest."""
     bundle: str | None = None
     """Network that fills the days of this feed; unset: `model.bundle`."""
 
@@ -167,6 +167,8 @@ class Earthdata(TomlSection):
         "gpm1.gesdisc.eosdis.nasa.gov",
         "gpm2.gesdisc.eosdis.nasa.gov",
         "hydro1.gesdisc.eosdis.nasa.gov",
+        "data.nsidc.earthdatacloud.nasa.gov",
+        "n5eil01u.ecs.nsidc.org",
     )
     """Hosts, as ``host`` or ``host:port``, that the log-in is sent to: with https only, and never after a redirect to
     another host. With plain http it is sent to this machine (127.0.0.1, ::1, localhost) if it is in the list."""
@@ -178,6 +180,31 @@ class Earthdata(TomlSection):
             if not re.fullmatch(r"[A-Za-z0-9.-]+(:\d+)?|\[[0-9A-Fa-f:.]+\](:\d+)?|[0-9A-Fa-f:]*::[0-9A-Fa-f:.]*", host):
                 raise ValueError(f"{host!r} is no host; wanted a name like data.gesdisc.earthdata.nasa.gov")
         return tuple(host.lower() for host in hosts)
+
+
+class Cds(TomlSection):
+    """``[cds]``: used by feeds of that kind. The key comes from the environment or ~/.cdsapirc, never from here."""
+
+    url: str = Field(default="https://cds.climate.copernicus.eu/api", pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")
+    """Address of the data store; the key is sent only to this server, with plain http only if it is this machine."""
+    dataset: str = Field(default="satellite-soil-moisture", pattern=r"^[A-Za-z0-9_.-]+$")
+    request: dict[str, str | tuple[str, ...]] = Field(default={})
+    """Keywords of the request that replace those this software knows, or are added; ``""`` leaves one out."""
+    timeout_s: float = Field(default=60.0, gt=0, le=86_400)
+    """Seconds without an answer after which a question has failed."""
+    attempts: int = Field(default=4, ge=1, le=1000)
+    """How often a question is tried; the wait between two tries doubles each time."""
+    wait_s: float = Field(default=5.0, ge=0, le=86_400)
+    """Seconds of the first wait."""
+    poll_s: float = Field(default=30.0, gt=0, le=3600)
+    """Longest wait before a queued request is looked at again."""
+
+    @field_validator("request")
+    @classmethod
+    def _leaves_the_days(cls, request: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
+        if days := {"year", "month", "day"} & set(request):
+            raise ValueError(f"{min(days)} is set for each request; leave it out")
+        return request
 
 
 class Metadata(TomlSection):
@@ -281,6 +308,7 @@ class Config(TomlSection):
     """Products of your own, each as ``[products.NAME]``; see `runtime products`."""
     feeds: Feeds = Field(default=Feeds(), validate_default=True)
     earthdata: Earthdata = Earthdata()
+    cds: Cds = Cds()
     metadata: Metadata = Metadata()
     policy: Policy = Policy()
     service: Service = Service()

@@ -28,7 +28,7 @@ precision = "fp32"                # fp32 | bf16 | fp16 | int8; the model card sa
 rebuild = true                    # build a TensorRT engine again that does not fit any more, or refuse it
 
 [[feeds.soil_moisture]]           # one or more; several hand over by from/to
-kind = "folder"                   # folder | earthdata (docs/operating.md: an account)
+kind = "folder"                   # folder | earthdata | cds (docs/operating.md: an account)
 path = "incoming/lprm"            # any path fsspec knows: a folder, s3://..., sftp://...; sub-folders may be years
 product = "lprm-amsr2"            # `runtime products` lists them; your own are [products.NAME]
 orbit = "descending"              # descending | ascending
@@ -37,6 +37,7 @@ band = "x"                        # c1 | c2 | x, of products with several; a bun
 # from = 2012-07-03              # days this feed is used for; unset: the sensor's era
 # to = 2026-08-31                # the feed ends here; unset: a newer file is waited for
 # bundle = "mine"                # fills the days of this feed; unset: model.bundle
+# version = "v202505"             # of the Earthdata collection or the CDS data, if not the newest known
 
 [feeds.precipitation]             # used by bundles that take rain; seamless-2 does without, too
 kind = "none"                     # folder | earthdata | none
@@ -52,7 +53,16 @@ timeout_s = 60.0                  # how long a server may keep silent
 attempts = 6                      # how often a request is tried
 wait_s = 2.0                      # the first wait in between; it doubles, with jitter
 parallel = 4                      # downloads at a time
-# token_hosts = ["data.gesdisc.earthdata.nasa.gov"]   # hosts that get the log-in, https only; unset: those of GES DISC
+# token_hosts = ["data.gesdisc.earthdata.nasa.gov"]   # hosts that get the log-in, https only; unset: GES DISC, NSIDC
+
+[cds]                             # key: CDSAPI_KEY, or ~/.cdsapirc; never in this file
+url = "https://cds.climate.copernicus.eu/api"   # the only server that gets the key
+dataset = "satellite-soil-moisture"
+timeout_s = 60.0                  # how long the server may keep silent
+attempts = 4                      # how often a question is tried
+wait_s = 5.0                      # the first wait in between; it doubles, with jitter
+poll_s = 30.0                     # longest wait before a queued request is looked at again
+# request = { time_aggregation = "daily" }   # keywords that the service renamed; "" leaves one out
 
 [metadata]                        # who publishes; written into files, cube and STAC items
 title = "Seamless daily surface soil moisture"

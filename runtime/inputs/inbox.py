@@ -297,6 +297,8 @@ class Inbox:
         if not files:
             return
         self.events.fetch_started(len(files))
+        for feed in {id(day_input.file.listing.feed): day_input.file.listing.feed for day_input in files}.values():
+            feed.announce([d.file.granule for d in files if d.file.listing.feed is feed])
         pool = ThreadPoolExecutor(self.parallel, thread_name_prefix="fetch")
         try:
             left_behind = {day_input.file.key for day_input in files if self.store.is_here(day_input.file)}

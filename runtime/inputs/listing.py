@@ -184,6 +184,14 @@ def open_feed(
                 "pip install 'seamless-sm[earthdata]'"
             ) from error
         return EarthdataFeed(config.earthdata, wanted, feed.version, limits), wanted
+    if feed.kind == "cds":
+        try:
+            from runtime.inputs.feeds.cds import CdsFeed
+        except ImportError as error:
+            raise ConfigError(
+                f"feeds of kind \"cds\" need a package that is not here ({error}); pip install 'seamless-sm[cds]'"
+            ) from error
+        return CdsFeed(config.cds, wanted, feed.version, limits), wanted
     from runtime.inputs.feeds.folder import FolderFeed
 
     return FolderFeed(feed.path, wanted, limits), wanted

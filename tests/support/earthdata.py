@@ -1,4 +1,4 @@
-"""A server on loopback that behaves like NASA Earthdata: it can be searched like CMR, and sends files like GES DISC.
+"""A server on loopback that behaves like NASA Earthdata: it can be searched like CMR, and sends files like an archive.
 
 The files below a folder are its granules. `Server.faults` says which wrong answers it gives.
 """
@@ -32,6 +32,8 @@ _COLLECTIONS = {
     "GPM_3IMERGDE": re.compile(r"3B-DAY-E\."),
     "GPM_3IMERGDL": re.compile(r"3B-DAY-L\."),
     "GPM_3IMERGDF": re.compile(r"3B-DAY\."),
+    "SPL3SMP": re.compile(r"SMAP_L3_SM_P_\d"),
+    "SPL3SMP_E": re.compile(r"SMAP_L3_SM_P_E_\d"),
 }
 
 
@@ -56,6 +58,8 @@ class Server(ThreadingHTTPServer):
         Address of the files in the records.
     store_url : str
         Address of the files that a redirect leads to.
+    more_links : list of dict
+        Links of each record before that to the file; ``{name}`` in them is the file's name.
     search_answer : tuple of (str, bytes)
         Number of hits and document that searches return instead of the records.
     log_ins : dict of str to set of str
@@ -73,6 +77,7 @@ class Server(ThreadingHTTPServer):
         self.asked_at: list[float] = []
         self.data_url, self.store_url = f"{self.url}/data", f"{self.url}/store"
         self.search_answer: tuple[str, bytes] | None = None
+        self.more_links: list[dict[str, str]] = []
         self.log_ins: dict[str, set[str]] = {}
         self.is_closing = threading.Event()
 
@@ -97,7 +102,11 @@ class Server(ThreadingHTTPServer):
         ]
 
     def records(self, name: str, temporal: str | None) -> list[dict[str, object]]:
-        files = sorted(p for p in [*self.folder.rglob("*.nc*"), *self.more] if _COLLECTIONS[name].match(p.name))
+        files = sorted(
+            p
+            for p in [*self.folder.rglob("*.nc*"), *self.folder.rglob("*.h5"), *self.more]
+            if _COLLECTIONS[name].match(p.name)
+        )
         first, last = temporal.split(",") if temporal else ("0", "9")
         return [self._record(name, p) for p in files if first[:10] <= _day(p) <= last[:10]]
 
@@ -117,6 +126,7 @@ class Server(ThreadingHTTPServer):
                 "DataGranule": {"ArchiveAndDistributionInformation": [file]},
                 "TemporalExtent": {"RangeDateTime": {"BeginningDateTime": f"{_day(path)}T00:00:00Z"}},
                 "RelatedUrls": [
+                    *({k: v.format(name=path.name) for k, v in link.items()} for link in self.more_links),
                     {"URL": f"https://disc/opendap/{path.name}.html", "Type": "USE SERVICE API"},
                     {"URL": f"{self.data_url}/{path.name}", "Type": "GET DATA"},
                 ],

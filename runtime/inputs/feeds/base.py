@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -103,6 +103,32 @@ class Feed(Protocol):
         LoginRefused
             The feed does not accept the credentials.
         """
+
+    def announce(self, granules: Sequence[Granule]) -> None:
+        """Take note of the granules that are fetched next; one request may then bring several of them."""
+        return None
+
+    def check_login(self, listing: Listing) -> str | None:
+        """Try the log-in, without fetching a file.
+
+        Parameters
+        ----------
+        listing : dict of dt.date to list of Granule
+            What the feed has listed.
+
+        Returns
+        -------
+        str or None
+            What came of it, in a few words; None if the feed has no log-in, or if listing it was already the proof.
+
+        Raises
+        ------
+        FeedUnreachable
+            The feed does not answer.
+        LoginRefused
+            There are no credentials, or the feed does not accept them.
+        """
+        return None
 
 
 @dataclass(frozen=True)

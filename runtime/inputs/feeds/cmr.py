@@ -50,6 +50,7 @@ class _DataGranule(_UmmPart):
 class _Link(_UmmPart):
     url: Annotated[str, Field(alias="URL")]
     type: Annotated[str, Field(alias="Type")] = ""
+    subtype: Annotated[str, Field(alias="Subtype")] = ""
 
 
 class _Umm(_UmmPart):
@@ -69,10 +70,11 @@ class CmrRecord(_UmmPart):
     meta: _Meta = _Meta()
 
     @property
-    def url(self) -> str | None:
-        """Where the granule is downloaded from, with https if it can be; None if there is no sound address."""
-        found = [link.url for link in self.umm.links if link.type == "GET DATA" and _is_web_address(link.url)]
-        return min(found, key=lambda url: not url.lower().startswith("https:"), default=None)
+    def urls(self) -> list[str]:
+        """Where the granule is downloaded from, addresses with https first; empty if there is no sound one."""
+        links = (link for link in self.umm.links if link.type == "GET DATA" and "OPENDAP" not in link.subtype.upper())
+        found = [link.url for link in links if _is_web_address(link.url)]
+        return sorted(found, key=lambda url: not url.lower().startswith("https:"))
 
     @property
     def checksums(self) -> list[Checksum]:
@@ -213,7 +215,7 @@ def _read(item: Any, collection: str) -> CmrRecord | UnusableRecord:
     """Return a record, usable if it has the right shape and an address."""
     try:
         record = CmrRecord.model_validate(item)
-        if record.url:
+        if record.urls:
             return record
         fault = "it has no address to download from"
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """NASA Earthdata as a feed: search granules in CMR, and download them from the archive that has them.
 
-Every answer is checked: for a granule that does not exist or is not allowed, GES DISC answers 200 with a web page, and
-a download may end too early.
+The archives are GES DISC and NSIDC. Every answer is checked: for a granule that does not exist or is not allowed, GES
+DISC answers 200 with a web page, and a download may end too early.
 """
 
 from __future__ import annotations
@@ -21,22 +21,24 @@ from runtime.common.deadline import Deadline, TimeLimits
 from runtime.common.urls import without_secrets
 from runtime.config import Earthdata
 from runtime.errors import FeedUnreachable, LoginRefused
-from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
+from runtime.inputs.feeds.base import Feed, Granule, GranuleFilter, Listing, by_day
 from runtime.inputs.feeds.cmr import CmrRecord, UnusableRecord, search_cmr
 from runtime.inputs.feeds.http import RequestFailed, WebSession, copy_body, may_have_token, open_url, retry
 from runtime.inputs.feeds.login import EarthdataLogin
 from runtime.inputs.products.granule import is_netcdf
 
-APPLICATION = "NASA GESDISC DATA ARCHIVE"
-"""The application that an Earthdata account must approve."""
+APPLICATIONS = {"nsidc": "the applications of NSIDC (NSIDC_DATAPOOL_OPS, ...)", "": "NASA GESDISC DATA ARCHIVE"}
+"""What an Earthdata account must approve, by a part of the name of the host that has the granules."""
+_HEAD = 2000
+"""Bytes of a file that tell a granule from a web page."""
 _FIRST_RECORDS = 20
 """Records among which the first day of a collection is looked for: some of them may not be usable."""
 _HASHES = {"MD5": "md5", "SHA-1": "sha1", "SHA-256": "sha256", "SHA-512": "sha512"}
 """Names of hash functions in hashlib, by their names in CMR."""
 
 
-class EarthdataFeed:
-    """The granules of one product at GES DISC.
+class EarthdataFeed(Feed):
+    """The granules of one product at an archive of NASA.
 
     Parameters
     ----------
@@ -117,12 +119,14 @@ class EarthdataFeed:
         """Return the granule of a record, None if it is not wanted."""
         if isinstance(record, UnusableRecord):
             return self._unusable_granule(record)
-        location = without_secrets(record.url or "")
-        name = location.rsplit("/", 1)[-1]
-        recognised = self._wanted.recognise(name)
-        if recognised is None:
+        usable = [url for url in record.urls if self._wanted.recognise(_name_in(url))]
+        if not usable:
             return None
-        self._addresses[location] = record.url or location
+        address = min(usable, key=lambda url: not may_have_token(url, self._settings.token_hosts))
+        location, name = without_secrets(address), _name_in(address)
+        recognised = self._wanted.recognise(name)
+        assert recognised
+        self._addresses[location] = address
         checksum = next((known for known in record.checksums if known.algorithm in _HASHES), None)
         if checksum:
             self._checksums[location] = _HASHES[checksum.algorithm], checksum.value.lower()
@@ -154,6 +158,32 @@ class EarthdataFeed:
             run=recognised.run,
             edition=recognised.edition,
         )
+
+    def check_login(self, listing: Listing) -> str | None:
+        """Ask for the first bytes of the newest granule; see `Feed.check_login`."""
+        deadline, settings = self._limits.for_file(), self._settings
+        if not listing:
+            self._login.token(deadline)
+            return "a log-in is there, and no file to try it with"
+        newest = listing[max(listing)][0]
+        try:
+            return retry(
+                settings.attempts, settings.wait_s, deadline, lambda: deadline.call(self._probe, newest, deadline)
+            )
+        except RequestFailed as error:
+            raise FeedUnreachable(f"{newest.location} cannot be read {error}; run again later") from error
+
+    def _probe(self, granule: Granule, deadline: Deadline) -> str:
+        address = self._addresses[granule.location]
+        token = self._login.token(deadline) if may_have_token(address, self._settings.token_hosts) else None
+        headers = {"Accept-Encoding": "identity", "Range": f"bytes=0-{_HEAD - 1}"}
+        with open_url(self._session, address, headers, self._settings.timeout_s, deadline, token) as answer:
+            if answer.status_code != 206:
+                self._check_status(answer, granule, is_logged_in=token is not None)
+            head = answer.raw.read(_HEAD)
+        if not is_netcdf(head):
+            self._refuse_page(answer, head, granule)
+        return "log-in accepted" if token else "no log-in is asked for"
 
     def fetch(self, granule: Granule, target: Path) -> None:
         """Download a granule.
@@ -217,7 +247,7 @@ class EarthdataFeed:
         if answer.status_code == 403:
             raise LoginRefused(
                 f"{granule.location}: the account may not read this (403); at https://{host}/profile open "
-                f"Applications, Authorized Apps, and approve {APPLICATION}"
+                f"Applications, Authorized Apps, and approve {_application(granule)}"
             )
         if answer.status_code == 404:
             raise FeedUnreachable(
@@ -230,22 +260,34 @@ class EarthdataFeed:
     def _check_content(self, answer: requests.Response, granule: Granule, target: Path) -> None:
         """Raise the error that explains why a download is not the granule, if it is not."""
         with target.open("rb") as file:
-            head = file.read(2000)
+            head = file.read(_HEAD)
         if not is_netcdf(head):
-            self._refuse_page(answer, head)
+            self._refuse_page(answer, head, granule)
         algorithm, expected = self._checksums.get(granule.location, ("", ""))
         if algorithm:
             with target.open("rb") as file:
                 if hashlib.file_digest(file, algorithm).hexdigest() != expected:
                     raise RequestFailed("its checksum is not the one CMR has")
 
-    def _refuse_page(self, answer: requests.Response, head: bytes) -> NoReturn:
+    def _refuse_page(self, answer: requests.Response, head: bytes, granule: Granule) -> NoReturn:
         """Raise the error that explains an answer that is not a granule."""
         text = " ".join(head.decode("utf-8", "replace").split())
         if urlsplit(answer.url).hostname == self._settings.edl_host or "earthdata login" in text.lower():
             raise LoginRefused(
                 f"{without_secrets(answer.url)}: came as a log-in page; the token has expired, or the account has not "
-                f"approved {APPLICATION}: see https://{self._settings.edl_host}/profile, and set EARTHDATA_TOKEN"
+                f"approved {_application(granule)}: see https://{self._settings.edl_host}/profile, and set "
+                "EARTHDATA_TOKEN"
             )
         kind = {"<": "a web page", "{": "a JSON message"}.get(text[:1], "no NetCDF file")
         raise RequestFailed(f"came as {kind}: {without_secrets(text)[:120]!r}")
+
+
+def _name_in(url: str) -> str:
+    """Return the name of the file at a URL."""
+    return without_secrets(url).rsplit("/", 1)[-1]
+
+
+def _application(granule: Granule) -> str:
+    """Return the name of what an account must approve to get a granule."""
+    host = urlsplit(granule.location).hostname or ""
+    return next(name for part, name in APPLICATIONS.items() if part in host)

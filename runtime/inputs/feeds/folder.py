@@ -17,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 from runtime.common.deadline import TimeLimits
 from runtime.common.urls import without_secrets
 from runtime.errors import ConfigError, FeedUnreachable, SeamlessError
-from runtime.inputs.feeds.base import Granule, GranuleFilter, Listing, by_day
+from runtime.inputs.feeds.base import Feed, Granule, GranuleFilter, Listing, by_day
 from runtime.inputs.feeds.remote import RemoteFolder
 
 logger = logging.getLogger(__name__)
@@ -31,7 +31,7 @@ _Contents = tuple[list[str], list[str]]
 _YEAR = re.compile(r"/((?:19|20)\d\d)(?:/|$)")
 
 
-class FolderFeed:
+class FolderFeed(Feed):
     """The granules of one product in a folder and its sub-folders, recognised by their names.
 
     A sub-folder whose name is a year (``2015``) must contain that year only: a daily run does not list the other years.

@@ -104,15 +104,26 @@ def open_url(
         answer = session.send(request, timeout=timeout_s, **settings)
         target = requests.Session.get_redirect_target(session, answer)
         if target is None:
-            _refuse_busy(answer)
+            refuse_busy(answer)
             return answer
         answer.close()
         url = urljoin(url, target)
     raise RequestFailed(f"redirected more than {_MAX_REDIRECTS} times")
 
 
-def _refuse_busy(answer: requests.Response) -> None:
-    """Raise `RequestFailed` if the server asks to come back later."""
+def refuse_busy(answer: requests.Response) -> None:
+    """Raise `RequestFailed` if a server's answer is to come back later.
+
+    Parameters
+    ----------
+    answer : requests.Response
+        The answer.
+
+    Raises
+    ------
+    RequestFailed
+        It is, with the wait that the server asks for.
+    """
     if answer.status_code not in BUSY:
         return
     asked = answer.headers.get("Retry-After")

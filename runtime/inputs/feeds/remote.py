@@ -17,6 +17,9 @@ from runtime.common.deadline import Deadline, TimeLimits
 from runtime.common.urls import without_secrets
 from runtime.errors import ConfigError, FeedUnreachable, SeamlessError
 
+_EXTRAS = {"sftp": "sftp", "ssh": "sftp", "s3": "s3", "s3a": "s3", "http": "https", "https": "https"}
+"""Extra of this package that a kind of URL needs."""
+
 
 class RemoteFolder:
     """A folder and its sub-folders on another machine, listed once.
@@ -45,6 +48,8 @@ class RemoteFolder:
             fsspec does not know this kind of URL, or needs a package for it that is not installed.
         FeedUnreachable
             The folder cannot be listed in time, or has no file.
+        LoginRefused
+            The server does not accept the log-in.
         """
         shown = without_secrets(self._url)
         try:
@@ -66,12 +71,20 @@ class RemoteFolder:
         """The file system, and the folder's path on it; some file systems connect when they are made."""
         if self._url.endswith("://"):
             raise ConfigError(f"the feed {self._url} names no folder; set the feed's path")
+        kind = self._url.split("://", 1)[0]
         try:
-            file_system, root = fsspec.core.url_to_fs(self._url)
+            if kind in ("sftp", "ssh"):
+                from runtime.inputs.feeds.sftp import KnownHostSftp
+
+                fresh = KnownHostSftp(**KnownHostSftp._get_kwargs_from_urls(self._url), skip_instance_cache=True)
+                return fresh, KnownHostSftp._strip_protocol(self._url)
+            # A cached instance would keep its listing, and a connection that has ended, as long as the program runs.
+            file_system, root = fsspec.core.url_to_fs(self._url, skip_instance_cache=True)
         except (ImportError, ValueError) as error:
+            package = f"pip install 'seamless-sm[{_EXTRAS[kind]}]'" if kind in _EXTRAS else "install the package"
             raise ConfigError(
                 f"the feed {without_secrets(self._url)} cannot be opened ({self._cause(error)}); set the feed's path, "
-                "or install the package"
+                f"or {package}"
             ) from error
         return file_system, root
 

@@ -235,4 +235,4 @@ def test_a_name_too_long_for_a_file_is_skipped_and_named(remote: tuple[Site, Ser
 
 def test_https_is_preferred_to_http() -> None:
     links = [{"URL": f"{scheme}://host/name", "Type": "GET DATA"} for scheme in ("ftp", "http", "https")]
-    assert CmrRecord.model_validate({"umm": {"RelatedUrls": links}}).url == "https://host/name"
+    assert CmrRecord.model_validate({"umm": {"RelatedUrls": links}}).urls == ["https://host/name", "http://host/name"]
