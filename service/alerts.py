@@ -17,6 +17,7 @@ from runtime.archive.paths import ArchivePaths
 from runtime.common.clock import now
 from runtime.config import Config
 from runtime.errors import ArchiveBusy, SeamlessError
+from runtime.inputs.sensors_seen import silent_sensors
 from service.faults import failed_run_fault, lag_fault, stuck_run_fault
 from service.runner import Runner
 from service.schedule import FillSchedule
@@ -29,6 +30,9 @@ LAG = "lag"
 
 CLOCK = "clock"
 """Kind of the incident that this machine's clock disagrees with the archive."""
+
+SENSOR = "sensor"
+"""Kind, with the sensor's name, of the incident that the newest days lack a sensor while others go on."""
 
 RUN_FAILED = "run failed"
 """Kind of the incident that the last run did less than it could."""
@@ -173,7 +177,9 @@ class Alerts:
         refused = (problem for problem in catalog.problems().values() if problem.kind.needs_decision)
         lag = lag_fault(self._config, self._runner, span and span[1], today)
         clock = clock_fault(catalog, moment, today, self._config)
-        return {LAG: lag, CLOCK: clock} | {f"{problem.kind} {problem.date}": problem.reason for problem in refused}
+        gone = {f"{SENSOR} {name}": message for name, message in silent_sensors(self._config, catalog).items()}
+        refusals = {f"{problem.kind} {problem.date}": problem.reason for problem in refused}
+        return {LAG: lag, CLOCK: clock} | gone | refusals
 
     def _send(self, changes: list[_Change], at: str) -> None:
         """Send messages, and set when to try again."""

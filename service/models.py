@@ -59,7 +59,8 @@ class Incident(Answer):
     """Something that is wrong now and was reported."""
 
     kind: str = Field(json_schema_extra=_constants(LAG_INCIDENT=LAG))
-    """``lag``, ``clock``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result refused DATE``."""
+    """``lag``, ``clock``, ``run failed``, ``run stuck``, ``catalog``, ``sensor NAME``, ``refused DATE`` or
+    ``result refused DATE``."""
     message: str
     since: str
     """Time, ISO 8601, UTC."""
@@ -128,6 +129,8 @@ class DaySummary(Answer):
     """The day's file, relative to the archive's folder."""
     problem: DayProblem | None
     figures: DayFigures | None
+    sensors: list[str]
+    """The sensors that saw the day (product-orbit-band); empty without an observation."""
 
 
 class InputFile(Answer):
@@ -138,6 +141,8 @@ class InputFile(Answer):
     """Digest of the decoded field."""
     run: ImergRun | None
     """The IMERG run; null for soil moisture."""
+    files: dict[str, str]
+    """Name of the file of each sensor that the field was made of; empty for a file that was used as it is."""
 
 
 class DayDecision(Answer):
@@ -187,6 +192,15 @@ class DayDetail(DaySummary):
     """The oldest first."""
 
 
+class SensorPeriod(Answer):
+    """Published days in a row that the same sensors saw."""
+
+    first: dt.date
+    last: dt.date
+    sensors: list[str]
+    """Product-orbit-band; empty for days without an observation."""
+
+
 class Calendar(Answer):
     """The state of every day from the first to today, or to the last known one if the feeds have ended before."""
 
@@ -205,6 +219,8 @@ class Calendar(Answer):
     )
     reasons: dict[dt.date, str]
     """The reason of each day that is not simply consolidated."""
+    sensors: list[SensorPeriod]
+    """Which sensors each published day has, in order; empty in an archive of one sensor."""
 
 
 # The archive and its maps

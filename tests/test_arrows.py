@@ -60,6 +60,7 @@ FLOORS = (
     {"config"},
     {"engines"},
     {"fill"},
+    {"merge"},
     {"archive"},
     {"inputs"},
     {"pipeline"},

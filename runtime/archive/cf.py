@@ -12,13 +12,13 @@ from numpy.typing import NDArray
 
 from runtime.archive.acdd import day_attributes
 from runtime.archive.record import PublishedDay
-from runtime.archive.variables import VARIABLES, Variable
+from runtime.archive.variables import MERGED_UNCERTAINTY, VARIABLES, Variable, source_variable
 from runtime.common.grid import Floats
 from runtime.common.netcdf import Dataset, open_dataset
 from runtime.common.vocabulary import TODAY
 
 EPOCH = dt.date(2000, 1, 1)
-_ANCILLARY = ("flag", "soil_moisture_uncertainty", "days_since_observation")
+_ANCILLARY = ("flag", "soil_moisture_uncertainty", "days_since_observation", "soil_moisture_source")
 _STATUS = {1: "soil_moisture_absent", 2: "precipitation_absent", 4: "window_incomplete"}
 
 
@@ -77,6 +77,10 @@ class CfLayout:
             for kind in VARIABLES.values():
                 if (field := fields[kind.name]) is not None:
                     _put(file, kind, field)
+            if day.source is not None:
+                _put(file, source_variable(day.source_bits), day.source)
+                if "soil_moisture_uncertainty" in file.variables:
+                    file["soil_moisture_uncertainty"].setncatts(MERGED_UNCERTAINTY)
             file["soil_moisture"].ancillary_variables = " ".join(n for n in _ANCILLARY if n in file.variables)
             status = file.createVariable("input_status", "i1", ("time",))
             status.setncatts(

@@ -61,6 +61,11 @@ class ArchivePaths:
         return self.root / ".refused"
 
     @property
+    def transfers(self) -> Path:
+        """Folder of the transfers between sensors."""
+        return self.root / ".transfer"
+
+    @property
     def cube(self) -> Path:
         """The Zarr store with the days a second time, chunked for time series."""
         return self.root / "cube.zarr"
@@ -79,8 +84,10 @@ class ArchivePaths:
         return sorted(self.state.glob(f"{_YEAR}/*.safetensors"))
 
     def unfinished(self) -> list[Path]:
-        """Return the daily files and STAC items that a killed run left half written."""
-        return [*self.root.glob(f"{_YEAR}/*{PART}"), *self.stac.glob(f"{_YEAR}/*{PART}")]
+        """Return the daily files, STAC items and transfers that a killed run left half written."""
+        return [part for folder in (self.root, self.stac) for part in folder.glob(f"{_YEAR}/*{PART}")] + [
+            *self.transfers.glob(f"*{PART}")
+        ]
 
 
 def superseded_path(day_file: Path, revision: int) -> Path:

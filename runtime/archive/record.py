@@ -5,9 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import open_dataset
@@ -21,6 +24,18 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
+class RecordedPart:
+    """The file of one sensor among those that an input was merged of."""
+
+    sensor: str
+    """See `runtime.config.SoilMoistureFeed.sensor`."""
+    name: str
+    """The file's name."""
+    field_digest: str
+    """Digest of the field on the grid."""
+
+
+@dataclass(frozen=True)
 class RecordedInput:
     """One input of a day, known by the digest of its field: another file with the same field changes nothing."""
 
@@ -30,16 +45,26 @@ class RecordedInput:
     """Digest of the field on the grid; see `runtime.common.digest.of_field`."""
     run: ImergRun | None = None
     """The IMERG run; None for soil moisture."""
+    parts: tuple[RecordedPart, ...] = ()
+    """The sensors' files that it was merged of; empty for a file that was used as it is."""
+    transfer: str | None = None
+    """Digest of what the transfer between the sensors was fitted on; None without one."""
 
-    def to_json(self) -> dict[str, str | None]:
+    def to_json(self) -> dict[str, Any]:
         """Return the input as published files write it."""
-        return {"name": self.name, "field": self.field_digest, "run": self.run}
+        values = {"name": self.name, "field": self.field_digest, "run": self.run}
+        if not self.parts:
+            return values
+        parts = [{"sensor": part.sensor, "name": part.name, "field": part.field_digest} for part in self.parts]
+        return {**values, "transfer": self.transfer, "sensors": parts}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, str | None]) -> RecordedInput:
+    def from_json(cls, values: Mapping[str, Any]) -> RecordedInput:
         """Read an input as `to_json` writes it."""
         run = values.get("run")
-        return cls(str(values["name"]), str(values["field"]), None if run is None else ImergRun(run))
+        parts = tuple(RecordedPart(part["sensor"], part["name"], part["field"]) for part in values.get("sensors", ()))
+        known = None if run is None else ImergRun(run)
+        return cls(str(values["name"]), str(values["field"]), known, parts, values.get("transfer"))
 
 
 @dataclass(frozen=True)
@@ -154,6 +179,10 @@ class PublishedDay:
     """What to know about the filled values; None if the bundle was judged on this product and band."""
     precipitation: Floats | None = None
     """mm day-1, NaN for no estimate; None where the network reads no rain, or there was none."""
+    source: NDArray[np.int16] | None = None
+    """The bits of the sensors that saw each cell; None if the day's soil moisture is one file as it is."""
+    source_bits: Mapping[str, int] = field(default_factory=dict)
+    """The bit of each sensor that is used on the day."""
     precipitation_absent: bool = False
     """The network reads rain and there was none."""
 

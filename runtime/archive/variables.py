@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -117,3 +118,29 @@ SINCE = Variable(
 
 VARIABLES = {v.name: v for v in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY, PRECIPITATION, FLAG, SINCE)}
 """All variables by name, in the order in which they are written."""
+
+MERGED_UNCERTAINTY = {
+    "long_name": "uncertainty of a value, observed or filled",
+    "comment": "observed cells: the error of the sensors' weighted mean, from comparing the sensors; filled cells: as "
+    "the model card of the bundle says, and larger where noisier sensors than the reference were read",
+}
+"""Attributes of `UNCERTAINTY` in a file that was made from several sensors."""
+
+
+def source_variable(bits: Mapping[str, int]) -> Variable:
+    """Return the variable that says which sensors saw each cell; only in daily files made from several sensors.
+
+    Parameters
+    ----------
+    bits : mapping of str to int
+        The bit of each sensor that is used on the day.
+    """
+    attributes = {
+        "standard_name": "status_flag",
+        "long_name": "sensors that saw the cell on the day",
+        "flag_masks": np.array([1 << bit for bit in bits.values()], np.int16),
+        "flag_meanings": " ".join(name.replace("-", "_") for name in bits),
+        "coverage_content_type": "qualityInformation",
+        "comment": "one bit for each sensor, the same on every day; 0: no sensor saw the cell",
+    }
+    return Variable("soil_moisture_source", np.dtype(np.int16), None, attributes)

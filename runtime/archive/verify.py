@@ -19,6 +19,7 @@ from runtime.common.vocabulary import TODAY
 from runtime.config import Config
 from runtime.errors import ArchiveError, StateChainBroken
 from runtime.fill.state import read_snapshot
+from runtime.merge.store import TransferStore
 
 
 def archive_faults(config: Config, track: Track) -> list[str]:
@@ -51,6 +52,7 @@ def archive_faults(config: Config, track: Track) -> list[str]:
             read_snapshot(path)
         except StateChainBroken as error:
             found.append(str(error))
+    found += TransferStore(paths.transfers).faults()
     found += [f"{archive / rows[d].path}: has {its}, the archive has {wanted}; {REMAKE}" for d, its in others.items()]
     found += derived_faults(archive, {d: file for d, file in published.items() if d not in others}, track)
     found += [

@@ -21,9 +21,15 @@ def check(
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check every published file and snapshot against the catalog, and cube and STAC items against the files."""
+    """Check every published file and snapshot against the catalog, and cube and STAC items against the files.
+
+    Where one sensor follows another, also print how the values step there; that is no fault.
+    """
     from runtime.archive import verify
+    from runtime.archive.catalog import Catalog
+    from runtime.archive.paths import ArchivePaths
     from runtime.cli.progress import track
+    from runtime.inputs.sensors_seen import handover_steps
 
     settings = read_config(config, overrides)
     if rebuild:
@@ -35,4 +41,8 @@ def check(
         print(json.dumps(faults, indent=1))
     else:
         print("\n".join(faults) or "the archive is whole")
+        with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
+            rows = catalog.days()
+        for step in handover_steps(settings, rows):
+            print(step)
     raise typer.Exit(1 if faults else 0)

@@ -14,18 +14,24 @@ from runtime.common.vocabulary import ProblemKind, Tier
 _COUNTED = (Tier.PROVISIONAL, Tier.NO_OBSERVATION)
 """Tiers whose days are counted; all others are consolidated."""
 
+_LINES = ("sensors_gone", "sensors", "handovers")
+"""Facts that are printed line by line, the last few of them."""
+_LAST_LINES = 12
+
 
 @command(epilog="Example: `runtime status --json`")
 def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json = False) -> None:
     """Print the newest day, its lag behind today, and the days that are missing in between."""
     from runtime.archive.catalog import Catalog
     from runtime.archive.paths import ArchivePaths
+    from runtime.inputs.sensors_seen import handover_steps, sensor_spans, silent_sensors
 
     settings = read_config(config, overrides)
     with Catalog.open(ArchivePaths.of(settings).catalog, read_only=True) as catalog:
         rows = catalog.days()
         revision = catalog.last_revision()
         problems = [f"{p.date} {p.kind}" for p in catalog.problems().values() if p.kind is not ProblemKind.WAIT]
+        silent = silent_sensors(settings, catalog)
         interrupted = [str(intent.row.record.date) for intent in catalog.intents()]
     first, newest = (min(rows), max(rows)) if rows else (None, None)
     missing = (
@@ -43,6 +49,10 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         "last_published_at": revision and revision.made_at,
         "interrupted": interrupted,
     }
+    if len(settings.sensors) > 1:
+        facts["sensors_gone"] = list(silent)
+        facts["sensors"] = [str(span) for span in sensor_spans(rows, settings)]
+        facts["handovers"] = [str(step) for step in handover_steps(settings, rows)]
     if as_json:
         print(json.dumps(facts, indent=1))
         return
@@ -50,6 +60,10 @@ def status(config: ConfigFile = None, overrides: Overrides = None, as_json: Json
         print(f"{settings.archive.path}: empty; `runtime plan` lists what can be filled")
         return
     for name, value in facts.items():
+        if name in _LINES:
+            for line in value[-_LAST_LINES:] or ["none"]:
+                print(f"{name.replace('_', ' '):18} {line}")
+            continue
         shown = (
             f"{counted(len(value), 'day')}: {', '.join(value[:5])}{' ...' if len(value) > 5 else ''}"
             if isinstance(value, list)

@@ -19,6 +19,9 @@ from runtime.common.vocabulary import EngineName, ImergRun, InputVariable, Layou
 _MAX_DAYS = 100_000
 """Largest number of days in the policy: dates that far back still exist."""
 
+MAX_SENSORS = 15
+"""Most sensors that one archive is made from: each has a bit of an int16."""
+
 
 class Archive(TomlSection):
     """``[archive]``: what is published."""
@@ -112,6 +115,11 @@ class SoilMoistureFeed(TomlSection):
     bundle: str | None = None
     """Network that fills the days of this feed; unset: `model.bundle`."""
 
+    @property
+    def sensor(self) -> str:
+        """Name of what the feed's files were seen by: feeds of one product, orbit and band are one sensor."""
+        return "-".join(filter(None, (self.product, self.orbit, self.band)))
+
     @model_validator(mode="after")
     def _is_sound(self) -> SoilMoistureFeed:
         if self.pattern:
@@ -146,6 +154,31 @@ class Feeds(TomlSection):
         if not feeds:
             raise ValueError("at least one soil-moisture feed is needed")
         return feeds
+
+
+class Merge(TomlSection):
+    """``[merge]``: what several soil-moisture feeds make of one day."""
+
+    mode: Literal["handover", "together"] = "handover"
+    """``handover``: a day has the file of the first feed that covers it and has one. ``together``: it has the files of
+    all sensors, mapped to a reference sensor and weighted by their errors."""
+    reference: str | None = None
+    """The sensor that the others are mapped to: a product of the feeds, or product-orbit-band; unset: the first."""
+    fit_days: int = Field(default=60, ge=10, le=3660)
+    """A transfer is fitted on the newest so many days that both sensors have."""
+    refit_days: int = Field(default=30, ge=1, le=3660)
+    """A transfer is used for so many days; then a new one is fitted."""
+    settle_days: int = Field(default=10, ge=0, le=3660)
+    """Days before the first one of a transfer that it is not fitted on: files of these may still arrive late."""
+
+
+class Handover(TomlSection):
+    """``[handover]``: what happens where one sensor follows another."""
+
+    match: bool = False
+    """Map every sensor to the reference (``merge.reference``), so that the values do not step."""
+    days: int = Field(default=30, ge=1, le=3660)
+    """Days before and after a change of sensor that the step is measured over."""
 
 
 class Earthdata(TomlSection):
@@ -307,6 +340,8 @@ class Config(TomlSection):
     products: dict[str, Product] = Field(default={})
     """Products of your own, each as ``[products.NAME]``; see `runtime products`."""
     feeds: Feeds = Field(default=Feeds(), validate_default=True)
+    merge: Merge = Merge()
+    handover: Handover = Handover()
     earthdata: Earthdata = Earthdata()
     cds: Cds = Cds()
     metadata: Metadata = Metadata()
@@ -358,10 +393,47 @@ class Config(TomlSection):
         """Return the product of a feed."""
         return self.known_products[name]
 
+    def last_day(self, feed: SoilMoistureFeed) -> dt.date | None:
+        """Return the last day that a feed is used for; None if a newer file is waited for."""
+        return feed.last or self.product(feed.product).end
+
     def last_due(self, today: dt.date) -> dt.date:
         """Return the newest day that an archive can have: today, or the last day a soil-moisture feed is used for."""
-        ends = [feed.last or self.product(feed.product).end or today for feed in self.feeds.soil_moisture]
-        return min(today, max(ends))
+        return min(today, max(self.last_day(feed) or today for feed in self.feeds.soil_moisture))
+
+    @model_validator(mode="after")
+    def _reference_is_a_sensor(self) -> Config:
+        if self.merge.reference and not any(self._is_reference(feed) for feed in self.feeds.soil_moisture):
+            raise ValueError(
+                f"merge.reference {self.merge.reference!r} is no sensor of the feeds: {', '.join(self.sensors)}"
+            )
+        if self.maps_sensors and len(self.sensors) > MAX_SENSORS:
+            raise ValueError(f"feeds.soil_moisture: {len(self.sensors)} sensors, at most {MAX_SENSORS} can be merged")
+        return self
+
+    def _is_reference(self, feed: SoilMoistureFeed) -> bool:
+        return self.merge.reference in (feed.product, feed.sensor)
+
+    @property
+    def sensors(self) -> list[str]:
+        """The sensors of the soil-moisture feeds; the position is the bit in ``soil_moisture_source``."""
+        return list(dict.fromkeys(feed.sensor for feed in self.feeds.soil_moisture))
+
+    @property
+    def reference(self) -> str:
+        """The sensor that others are mapped to."""
+        feeds = self.feeds.soil_moisture
+        return next((feed for feed in feeds if self._is_reference(feed)), feeds[0]).sensor
+
+    @property
+    def maps_sensors(self) -> bool:
+        """Whether soil moisture passes through transfers between sensors."""
+        return self.merge.mode == "together" or self.handover.match
+
+    @property
+    def merge_settings(self) -> list[Any]:
+        """The settings of merging that change published values; empty if nothing is merged."""
+        return [self.merge.mode, self.reference, self.handover.match] if self.maps_sensors else []
 
     def make_grid(self) -> Grid:
         """Return the configured grid."""

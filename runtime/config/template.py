@@ -39,6 +39,17 @@ band = "x"                        # c1 | c2 | x, of products with several; a bun
 # bundle = "mine"                # fills the days of this feed; unset: model.bundle
 # version = "v202505"             # of the Earthdata collection or the CDS data, if not the newest known
 
+[merge]                           # several sensors; docs/several-sensors.md
+mode = "handover"                 # handover: one a day, by from/to and order | together: all, by their errors
+# reference = "lprm-amsr2"        # the sensor that others are mapped to; unset: that of the first feed
+fit_days = 60                     # a transfer is fitted on so many days that both sensors have
+refit_days = 30                   # and used for so many
+settle_days = 10                  # without the last days before: files of these may still be late
+
+[handover]
+match = false                     # true: map each sensor to the reference, so that the values do not step
+days = 30                         # the step is measured over so many days before and after
+
 [feeds.precipitation]             # used by bundles that take rain; seamless-2 does without, too
 kind = "none"                     # folder | earthdata | none
 path = "incoming/imerg"

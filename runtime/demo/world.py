@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,14 +17,31 @@ ORBITS_PER_DAY = 233 / 16
 """The orbit of AMSR2 (GCOM-W1) repeats after 233 revolutions in 16 days."""
 _INCLINATION = np.radians(98.2)
 """Inclination of the orbit."""
-_HALF_SWATH = np.radians(725 / 111.2)
-"""Half of the swath's width of 1450 km, as an angle."""
-_EARTH_PER_ORBIT = 2 * np.pi / ORBITS_PER_DAY
-"""Angle by which the Earth turns during one revolution."""
+_KM_PER_DEGREE = 111.2
+"""Length of a degree on the ground."""
 _SHARED_LENGTH = 3.0
 """Correlation length of the part of the retrieval error that neighbours have in common, cells."""
 _SPIN_UP = 45
 """Days simulated before the first one, so that the soil depends on the weather."""
+
+
+@dataclass(frozen=True)
+class Instrument:
+    """A satellite instrument: when it passes, what it covers, and how what it reports differs from the truth."""
+
+    noise: float
+    """Standard deviation of its error, m3 m-3."""
+    shared_noise: float = 0.0
+    """Share of that error's variance that neighbouring cells of the same day have in common."""
+    gain: float = 1.0
+    """What the true soil moisture is multiplied by."""
+    bias: float = 0.0
+    """What is added to it, m3 m-3."""
+    orbits_per_day: float = ORBITS_PER_DAY
+    swath_km: float = 1450.0
+    """Width of its swath."""
+    phase: float = 0.0
+    """By how much of an orbit it is ahead of AMSR2."""
 
 
 @dataclass(frozen=True)
@@ -140,29 +157,69 @@ class World:
         return np.asarray(mean - 6 * (self.wetness - 0.5))
 
     def _observe(self, rng: np.random.Generator, soil: Doubles, temperature: Doubles, date: dt.date) -> Floats:
+        return self._retrieve(rng, soil, temperature, date, Instrument(self.retrieval_noise, self.shared_noise))
+
+    def observe(self, day: WorldDay, instrument: Instrument, seed: int) -> WorldDay:
+        """Return a day as another instrument saw it.
+
+        Parameters
+        ----------
+        day : WorldDay
+            A day of this world.
+        instrument : Instrument
+            The instrument.
+        seed : int
+            Seed of its errors.
+        """
+        rng = np.random.default_rng([self.seed, 2, seed, day.date.toordinal()])
+        soil, temperature = day.truth.astype(np.float64), day.temperature.astype(np.float64)
+        return replace(day, observed=self._retrieve(rng, soil, temperature, day.date, instrument))
+
+    def _retrieve(
+        self, rng: np.random.Generator, soil: Doubles, temperature: Doubles, date: dt.date, instrument: Instrument
+    ) -> Floats:
         noise = rng.standard_normal(self.grid.shape)
-        if self.shared_noise:
-            noise *= np.sqrt(1 - self.shared_noise)
-            noise += np.sqrt(self.shared_noise) * smooth_noise(rng, self.grid.shape, _SHARED_LENGTH)
-        is_observed = swath(self.grid, date) & self.grid.land & (temperature > 273.15) & ~self.forest
-        values = np.round((soil + self.retrieval_noise * noise).clip(0.01, 0.99), 2)
-        return np.where(is_observed, values, np.nan).astype(np.float32)
+        if instrument.shared_noise:
+            noise *= np.sqrt(1 - instrument.shared_noise)
+            noise += np.sqrt(instrument.shared_noise) * smooth_noise(rng, self.grid.shape, _SHARED_LENGTH)
+        seen = swath(self.grid, date, instrument.orbits_per_day, instrument.swath_km, instrument.phase)
+        is_observed = seen & self.grid.land & (temperature > 273.15) & ~self.forest
+        reported = instrument.gain * soil + instrument.bias + instrument.noise * noise
+        return np.where(is_observed, np.round(reported.clip(0.01, 0.99), 2), np.nan).astype(np.float32)
 
 
-def swath(grid: Grid, date: dt.date) -> Bools:
-    """Return the cells that the descending passes of AMSR2 cover on a day, from the geometry of its orbit."""
+def swath(
+    grid: Grid, date: dt.date, orbits_per_day: float = ORBITS_PER_DAY, width_km: float = 1450.0, phase: float = 0.0
+) -> Bools:
+    """Return the cells that the descending passes of a satellite like AMSR2 cover on a day, from its orbit's geometry.
+
+    Parameters
+    ----------
+    grid : Grid
+        The grid.
+    date : dt.date
+        The day.
+    orbits_per_day : float
+        Revolutions of the satellite in a day.
+    width_km : float
+        Width of the swath.
+    phase : float
+        By how much of an orbit it is ahead of AMSR2.
+    """
+    earth_per_orbit = 2 * np.pi / orbits_per_day
+    half_swath = np.radians(width_km / 2 / _KM_PER_DEGREE)
     latitude = np.radians(grid.latitudes)
     ratio = (np.sin(latitude) / np.sin(_INCLINATION)).clip(-1, 1)
     angle = np.pi - np.arcsin(ratio)
-    along = np.arctan2(np.cos(_INCLINATION) * np.sin(angle), np.cos(angle)) - _EARTH_PER_ORBIT * angle / (2 * np.pi)
+    along = np.arctan2(np.cos(_INCLINATION) * np.sin(angle), np.cos(angle)) - earth_per_orbit * angle / (2 * np.pi)
     tilt = (np.cos(_INCLINATION) / np.cos(latitude)).clip(-0.999, 0.999)
-    half_width = (_HALF_SWATH / (np.cos(latitude) * np.sqrt(1 - tilt**2))).clip(max=np.pi)
+    half_width = (half_swath / (np.cos(latitude) * np.sqrt(1 - tilt**2))).clip(max=np.pi)
     day = date.toordinal()
-    orbits = np.arange(np.ceil(day * ORBITS_PER_DAY), np.ceil((day + 1) * ORBITS_PER_DAY))
+    orbits = np.arange(np.ceil(day * orbits_per_day), np.ceil((day + 1) * orbits_per_day)) + phase
     longitude = np.radians(grid.longitudes)
     covered = np.zeros(grid.shape, bool)
     for orbit in orbits:
-        centre = along - orbit * _EARTH_PER_ORBIT
+        centre = along - orbit * earth_per_orbit
         distance = np.abs((longitude[None] - centre[:, None] + np.pi) % (2 * np.pi) - np.pi)
         covered |= distance < half_width[:, None]
     return covered

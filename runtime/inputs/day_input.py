@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
 
-from runtime.archive.record import RecordedInput
+from runtime.archive.record import RecordedInput, RecordedPart
+from runtime.common import digest
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.listing import FeedListing
+from runtime.merge.store import DayPair
 
 
 @dataclass(frozen=True)
@@ -20,7 +25,7 @@ class ListedFile:
 
 
 class DayInput:
-    """Base of the six cases below."""
+    """Base of the seven cases below."""
 
     @property
     def listed(self) -> ListedFile | None:
@@ -45,6 +50,30 @@ class DayInput:
         """What an operator's decision about this input refers to."""
         return self.identity or ""
 
+    @property
+    def name(self) -> str | None:
+        """Name of the file, or of the files; None if the feed has none."""
+        return self.listed.granule.name if self.listed else None
+
+    @property
+    def files(self) -> tuple[DayInput, ...]:
+        """What each sensor has for the day: this input alone, unless it is merged."""
+        return (self,)
+
+    @property
+    def read(self) -> tuple[DayInput, ...]:
+        """Everything that must be read for this input: `files`, and what a transfer is fitted on."""
+        return self.files
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every sensor that could have seen the day has a file."""
+        return self.identity is not None
+
+    def has_lost(self, was: RecordedInput) -> bool:
+        """Whether a file that a published day was made from is gone from the feed."""
+        return self.identity is None
+
 
 @dataclass(frozen=True)
 class Absent(DayInput):
@@ -54,6 +83,10 @@ class Absent(DayInput):
 @dataclass(frozen=True)
 class Rejected(DayInput):
     """An operator decided that the file is not used."""
+
+    def has_lost(self, was: RecordedInput) -> bool:
+        """Return False: it was taken away on purpose."""
+        return False
 
 
 @dataclass(frozen=True)
@@ -132,3 +165,95 @@ class Ready(DayInput):
         """Name, field and run of the file."""
         granule = self.file.granule
         return RecordedInput(granule.name, self.field_digest, granule.run)
+
+
+@dataclass(frozen=True)
+class TransferUse:
+    """The transfer that the days of a period use, and what it is fitted on."""
+
+    period: dt.date
+    """First day that it is used for."""
+    key: str
+    """Digest of the fields that it is fitted on; of a file still to be fetched, of its location and version."""
+    inputs: Mapping[tuple[str, dt.date], DayInput] = field(repr=False)
+    """The fields, by sensor and day; empty for one that is kept and stands, though some of its files are gone."""
+    pairs: Mapping[str, tuple[DayPair, ...]] = field(default_factory=dict, repr=False)
+    """Which of them are compared, by sensor."""
+
+
+@dataclass(frozen=True)
+class SensorPart:
+    """What one sensor has for a day."""
+
+    sensor: str
+    bit: int
+    """Its bit in ``soil_moisture_source``."""
+    day_input: DayInput
+
+
+@dataclass(frozen=True)
+class Merged(DayInput):
+    """Several sensors together, or one that is mapped to another; at least one has a file that can be used."""
+
+    sensors: tuple[SensorPart, ...]
+    """The sensors that are used on the day, also those without a file."""
+    transfer: TransferUse | None
+    """None if nothing is mapped."""
+
+    @property
+    def usable(self) -> list[SensorPart]:
+        """The sensors whose file can be used."""
+        return [part for part in self.sensors if part.day_input.identity is not None]
+
+    @property
+    def listed(self) -> ListedFile | None:
+        """The file of the first sensor that has one which can be used."""
+        return self.usable[0].day_input.listed
+
+    @cached_property
+    def identity(self) -> str:
+        """Digest of what is merged: the fields, and the transfer."""
+        parts = [[part.sensor, part.bit, part.day_input.identity] for part in self.sensors]
+        return digest.of_values(_MERGE_VERSION, parts, self.transfer and self.transfer.key)
+
+    @property
+    def recorded(self) -> RecordedInput:
+        """Name and field of each sensor's file, and the transfer."""
+        known = [(part, part.day_input.recorded) for part in self.sensors]
+        parts = tuple(RecordedPart(part.sensor, item.name, item.field_digest) for part, item in known if item)
+        name = ", ".join(part.name for part in parts)
+        return RecordedInput(name, self.identity, parts=parts, transfer=self.transfer.key if self.transfer else None)
+
+    @property
+    def subject(self) -> str:
+        """Digest of the files, whatever the transfer."""
+        return digest.of_values([[part.sensor, part.day_input.subject] for part in self.sensors])
+
+    @property
+    def name(self) -> str:
+        """The names of the files that are used."""
+        return ", ".join(part.day_input.name or "" for part in self.usable)
+
+    @property
+    def files(self) -> tuple[DayInput, ...]:
+        """What each sensor has for the day."""
+        return tuple(part.day_input for part in self.sensors)
+
+    @property
+    def read(self) -> tuple[DayInput, ...]:
+        """The files of all sensors, and those that the transfer is fitted on."""
+        return (*self.files, *(self.transfer.inputs.values() if self.transfer else ()))
+
+    @property
+    def is_complete(self) -> bool:
+        """Whether every sensor that is used on the day has a file."""
+        return len(self.usable) == len(self.sensors)
+
+    def has_lost(self, was: RecordedInput) -> bool:
+        """Whether a file that a published day was made from is gone from its feed."""
+        gone = {part.sensor for part in self.sensors if part.day_input.identity is None}
+        return any(part.sensor in gone for part in was.parts)
+
+
+_MERGE_VERSION = 1
+"""Raised by hand when the code merges the same fields to other values."""

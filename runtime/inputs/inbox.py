@@ -21,11 +21,15 @@ from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import ImergRun, Verdict
 from runtime.config import Config, Policy
 from runtime.errors import FeedUnreachable
-from runtime.inputs.day_input import Absent, DayInput, ListedFile, Pending, Ready, Refused, Rejected, Unknown
+from runtime.inputs.day_input import Absent, DayInput, ListedFile, Merged, Pending, Ready, Refused, Rejected, Unknown
 from runtime.inputs.feeds.base import Granule
-from runtime.inputs.gates import COVERAGE_DAYS, coverage_fault
 from runtime.inputs.listing import FeedListing, open_feed
+from runtime.inputs.merged_days import MergedDays
+from runtime.inputs.sensor_days import SensorDays
 from runtime.inputs.store import GranuleStore
+from runtime.inputs.transfers import Transfers
+from runtime.merge.combine import MergedField
+from runtime.merge.store import TransferStore
 
 READER_VERSION = 3
 """Raised by hand when a reader gives other values for the same file."""
@@ -55,12 +59,14 @@ class Inbox:
     """Fetch refused files again, however young they are."""
     reprocessed: DateRange | None = None
     """Days whose rain may be IMERG Final whatever the configuration says."""
-    _soil_moisture: dict[dt.date, DayInput] = field(default_factory=dict)
-    _raw_soil_moisture: dict[dt.date, DayInput] = field(default_factory=dict)
+    together: bool = False
+    """Whether a day has the files of all sensors."""
+    _days: SensorDays | MergedDays = field(init=False)
+    """The soil moisture."""
     _precipitation: dict[dt.date, DayInput] = field(default_factory=dict)
     _raw_precipitation: dict[dt.date, DayInput] = field(default_factory=dict)
-    _failed: dict[str, str] = field(default_factory=dict)
-    """Why a file could not be fetched, by key."""
+    _failed: dict[str, tuple[FeedListing, str]] = field(default_factory=dict)
+    """Whose file could not be fetched and why, by key."""
     _tried: set[str] = field(default_factory=set)
     """Keys of the files that this inbox has fetched or tried to."""
     _published_with_final: set[dt.date] = field(default_factory=set)
@@ -89,14 +95,15 @@ class Inbox:
             A feed needs a package that is not installed.
         """
         soil_moisture = [
-            FeedListing(*open_feed(config, feed, limits), feed.band or None) for feed in config.feeds.soil_moisture
+            FeedListing(*open_feed(config, feed, limits), feed.band or None, sensor=feed.sensor)
+            for feed in config.feeds.soil_moisture
         ]
         section = config.feeds.precipitation
         rain = None
         if section.kind != "none":
             rain = FeedListing(*open_feed(config, section, limits), None, [ImergRun(run) for run in section.runs])
         zero = np.zeros(grid.shape, np.float32)
-        return cls(
+        inbox = cls(
             grid=grid,
             catalog=catalog,
             store=GranuleStore(grid, catalog, ArchivePaths.of(config).inbox, events, offline),
@@ -108,9 +115,37 @@ class Inbox:
             parallel=config.earthdata.parallel,
             retry_refused=retry_refused,
             reprocessed=reprocessed,
+            together=config.merge.mode == "together",
             _zero_digest=digest.of_field(zero),
             _empty_digest=digest.of_field(zero * np.float32(np.nan)),
         )
+        if config.maps_sensors:
+            inbox._merge_sensors(config)
+        return inbox
+
+    def __post_init__(self) -> None:
+        self._days = self._sensor_days(self.soil_moisture_feeds)
+
+    def _sensor_days(self, listings: Sequence[FeedListing]) -> SensorDays:
+        return SensorDays(listings, self.policy, self._find_soil_moisture, self._is_uniform)
+
+    def _merge_sensors(self, config: Config) -> None:
+        """Let the sensors be mapped to the reference."""
+        sensors = {
+            name: self._sensor_days([listing for listing in self.soil_moisture_feeds if listing.sensor == name])
+            for name in config.sensors
+        }
+        transfers = Transfers(
+            grid=self.grid,
+            settings=config.merge,
+            sensors=[sensors[config.reference], *(d for name, d in sensors.items() if name != config.reference)],
+            store=TransferStore(ArchivePaths.of(config).transfers),
+            list_days=self._list_soil_moisture,
+            read_field=self.read_field,
+            is_rejected=self._is_rejected,
+        )
+        handover = None if self.together else self._sensor_days(self.soil_moisture_feeds)
+        self._days = MergedDays(self.grid, handover, sensors, transfers, self.read_field)
 
     # What there is
 
@@ -120,19 +155,18 @@ class Inbox:
         return min((day for day in days if day), default=None)
 
     def soil_moisture(self, date: dt.date) -> DayInput:
-        """Return the day's soil moisture: the file of the first feed that covers the day and has one.
+        """Return the day's soil moisture: the file of the first feed that covers the day and has one, or `Merged`.
 
         A file that an operator rejected is `Rejected`; an implausible one is `Refused`, unless an operator accepted it.
         """
-        if date not in self._soil_moisture:
-            self._soil_moisture[date] = self._judge_soil_moisture(date)
-        return self._soil_moisture[date]
+        decision = self.decision(date)
+        if decision and decision.verdict is Verdict.REJECT:
+            return Rejected()
+        return self._days.judged(date, accepted=decision is not None)
 
     def raw_soil_moisture(self, date: dt.date) -> DayInput:
         """Return the day's soil moisture before gates and operator."""
-        if date not in self._raw_soil_moisture:
-            self._raw_soil_moisture[date] = self._find_soil_moisture(date)
-        return self._raw_soil_moisture[date]
+        return self._days.raw(date)
 
     def precipitation(self, date: dt.date) -> DayInput:
         """Return the day's rain, from the best run whose file is sound; a repeat of the day before is refused."""
@@ -142,7 +176,8 @@ class Inbox:
 
     def holds_values(self, day_input: DayInput) -> bool:
         """Whether an input has a value on the grid; a file that is still to be fetched is taken to have some."""
-        return day_input.identity not in (None, self._empty_digest)
+        fields = [part.day_input for part in day_input.usable] if isinstance(day_input, Merged) else [day_input]
+        return any(each.identity not in (None, self._empty_digest) for each in fields)
 
     def decision(self, date: dt.date) -> Decision | None:
         """Return the operator's decision on a day, if it is about the file that is there now."""
@@ -160,14 +195,27 @@ class Inbox:
 
     def reset(self) -> None:
         """Judge every day anew when it is next asked for; listings and fields are kept."""
-        for judged in (self._soil_moisture, self._raw_soil_moisture, self._precipitation, self._raw_precipitation):
+        self._days.reset()
+        for judged in (self._precipitation, self._raw_precipitation):
             judged.clear()
         self._decisions = None
 
     def failures(self) -> list[str]:
-        """Return why feeds did not answer, and why files could not be fetched."""
+        """Return why feeds did not answer, and why files could not be fetched; not of `silent_feeds`."""
+        left_out = self.silent_feeds()
         unreachable = [listing.unreachable for listing in self._listings() if listing.unreachable and not self.offline]
-        return unreachable + list(self._failed.values())
+        failed = [reason for _, reason in self._failed.values()]
+        return [reason for reason in unreachable + failed if reason not in left_out]
+
+    def silent_feeds(self) -> list[str]:
+        """Return why soil-moisture feeds gave nothing, where days are made of other sensors as well.
+
+        Such a failure is no reason to end a run. Empty where one sensor follows another, and if no feed answered.
+        """
+        failed = {id(listing): reason for listing, reason in self._failed.values()}
+        failed |= {id(each): each.unreachable for each in self._listings() if each.unreachable and not self.offline}
+        reasons = [failed[id(listing)] for listing in self.soil_moisture_feeds if id(listing) in failed]
+        return reasons if self.together and len(reasons) < len(self.soil_moisture_feeds) else []
 
     def _listings(self) -> list[FeedListing]:
         return [*self.soil_moisture_feeds, *([self.precipitation_feed] if self.precipitation_feed else [])]
@@ -184,39 +232,16 @@ class Inbox:
 
     # One day of one variable
 
-    def _find_soil_moisture(self, date: dt.date) -> DayInput:
-        found: DayInput = Absent()
+    def _find_soil_moisture(self, listing: FeedListing, date: dt.date) -> DayInput:
+        return self._best(listing, self._granules(listing, date))
+
+    def _list_soil_moisture(self, first: dt.date, last: dt.date) -> None:
         for listing in self.soil_moisture_feeds:
-            if not listing.wanted.covers(date):
-                continue
-            candidate = self._best(listing, self._granules(listing, date))
-            if candidate.listed:
-                return candidate
-            if not isinstance(found, Unknown):
-                found = candidate
-        return found
+            self._list(listing, first, last)
 
-    def _judge_soil_moisture(self, date: dt.date) -> DayInput:
-        found, decision = self.raw_soil_moisture(date), self.decision(date)
-        if decision and decision.verdict is Verdict.REJECT:
-            return Rejected()
-        if not isinstance(found, Ready) or decision:
-            return found
-        fault = self._soil_moisture_fault(date, found)
-        if fault is None:
-            return found
-        cure = f"`runtime fill --accept {date} --because ...`, or --reject"
-        return Refused(found.file, f"{found.file.granule.location}: {fault}; {cure}", found.sha256)
-
-    def _soil_moisture_fault(self, date: dt.date, found: Ready) -> str | None:
-        """Return why a sound file is implausible compared with the days before; None if it is not."""
-        if self.raw_soil_moisture(date - DAY).identity == found.identity and not self._is_uniform(found):
-            return f"holds the field of {date - DAY}"
-        if found.coverage is None:
-            return None
-        before = [self.raw_soil_moisture(date - number * DAY) for number in range(1, COVERAGE_DAYS + 1)]
-        shares = [day.coverage for day in before if isinstance(day, Ready) and day.coverage is not None]
-        return coverage_fault(found.coverage, shares, self.policy)
+    def _is_rejected(self, date: dt.date) -> bool:
+        decision = self.decision(date)
+        return decision is not None and decision.verdict is Verdict.REJECT
 
     def _find_precipitation(self, date: dt.date) -> DayInput:
         """Return the day's rain before it is compared with the day before."""
@@ -271,7 +296,7 @@ class Inbox:
             is_recent = dt.timedelta(0) <= age <= _RETRY_AFTER  # not if the clock was ahead when it arrived
             known = known if is_recent and not self.retry_refused else None
         if known is None and key in self._failed:
-            return Unknown(self._failed[key], file)
+            return Unknown(self._failed[key][1], file)
         if known is None:
             return Pending(file)
         if known.field_digest is None:
@@ -313,7 +338,7 @@ class Inbox:
                     if found.refused and file.key in left_behind:  # by a run that was killed
                         self.store.ingest(file, self.store.local_path(file), size)
                 except FeedUnreachable as error:
-                    self._failed[file.key] = str(error)
+                    self._failed[file.key] = file.listing, str(error)
                 self.events.file_fetched(file.granule.name, size)
         finally:
             pool.shutdown(cancel_futures=True)
@@ -322,23 +347,43 @@ class Inbox:
     def preload(self, day_inputs: Iterable[DayInput]) -> None:
         """Read the fields that `read_field` will be asked for into memory; may run in another thread."""
         for day_input in day_inputs:
-            if isinstance(day_input, Ready):
+            if isinstance(day_input, Merged) and not self._is_merged(day_input):
+                self.preload(part.day_input for part in day_input.usable)
+            elif isinstance(day_input, Ready):
                 self.store.preload(day_input)
+
+    def _is_merged(self, day_input: Merged) -> bool:
+        return isinstance(self._days, MergedDays) and self._days.holds(day_input)
+
+    def read_merged(self, day_input: DayInput) -> MergedField | None:
+        """Return the merged field of a day with its errors and sources; None if the day was not merged.
+
+        Raises
+        ------
+        InputRefused, FeedUnreachable
+            As `read_field`.
+        """
+        if isinstance(day_input, Merged) and isinstance(self._days, MergedDays):
+            return self._days.read(day_input)
+        return None
 
     def read_field(self, day_input: DayInput) -> Floats:
         """Return an input's field on the grid, all NaN where there is none; see `GranuleStore.read_field`."""
+        if merged := self.read_merged(day_input):
+            return merged.field
         if isinstance(day_input, Ready):
-            key = day_input.file.key
-            if key in self._failed:  # one wait for a file is enough
-                raise FeedUnreachable(self._failed[key])
+            file = day_input.file
+            if file.key in self._failed:  # one wait for a file is enough
+                raise FeedUnreachable(self._failed[file.key][1])
             try:
                 return self.store.read_field(day_input)
             except FeedUnreachable as error:
-                self._failed[key] = str(error)
+                self._failed[file.key] = file.listing, str(error)
                 raise
         return np.full(self.grid.shape, np.nan, np.float32)
 
 
 def to_be_fetched(day_inputs: Iterable[DayInput]) -> list[Pending]:
     """Return the inputs whose file is still to be fetched, each file once."""
-    return list({each.file.key: each for each in day_inputs if isinstance(each, Pending)}.values())
+    parts = {id(each): each for day_input in day_inputs for each in day_input.read}
+    return list({each.file.key: each for each in parts.values() if isinstance(each, Pending)}.values())

@@ -30,6 +30,8 @@ class FeedListing:
     """Band of the soil moisture; None for precipitation, and for products that have none."""
     runs: Sequence[ImergRun] = ()
     """IMERG runs that may be used, best first."""
+    sensor: str = ""
+    """Name of the sensor of the soil moisture; see `SoilMoistureFeed.sensor`."""
     unreachable: str | None = None
     """Why the feed, or a part of it, could not be listed; None if it could."""
     _failure: str | None = None
@@ -146,6 +148,11 @@ def _listing_of(records: Sequence[GranuleRecord], wanted: GranuleFilter) -> List
     )
 
 
+def granule_filter(config: Config, feed: SoilMoistureFeed) -> GranuleFilter:
+    """Return which files belong to a soil-moisture feed."""
+    return GranuleFilter(config.product(feed.product), feed.orbit, feed.first, feed.last, feed.pattern)
+
+
 def open_feed(
     config: Config, feed: SoilMoistureFeed | PrecipitationFeed, limits: TimeLimits
 ) -> tuple[Feed, GranuleFilter]:
@@ -166,13 +173,7 @@ def open_feed(
         The feed needs a package that is not installed.
     """
     if isinstance(feed, SoilMoistureFeed):
-        wanted = GranuleFilter(
-            product=config.product(feed.product),
-            orbit=feed.orbit,
-            first=feed.first,
-            last=feed.last,
-            pattern=feed.pattern,
-        )
+        wanted = granule_filter(config, feed)
     else:
         wanted = GranuleFilter(config.product(feed.product))
     if feed.kind == "earthdata":

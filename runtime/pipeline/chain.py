@@ -12,7 +12,7 @@ from runtime.archive.rows import DayRow
 from runtime.common import digest
 from runtime.common.clock import DAY
 from runtime.common.vocabulary import RAIN_TODAY, TODAY, InputRole
-from runtime.inputs.day_input import DayInput, Rejected
+from runtime.inputs.day_input import DayInput
 from runtime.pipeline.context import RunContext
 
 ALGORITHM_VERSION = 1
@@ -129,8 +129,4 @@ class Chain:
 
 def lost_inputs(old: DayRecord, inputs: Mapping[InputRole, DayInput]) -> list[InputRole]:
     """Return the inputs that a published day had and the feeds no longer have; that alone makes no day stale."""
-    return [
-        role
-        for role, day_input in inputs.items()
-        if day_input.identity is None and not isinstance(day_input, Rejected) and old.inputs.get(role)
-    ]
+    return [role for role, day_input in inputs.items() if (was := old.inputs.get(role)) and day_input.has_lost(was)]

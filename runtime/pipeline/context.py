@@ -141,7 +141,7 @@ class RunContext:
     def settings_digest(self) -> str:
         """Digest of the settings that change a published value."""
         layout = self.config.archive.layout
-        return digest.of_values(LAYOUT_VERSIONS[layout], layout, self.grid.digest)
+        return digest.of_values(LAYOUT_VERSIONS[layout], layout, self.grid.digest, *self.config.merge_settings)
 
     @cached_property
     def start(self) -> dt.date:

@@ -20,12 +20,13 @@ from runtime.common.atomic import write_guard
 from runtime.common.clock import DAY
 from runtime.common.events import DayReport
 from runtime.common.text import counted
-from runtime.common.vocabulary import RAIN_TODAY, Verdict
+from runtime.common.vocabulary import RAIN_TODAY, TODAY, Verdict
 from runtime.errors import InputRefused, InputsMissing, ResultRefused, RunOverdue, SeamlessError, StateChainBroken
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.statistics import DayStatistics, day_statistics
-from runtime.inputs.day_input import DayInput, Ready, Refused
+from runtime.inputs.day_input import DayInput, Merged, Ready, Refused
+from runtime.merge.combine import add_input_errors
 from runtime.pipeline.chain import ChainLink
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.gates import MEAN_DAYS, check_plausible, check_reached, check_sound
@@ -177,7 +178,10 @@ class _Computation:
             inputs = (*following.soil_moisture, *following.precipitation)
             self._preloading = self.files.submit(inbox.preload, inputs)
         with phases.timed("infer"):
-            return self.run.models.filler(bundle).fill(frames, rain, state, self.run.events.tiles_done)
+            filled, after = self.run.models.filler(bundle).fill(frames, rain, state, self.run.events.tiles_done)
+        today = inbox.read_merged(soil_moisture[bundle.manifest.window.index(0)])
+        window = [merged for day_input in soil_moisture if (merged := inbox.read_merged(day_input))]
+        return add_input_errors(filled, today, window), after
 
     def _advance(
         self, link: ChainLink, before: State | None, phases: _Phases, following: PlannedDay | None = None
@@ -248,11 +252,7 @@ class _Publication:
             reason=day.reason,
             engine=self.run.models.filler(day.bundle).engine_name,
             phases=phases.seconds,
-            inputs={
-                role: each.sha256
-                for role, each in day.inputs.items()
-                if isinstance(each, Ready | Refused) and each.sha256
-            },
+            inputs={role: found for role, day_input in day.inputs.items() if (found := _sha256(day_input))},
         )
         publish_day(
             self.run.paths.root,
@@ -284,14 +284,21 @@ class _Publication:
             decision=day.decision,
             statistics=statistics,
         )
+        today, config = day.inputs[TODAY], self.run.config
+        feeds = config.feeds.soil_moisture
+        used = [part.sensor for part in today.usable] if isinstance(today, Merged) else [day.feed.sensor]
+        products = [config.product(feed.product) for feed in feeds if feed.sensor in used]
+        merged = self.run.inbox.read_merged(today)
         return PublishedDay(
             record=record,
             grid=self.run.grid,
             filled=filled,
             kind=manifest.kind,
             band=day.feed.band,
-            sensor=self.run.config.product(day.feed.product).sensor,
-            metadata=self.run.config.metadata,
+            sensor=", ".join(dict.fromkeys(product.sensor for product in products)),
+            source=merged.source if merged else None,
+            source_bits={part.sensor: part.bit for part in today.sensors} if isinstance(today, Merged) else {},
+            metadata=config.metadata,
             model_warning=day.model_warning,
             precipitation=self.run.inbox.read_field(rain) if isinstance(rain, Ready) else None,
             precipitation_absent=rain is not None and not isinstance(rain, Ready),
@@ -320,6 +327,11 @@ class _Publication:
             self.run.layout.write(path, published)
             reason_file.write_text(reason + "\n")
         return path
+
+
+def _sha256(day_input: DayInput) -> str:
+    """Return the sha256 of an input's files; empty if there are none."""
+    return ", ".join(file.sha256 for file in day_input.files if isinstance(file, Ready | Refused) and file.sha256)
 
 
 def _report(day: PlannedDay, statistics: DayStatistics, seconds: float) -> DayReport:

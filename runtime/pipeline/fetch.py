@@ -64,7 +64,7 @@ def fetch_inputs(
             if not lacking or dry_run:
                 break
             run.inbox.fetch(lacking)
-        refused = [day_input.reason for day_input in inputs if isinstance(day_input, Refused)]
+        refused = [file.reason for day_input in inputs for file in day_input.files if isinstance(file, Refused)]
         return FetchResult(files, run.inbox.failures(), refused)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from runtime.common.clock import days_between
-from runtime.inputs.day_input import DayInput, Pending, Ready, Rejected
+from runtime.inputs.day_input import DayInput, Merged, Pending, Ready, Rejected
 from runtime.pipeline.context import RunContext
 
 
@@ -42,7 +42,7 @@ class NewestInputs:
 
     def _newest(self, find: Callable[[dt.date], DayInput]) -> dt.date | None:
         days = reversed(days_between(self.first, self.run.today))
-        return next((day for day in days if isinstance(find(day), Ready | Pending | Rejected)), None)
+        return next((day for day in days if isinstance(find(day), Ready | Pending | Merged | Rejected)), None)
 
 
 def newest_listed(run: RunContext, first: dt.date, last: dt.date) -> dt.date | None:

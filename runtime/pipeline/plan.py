@@ -9,14 +9,14 @@ from enum import StrEnum
 from functools import cached_property
 
 from runtime.archive.publish import published_file_fault
-from runtime.archive.record import DayRecord, Decision
+from runtime.archive.record import DayRecord, Decision, RecordedInput
 from runtime.archive.rows import DayRow
 from runtime.bundle import Bundle
 from runtime.common import digest
 from runtime.common.clock import DAY, days_between
 from runtime.common.vocabulary import TODAY, ImergRun, InputRole, ProblemKind, Tier
 from runtime.config import SoilMoistureFeed
-from runtime.inputs.day_input import Absent, DayInput, Pending, Ready, Refused, Rejected, Unknown
+from runtime.inputs.day_input import Absent, DayInput, Merged, Pending, Ready, Refused, Rejected, Unknown
 from runtime.inputs.inbox import CONTEXT, to_be_fetched
 from runtime.pipeline.chain import ALGORITHM_VERSION, Chain, ChainLink, lost_inputs
 from runtime.pipeline.context import RunContext
@@ -93,11 +93,12 @@ class PlannedDay:
     @property
     def warnings(self) -> list[str]:
         """What to know about the filled values, and what is wrong with files and what is done instead."""
-        found = [(role, day_input) for role, day_input in self.inputs.items() if day_input.listed]
-        absent = [each.reason for role, each in found if role != TODAY and isinstance(each, Refused | Unknown)]
+        listed = [(day_input, file) for day_input in self.inputs.values() for file in day_input.files if file.listed]
+        found = [file for day_input, file in listed if day_input is not self.inputs[TODAY] or file is not day_input]
+        absent = [file.reason for file in found if isinstance(file, Refused | Unknown)]
         replaced = [
             f"{each.instead_of}; {each.file.granule.name} is used instead"
-            for _, each in found
+            for _, each in listed
             if isinstance(each, Ready) and each.instead_of
         ]
         of_model = [self.model_warning] if self.model_warning else []
@@ -192,7 +193,7 @@ class _Planner:
 
     def _fingerprint(self, day: PlannedDay) -> str:
         # The names are part of the file; other bytes under the same name, with the same field, change nothing in it.
-        names = [None if item.identity is None else _name(item) for item in day.inputs.values()]
+        names = [None if item.identity is None else item.name for item in day.inputs.values()]
         fields = day.link.state if day.link else [item.identity for item in day.inputs.values()]
         return digest.of_values(
             ALGORITHM_VERSION,
@@ -217,7 +218,7 @@ class _Planner:
         if has_rain_feed and not all(_is_at_least(day_input, policy.consolidated_precipitation) for day_input in rain):
             return Tier.PROVISIONAL
         is_full = all(
-            day_input.identity
+            day_input.is_complete
             or (not _is_still_to_come(day_input) and self.newest.is_missing_for_good(date + role.offset * DAY))
             for role, day_input in inputs.items()
             if role.is_soil_moisture
@@ -238,7 +239,8 @@ class _Planner:
             return Action.REFUSED, soil_moisture.reason
         if isinstance(soil_moisture, Unknown) and not was:
             return Action.WAIT, soil_moisture.reason
-        if day.published and was and TODAY in lost_inputs(day.published.record, day.inputs):
+        is_gone = soil_moisture.identity is None and was is not None and soil_moisture.has_lost(was)
+        if day.published and was and is_gone:
             its = self.run.other_format.get(day.date)
             fault = f"has {its}" if its else published_file_fault(self.run.paths.root, day.published)
             if fault:
@@ -259,7 +261,7 @@ class _Planner:
         reason = self._stale_reason(day)
         if reason is None:
             return Action.CURRENT, "already current"
-        is_pending = any(isinstance(day_input, Pending) for day_input in day.inputs.values())
+        is_pending = bool(to_be_fetched(day.inputs.values()))
         return Action.FILL, f"{reason} (to be fetched)" if is_pending else reason
 
     def _is_reached(self, day: PlannedDay) -> bool:
@@ -314,13 +316,9 @@ def _remedy(day: PlannedDay) -> str:
     )
 
 
-def _name(day_input: DayInput) -> str | None:
-    return day_input.listed.granule.name if day_input.listed else None
-
-
 def _is_still_to_come(day_input: DayInput) -> bool:
     """Whether a feed has a file that could not be fetched."""
-    return isinstance(day_input, Unknown) and day_input.file is not None
+    return any(isinstance(file, Unknown) and file.file is not None for file in day_input.files)
 
 
 def _is_at_least(rain: DayInput, enough: ImergRun) -> bool:
@@ -332,10 +330,23 @@ def _input_change(role: InputRole, old: DayRecord, new: DayInput) -> str | None:
     """Return how an input differs from the one that a published day was made from; None if that needs no fill."""
     was = old.inputs.get(role)
     if (was.field_digest if was else None) == new.identity:
-        return f"{role} renamed" if was and was.name != _name(new) else None
+        return f"{role} renamed" if was and was.name != new.name else None
     if was is None:
         return f"{role} arrived"
     if new.identity is None:
         return f"{role} rejected by an operator" if isinstance(new, Rejected) else None
+    if isinstance(new, Merged):
+        return _merge_change(role, was, new)
     run = new.listed.granule.run if new.listed else None
     return f"IMERG {run} replaced {was.run}" if was.run != run else f"{role} changed"
+
+
+def _merge_change(role: InputRole, was: RecordedInput, new: Merged) -> str | None:
+    """Return how the files of several sensors differ from those of a published day; None if some only are gone."""
+    before = {part.sensor: part.field_digest for part in was.parts}
+    now = {part.sensor: part.day_input.identity for part in new.usable}
+    changes = [f"{role} of {name} arrived" for name in now if name not in before]
+    changes += [f"{role} of {name} changed" for name in now if name in before and before[name] != now[name]]
+    if not changes and was.transfer != (new.transfer and new.transfer.key):
+        changes = [f"{role} is mapped by a transfer that was fitted again"]
+    return ", ".join(changes) or None

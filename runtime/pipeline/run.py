@@ -32,6 +32,7 @@ from runtime.errors import (
 )
 from runtime.inputs.day_input import Pending, Refused
 from runtime.inputs.inbox import to_be_fetched
+from runtime.inputs.sensors_seen import silent_sensors
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.day import FilledDay, fill_days
 from runtime.pipeline.plan import Action, PlannedDay, plan_days
@@ -234,6 +235,7 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
     if run.models.carry_state:
         _prune_states(run)
     _note_problems(run.catalog, outcome)
+    run.warn_once([*run.inbox.silent_feeds(), *silent_sensors(run.config, run.catalog).values()])
     return outcome
 
 
@@ -281,6 +283,8 @@ def _prune_inbox(run: RunContext, filled_to: dt.date) -> None:
     if published:
         oldest = min(published[1] - policy.max_refill_days * DAY, filled_to)
         needed_from = oldest + (run.models.window[0] - 1) * DAY
+        if run.config.maps_sensors:
+            needed_from -= (run.config.merge.fit_days + run.config.merge.settle_days) * DAY
         run.inbox.store.prune(policy.inbox_gib, needed_from)
 
 

@@ -10,6 +10,8 @@ from fastapi import APIRouter, HTTPException, Query
 from runtime.archive.record import DayRecord, Decision, RecordedInput
 from runtime.archive.rows import DayRow, Problem
 from runtime.common.clock import today
+from runtime.config import Config
+from runtime.inputs.sensors_seen import sensor_spans, sensors_of
 from service.calendar import calendar_states
 from service.models import (
     Calendar,
@@ -20,6 +22,7 @@ from service.models import (
     DayRevision,
     DaySummary,
     InputFile,
+    SensorPeriod,
 )
 from service.services import RequestServices
 
@@ -45,7 +48,7 @@ def get_days(
     with services.open_catalog() as catalog:
         rows, problems = catalog.days(begin, end), catalog.problems()
     dates = sorted(rows.keys() | {date for date in problems if begin <= date <= end})
-    return [_day_summary(date, rows.get(date), problems.get(date)) for date in dates]
+    return [_day_summary(date, rows.get(date), problems.get(date), services.config) for date in dates]
 
 
 @router.get("/api/days/{date}")
@@ -58,7 +61,7 @@ def get_day(services: RequestServices, date: dt.date) -> DayDetail:
         raise HTTPException(404, f"{date} is not in the archive, and nothing is known of it")
     record = row.record if row else None
     return DayDetail(
-        **dict(_day_summary(date, row, problem)),
+        **dict(_day_summary(date, row, problem, services.config)),
         inputs=_input_files(record) if record else None,
         model=record.model if record else None,
         fingerprint=record.fingerprint if record else None,
@@ -74,14 +77,17 @@ def get_calendar(services: RequestServices) -> Calendar:
     with services.open_catalog() as catalog:
         rows, problems = catalog.days(), catalog.problems()
     states = calendar_states(rows, problems, today(), services.config.policy.max_lag_days)
+    several = len(services.config.sensors) > 1
+    spans = sensor_spans(rows, services.config) if several else []
     return Calendar(
         first=min(states, default=None),
         states="".join(state for state, _ in states.values()),
         reasons={date: reason for date, (_, reason) in states.items() if reason},
+        sensors=[SensorPeriod(first=span.first, last=span.last, sensors=list(span.sensors)) for span in spans],
     )
 
 
-def _day_summary(date: dt.date, row: DayRow | None, problem: Problem | None) -> DaySummary:
+def _day_summary(date: dt.date, row: DayRow | None, problem: Problem | None, config: Config) -> DaySummary:
     """Return the summary of a day that is published or has a problem."""
     tier = row.record.tier if row else None
     kind = problem.kind if problem else None
@@ -97,6 +103,7 @@ def _day_summary(date: dt.date, row: DayRow | None, problem: Problem | None) -> 
         path=row.path if row else None,
         problem=DayProblem.model_validate(problem) if problem else None,
         figures=DayFigures.model_validate(statistics) if statistics else None,
+        sensors=sensors_of(row.record, config) if row else [],
     )
 
 
@@ -107,7 +114,12 @@ def _input_files(record: DayRecord) -> dict[str, InputFile | None]:
 
 def _input_file(item: RecordedInput) -> InputFile:
     """Return one file that a day was made from."""
-    return InputFile(name=item.name, field=item.field_digest, run=item.run)
+    return InputFile(
+        name=item.name,
+        field=item.field_digest,
+        run=item.run,
+        files={part.sensor: part.name for part in item.parts},
+    )
 
 
 def _day_decision(decision: Decision) -> DayDecision:

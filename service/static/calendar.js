@@ -4,7 +4,7 @@ import * as days from "./days.js";
 import { CALENDAR_LEGEND, CalendarState } from "./schema.js";
 import { textElement } from "./page_parts.js";
 
-/** @import { Calendar } from "./schema.js" */
+/** @import { Calendar, SensorPeriod } from "./schema.js" */
 
 const LEGEND = new Map(CALENDAR_LEGEND.map((entry) => [entry.state, entry]));
 /** @type {Record<string, string>} Shown instead of the day's number. */
@@ -30,6 +30,8 @@ export class YearCalendar {
     this.states = "";
     /** @type {Record<string, string>} */
     this.reasons = {};
+    /** @type {SensorPeriod[]} */
+    this.sensors = [];
     /** @type {string | null} */
     this.marked = null;
     legend.replaceChildren(...CALENDAR_LEGEND.map(legendItem));
@@ -49,9 +51,9 @@ export class YearCalendar {
    *
    * @param {Calendar} calendar
    */
-  load({ first, states, reasons }) {
+  load({ first, states, reasons, sensors }) {
     if (!first) return;
-    [this.first, this.states, this.reasons] = [first, states, reasons];
+    [this.first, this.states, this.reasons, this.sensors] = [first, states, reasons, sensors];
     const chosen = this.year.value;
     const years = [];
     for (let y = Number(first.slice(0, 4)); y <= Number(this.last.slice(0, 4)); y++) years.push(String(y));
@@ -91,6 +93,17 @@ export class YearCalendar {
     const state = this.state(date);
     if (!state) return "outside the calendar";
     return this.reasons[date] ? `${state.meaning}: ${this.reasons[date]}` : state.meaning;
+  }
+
+  /**
+   * Return which sensors a published day has, in words; empty in an archive of one sensor.
+   *
+   * @param {string} date
+   */
+  sensorsText(date) {
+    const period = this.sensors.find(({ first, last }) => first <= date && date <= last);
+    if (!period) return "";
+    return period.sensors.length ? `seen by ${period.sensors.join(", ")}` : "seen by no sensor";
   }
 
   /**

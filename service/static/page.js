@@ -146,6 +146,7 @@ function labelDay(date) {
   shown.date = date;
   element("day-name").textContent = days.words(date);
   element("day-state").textContent = calendar.stateText(date);
+  element("day-sensors").textContent = calendar.sensorsText(date);
   element("slider").value = days.number(date) - days.number(first);
   element("slider").setAttribute("aria-valuetext", days.words(date));
   element("date").value = date;

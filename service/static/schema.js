@@ -32,6 +32,7 @@
  * @property {string} states A letter per day: ``c`` consolidated, ``p`` provisional, ``n`` no observation, filled from
  *   other days, ``r`` refused, ``k`` refused, earlier version kept, ``m`` missing.
  * @property {Record<string, string>} reasons The reason of each day that is not simply consolidated.
+ * @property {SensorPeriod[]} sensors Which sensors each published day has, in order; empty in an archive of one sensor.
  */
 
 export const CALENDAR_LEGEND = Object.freeze([
@@ -88,6 +89,7 @@ export const CalendarState = Object.freeze({
  * @property {string | null} path The day's file, relative to the archive's folder.
  * @property {DayProblem | null} problem
  * @property {DayFigures | null} figures
+ * @property {string[]} sensors The sensors that saw the day (product-orbit-band); empty without an observation.
  * @property {Record<string, InputFile | null> | null} inputs By role (``T``, ``T-4``, ``precipitation T+1``); null for
  *   an input that was absent.
  * @property {string | null} model The bundle's name and version.
@@ -151,6 +153,7 @@ export const CalendarState = Object.freeze({
  * @property {string | null} path The day's file, relative to the archive's folder.
  * @property {DayProblem | null} problem
  * @property {DayFigures | null} figures
+ * @property {string[]} sensors The sensors that saw the day (product-orbit-band); empty without an observation.
  */
 
 /**
@@ -181,8 +184,8 @@ export const ImergRun = Object.freeze({
 /**
  * Something that is wrong now and was reported.
  * @typedef {Object} Incident
- * @property {string} kind ``lag``, ``clock``, ``run failed``, ``run stuck``, ``catalog``, ``refused DATE`` or ``result
- *   refused DATE``.
+ * @property {string} kind ``lag``, ``clock``, ``run failed``, ``run stuck``, ``catalog``, ``sensor NAME``, ``refused
+ *   DATE`` or ``result refused DATE``.
  * @property {string} message
  * @property {string} since Time, ISO 8601, UTC.
  */
@@ -195,6 +198,8 @@ export const LAG_INCIDENT = "lag";
  * @property {string} name
  * @property {string} field Digest of the decoded field.
  * @property {ImergRun | null} run The IMERG run; null for soil moisture.
+ * @property {Record<string, string>} files Name of the file of each sensor that the field was made of; empty for a file
+ *   that was used as it is.
  */
 
 /**
@@ -278,6 +283,14 @@ export const ProblemKind = Object.freeze({
  */
 
 export const EXPECTED_EXIT_CODES = Object.freeze([0, 3, 4, 5, 7]);
+
+/**
+ * Published days in a row that the same sensors saw.
+ * @typedef {Object} SensorPeriod
+ * @property {string} first
+ * @property {string} last
+ * @property {string[]} sensors Product-orbit-band; empty for days without an observation.
+ */
 
 /**
  * Colours of a time series.

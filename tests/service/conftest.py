@@ -23,6 +23,7 @@ from service.schedule import FillSchedule
 from service.web import application
 from tests.conftest import BOX, START, Site
 from tests.support.hook import Hook, serve_hook
+from tests.support.sensor_site import SensorSite
 
 REFUSED, MISSING = 9, 11
 """The day of the fortnight whose file is damaged, and the day without a file."""
@@ -63,7 +64,7 @@ def hook() -> Iterator[Hook]:
 
 
 @contextmanager
-def web(site: Site, *overrides: str, runner: Runner | None = None) -> Iterator[FastAPI]:
+def web(site: Site | SensorSite, *overrides: str, runner: Runner | None = None) -> Iterator[FastAPI]:
     """Yield the application over a site; nothing is filled."""
     config, runner = site.config(*overrides), runner or Runner([])
     schedule = FillSchedule(config, runner)

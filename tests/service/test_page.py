@@ -309,6 +309,27 @@ def test_days_alike_are_one_range_on_the_page(visit: Open, make_site: MakeSite) 
         page.picture("an-outage")
 
 
+def test_the_page_shows_which_sensors_a_day_has(visit: Open, make_site: MakeSite, varied: Site) -> None:
+    """Two bands of one product are two sensors; the second one ends."""
+    site = make_site(bundle="seamless-2")
+    text, feed = site.file.read_text(), '[[feeds.soil_moisture]]\nband = "x"\n'
+    second = f'[[feeds.soil_moisture]]\nband = "c1"\nto = {site.date(3)}\n[merge]\nmode = "together"\n'
+    site.file.write_text(text.replace(feed, feed + second))
+    site.fill(3, 4)
+    with web(site) as app, listening(site.config(), app) as address:
+        page = visit(address).goes_to("#date=2020-04-04")
+        page.shows("2020-04-04 soil_moisture")
+        assert page.text("#day-sensors") == "seen by lprm-amsr2-descending-x, lprm-amsr2-descending-c1"
+        page.page.click("#next")
+        page.shows("2020-04-05 soil_moisture")
+        assert page.text("#day-sensors") == "seen by lprm-amsr2-descending-x"
+        page.is_accessible()
+        page.picture("several-sensors")
+    page = visit().goes_to("#date=2020-04-06")
+    page.shows("2020-04-06 soil_moisture")
+    assert page.text("#day-sensors") == ""
+
+
 def test_a_day_without_a_map_says_why(visit: Open, varied: Site) -> None:
     page = visit().goes_to("#date=2020-04-06")
     page.shows("2020-04-06 soil_moisture")

@@ -75,8 +75,8 @@ def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
         ("[archive]\npaht = 'x'\n", "unknown key archive.paht; valid in archive: path, layout, start"),
         (
             "[modle]\n",
-            "modle; valid in the file: archive, paths, grid, model, products, feeds, earthdata, cds, metadata, policy, "
-            "service",
+            "modle; valid in the file: archive, paths, grid, model, products, feeds, merge, handover, earthdata, cds, "
+            "metadata, policy, service",
         ),
         (
             "[[feeds.soil_moisture]]\nbnad = 'x'\n",

@@ -1,0 +1,1 @@
+"""Several sensors on one day: transfers to a reference sensor, and one field of all of them."""
