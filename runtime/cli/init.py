@@ -23,7 +23,7 @@ def init(
     ] = None,
 ) -> None:
     """Write a commented configuration file."""
-    from runtime.config.presets import PRESETS, configuration
+    from runtime.config.presets import PRESETS, preset_configuration
     from runtime.config.template import TEMPLATE
 
     if preset == "list":
@@ -34,7 +34,7 @@ def init(
         raise UsageError(f"there is no preset {preset!r}; there are {', '.join(PRESETS)}")
     try:
         with path.open("x") as file:
-            file.write(TEMPLATE if preset is None else configuration(PRESETS[preset]))
+            file.write(TEMPLATE if preset is None else preset_configuration(PRESETS[preset]))
     except FileExistsError:
         raise UsageError(f"{path} exists; choose another name or delete it") from None
     except OSError as error:

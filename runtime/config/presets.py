@@ -10,7 +10,7 @@ from runtime.config.template import TEMPLATE
 
 
 @dataclass(frozen=True, kw_only=True)
-class Preset:
+class StartingPoint:
     """A configuration to start from."""
 
     what: str
@@ -24,7 +24,7 @@ class Preset:
 _FOLDER = "# path: any path fsspec knows: a folder, s3://..., sftp://...; sub-folders may be years"
 
 PRESETS = {
-    "sgd-sm-2": Preset(
+    "sgd-sm-2": StartingPoint(
         what="the record of SGD-SM 2.0, 2002-2022: LPRM of AMSR-E, WindSat and AMSR2, 6.9 GHz, descending",
         feeds="""\
 # The sensors and eras of SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022), one after the other; docs/products/lprm.md.
@@ -59,7 +59,7 @@ to = 2022-02-05
             "id": '"seamless-sm-2002-2022"',
         },
     ),
-    "smap": Preset(
+    "smap": StartingPoint(
         what="SMAP L3 of NSIDC, 36 km; posted within 2 to 5 days",
         feeds="""\
 [[feeds.soil_moisture]]           # docs/products/smap.md: an account, what to expect
@@ -71,7 +71,7 @@ product = "smap-l3"
             "id": '"seamless-sm-smap"',
         },
     ),
-    "c3s": Preset(
+    "c3s": StartingPoint(
         what="C3S soil moisture, passive sensors, of the Copernicus Climate Data Store; 10 to 20 days behind",
         feeds="""\
 [[feeds.soil_moisture]]           # docs/products/c3s.md: an account, what to expect
@@ -84,7 +84,7 @@ product = "c3s-passive"
             "max_lag_days": "25",
         },
     ),
-    "cci": Preset(
+    "cci": StartingPoint(
         what="ESA CCI soil moisture, passive sensors, from files",
         feeds=f"""\
 [[feeds.soil_moisture]]           # docs/products/cci.md: where the files come from, what to expect
@@ -97,7 +97,7 @@ product = "cci-passive"
             "id": '"seamless-sm-cci"',
         },
     ),
-    "jaxa-amsr2": Preset(
+    "jaxa-amsr2": StartingPoint(
         what="JAXA L3 soil moisture of AMSR2, low resolution, from files of G-Portal",
         feeds=f"""\
 [[feeds.soil_moisture]]           # docs/products/jaxa-amsr2.md: an account, what to expect
@@ -119,7 +119,7 @@ _COMMENTS = 34
 """Column of the template's comments."""
 
 
-def configuration(preset: Preset) -> str:
+def preset_configuration(preset: StartingPoint) -> str:
     """Return a commented configuration: the template with a preset's feeds and values."""
     feeds = re.compile(r"^\[\[feeds\.soil_moisture\]\].*?(?=^\[feeds\.precipitation\])", re.M | re.S)
     text, changed = feeds.subn(lambda _: f"{preset.feeds}\n", TEMPLATE)
