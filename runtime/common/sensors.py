@@ -77,7 +77,7 @@ class TimeRule(TomlSection):
 
     variable: Names
     """One time, or a time of each cell, whose median is taken. Times up to 0 count as missing."""
-    units: str | None = None
+    unit: str | None = None
     """As CF writes it, ``seconds since 1993-01-01``, or ``minutes of the day``; unset: the variable's own."""
     text: bool = False
     """Times are texts that begin with YYYY-MM-DD; those that do not are left out."""

@@ -83,7 +83,7 @@ class MergedDays:
 
     def _merge(self, date: dt.date, parts: Sequence[SensorPart], *, is_mapped: bool) -> DayInput:
         if not any(part.day_input.identity for part in parts):
-            return _nothing([part.day_input for part in parts])
+            return _none_of([part.day_input for part in parts])
         reference = self.transfers.sensors[0].sensor
         needed = is_mapped and (self.handover is None or parts[0].sensor != reference)
         return Merged(tuple(parts), self.transfers.planned(date) if needed else None)
@@ -106,7 +106,7 @@ class MergedDays:
         return merge_fields(mapped, reference.error(latitudes))
 
 
-def _nothing(found: Sequence[DayInput]) -> DayInput:
+def _none_of(found: Sequence[DayInput]) -> DayInput:
     """Return why no sensor has a file that can be used: one that was refused says more than one that is not there."""
     for kind in (Refused, Unknown):
         for day_input in found:

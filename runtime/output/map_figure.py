@@ -152,7 +152,7 @@ def draw_one_map(title: str, values: Floats, scale: Scale, grid: Grid) -> Figure
     axis = figure.add_subplot()
     axis.set_title(title, loc="left", fontsize=11)
     _draw_background(axis, grid.land, extent)
-    _draw_values(axis, values, scale, extent)
+    _draw_values(axis, values, scale, extent, scale.title.lower())
     return figure
 
 
@@ -173,12 +173,11 @@ def _draw_background(axis: Axes, land: Any, extent: _Extent) -> None:
     axis.imshow(land, extent=extent, cmap=ListedColormap([NO_LAND, NO_VALUE]), vmin=0, vmax=1, interpolation="nearest")
 
 
-def _draw_values(axis: Axes, values: Floats, scale: Scale, extent: _Extent) -> None:
+def _draw_values(axis: Axes, values: Floats, scale: Scale, extent: _Extent, quantity: str = "soil moisture") -> None:
     image = axis.imshow(
         values, extent=extent, cmap=scale.colormap, vmin=scale.low, vmax=scale.high, interpolation="nearest"
     )
-    name = scale.title.lower() if scale is SCALES["precipitation"] else "soil moisture"
-    axis.figure.colorbar(image, ax=axis, label=f"{name}, {scale.unit}", pad=0.01, shrink=0.9)
+    axis.figure.colorbar(image, ax=axis, label=f"{quantity}, {scale.unit}", pad=0.01, shrink=0.9)
 
 
 def _draw_flags(axis: Axes, flags: Floats, extent: _Extent) -> None:

@@ -32,7 +32,7 @@ ENDED = dt.date(2015, 4, 20)
 def test_an_archive_lags_unless_its_feeds_have_ended(
     newest: dt.date | None, ends: list[dt.date | None], reason: str | None
 ) -> None:
-    feeds = Feeds(soil_moisture=tuple(SoilMoistureFeed(last=end) for end in ends))
+    feeds = Feeds(soil_moisture=tuple(SoilMoistureFeed(product="smap-l3", last=end) for end in ends))
     fault = lag_fault(Config(feeds=feeds), KnownRunner(exit_code=3), newest, TODAY)
     assert (reason or "") in (fault or "")
     assert (fault is None) == (reason is None)

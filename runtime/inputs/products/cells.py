@@ -205,7 +205,9 @@ def put_on(values: Floats, cells: FileCells, path: Path, grid: Grid, *, is_parti
         return to_grid(values, *cells.edges, grid)
     assert cells.centres
     with np.errstate(invalid="ignore"):  # a damaged axis may contain any values
-        longitudes = (np.asarray(cells.centres[1], np.float64) + 180.0) % 360.0 - 180.0
+        longitudes = np.asarray(cells.centres[1], np.float64)
+        if longitudes.max(initial=0.0) > 180:
+            longitudes = (longitudes + 180.0) % 360.0 - 180.0
     west_first = np.argsort(longitudes)
     lat = cell_edges(cells.centres[0], path, "latitude").clip(-90, 90)
     lon = cell_edges(longitudes[west_first], path, "longitude")
@@ -213,4 +215,6 @@ def put_on(values: Floats, cells: FileCells, path: Path, grid: Grid, *, is_parti
         require_cover(lat, lon, path, grid)
     if abs(lat[1] - lat[0]) > max(_COARSEST, _COARSEST_CELLS * grid.step):
         raise InputRefused(f"{path}: wrong grid: cells of {abs(lat[1] - lat[0]):g} degrees; check the feed's product")
-    return to_grid(values[:, west_first], lat, lon, grid)
+    if (np.diff(west_first) != 1).any():
+        values = values[:, west_first]
+    return to_grid(values, lat, lon, grid)

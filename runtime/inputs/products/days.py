@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,6 @@ from typing import Any
 import cftime
 import h5py
 import numpy as np
-from numpy.typing import NDArray
 
 from runtime.common.netcdf import Dataset
 from runtime.common.sensors import Product, TimeRule
@@ -75,10 +75,10 @@ def _day_of(
     rule: TimeRule, file: Dataset, names: list[str], product: Product, path: Path
 ) -> tuple[dt.date | None, str]:
     if rule.text:
-        return _median_day(_days_of_texts(file, names, product, path)), "was scanned on"
+        return _median_day_of_texts(file, names, product, path), "was scanned on"
     found = variable(file, path, *names, most=product.max_cells)
     times = np.ravel(found[:])
-    units = rule.units or str(getattr(found, "units", ""))
+    units = rule.unit or str(getattr(found, "units", ""))
     is_coordinate = times.size == 1
     if not is_coordinate:
         times = times[np.isfinite(times) & (times > 0)]
@@ -95,22 +95,17 @@ def _day_of(
     return dt.date(day.year, day.month, day.day), "holds" if is_coordinate else "was scanned on"
 
 
-def _days_of_texts(file: Dataset, names: list[str], product: Product, path: Path) -> NDArray[np.datetime64]:
-    """Return the days of times that are texts; some of them may be broken: ``***``."""
+def _median_day_of_texts(file: Dataset, names: list[str], product: Product, path: Path) -> dt.date | None:
+    """Return the median day of times that are texts, None if none of them is one; some may be broken: ``***``."""
     found = find_variable(file, names)
     with h5py.File(path) as raw:
         data: Any = raw[full_name(found)] if found is not None else None
         if data is None or data.dtype.kind != "S" or data.size > product.max_cells or data.dtype.itemsize > 64:
             raise InputRefused(f"{path}: {names[0]} does not hold times as text; {FETCH_AGAIN}")
-        begins = np.char.ljust(np.unique(np.ravel(data[:]).astype("S10")), 10)
-    days = list[np.datetime64]()
-    for text in begins:
-        try:
-            days.append(np.datetime64(dt.date.fromisoformat(text.decode("ascii", "replace"))))
-        except ValueError:
-            continue
-    return np.array(days, "datetime64[D]")
-
-
-def _median_day(days: NDArray[np.datetime64]) -> dt.date | None:
-    return days[len(days) // 2].astype(dt.date) if len(days) else None
+        texts, counts = np.unique(np.ravel(data[:]).astype("S10"), return_counts=True)
+    days: dict[dt.date, int] = {}
+    for text, count in zip(texts, counts, strict=True):
+        with contextlib.suppress(ValueError):
+            days[dt.date.fromisoformat(text.decode("ascii", "replace"))] = int(count)
+    until = np.cumsum(list(days.values()))  # texts in order are days in order
+    return list(days)[int(np.searchsorted(until, until[-1] / 2))] if days else None

@@ -74,7 +74,7 @@ def stored_as(found: Any, values: NDArray[Any], number: float) -> Bools:
 
 
 def _refused_by(rule: QualityRule, found: Any, values: NDArray[Any], path: Path) -> Iterator[Refusal]:
-    absent = np.isnan(values) if values.dtype.kind == "f" else np.zeros(values.shape, bool)
+    absent = np.isnan(values) if values.dtype.kind == "f" else np.zeros_like(values, bool)
     fill = getattr(found, "_FillValue", None)
     if fill is not None and not rule.clear_bits:  # the fill of a bit field may be a combination of bits
         absent |= stored_as(found, values, fill)

@@ -183,8 +183,7 @@ def _nothing(
 def _check_plausible(field: Floats, found: FileField, product: Product, path: Path) -> None:
     """Refuse values that cannot be."""
     most = MAX_DAILY if product.what is InputVariable.PRECIPITATION else 1.0
-    valid = field[~np.isnan(field)]
-    low, high = (float(valid.min()), float(valid.max())) if valid.size else (0.0, 0.0)
+    low, high = float(np.fmin.reduce(field, axis=None)), float(np.fmax.reduce(field, axis=None))
     if low < 0.0 or high > most:
         shown = 1 / found.factor if product.unit == "percent" else 1.0
         raise InputRefused(

@@ -131,7 +131,7 @@ def outside_range(source: Any, stored: NDArray[Any], values: NDArray[Any], produ
         high = limits["valid_max"][0]
     is_packed = all(limit is None or limit.dtype.kind in "iu" for limit in (low, high))
     inside = stored if stored.dtype.kind == "f" or is_packed else values
-    outside = np.zeros(stored.shape, bool)
+    outside = np.zeros_like(stored, bool)
     if low is not None:
         outside |= inside < low
     if high is not None:

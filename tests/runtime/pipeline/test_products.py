@@ -167,7 +167,7 @@ def test_real_rain_of_another_product_is_read_by_a_declaration(data: Path, tmp_p
         "pattern = '^CMORPH_V1.0_ADJ_0.25deg-DLY_00Z_(?P<date>\\d{8})\\.nc$'\n"
         'variable = "cmorph"\n'
         'unit = "mm/day"\n'
-        'time = [{ variable = "time", units = "seconds since 1970-01-01" }]\n'
+        'time = [{ variable = "time", unit = "seconds since 1970-01-01" }]\n'
         "grid = { partial = true }\n"
         '[feeds.precipitation]\nkind = "folder"\nproduct = "cmorph"\n'
     )

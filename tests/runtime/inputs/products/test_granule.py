@@ -22,6 +22,7 @@ from runtime.demo.world import WorldDay
 from runtime.errors import InputRefused
 from runtime.inputs.products.granule import Reading
 from runtime.inputs.products.read import read_field
+from tests.support.sensors import write_smap
 
 Edit = Callable[[Path], None]
 HUGE = 60_000
@@ -127,6 +128,17 @@ def test_deflated_rain_is_refused(name: str, tmp_path: Path, grid: Grid, world_d
     _inflated(name)(path)
     with pytest.raises(InputRefused, match="holds more than it declares"):
         read_precipitation(path, world_days[0].date, grid)
+
+
+def test_a_deflated_variable_in_a_group_is_refused(tmp_path: Path, grid: Grid) -> None:
+    def seen(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
+        return np.full(lat.shape, 0.3)
+
+    date = dt.date(2021, 4, 1)
+    path = write_smap(tmp_path, date, seen, seen)
+    _inflated("Soil_Moisture_Retrieval_Data_AM/soil_moisture")(path)
+    with pytest.raises(InputRefused, match="Soil_Moisture_Retrieval_Data_AM/soil_moisture holds more than it declares"):
+        read_field(PRODUCTS["smap-l3"], path, date, grid)
 
 
 _PEAK = """
