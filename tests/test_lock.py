@@ -10,7 +10,8 @@ from packaging.requirements import Requirement
 ROOT = Path(__file__).parents[1]
 IMAGES = {
     "requirements.lock": ("3.11", ["openvino", "service", "earthdata", "cds", "sftp"]),
-    "requirements-gpu.lock": ("3.12", ["gpu", "service", "earthdata", "cds", "sftp"]),
+    "requirements-gpu.lock": ("3.11", ["cuda", "tensorrt-rtx", "service", "earthdata", "cds", "sftp"]),
+    "requirements-tensorrt.lock": ("3.12", ["tensorrt-image", "service", "earthdata", "cds", "sftp"]),
 }
 
 
@@ -46,7 +47,21 @@ def test_a_lock_file_has_what_its_image_needs(name: str) -> None:
 
 def test_the_images_install_from_the_lock_files() -> None:
     stages = re.split(r"^FROM ", (ROOT / "Dockerfile").read_text(), flags=re.M)
-    for target, name in (("cpu", "requirements.lock"), ("gpu", "requirements-gpu.lock")):
-        (stage,) = (stage for stage in stages if re.match(rf"\S+ AS {target}\n", stage))
-        assert f"--require-hashes -r /locks/{name}" in stage
-        assert "--no-deps" in stage
+    for target, name in zip(("cpu", "gpu", "tensorrt"), IMAGES, strict=True):
+        (packages,) = (stage for stage in stages if re.match(rf"\S+ AS {target}-packages\n", stage))
+        (image,) = (stage for stage in stages if re.match(rf"\S+ AS {target}\n", stage))
+        assert f"--require-hashes -r /{name}" in packages
+        assert f"COPY --from={target}-packages" in image
+        assert "--no-deps" in image
+
+
+@pytest.mark.parametrize("name", IMAGES)
+def test_an_image_has_one_onnxruntime_and_a_gpu_image_the_libraries_that_it_links(name: str) -> None:
+    locked = _locked(name, IMAGES[name][0])
+    assert len({"onnxruntime", "onnxruntime-gpu"} & set(locked)) == 1
+    cuda = {package for package in locked if package.startswith("nvidia-")}
+    if name == "requirements-gpu.lock":  # onnxruntime-gpu 1.31 links libraries of CUDA 13 and cuDNN 9
+        assert {"nvidia-cublas", "nvidia-cuda-runtime", "nvidia-cudnn-cu13", "nvidia-cufft", "nvidia-curand"} <= cuda
+        assert {locked[each].split(".")[0] for each in ("nvidia-cublas", "nvidia-cuda-runtime")} == {"13"}
+    else:
+        assert cuda == set()
