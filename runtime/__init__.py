@@ -3,7 +3,10 @@
 In a notebook: `fill_day` and `open_archive`.
 """
 
+import os
 from typing import TYPE_CHECKING, Any
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # ONNX Runtime 1.31 reports its use to its maker otherwise
 
 if TYPE_CHECKING:
     from runtime.api import fill_day

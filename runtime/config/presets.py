@@ -121,7 +121,7 @@ _COMMENTS = 34
 
 def preset_configuration(preset: StartingPoint) -> str:
     """Return a commented configuration: the template with a preset's feeds and values."""
-    feeds = re.compile(r"^\[\[feeds\.soil_moisture\]\].*?(?=^\[feeds\.precipitation\])", re.M | re.S)
+    feeds = re.compile(r"^\[\[feeds\.soil_moisture\]\].*?(?=^\[\w)", re.M | re.S)
     text, changed = feeds.subn(lambda _: f"{preset.feeds}\n", TEMPLATE)
     for key, value in preset.values.items():
         line = re.compile(rf"^(?:# )?{key} = .*?(?: +(#.*))?$", re.M)
