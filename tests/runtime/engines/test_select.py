@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -28,6 +30,13 @@ def recurrent() -> Bundle:
 @pytest.fixture(scope="module")
 def window() -> Bundle:
     return load_bundle(find_bundle("seamless-amsr2-x"))
+
+
+def test_onnx_runtime_is_told_to_report_nothing_before_it_is_loaded() -> None:
+    code = "import os, runtime, sys; print('onnxruntime' in sys.modules, os.environ['ORT_DISABLE_TELEMETRY'])"
+    environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert done.stdout.split() == ["False", "1"], done.stderr
 
 
 def test_a_driver_that_is_not_there() -> None:
