@@ -71,8 +71,9 @@ def _end_of_feeds(run: RunContext, first: dt.date, last: dt.date) -> tuple[dt.da
     published = run.catalog.first_and_newest()
     days = [day for day in (newest, published and published[1]) if day and day <= last]
     end = f"the newest file is of {newest}" if newest else f"there is no file since {oldest}"
+    now = "it is" if last == run.today else "the feeds end on"
     ended = (
-        f"{end}, and it is {last} (policy.max_lag_days is {limit}): later days are not planned. Check the feeds and "
+        f"{end}, and {now} {last} (policy.max_lag_days is {limit}): later days are not planned. Check the feeds and "
         "this machine's date, or set the feed's `to` if no more files will come"
     )
     return max(days, default=first - DAY), ended

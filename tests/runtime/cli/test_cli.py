@@ -120,7 +120,8 @@ def test_plan_prints_days_alike_as_one_range(window_site: Site, runtime: Runtime
 
 
 def test_plan_of_a_folder_that_ended_long_ago_is_short(window_site: Site, runtime: Runtime) -> None:
-    window_site.file.write_text(window_site.file.read_text().replace("start = 2020-04-01", ""))
+    text = window_site.file.read_text().replace("start = 2020-04-01", "")
+    window_site.file.write_text(text.replace('band = "x"', 'band = "x"\nto = 2040-01-01'))
     with pytest.MonkeyPatch.context() as later:
         later.setattr("runtime.common.clock.today", lambda: dt.date(2031, 11, 22))
         planned = runtime("plan", "--config", window_site.file)
@@ -129,6 +130,14 @@ def test_plan_of_a_folder_that_ended_long_ago_is_short(window_site: Site, runtim
     assert planned.stdout.splitlines()[-1] == "14 days looked at, 14 to fill"
     assert "the newest file is of 2020-04-14, and it is 2031-11-22" in planned.stderr
     assert "2020-04-15 to 2031-11-14, 4231 days  wait     no_observation no feed has a file" in asked.stdout
+
+
+def test_plan_names_the_end_of_a_sensor(window_site: Site, runtime: Runtime) -> None:
+    """AMSR2 was switched off on 31 August 2026; nothing later is waited for."""
+    with pytest.MonkeyPatch.context() as later:
+        later.setattr("runtime.common.clock.today", lambda: dt.date(2031, 11, 22))
+        planned = runtime("plan", "--config", window_site.file)
+    assert "the newest file is of 2020-04-14, and the feeds end on 2026-08-31" in planned.stderr
 
 
 def test_status_counts_days_without_an_observation(window_site: Site, runtime: Runtime) -> None:
