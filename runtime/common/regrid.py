@@ -124,6 +124,12 @@ def to_grid(values: Floats, lat_edges: Doubles, lon_edges: Doubles, grid: Grid) 
     return values[np.ix_(rows[::-1], cols)]
 
 
+def has_cells_of(lat_edges: Doubles, lon_edges: Doubles, grid: Grid) -> bool:
+    """Return whether all cells of a grid are cells of a field; edges as in `to_grid`."""
+    rows = _equal_cells(np.sort(lat_edges), grid.lat_edges[::-1])
+    return rows is not None and _equal_cells(lon_edges, grid.lon_edges, 360.0) is not None
+
+
 def regrid(values: Floats, lat_edges: Doubles, lon_edges: Doubles, grid: Grid) -> Floats:
     """Average a field over the grid's cells, weighted by the overlapping area.
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
@@ -34,8 +34,8 @@ Names = Annotated[
 """One name, or several to try in this order. ``{band}``, and the words of `Product.orbit_words`, are filled in."""
 
 
-def check_pattern(pattern: str) -> str:
-    """Return a pattern of file names that has a group ``date`` and no unknown group.
+def check_pattern(pattern: str, known: Collection[str] = NAME_GROUPS) -> str:
+    """Return a pattern of file names that has a group ``date``, and no group but the known ones.
 
     Raises
     ------
@@ -45,8 +45,8 @@ def check_pattern(pattern: str) -> str:
     groups = compile_pattern(pattern).groupindex
     if "date" not in groups:
         raise ValueError(f"pattern {pattern!r} has no group (?P<date>\\d{{8}})")
-    if unknown := set(groups) - set(NAME_GROUPS):
-        raise ValueError(f"pattern {pattern!r} has a group {min(unknown)}; it may have {', '.join(NAME_GROUPS)}")
+    if unknown := set(groups) - set(known):
+        raise ValueError(f"pattern {pattern!r} has a group {min(unknown)}; it may have {', '.join(sorted(known))}")
     return pattern
 
 

@@ -228,7 +228,8 @@ ENDED = "feeds.soil_moisture.0.to=2020-04-14"
         ([ENDED], KnownRunner(running_minutes=736), "more than 720 minutes ago"),
         ([ENDED, "policy.max_run_minutes=5"], KnownRunner(running_minutes=21), "more than 5 minutes ago"),
         ([], KnownRunner(exit_code=3), "the newest day is 2020-04-14"),
-        ([], KnownRunner(), "days before today; 7 are normal"),
+        (["feeds.soil_moisture.0.to=2199-12-31"], KnownRunner(), "days before today; 7 are normal"),
+        ([], KnownRunner(), "days before 2026-08-31, the last day of the feeds; 7 are normal"),
         (["policy.max_lag_days=99999"], KnownRunner(exit_code=0), None),
         (["feeds.soil_moisture.0.to=2020-05-01"], KnownRunner(exit_code=0), "17 days before 2020-05-01"),
     ],
@@ -270,7 +271,7 @@ def test_answers_are_for_this_page_alone(client: httpx.Client) -> None:
 def test_an_archive_without_days(empty: httpx.Client) -> None:
     answer = empty.get("/api/archive").json()
     assert (answer["days"], answer["grid"], answer["layers"]) == (None, None, [])
-    assert empty.get("/api/calendar").json() == {"first": None, "states": "", "reasons": {}}
+    assert empty.get("/api/calendar").json() == {"first": None, "states": "", "reasons": {}, "sensors": []}
     assert empty.get("/api/series?lat=45&lon=2").status_code == 404
     assert "no day is published" in empty.get("/api/series?lat=45&lon=2").json()["detail"]
 

@@ -112,7 +112,8 @@ def _live(folder: Path) -> Iterator[Live]:
     with serve(folder / "server") as server:
         (folder / "seamless-sm.toml").write_text(
             f'[archive]\nstart = {days[0].date}\n[grid]\nbox = {list(REGION)}\n[model]\nbundle = "sgdsm2-amsr2-x"\n'
-            '[[feeds.soil_moisture]]\nkind = "earthdata"\nband = "x"\n[feeds.precipitation]\nkind = "earthdata"\n'
+            '[[feeds.soil_moisture]]\nkind = "earthdata"\nband = "x"\nto = 2199-12-31\n'
+            '[feeds.precipitation]\nkind = "earthdata"\n'
             f'[earthdata]\ncmr_url = "{server.url}/search/"\ntoken_hosts = ["127.0.0.1"]\n'
             "wait_s = 0.01\nattempts = 2\ntimeout_s = 5\n"
             '[service]\nport = 0\nrun_at = "00:00"\npoll_until = "23:59"\npoll_minutes = 0.02\n'

@@ -20,7 +20,8 @@ def test_a_crontab_line(tmp_path: Path, grid: Grid) -> None:
         write_lprm(tmp_path / "incoming" / "lprm", day, grid)
         write_imerg(tmp_path / "incoming" / "imerg", day.date, day.rain, grid)
     config, log = tmp_path / "my archive.toml", tmp_path / "fill.log"
-    config.write_text(f'[grid]\nbox = {list(BOX)}\n[feeds.precipitation]\nkind = "folder"\n')
+    feeds = '[[feeds.soil_moisture]]\nto = 2199-12-31\n[feeds.precipitation]\nkind = "folder"\n'
+    config.write_text(f"[grid]\nbox = {list(BOX)}\n{feeds}")
     runtime = Path(sys.executable).with_name("runtime")
     line = LINE.format(runtime=runtime, config=shlex.quote(str(config)), log=log)
     for _ in range(2):

@@ -232,7 +232,7 @@ def test_a_station_meets_its_cell_at_local_overpass_time(grid: Grid) -> None:
     hours = [24 * day + hour for day in range(3) for hour in (0, 1, 2, 3)]
     station = _station(hours, [0.01 * (i + 1) for i in range(12)], longitude=6.0)
     fields = np.full((3, *grid.shape), np.nan, np.float32)
-    row, col = int((50 - 45) / 0.25), int((6 + 10) / 0.25)
+    row, col = grid.cell(45.0, 6.0) or (0, 0)
     seamless = fields.copy()
     seamless[:, row, col] = [0.2, 0.3, 0.4]
     observed = fields.copy()

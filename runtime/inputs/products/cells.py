@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runtime.common.ease2 import ease2_edges
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import Dataset
-from runtime.common.regrid import cell_edges, to_grid
+from runtime.common.regrid import cell_edges, has_cells_of, to_grid
 from runtime.common.sensors import Product
 from runtime.errors import InputRefused
 from runtime.inputs.products.granule import FETCH_AGAIN, MAX_AXIS, find_variable, full_name, require_cover, variable
@@ -165,7 +165,7 @@ def _check_shape(values: NDArray[Any], wanted: tuple[int, int], product: Product
         )
 
 
-def has_cells_of(cells: FileCells, grid: Grid) -> bool:
+def are_as_large(cells: FileCells, grid: Grid) -> bool:
     """Return whether cells are as large as those of a grid, so that values are taken and not averaged."""
     if cells.centres is None:
         return False
@@ -213,6 +213,11 @@ def put_on(values: Floats, cells: FileCells, path: Path, grid: Grid, *, is_parti
     lon = cell_edges(longitudes[west_first], path, "longitude")
     if not is_partial:
         require_cover(lat, lon, path, grid)
+    if not is_partial and are_as_large(cells, grid) and not has_cells_of(lat, lon, grid):
+        raise InputRefused(
+            f"{path}: wrong grid: its cells are as large as the grid's and lie elsewhere, one from {lat[0]:g} N and "
+            f"{lon[0]:g} E; check the feed's product"
+        )
     if abs(lat[1] - lat[0]) > max(_COARSEST, _COARSEST_CELLS * grid.step):
         raise InputRefused(f"{path}: wrong grid: cells of {abs(lat[1] - lat[0]):g} degrees; check the feed's product")
     if (np.diff(west_first) != 1).any():

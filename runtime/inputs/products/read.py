@@ -14,7 +14,7 @@ from runtime.common.netcdf import Dataset
 from runtime.common.sensors import Product
 from runtime.common.vocabulary import InputVariable
 from runtime.errors import InputRefused
-from runtime.inputs.products.cells import FileCells, find_cells, has_cells_of, is_south_first, layer, put_on
+from runtime.inputs.products.cells import FileCells, are_as_large, find_cells, is_south_first, layer, put_on
 from runtime.inputs.products.days import check_day
 from runtime.inputs.products.granule import FETCH_AGAIN, Reading, open_granule, variable
 from runtime.inputs.products.quality import refusals
@@ -112,7 +112,7 @@ def on_grid(found: FileField, product: Product, path: Path, grid: Grid, *, is_pa
     is_partial = is_partial or product.grid.partial
     field = put_on(found.values, found.cells, path, grid, is_partial=is_partial)
     # what lies outside a region may be wrong there, but what is averaged must all be right
-    _check_plausible(field if has_cells_of(found.cells, grid) else found.values, found, product, path)
+    _check_plausible(field if are_as_large(found.cells, grid) else found.values, found, product, path)
     return field
 
 

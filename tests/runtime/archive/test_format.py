@@ -29,6 +29,11 @@ HERE = (45.1, 2.2)
 CHANGES = pytest.mark.parametrize("change", [EAST, "grid.box=[-5, 35, 10, 50]", SGD_SM])
 
 
+@pytest.fixture
+def computes_anew() -> bool:
+    return True
+
+
 class _Died(BaseException):
     """Stands for a kill inside the process."""
 

@@ -1,7 +1,6 @@
 """Archives of products that the runtime does not ship a reader for: each is filled by its declaration alone."""
 
 import datetime as dt
-import json
 import shutil
 import subprocess
 from pathlib import Path
@@ -11,7 +10,6 @@ import pytest
 import xarray
 from netCDF4 import Dataset
 
-from runtime.bundle import find_bundle
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
@@ -37,17 +35,6 @@ grid = { lat = "nav_lat", lon = "nav_lon", partial = true }
 """
 
 
-def bundle_for(folder: Path, product: str, bands: tuple[str, ...] = ()) -> Path:
-    """Copy a shipped bundle, and let it take a product."""
-    copy = folder / "bundle"
-    shutil.copytree(find_bundle("seamless-amsr2-x"), copy)
-    manifest = json.loads((copy / "bundle.json").read_text())
-    manifest["products"].append(product)
-    manifest["bands"] += bands
-    (copy / "bundle.json").write_text(json.dumps(manifest))
-    return copy
-
-
 def fill(file: Path, first: dt.date, last: dt.date, today: dt.date) -> Outcome:
     return fill_archive(load_config(file, environment={}), DateRange(first, last), today, RunEvents())
 
@@ -61,10 +48,9 @@ def test_three_days_of_cci(data: Path, tmp_path: Path, globe: Grid) -> None:
     shutil.copyfile(next(feed.glob("*PASSIVE-20160606*")), third)
     with Dataset(third, "a") as moved:
         moved["time"][:] += 2
-    bundle = bundle_for(tmp_path, "cci-passive")
     file = tmp_path / "c.toml"
     file.write_text(
-        f'[archive]\nstart = {first}\n[grid]\nbox = {list(BOX)}\n[model]\nbundle = "{bundle}"\nengine = "cpu"\n'
+        f'[archive]\nstart = {first}\n[grid]\nbox = {list(BOX)}\n[model]\nengine = "cpu"\n'
         f'[[feeds.soil_moisture]]\nproduct = "cci-passive"\npath = "{feed}"\n'
     )
     last = first + dt.timedelta(2)
@@ -90,10 +76,9 @@ def test_percent_of_saturation_in_a_feed_is_a_refused_day(data: Path, tmp_path: 
     folder = tmp_path / "incoming"
     folder.mkdir()
     shutil.copy(next((data / "c3s").glob("*ACTIVE*")), folder)
-    bundle = bundle_for(tmp_path, "c3s-passive")
     file = tmp_path / "c.toml"
     file.write_text(
-        f'[grid]\nbox = {list(BOX)}\n[model]\nbundle = "{bundle}"\nengine = "cpu"\n'
+        f'[grid]\nbox = {list(BOX)}\n[model]\nengine = "cpu"\n'
         f'[[feeds.soil_moisture]]\nproduct = "c3s-passive"\npath = "{folder}"\n'
     )
     day = dt.date(2017, 7, 1)
@@ -135,10 +120,9 @@ def test_a_users_own_product_is_filled_from_a_declaration_alone(
     for day in world_days:
         write_own(tmp_path / "incoming", day, grid, revision=1)
     write_own(tmp_path / "incoming", world_days[0], grid, revision=2)
-    bundle = bundle_for(tmp_path, "mine", ("k", "ka"))
     file = tmp_path / "c.toml"
     file.write_text(
-        OWN + f'[archive]\nstart = {START}\n[grid]\nbox = {list(BOX)}\n[model]\nbundle = "{bundle}"\nengine = "cpu"\n'
+        OWN + f'[archive]\nstart = {START}\n[grid]\nbox = {list(BOX)}\n[model]\nengine = "cpu"\n'
         '[[feeds.soil_moisture]]\nproduct = "mine"\nband = "ka"\npath = "incoming"\n'
     )
     last = START + dt.timedelta(2)

@@ -382,7 +382,7 @@ def test_files_are_read_and_written_while_the_engine_computes(
         return real_run(self, inputs)
 
     with monkeypatch.context() as patch:
-        patch.setattr("runtime.pipeline.context.require_fit", lambda *_: None)  # it runs the engine, too
+        patch.setattr("runtime.pipeline.models.require_fit", lambda *_: None)  # it runs the engine, too
         patch.setattr(days, "write_day", write)
         patch.setattr(Inbox, "preload", preload)
         patch.setattr(OrtEngine, "run", run)

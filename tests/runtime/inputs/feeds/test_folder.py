@@ -8,7 +8,7 @@ import pytest
 
 from runtime.common.sensors import PRODUCTS
 from runtime.errors import ConfigError, FeedUnreachable
-from runtime.inputs.feeds.base import GranuleFilter
+from runtime.inputs.feeds.base import FileName, GranuleFilter
 from runtime.inputs.feeds.folder import FolderFeed
 from tests.conftest import DAYS, START, Site
 
@@ -115,7 +115,7 @@ def test_a_name_that_is_no_text_does_not_match_a_pattern_of_ones_own() -> None:
     wanted = GranuleFilter(PRODUCTS["lprm-windsat"], "descending", pattern=r"soil_(?P<date>\d{8}).*")
     assert wanted.recognise("\udcff20120101") is None
     assert wanted.recognise("soil_20120101\udcff") is None
-    assert wanted.recognise("soil_20120101é") == (dt.date(2012, 1, 1), None)
+    assert wanted.recognise("soil_20120101é") == FileName(dt.date(2012, 1, 1))
 
 
 def test_a_folder_named_after_a_year_holds_that_year(tmp_path: Path) -> None:
