@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import re
 import tomllib
-from collections.abc import Collection, Mapping
+from collections.abc import Mapping
 from importlib import resources
 from typing import Annotated, Any, Literal
 
@@ -34,8 +34,15 @@ Names = Annotated[
 """One name, or several to try in this order. ``{band}``, and the words of `Product.orbit_words`, are filled in."""
 
 
-def check_pattern(pattern: str, known: Collection[str] = NAME_GROUPS) -> str:
-    """Return a pattern of file names that has a group ``date``, and no group but the known ones.
+def check_pattern(pattern: str, known: tuple[str, ...] = NAME_GROUPS) -> str:
+    """Return a pattern of file names that has a group ``date`` and no unknown group.
+
+    Parameters
+    ----------
+    pattern : str
+        The regular expression.
+    known : tuple of str
+        Groups that it may have.
 
     Raises
     ------
@@ -46,7 +53,7 @@ def check_pattern(pattern: str, known: Collection[str] = NAME_GROUPS) -> str:
     if "date" not in groups:
         raise ValueError(f"pattern {pattern!r} has no group (?P<date>\\d{{8}})")
     if unknown := set(groups) - set(known):
-        raise ValueError(f"pattern {pattern!r} has a group {min(unknown)}; it may have {', '.join(sorted(known))}")
+        raise ValueError(f"pattern {pattern!r} has a group {min(unknown)}; it may have {', '.join(known)}")
     return pattern
 
 

@@ -123,7 +123,7 @@ class SoilMoistureFeed(TomlSection):
     @model_validator(mode="after")
     def _is_sound(self) -> SoilMoistureFeed:
         if self.pattern:
-            check_pattern(self.pattern, {"date", "orbit", "version"})
+            check_pattern(self.pattern, ("date", "orbit", "version"))
         if self.first and self.last and self.last < self.first:
             raise ValueError(f"from {self.first} is after to {self.last}")
         return self
