@@ -65,6 +65,7 @@ def cases(work: Path, data: Path) -> dict[str, tuple[str, tuple[str, ...]]]:
     start = yesterday - dt.timedelta(15)
     made_up = (
         f'[archive]\nstart = {start}\n[grid]\nbox = {BOX}\n[[feeds.soil_moisture]]\npath = "{work}/feeds/lprm"\n'
+        "to = 2199-12-31\n"
         f'[feeds.precipitation]\nkind = "folder"\npath = "{work}/feeds/imerg"\n'
     )
     if not (work / "feeds").exists():

@@ -315,7 +315,7 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, help="also write the figures here; with --measure, those measured")
     arguments = parser.parse_args()
-    today = dt.datetime.now(dt.UTC).date()
+    today = PRODUCTS[SENSORS[-1]].end or dt.datetime.now(dt.UTC).date()
     with tempfile.TemporaryDirectory() as temporary:
         folder = arguments.folder or Path(temporary)
         results: dict[str, Any] = {}
