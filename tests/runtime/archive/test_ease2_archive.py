@@ -139,8 +139,8 @@ def test_another_cell_size_is_another_archive(site: Site, runtime: Runtime) -> N
 
 @pytest.mark.slow
 def test_a_fortnight_of_the_globe(tmp_path: Path) -> None:
-    """The files have cells of 1 degree, so that they are made fast; their averages have those of 36 km."""
-    world = Grid(90.0, -180.0, np.zeros((180, 360), bool), 1.0).with_land()
+    """The files have cells of 0.75 degree, so that they are made fast; their averages have those of 36 km."""
+    world = Grid(90.0, -180.0, np.zeros((240, 480), bool), 0.75).with_land()
     for day in World(world, seed=7).days(START, DAYS):
         write_lprm(tmp_path / "made" / "lprm", day, world)
     folder = tmp_path / "globe"
