@@ -16,6 +16,6 @@ lock() { # FILE PYTHON EXTRA...
 }
 
 options=("$@")
-lock requirements.lock 3.11 openvino service earthdata cds sftp
-lock requirements-gpu.lock 3.11 cuda tensorrt-rtx service earthdata cds sftp
-lock requirements-tensorrt.lock 3.11 tensorrt-image service earthdata cds sftp
+lock requirements.lock 3.11 openvino service earthdata cds
+lock requirements-gpu.lock 3.11 cuda tensorrt-rtx service earthdata cds
+lock requirements-tensorrt.lock 3.11 tensorrt-image service earthdata cds

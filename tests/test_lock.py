@@ -9,9 +9,9 @@ from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 IMAGES = {
-    "requirements.lock": ("3.11", ["openvino", "service", "earthdata", "cds", "sftp"]),
-    "requirements-gpu.lock": ("3.11", ["cuda", "tensorrt-rtx", "service", "earthdata", "cds", "sftp"]),
-    "requirements-tensorrt.lock": ("3.12", ["tensorrt-image", "service", "earthdata", "cds", "sftp"]),
+    "requirements.lock": ("3.11", ["openvino", "service", "earthdata", "cds"]),
+    "requirements-gpu.lock": ("3.11", ["cuda", "tensorrt-rtx", "service", "earthdata", "cds"]),
+    "requirements-tensorrt.lock": ("3.12", ["tensorrt-image", "service", "earthdata", "cds"]),
 }
 
 
