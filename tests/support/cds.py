@@ -19,6 +19,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.serving import in_a_thread
+
 KEY = "01234567-89ab-cdef-0123-456789abcdef"
 DATASET = "satellite-soil-moisture"
 QUOTA = "Number queued requests for this dataset is temporarily limited. Please configure your scripts accordingly"
@@ -301,12 +303,8 @@ class _CdsHandler(BaseHTTPRequestHandler):
 def serve_cds(folder: Path) -> Iterator[CdsServer]:
     """Run a server until the end of the block."""
     server = CdsServer(folder)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.is_closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with in_a_thread(server):
+        try:
+            yield server
+        finally:
+            server.is_closing.set()

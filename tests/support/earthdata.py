@@ -18,6 +18,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
+from tests.support.serving import in_a_thread
+
 TOKEN = "a-good-token"
 PAGE = 2000
 """Largest number of records that CMR returns at once."""
@@ -263,12 +265,8 @@ class _Handler(BaseHTTPRequestHandler):
 def serve(folder: Path) -> Iterator[Server]:
     """Run a server until the end of the block."""
     server = Server(folder)
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
-        yield server
-    finally:
-        server.is_closing.set()
-        server.shutdown()
-        server.server_close()
-        thread.join()
+    with in_a_thread(server):
+        try:
+            yield server
+        finally:
+            server.is_closing.set()

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
+
+from tests.support.serving import in_a_thread
 
 DRIP = "drip"
 """An answer of which a byte comes every few milliseconds, without an end."""
@@ -92,10 +93,5 @@ class _HookHandler(BaseHTTPRequestHandler):
 def serve_hook() -> Iterator[Hook]:
     """Serve a webhook, in a thread."""
     server = Hook()
-    thread = threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True)
-    thread.start()
-    try:
+    with in_a_thread(server):
         yield server
-    finally:
-        server.shutdown()
-        server.server_close()

@@ -28,8 +28,6 @@ from runtime.inputs.feeds.http import RequestFailed, Result, WebSession, cause, 
 CdsRequest = dict[str, list[str]]
 """Values of each keyword."""
 
-_MAX_TRY = 20
-"""Longest try, in multiples of the time that the server may keep silent."""
 _JOBS = 10
 """How many of the account's newest requests are looked through for one that an earlier run left in the queue."""
 _WAITING = ("queued", "accepted", "running")
@@ -187,7 +185,7 @@ class CdsService:
                 f"{shown}: has {size >> 20} MiB, more than {most >> 20}, it cannot be what it should be; look at it"
             )
 
-        def download(one_try: Deadline) -> BinaryIO:
+        def download(until: Deadline) -> BinaryIO:
             with write_guard(folder):
                 file = tempfile.TemporaryFile()  # noqa: SIM115 - whoever asked for it closes it
 
@@ -196,10 +194,10 @@ class CdsService:
                     file.write(block)
 
             try:
-                with WebSession() as session, open_url(session, address, {}, timeout_s, one_try) as answer:
+                with WebSession() as session, open_url(session, address, {}, timeout_s, until) as answer:
                     if answer.status_code != 200:
                         raise RequestFailed(f"HTTP {answer.status_code}")
-                    copy_body(answer, write, most, one_try)
+                    copy_body(answer, write, most, until)
                 if file.tell() != size:
                     raise RequestFailed(f"{file.tell()} bytes came of {size}")
                 with write_guard(folder):
@@ -211,21 +209,16 @@ class CdsService:
 
         try:
             return retry(
-                self._settings.attempts, self._settings.wait_s, deadline, lambda: self._try(download, deadline)
+                self._settings.attempts, self._settings.wait_s, deadline, lambda: deadline.call(download, deadline)
             )
         except RequestFailed as error:
             raise FeedUnreachable(f"{shown} did not come {error}; run again later") from error
 
-    def _try(self, call: Callable[[Deadline], Result], deadline: Deadline) -> Result:
-        longest = Deadline.after(_MAX_TRY * self._settings.timeout_s, f"{_MAX_TRY} times cds.timeout_s")
-        one_try = longest.or_earlier(deadline)
-        return one_try.call(call, one_try)
-
     def _ask(self, failing: str, deadline: Deadline, ask: Callable[[Client], Result], key: str | None) -> Result:
         """Return an answer of the service; `failing` says in a message what it does not do."""
 
-        def call(one_try: Deadline) -> Result:
-            with GuardedSession(self.host, one_try) as session:
+        def call(until: Deadline) -> Result:
+            with GuardedSession(self.host, until) as session:
                 client = QuietClient(
                     url=self._url,
                     key=key,
@@ -246,7 +239,9 @@ class CdsService:
                     raise RequestFailed(f"the answer is not one of the CDS: {cause(error)}") from error
 
         try:
-            return retry(self._settings.attempts, self._settings.wait_s, deadline, lambda: self._try(call, deadline))
+            return retry(
+                self._settings.attempts, self._settings.wait_s, deadline, lambda: deadline.call(call, deadline)
+            )
         except RequestFailed as error:
             raise FeedUnreachable(
                 f"CDS ({self.host}) {failing} {error}; check the network and cds.url, then run again"
