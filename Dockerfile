@@ -4,9 +4,10 @@
 #   docker build --target tensorrt --build-arg PYTHON_IMAGE=... -t seamless-sm:tensorrt .   (a base with TensorRT 10)
 # With Podman or Buildah add --format docker: images in the OCI format have no health check.
 
-# Packages come from lock files with hashes (scripts/lock.sh). The base image is named by its tag: give --build-arg
-# PYTHON_IMAGE=python@sha256:... for one digest, as `docker buildx imagetools inspect python:3.11-slim-bookworm` prints it.
-ARG PYTHON_IMAGE=python:3.11-slim-bookworm
+# Packages come from lock files with hashes (scripts/lock.sh), and the base image is named by its digest: the index of
+# all architectures, Python 3.11.16, September 2026. For a newer one, with the newest corrections of Debian, take the
+# digest that `docker buildx imagetools inspect python:3.11-slim-bookworm` prints.
+ARG PYTHON_IMAGE=python:3.11-slim-bookworm@sha256:a36c24f9cbdf4fd0f52d67f0823eeac19c2028c637cecc392d97f980d4fec56b
 
 FROM ${PYTHON_IMAGE} AS project
 WORKDIR /src

@@ -11,10 +11,12 @@ What must hold after each scenario:
   a server sends instead of a file is left there, since a file that is listed and does not come is waited for.
 - Every other day is absent because none of its soil-moisture files can be used, and the catalog says so.
 - The last run finds nothing to do, and `runtime check` finds nothing.
-- No run has ended with a traceback, with an exit code that does not belong to it, after more than two minutes, or with
+- No run has ended with a traceback, with an exit code that does not belong to it, after more than five minutes, or with
   more than 1 GiB of memory; no output and no file holds the token.
 
     python -m benchmarks.campaign --seeds 2000 --json benchmarks/results/campaign.json
+
+A campaign that is stopped goes on where it was, if the file with its figures is there.
 """
 
 from __future__ import annotations
@@ -29,14 +31,15 @@ import shutil
 import signal
 import sys
 import tempfile
-from collections import Counter
+import traceback
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import numpy as np
+from pydantic import ConfigDict, TypeAdapter
 from rich.progress import track
 
 from benchmarks.faults import Place, Rng, damaged, disturb_disk, disturb_folder, disturb_server
@@ -44,6 +47,7 @@ from benchmarks.forked import Command, Ended
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
+from runtime.common.atomic import move_into_place, part_file
 from runtime.common.clock import now
 from runtime.common.grid import Grid
 from runtime.common.sensors import PRODUCTS
@@ -52,7 +56,7 @@ from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World
 from runtime.errors import InputRefused
 from runtime.inputs.products.granule import is_netcdf
-from runtime.inputs.products.read import read_field
+from runtime.inputs.reader_process import reader_process
 from tests.support.earthdata import TOKEN, Server, serve
 
 BOX = (-6.0, 38.0, 2.0, 44.0)
@@ -64,7 +68,7 @@ END = FIRST + dt.timedelta(DAYS + 20)
 """The day of the last runs: nothing that is missing is waited for any longer."""
 BUNDLES = ("seamless-amsr2-x", "sgdsm2-amsr2-x")
 KINDS = ("folder", "earthdata")
-TIME_LIMIT_S = 120
+TIME_LIMIT_S = 300
 MAX_MEMORY = 1 << 30
 _CODES = {0, 3, 4, 5}
 """Exit codes that a disturbed run may end with."""
@@ -223,7 +227,7 @@ class Scenario:
             if site.kind == "folder" and rng.random() < 0.25:
                 self.told.append(f"day {number}: {disturb_folder(rng, place)}")
         if site.kind == "earthdata":
-            names = [path.name for path in (site.incoming / "lprm").iterdir()]
+            names = sorted(path.name for path in (site.incoming / "lprm").iterdir())
             self.told.append(disturb_server(rng, self.world.server.faults, names))
         self.told.append(disturb_disk(rng, site.archive) if rng.random() < 0.4 else "")
 
@@ -294,7 +298,7 @@ class Scenario:
             for path in sorted(plain, key=lambda path: path.name, reverse=True):
                 try:
                     if path.stat().st_size < 100 << 20:
-                        read_field(PRODUCTS["lprm-amsr2"], path, date, self.world.grid, "x")
+                        reader_process().read(PRODUCTS["lprm-amsr2"], path, date, self.world.grid, "x")
                         found[number] = path
                         break
                 except (InputRefused, OSError):
@@ -323,7 +327,10 @@ def play(seeds: list[int]) -> list[Played]:
 
 def _played(world: ThirtyDays, seed: int) -> Played:
     scenario = Scenario(world, seed)
-    scenario.play()
+    try:
+        scenario.play()
+    except Exception:  # a campaign of hours goes on; a scenario that ends in this way counts as a violation
+        scenario.wrong.append(traceback.format_exc())
     return Played(seed, [line for line in scenario.told if line], scenario.wrong)
 
 
@@ -339,34 +346,61 @@ def _play_next(seed: int) -> Played:
     return _played(_KEPT[0], seed)
 
 
+@dataclass
+class Figures:
+    """What a campaign has found so far; it is written after each scenario, and a campaign goes on from it."""
+
+    first: int
+    """The first seed."""
+    seeds: int = 0
+    """Number of scenarios, from the first seed on."""
+    minutes: float = 0.0
+    scenarios_with: dict[str, int] = field(default_factory=lambda: dict.fromkeys(_FAULT_WORDS, 0))
+    violations: list[Played] = field(default_factory=list)
+
+    __pydantic_config__ = ConfigDict(extra="forbid")
+
+    @classmethod
+    def read(cls, path: Path | None, first: int) -> Figures:
+        """Return the figures of a campaign that was stopped, or none."""
+        if path is None or not path.exists():
+            return cls(first)
+        figures = TypeAdapter(cls).validate_json(path.read_bytes())
+        if figures.first != first:
+            sys.exit(f"{path}: is of a campaign whose first seed is {figures.first}; give --first {figures.first}")
+        print(f"{path}: goes on after {figures.seeds} scenarios; delete it to begin anew")
+        return figures
+
+    def add(self, played: Played) -> None:
+        """Count a scenario."""
+        self.seeds += 1
+        for word in _FAULT_WORDS:
+            self.scenarios_with[word] += any(word in line for line in played.told)
+        if played.wrong:
+            self.violations.append(played)
+
+
 def main() -> None:
-    """Play, count, print; the figures are written after each scenario, so that a stopped campaign has some."""
+    """Play, count, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seeds", type=int, default=2000, help="number of scenarios")
     parser.add_argument("--first", type=int, default=0, help="the first seed")
     parser.add_argument("--processes", type=int, default=os.cpu_count())
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures here; go on from those that are there")
     arguments = parser.parse_args()
-    began = now()
-    seeds = range(arguments.first, arguments.first + arguments.seeds)
-    faults = Counter[str]()
-    violations: list[dict[str, object]] = []
+    figures = Figures.read(arguments.json, arguments.first)
+    before, began = figures.minutes, now()
+    seeds = range(arguments.first + figures.seeds, arguments.first + arguments.seeds)
     with ProcessPoolExecutor(arguments.processes, mp_context=multiprocessing.get_context("spawn")) as pool:
-        finished = as_completed([pool.submit(_play_next, seed) for seed in seeds])
-        for number, played in enumerate((future.result() for future in track(finished, "play", len(seeds))), 1):
-            faults.update({word for line in played.told for word in _FAULT_WORDS if word in line})
-            if played.wrong:
-                violations.append(asdict(played))
-            results = {
-                "seeds": number,
-                "violations": violations,
-                "scenarios with": dict(sorted(faults.items())),
-                "minutes": round((now() - began).total_seconds() / 60, 1),
-            }
+        for played in track(pool.map(_play_next, seeds), "play", len(seeds)):
+            figures.add(played)
+            figures.minutes = round(before + (now() - began).total_seconds() / 60, 1)
             if arguments.json:
-                arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-    print(json.dumps(results, indent=1))
-    sys.exit(1 if violations else 0)
+                with part_file(arguments.json) as part:
+                    part.write_text(json.dumps(asdict(figures), indent=1) + "\n")
+                move_into_place(arguments.json)
+    print(json.dumps(asdict(figures), indent=1))
+    sys.exit(1 if figures.violations else 0)
 
 
 if __name__ == "__main__":

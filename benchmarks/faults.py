@@ -17,7 +17,7 @@ Rng = np.random.Generator
 
 
 def _truncate(rng: Rng, content: bytes) -> bytes:
-    return content[: int(rng.integers(len(content)))]
+    return content and content[: int(rng.integers(len(content)))]
 
 
 def _overwrite(rng: Rng, content: bytes) -> bytes:

@@ -22,7 +22,7 @@ from runtime.common.grid import Grid
 from training.evaluate.hidden import BundleFiller, gaps
 from training.evaluate.kinds import HEADLINE
 from training.evaluate.references import TODAY, WINDOW
-from training.evaluate.scores import Score
+from training.evaluate.score import Score
 from training.samples import TrainingArchive
 
 SEED = 300

@@ -16,6 +16,7 @@ import os
 import sys
 import tempfile
 import time
+from importlib import resources
 from pathlib import Path
 
 from netCDF4 import Dataset
@@ -52,6 +53,18 @@ def days_folder(data: str | None, scratch: Path, date: dt.date) -> Path:
     return scratch / "days"
 
 
+def of_size(preset: str, scratch: Path) -> Path:
+    """Return a file with a preset of the same size whose random weights can be exported.
+
+    With random weights, the published reading of the LSTM-CNN differs in float32 from float64 by one to two times the
+    limit of the export. The other reading has the same inputs, outputs and number of weights.
+    """
+    text = (resources.files("training") / "presets" / f"{preset}.toml").read_text()
+    file = scratch / f"{preset}.toml"
+    file.write_text(text.replace('reading = "published"', 'reading = "rain-gated"'))
+    return file
+
+
 def main() -> None:
     """Measure and print a table; fail if a fill uses more memory than allowed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -66,7 +79,7 @@ def main() -> None:
         days = days_folder(arguments.data, scratch, arguments.date)
         for preset in arguments.presets:
             checkpoint, bundle, archive = (scratch / f"{preset}{end}" for end in (".safetensors", "", "-archive"))
-            measured("-m", "training", "random", "--preset", preset, "--out", str(checkpoint))
+            measured("-m", "training", "random", "--preset", str(of_size(preset, scratch)), "--out", str(checkpoint))
             export_s, export_gib = measured(
                 "-m", "export", "onnx", "--checkpoint", str(checkpoint), "--out", str(bundle)
             )

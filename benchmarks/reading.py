@@ -30,7 +30,7 @@ from runtime.archive.paths import ArchivePaths
 from runtime.archive.publish import Making, publish_day, write_day
 from runtime.archive.record import DayRecord, PublishedDay, RecordedInput
 from runtime.cli.progress import track
-from runtime.common.grid import Grid
+from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import InputRole, ModelKind, Tier
 from runtime.config import Config, load_config
 from runtime.fill.result import Filled, Flag
@@ -52,7 +52,7 @@ def make(folder: Path, grid: Grid, days: int) -> Config:
     box = "" if grid.wraps else f"[grid]\nbox = {list(REGION)}\n"
     file.write_text(f"[archive]\n{box}[service]\nport = 0\n")
     settings = load_config(file, environment={})
-    archive, last = settings.archive.path, dt.datetime.now(dt.UTC).date() - dt.timedelta(1)
+    last = dt.datetime.now(dt.UTC).date() - dt.timedelta(1)
     dates = [last - dt.timedelta(days - 1 - number) for number in range(days)]
     rng = np.random.default_rng(1)
     swing = rng.random(grid.shape, np.float32) * 0.3 + 0.05
@@ -86,21 +86,28 @@ def make(folder: Path, grid: Grid, days: int) -> Config:
                 statistics=figures,
             )
             rain = rng.gamma(0.1, 20, grid.shape).astype(np.float32)
-            day = PublishedDay(
-                record=record,
-                grid=grid,
-                filled=filled,
-                kind=ModelKind.WINDOW,
-                band="x",
-                sensor="AMSR2",
-                metadata=settings.metadata,
-                precipitation=rain,
-            )
-            written = write_day(archive, CfLayout(), day)
-            making = Making(reason="new", engine="none", phases={}, inputs={})
-            publish_day(archive, catalog, record, written, making, before=None)
+            publish_made_up(settings, catalog, grid, record, filled, rain)
         update_derived(settings, catalog, grid, track)
     return settings
+
+
+def publish_made_up(
+    settings: Config, catalog: Catalog, grid: Grid, record: DayRecord, filled: Filled, rain: Floats | None = None
+) -> None:
+    """Publish a day with made-up fields; cube and STAC documents are not updated."""
+    day = PublishedDay(
+        record=record,
+        grid=grid,
+        filled=filled,
+        kind=ModelKind.WINDOW,
+        band="x",
+        sensor="AMSR2",
+        metadata=settings.metadata,
+        precipitation=rain,
+    )
+    written = write_day(settings.archive.path, CfLayout(), day)
+    making = Making(reason="new", engine="none", phases={}, inputs={})
+    publish_day(settings.archive.path, catalog, record, written, making, before=None)
 
 
 def timed(ask: Callable[[], Any], times: int = TIMES) -> dict[str, float]:

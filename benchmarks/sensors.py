@@ -14,7 +14,9 @@ file of a later day is there):
   of them gone for longer than the window. Against the truth, of all, observed and filled cells; and of filled cells
   against single retrievals of the reference, which is what the sigma of the bundle was made for;
 - the step of soil moisture where a sensor follows the reference, with ``handover.match`` and without it: the change of
-  its difference from the truth, over land and in the worst band of latitude.
+  its difference from the truth, over land and in the worst band of latitude;
+- the two outages of SMAP, of 35 and 46 days, with the reference in its part: what an archive of the reference alone and
+  one of all sensors publish on these days. They are filled when the outage is over.
 """
 
 from __future__ import annotations
@@ -34,12 +36,13 @@ from runtime.archive import cf
 from runtime.common.clock import DAY, DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Bools, Floats, Grid
+from runtime.common.sensors import PRODUCTS as DECLARED
 from runtime.config import Model, load_config
 from runtime.demo.files import write_lprm
 from runtime.demo.world import Instrument, World
 from runtime.fill.result import Flag
 from runtime.merge.transfer import BANDS, MIN_PAIRS, band_of_latitude
-from runtime.pipeline.run import fill_archive
+from runtime.pipeline.run import Outcome, fill_archive
 
 SEED, FIRST, DAYS = 300, dt.date(2020, 5, 1), 64
 """A world and a season that no bundle was trained on."""
@@ -66,6 +69,8 @@ _GONE = 20
 """Days before a judged day that a dropped sensor ends: more than the window reaches back."""
 _SIDE = 4
 """Days on each side of a handover."""
+_AROUND = 45, 6
+"""Days of the world before and after an outage: for transfers and windows."""
 _EVERYWHERE_KM = 60_000.0
 """Width of a swath that covers the globe."""
 
@@ -113,18 +118,26 @@ class MadeUpWorld:
         Error of the reference, m3 m-3.
     bundle : str
         The network.
+    first : dt.date
+        First day of the world.
     """
 
     def __init__(
-        self, folder: Path, box: Sequence[float], days: int, noise: float, bundle: str = Model().bundle
+        self,
+        folder: Path,
+        box: Sequence[float],
+        days: int,
+        noise: float,
+        bundle: str = Model().bundle,
+        first: dt.date = FIRST,
     ) -> None:
         west, south, east, north = box
         self.folder, self.box, self.bundle = folder, list(box), bundle
         self.grid = Grid.globe().box(west, south, east, north)
         self.world = World(self.grid, SEED)
-        self.days = {day.date: day for day in self.world.days(FIRST, days)}
+        self.days = {day.date: day for day in self.world.days(first, days)}
         self.instruments = instruments(noise)
-        self.last = FIRST + (days - 1) * DAY
+        self.first, self.last = first, first + (days - 1) * DAY
         self.files: dict[str, dict[dt.date, Path]] = {}
         for seed, (product, instrument) in enumerate(self.instruments.items()):
             self.files[product] = {
@@ -134,24 +147,32 @@ class MadeUpWorld:
 
     def make(self, name: str, ends: Mapping[str, dt.date], wanted: DateRange, merge: str = "") -> list[Made]:
         """Fill some days from the files of some sensors, each up to its last day, and return what was published."""
+        files = {product: [date for date in self.days if date <= end] for product, end in ends.items()}
+        made, outcome = self.fill(name, files, wanted, wanted.last, merge)
+        if list(outcome.filled) != wanted.days:
+            raise SystemExit(f"{name}: {outcome.message or outcome.planned}")
+        return made
+
+    def fill(
+        self, name: str, files: Mapping[str, Iterable[dt.date]], wanted: DateRange, today: dt.date, merge: str = ""
+    ) -> tuple[list[Made], Outcome]:
+        """Fill some days from the files of some days of each sensor; return what was published, and how it ended."""
         folder = self.folder / name
         feeds = []
-        for product, end in ends.items():
+        for product, dates in files.items():
             (folder / product).mkdir(parents=True)
-            for date, file in self.files[product].items():
-                if date <= end:
-                    (folder / product / file.name).hardlink_to(file)
+            for date in dates:
+                file = self.files[product][date]
+                (folder / product / file.name).hardlink_to(file)
             feeds.append(
                 f'[[feeds.soil_moisture]]\npath = "{product}"\nproduct = "{product}"\nband = "x"\n'
-                f'from = "{FIRST}"\nto = "{self.last}"'
+                f'from = "{self.first}"\nto = "{self.last}"'
             )
         text = _CONFIG.format(date=wanted.first, box=self.box, feeds="\n".join(feeds), merge=merge)
         (folder / "seamless-sm.toml").write_text(text)
         config = load_config(folder / "seamless-sm.toml", [f"model.bundle={self.bundle}"], environment={})
-        outcome = fill_archive(config, wanted, wanted.last, RunEvents())
-        if list(outcome.filled) != wanted.days:
-            raise SystemExit(f"{name}: {outcome.message or outcome.planned}")
-        return [self._read(config.archive.path, date) for date in wanted.days]
+        outcome = fill_archive(config, wanted, today, RunEvents())
+        return [self._read(config.archive.path, date) for date in outcome.filled], outcome
 
     def newest(self, name: str, ends: Mapping[str, dt.timedelta], merge: str = "") -> list[Made]:
         """Return the judged days, each as the newest day of its archive; `ends` are days before it."""
@@ -281,6 +302,38 @@ def measure(folder: Path, box: Sequence[float], days: int, noise: float) -> dict
     }
 
 
+def replay_outage(folder: Path, box: Sequence[float], noise: float, outage: DateRange) -> dict[str, Any]:
+    """Return what archives without and with other sensors publish on the days of an outage of the reference."""
+    before, after = _AROUND
+    first = outage.first - before * DAY
+    world = MadeUpWorld(folder, box, (outage.last - first).days + 1 + after, noise, first=first)
+    rest = [date for date in world.days if date not in outage.days]
+    alone, stopped = world.fill("alone", {REFERENCE: rest}, outage, world.last)
+    others = {product: rest if product == REFERENCE else list(world.days) for product in PRODUCTS}
+    together, whole = world.fill("together", others, outage, world.last, _TOGETHER)
+    same = together[: len(alone)]
+    return {
+        "alone": _published(world, alone) | {"ends with": stopped.message},
+        "together": _published(world, together) | {"ends with": whole.message},
+        "together, days that alone has": _published(world, same),
+    }
+
+
+def _published(world: MadeUpWorld, days: Sequence[Made]) -> dict[str, Any]:
+    """Return the number of published days, and figures of all cells of land that have a value."""
+    cells = [np.isfinite(day.value) & world.grid.land for day in days]
+    errors = np.concatenate([(day.value - day.truth)[own] for day, own in zip(days, cells, strict=True)])
+    observed = sum(int(np.isfinite(day.observed).sum()) for day in days)
+    return {
+        "days": len(days),
+        "last": str(days[-1].date),
+        "share of land observed": round(observed / (len(days) * int(world.grid.land.sum())), 3),
+        "share of land with a value": round(errors.size / (len(days) * int(world.grid.land.sum())), 3),
+        "rmse against the truth": round(float(np.sqrt(np.mean(errors.astype(float) ** 2))), 5),
+        "share of errors below sigma": calibration(world, days),
+    }
+
+
 def main() -> None:
     """Measure and print; write the figures to a file if wanted."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -292,7 +345,13 @@ def main() -> None:
     found = {}
     for noise in arguments.noise:
         with tempfile.TemporaryDirectory() as scratch:
-            found[f"error of the reference {noise:g}"] = measure(Path(scratch), arguments.box, arguments.days, noise)
+            figures = measure(Path(scratch), arguments.box, arguments.days, noise)
+        figures["outages"] = {}
+        for first, last in DECLARED["smap-l3"].outages:
+            with tempfile.TemporaryDirectory() as scratch:
+                replayed = replay_outage(Path(scratch), arguments.box, noise, DateRange(first, last))
+            figures["outages"][f"{first} to {last}"] = replayed
+        found[f"error of the reference {noise:g}"] = figures
     print(json.dumps(found, indent=1))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")

@@ -103,7 +103,8 @@ def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[Calen
     if row.record.tier is Tier.NO_OBSERVATION:
         return CalendarState.NO_OBSERVATION, reason or "nothing of the grid was observed on this day"
     if row.record.tier is Tier.PROVISIONAL:
-        return CalendarState.PROVISIONAL, reason or "provisional: its rain or a day of its window may still change"
+        changes = "its file, its rain or a day of its window may still change"
+        return CalendarState.PROVISIONAL, reason or f"provisional: {changes}"
     return CalendarState.CONSOLIDATED, reason
 
 

@@ -56,6 +56,18 @@ def pytest_configure() -> None:
     onnxruntime.SessionOptions = on_one_thread
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark the cases of a test with the mark ``slow_but_the_first`` as slow, but the first one."""
+    begun = set()
+    for item in items:
+        if item.get_closest_marker("slow_but_the_first"):
+            name = item.nodeid.partition("[")[0]
+            if name in begun:
+                item.add_marker(pytest.mark.slow)
+            begun.add(name)
+
+
 @pytest.fixture(scope="session")
 def data() -> Path:
     """The folder of real inputs, or a loud skip."""

@@ -6,6 +6,8 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
+import pytest
+
 from tests.conftest import Site
 
 ROOT = Path(__file__).parents[1]
@@ -41,6 +43,7 @@ def test_every_module_imports_without_torch() -> None:
     assert int(done.stdout.split()[0]) > 25
 
 
+@pytest.mark.slow
 def test_a_day_fills_without_torch(recurrent_site: Site) -> None:
     command = f"""
 from runtime.cli import app

@@ -122,15 +122,6 @@ PAGES = {
         },
     ),
 }
-SLOW = (
-    "README.md",
-    "docs/index.md",
-    "docs/engines.md",
-    "docs/operating.md",
-    "docs/tutorials/tensorrt.md",
-    "docs/validation.md",
-    "docs/train-your-own.md",
-)
 
 
 ALL = ["README.md", "CONTRIBUTING.md", *sorted(str(p.relative_to(ROOT)) for p in (ROOT / "docs").rglob("*.md"))]
@@ -155,7 +146,8 @@ def test_every_page_with_commands_has_a_stage() -> None:
     assert {page for page in ALL if commands(page)} == set(PAGES)
 
 
-@pytest.mark.parametrize("page", [pytest.param(p, marks=pytest.mark.slow if p in SLOW else ()) for p in PAGES])
+@pytest.mark.slow
+@pytest.mark.parametrize("page", PAGES)
 def test_the_commands_of_a_page(page: str, tmp_path: Path, globe: Grid, monkeypatch: pytest.MonkeyPatch) -> None:
     stage = PAGES[page]
     grid = globe.box(*stage.box)

@@ -55,6 +55,13 @@ def test_the_images_install_from_the_lock_files() -> None:
         assert "--no-deps" in image
 
 
+def test_the_base_image_is_named_by_its_digest() -> None:
+    text = (ROOT / "Dockerfile").read_text()
+    assert re.search(r"^ARG PYTHON_IMAGE=python:[\w.-]+@sha256:[0-9a-f]{64}$", text, flags=re.M)
+    stages = re.findall(r"^FROM (\S+) AS (\S+)$", text, flags=re.M)
+    assert {base for base, _ in stages} <= {"${PYTHON_IMAGE}", *(name for _, name in stages)}
+
+
 @pytest.mark.parametrize("name", IMAGES)
 def test_an_image_has_one_onnxruntime_and_a_gpu_image_the_libraries_that_it_links(name: str) -> None:
     locked = _locked(name, IMAGES[name][0])

@@ -260,7 +260,8 @@ class TrainingRun:
         loss = objective(*(value.to(fabric.device) for value in inputs))
         state.optimiser.zero_grad()
         fabric.backward(loss)
-        fabric.clip_gradients(objective, state.optimiser, max_norm=schedule.clip)
+        if schedule.clip:
+            fabric.clip_gradients(objective, state.optimiser, max_norm=schedule.clip)
         state.optimiser.step()
         decay = min(schedule.average, (step + 1) / (step + 20)) if schedule.average else 0.0
         _update_average(state.average, state.network, decay)

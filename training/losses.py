@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from training.models import LSTMCNN, STPCNN, Model
 
 Share = Callable[[Tensor], Tensor]
-"""Returns the mean of a count over all processes; the mean of the processes' gradients is then that of one process with
-all samples."""
+"""Returns the mean over all processes of what a loss is divided by: a count, or a sum of weights. The mean of the
+processes' gradients is then that of one process with all samples."""
 
 ONE_SIGMA = math.erf(math.sqrt(0.5))
 """Share of a normal distribution within one standard deviation, 0.683."""
@@ -28,10 +28,12 @@ def alone(count: Tensor) -> Tensor:
 def global_local_loss(
     predicted: Tensor, truth: Tensor, labelled: Tensor, hidden: Tensor, *, eta: float = 0.1, share: Share = alone
 ) -> Tensor:
-    """Return the mean squared error of the hidden cells plus `eta` times that of all labelled cells.
+    """Return the sum of squared errors of the hidden cells plus `eta` times that of all labelled cells, as a mean.
 
-    SGD-SM 1.0 (doi:10.5194/essd-13-1385-2021): equation 4 is the term of the hidden cells, 5 that of all, 6 their sum.
-    Equation 4 sums over ``1 - M``, which would include the sea; here only labelled land counts.
+    SGD-SM 1.0 (doi:10.5194/essd-13-1385-2021): equation 4 is the sum over the hidden cells, 5 that over all, 6 adds
+    them. Equation 4 sums over ``1 - M``, which would include the sea; here only labelled land counts. So a hidden cell
+    weighs ``1 + eta`` and a shown one ``eta``. The sum is divided by the sum of these weights, so that the learning
+    rate does not depend on the number of cells.
 
     Parameters
     ----------
@@ -46,17 +48,15 @@ def global_local_loss(
     eta : float
         Weight of the global term (equation 6).
     share : callable
-        Mean of a count over all processes.
+        Mean of the sum of the weights over all processes.
 
     Returns
     -------
     Tensor, scalar
         The loss, (m3 m-3)^2; 0 if no cell is labelled.
     """
-    square = (predicted - truth) ** 2
-    local_term = (square * hidden).sum() / share(hidden.sum()).clamp(min=1)
-    global_term = (square * labelled).sum() / share(labelled.sum()).clamp(min=1)
-    return local_term + eta * global_term
+    weight = hidden + eta * labelled
+    return ((predicted - truth) ** 2 * weight).sum() / share(weight.sum()).clamp(min=1)
 
 
 def sigma_loss(error: Tensor, log_sigma: Tensor, hidden: Tensor, share: Share = alone) -> Tensor:
@@ -139,16 +139,20 @@ class Objective(nn.Module):
         return loss / self.model.config.sm_std**2
 
     def _sequence_loss(self, model: LSTMCNN, *fields: Tensor) -> Tensor:
-        """Return the sum over the days of a sequence (SGD-SM 2.0, doi:10.5194/essd-14-4473-2022, equation 12)."""
+        """Return the sum over the days of a sequence (SGD-SM 2.0, doi:10.5194/essd-14-4473-2022, equation 12).
+
+        The days are summed before the division: a cell weighs the same on every day.
+        """
         sm, mask, land, truth, labelled, hidden, rain, rain_mask = fields
         h = c = sm.new_zeros(len(sm), model.config.memory)
         seen = sm.new_zeros(len(sm), 1)
-        total = sm.new_zeros(())
+        days: list[tuple[Tensor, Tensor]] = []
         for day in range(sm.shape[1]):
             if self.truncate and day % self.truncate == 0:
                 h, c = h.detach(), c.detach()
             filled, reached, h, c, seen = model(
                 sm[:, day], mask[:, day], land, rain[:, day], rain_mask[:, day], h, c, seen
             )
-            total = total + self._fill_loss(filled, truth[:, day], labelled[:, day] * reached, hidden[:, day] * reached)
-        return total
+            days.append((filled, reached))
+        filled, reached = (torch.stack(field, 1) for field in zip(*days, strict=True))
+        return len(days) * self._fill_loss(filled, truth, labelled * reached, hidden * reached)

@@ -53,8 +53,8 @@ class TrainingSchedule(RecipeSection):
     """Weight of the loss's global term, as published; not used by `seamless`, whose loss counts hidden cells only."""
     sigma_weight: float = Field(default=0.1, ge=0)
     """Weight of the loss of sigma, for a network that has one."""
-    clip: float = Field(default=1.0, gt=0)
-    """Largest norm of the gradient."""
+    clip: float = Field(default=1.0, ge=0)
+    """Largest norm of the gradient; with 0 it is not limited, as published."""
     truncate: int = Field(default=0, ge=0)
     """Days that gradients flow back through the recurrent kind; 0 is the whole sequence."""
     average: float = Field(default=0.0, ge=0, lt=1)

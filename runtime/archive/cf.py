@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.archive.acdd import day_attributes
 from runtime.archive.record import PublishedDay
-from runtime.archive.variables import MERGED_UNCERTAINTY, VARIABLES, Variable, source_variable
+from runtime.archive.variables import MERGED_UNCERTAINTY, SOURCE, VARIABLES, Variable, source_bits, source_variable
 from runtime.common.grid import Floats
 from runtime.common.netcdf import Dataset, open_dataset
 from runtime.common.vocabulary import TODAY
@@ -76,11 +76,9 @@ class CfLayout:
             fields = _fields(day)
             for kind in VARIABLES.values():
                 if (field := fields[kind.name]) is not None:
-                    _put(file, kind, field)
-            if day.source is not None:
-                _put(file, source_variable(day.source_bits), day.source)
-                if "soil_moisture_uncertainty" in file.variables:
-                    file["soil_moisture_uncertainty"].setncatts(MERGED_UNCERTAINTY)
+                    _put(file, source_variable(day.source_bits) if kind is SOURCE else kind, field)
+            if day.source is not None and "soil_moisture_uncertainty" in file.variables:
+                file["soil_moisture_uncertainty"].setncatts(MERGED_UNCERTAINTY)
             file["soil_moisture"].ancillary_variables = " ".join(n for n in _ANCILLARY if n in file.variables)
             status = file.createVariable("input_status", "i1", ("time",))
             status.setncatts(
@@ -105,6 +103,13 @@ class CfLayout:
             return np.asarray(file["lat"][:]), np.asarray(file["lon"][:])
 
 
+def stored_source_bits(path: Path) -> dict[str, int]:
+    """Return the bit of each sensor in `SOURCE` of a published day; empty if the day does not have it."""
+    with open_dataset(path) as file:
+        found = file.variables.get(SOURCE.name)
+        return {} if found is None else source_bits({key: found.getncattr(key) for key in found.ncattrs()})
+
+
 def _status(day: PublishedDay) -> int:
     missing = day.missing_days
     return (TODAY in missing) * 1 + day.precipitation_absent * 2 + bool(set(missing) - {TODAY}) * 4
@@ -124,6 +129,7 @@ def _fields(day: PublishedDay) -> dict[str, NDArray[Any] | None]:
         "precipitation": day.precipitation,
         "flag": filled.flag,
         "days_since_observation": filled.days_since_observation,
+        "soil_moisture_source": day.source,
     }
 
 

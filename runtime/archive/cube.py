@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from runtime.archive.format import ArchiveFormat
 from runtime.archive.layout import layout_of
 from runtime.archive.paths import ArchivePaths
-from runtime.archive.variables import VARIABLES
+from runtime.archive.variables import SOURCE, VARIABLES, source_bits
 from runtime.common import digest
 from runtime.common.clock import DAY
 from runtime.common.events import Track
@@ -123,6 +123,11 @@ class Cube:
     def chunks(self) -> tuple[int, int, int]:
         """Days, rows and columns in a chunk: the smallest part that is read."""
         return SLAB, CELLS, CELLS
+
+    @property
+    def source_bits(self) -> dict[str, int]:
+        """The bit of each sensor in `SOURCE`; empty if the cube does not have it."""
+        return source_bits(self.array(SOURCE.name).attrs) if SOURCE.name in self.group else {}
 
     def marks(self) -> NDArray[np.uint64]:
         """Return the mark of each day; 0 for a day that is empty or not completely written."""

@@ -9,7 +9,7 @@ import datetime as dt
 import itertools
 import logging
 import shutil
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,7 @@ import zarr
 from numpy.typing import NDArray
 from zarr.codecs import BloscCodec
 
-from runtime.archive.cf import EPOCH
+from runtime.archive.cf import EPOCH, stored_source_bits
 from runtime.archive.cube import BYTES_KEPT, CELLS, MARKS, SLAB, Cube, DayFile, packed_fields, verified_fields
 from runtime.archive.cube_store import (
     MARKS_IN_CHUNK,
@@ -30,12 +30,14 @@ from runtime.archive.cube_store import (
     sync_zarr_file,
 )
 from runtime.archive.paths import ArchivePaths
-from runtime.archive.variables import VARIABLES
+from runtime.archive.variables import SOURCE, VARIABLES, source_variable
 from runtime.common.atomic import sync_to_disk, write_guard
 from runtime.common.events import Track
 from runtime.common.grid import Grid
 
 _CODEC = BloscCodec(cname="zstd", clevel=3, shuffle="shuffle")
+_OR = "_or_"
+"""Between the names of the sensors that one bit of `SOURCE` means on different days."""
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +79,7 @@ def update_cube(
     # Chunks without values are written too: readers take a chunk that is not there for one that was lost.
     with write_guard(ArchivePaths.below(archive).cube), zarr.config.set({"array.write_empty_chunks": True}):
         writer = CubeWriter.open(archive, min(sources), grid)
-        first, marks = writer.cube.first, writer.cube.marks()
+        first, marks, names = writer.cube.first, writer.cube.marks(), writer.cube.names
         wanted = {(date - first).days: source for date, source in sources.items()}
         length = max(marks.size, max(wanted) + 1)
         lost = writer.cube.lost_slabs(writer.cube.names, np.flatnonzero(marks), probe=True)
@@ -90,7 +92,10 @@ def update_cube(
             writer.clear(slab)
         changed = sorted([*stale, *unpublished])
         slabs = [list(days) for _, days in itertools.groupby(changed, lambda day: day // SLAB)]
-        return sum(writer.copy_or_renew(days, wanted) for days in track(slabs, "cube"))
+        copied = sum(writer.copy_or_renew(days, wanted) for days in track(slabs, "cube"))
+    if np.any(marks) and writer.cube.names != names:  # earlier days that have the new variable, too
+        copied += update_cube(archive, sources, grid, attributes, track)
+    return copied
 
 
 def remove_cube(archive: Path) -> None:
@@ -167,6 +172,16 @@ class CubeWriter:
             or any(seen.attrs.get(key) != plain_attribute(value) for key, value in attributes.items())
         )
 
+    def add_variables(self, names: Collection[str], wanted: Mapping[int, DayFile]) -> None:
+        """Create variables, and take the marks of the days away whose files have one of them.
+
+        A cube that an earlier version of this software made may lack a variable of its days.
+        """
+        marked = np.flatnonzero(self.cube.marks()).tolist()
+        incomplete = [day for day in marked if day in wanted and _has(wanted[day], names)]
+        self._set_marks(np.array(incomplete, np.int64), np.zeros(len(incomplete), np.uint64))
+        self.make_room(0, [name for name in VARIABLES if name in names], {})
+
     def make_room(self, days: int, names: Iterable[str], attributes: Mapping[str, Any]) -> None:
         """Make the arrays long enough, and create missing ones; readers see all of it at once, or nothing.
 
@@ -236,20 +251,22 @@ class CubeWriter:
             Number of days copied.
         """
         try:
-            return self.copy({day: wanted.get(day) for day in days})
+            return self.copy({day: wanted.get(day) for day in days}, wanted)
         except (RuntimeError, ValueError) as error:  # Zarr reads a chunk before it changes a part of it
             slab = days[0] // SLAB
             logger.warning(f"{self.cube.folder}: a chunk cannot be read ({error}); its days are copied again")
             self.clear(slab)
-            return self.copy({day: source for day, source in wanted.items() if day // SLAB == slab})
+            return self.copy({day: source for day, source in wanted.items() if day // SLAB == slab}, wanted)
 
-    def copy(self, days: Mapping[int, DayFile | None]) -> int:
+    def copy(self, days: Mapping[int, DayFile | None], wanted: Mapping[int, DayFile]) -> int:
         """Copy daily files of one slab into the cube, and empty the days without a file.
 
         Parameters
         ----------
         days : mapping of int to DayFile or None
             The files by the numbers of their days; None for a day that is no longer published.
+        wanted : mapping of int to DayFile
+            The published days by number.
 
         Returns
         -------
@@ -259,19 +276,24 @@ class CubeWriter:
         sources: dict[int, DayFile | None] = {}
         kept: dict[int, _Fields] = {}
         names: set[str] = set()
+        bits: dict[tuple[str, int], None] = {}
         room = BYTES_KEPT
         for day, source in days.items():
             fields = {} if source is None else verified_fields(source, self.grid)
             if source is None or fields:
                 sources[day] = source
             names |= fields.keys()
+            if source and SOURCE.name in fields:
+                bits |= dict.fromkeys(stored_source_bits(source.path).items())
             room -= sum(field.nbytes for field in fields.values())
             if fields and room >= 0:
                 kept[day] = fields
         if not sources:
             return 0
         if missing := names - set(self.cube.names):
-            self.make_room(0, [name for name in VARIABLES if name in missing], {})
+            self.add_variables(missing, wanted)
+        if bits:
+            self._add_sensors(bits)
         numbers = np.array([*sources])
         self._set_marks(numbers, np.zeros(numbers.size, np.uint64))
         for name in self.cube.names:
@@ -279,6 +301,23 @@ class CubeWriter:
         marks = [0 if source is None else source.mark for source in sources.values()]
         self._set_marks(numbers, np.array(marks, np.uint64))
         return sum(source is not None for source in sources.values())
+
+    def _add_sensors(self, bits: Collection[tuple[str, int]]) -> None:
+        """Add the sensors of some days to the meaning of the bits of `SOURCE`.
+
+        A bit that means several sensors, because the order of the feeds was changed, is named after all of them.
+        """
+        seen = Cube(self.cube.folder, zarr.open_group(self.cube.folder, mode="r")).source_bits
+        names: dict[int, dict[str, None]] = {}
+        for name, bit in (*seen.items(), *bits):
+            names.setdefault(bit, {}).update(dict.fromkeys(name.split(_OR)))
+        known = {_OR.join(names[bit]): bit for bit in sorted(names)}
+        if known == seen:
+            return
+        attributes = source_variable(known).attributes
+        self.cube.array(SOURCE.name).attrs.update({key: plain_attribute(value) for key, value in attributes.items()})
+        sync_zarr_file(self.cube.folder / SOURCE.name / "zarr.json")
+        consolidate(self.cube.folder, {})
 
     def _write_days(self, name: str, sources: Mapping[int, DayFile | None], kept: Mapping[int, _Fields]) -> None:
         """Write one variable of some days of a slab, from memory or else from their files."""
@@ -304,3 +343,11 @@ class CubeWriter:
     def _sync_chunk(self, name: str, chunk: int = 0) -> None:
         """Wait until a chunk, by its number along the time axis, is on the disk."""
         sync_zarr_file(self.cube.chunk_file(name, chunk))
+
+
+def _has(source: DayFile, names: Collection[str]) -> bool:
+    """Return whether a daily file has one of some variables; not if it cannot be read."""
+    try:
+        return bool(packed_fields(source, names))
+    except (OSError, RuntimeError):
+        return False

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.archive.cube import Cube
 from runtime.archive.reader import Reader
-from runtime.archive.variables import VARIABLES, Variable
+from runtime.archive.variables import SOURCE, VARIABLES, Variable, source_variable
 
 if TYPE_CHECKING:
     import xarray
@@ -37,8 +37,9 @@ def open_archive(path: Path | str) -> xarray.Dataset:
     xarray.Dataset
         Variables with the dimensions (time, lat, lon), as far as the archive has them: ``soil_moisture``,
         ``soil_moisture_observed`` and ``soil_moisture_uncertainty`` (m3 m-3), ``precipitation`` (mm day-1),
-        ``days_since_observation`` (day), all float32 with NaN where there is no value, and ``flag`` (int8, see its
-        ``flag_meanings``; -1 for days that have no flags). The values are dask arrays.
+        ``days_since_observation`` (day), all float32 with NaN where there is no value, ``flag`` (int8, see its
+        ``flag_meanings``; -1 for days that have no flags) and ``soil_moisture_source`` (int16, see its ``flag_masks``
+        and ``flag_meanings``; -1 for days that were not made from several sensors). The values are dask arrays.
 
     Raises
     ------
@@ -62,7 +63,8 @@ def open_archive(path: Path | str) -> xarray.Dataset:
         stored = _stored_days(reader, variable, cube, in_cube, others)
         is_packed = variable.step is not None or variable.fill is not None
         values = stored.map_blocks(variable.unpack, dtype=np.float32) if is_packed else stored
-        attributes = {key: value for key, value in variable.attributes.items() if key not in _PACKING}
+        described = source_variable(reader.source_bits) if variable is SOURCE else variable
+        attributes = {key: value for key, value in described.attributes.items() if key not in _PACKING}
         data[variable.name] = (("time", "lat", "lon"), values, attributes)
     times = np.array(list(reader.days), "datetime64[ns]")
     latitudes, longitudes = reader.axes

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from runtime.archive.cf import CfLayout
 from runtime.archive.record import PublishedDay
-from runtime.archive.sgdsm import SgdSmLayout
+from runtime.archive.sgdsm import PREFIXES, SgdSmLayout
 from runtime.common.vocabulary import LayoutName
 
 
@@ -37,4 +37,4 @@ LAYOUTS: dict[LayoutName, Layout] = {LayoutName.CF: CfLayout(), LayoutName.SGD_S
 
 def layout_of(path: Path) -> Layout:
     """Return the layout of a published file, by its name; an archive may hold both while its layout is changed."""
-    return LAYOUTS[LayoutName.SGD_SM if path.name.startswith("SGD-SM") else LayoutName.CF]
+    return LAYOUTS[LayoutName.SGD_SM if path.name.startswith(PREFIXES) else LayoutName.CF]

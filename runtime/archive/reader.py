@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -18,13 +18,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.archive.acdd import SHARED, band_of, time_coverage
+from runtime.archive.cf import stored_source_bits
 from runtime.archive.cube import DayFile
 from runtime.archive.cube_days import CubeDays
 from runtime.archive.format import ArchiveFormat
 from runtime.archive.layout import layout_of
 from runtime.archive.place import sea_text
 from runtime.archive.published import other_grid, published_files
-from runtime.archive.variables import SOIL_MOISTURE, VARIABLES
+from runtime.archive.variables import SOIL_MOISTURE, SOURCE, VARIABLES
 from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.netcdf import LOCK, open_dataset
 from runtime.common.text import counted
@@ -51,6 +52,8 @@ class Series:
     """Days that the cube should have but that could not be read from it; their values are from the daily files."""
     left_out: Mapping[dt.date, str] = field(default_factory=dict)
     """Published days that are left out because they are on another grid, with the reason."""
+    source_bits: Mapping[str, int] = field(default_factory=dict)
+    """The bit of each sensor in ``soil_moisture_source``; empty in archives of one sensor."""
 
 
 class Reader:
@@ -101,6 +104,12 @@ class Reader:
             shared = {name: file.getncattr(name) for name in SHARED if name in file.ncattrs()}
         history = {"history": "taken from the archive's daily files, which say what each was made from"}
         return shared | history | time_coverage(min(self.days), max(self.days))
+
+    @cached_property
+    def source_bits(self) -> dict[str, int]:
+        """The bit of each sensor in `SOURCE`, as the cube and the newest day have it; empty if they do not."""
+        cube, newest = self.cube.open(), self.days[max(self.days)].path
+        return (cube.source_bits if cube else {}) | _checked(newest, lambda: stored_source_bits(newest))
 
     @cached_property
     def names(self) -> frozenset[str]:
@@ -212,6 +221,57 @@ class Reader:
         with open_dataset(self.file(date).path) as file:
             return band_of(str(getattr(file, "source", "")))
 
+    def cells(
+        self, cells: Sequence[tuple[int, int]], dates: list[dt.date], names: Collection[str]
+    ) -> tuple[dict[str, Floats], list[dt.date]]:
+        """Return variables of some cells on some days; of the cube only the parts with these cells are read.
+
+        Parameters
+        ----------
+        cells : sequence of (int, int)
+            Row and column of each cell.
+        dates : list of dt.date
+            Published days.
+        names : collection of str
+            Variables to read.
+
+        Returns
+        -------
+        values : dict of str to float32 array, shape (days, cells)
+            Values by variable in the variable's units, NaN where there is none; variables that none of the days has are
+            left out.
+        lost : list of dt.date
+            Days that the cube should have but that could not be read from it; their values are from the daily files.
+
+        Raises
+        ------
+        ArchiveError
+            The cube or a file is damaged.
+        """
+        values = {
+            name: np.full((len(dates), len(cells)), variable.unpack(np.array(variable.empty, variable.dtype)))
+            for name, variable in VARIABLES.items()
+            if name in names
+        }
+        found, every_lost = set[str](), set[dt.date]()
+        absent = np.ones((len(dates), len(cells)), bool)
+        for number, (row, col) in enumerate(cells):
+            stored, in_cube, lost = self.cube.cell(row, col, dates, names)
+            every_lost |= {*lost}
+            indices = np.array([index for index, date in enumerate(dates) if date in in_cube], int)
+            absent[indices, number] = False
+            for name, packed in stored.items():
+                values[name][indices, number] = VARIABLES[name].unpack(packed[[in_cube[dates[i]] for i in indices]])
+                found.add(name)
+        self.cube.warn(sorted(every_lost))
+        rows, cols = np.array(cells, int).reshape(-1, 2).T
+        for index in np.flatnonzero(absent.any(1)):
+            for name, stored_field in self.day(dates[index], names).items():
+                where = np.flatnonzero(absent[index])
+                values[name][index, where] = VARIABLES[name].unpack(stored_field[rows[where], cols[where]])
+                found.add(name)
+        return {name: series for name, series in values.items() if name in found}, sorted(every_lost)
+
     def series(
         self,
         latitude: float,
@@ -249,29 +309,14 @@ class Reader:
         """
         row, col = self.cell(latitude, longitude)
         dates = [date for date in self.days if (first or date) <= date <= (last or date)]
-        values = {
-            name: np.full(len(dates), variable.unpack(np.array(variable.empty, variable.dtype)))
-            for name, variable in VARIABLES.items()
-            if name in names
-        }
-        found = set()
-        stored, in_cube, lost = self.cube.cell(row, col, dates, names)
-        self.cube.warn(lost)
-        indices = np.array([index for index, date in enumerate(dates) if date in in_cube], int)
-        for name, packed in stored.items():
-            values[name][indices] = VARIABLES[name].unpack(packed[[in_cube[dates[index]] for index in indices]])
-            found.add(name)
-        for index, date in enumerate(dates):
-            if date not in in_cube:
-                for name, stored_field in self.day(date, names).items():
-                    values[name][index] = VARIABLES[name].unpack(stored_field[row : row + 1, col])[0]
-                    found.add(name)
+        of_cell, lost = self.cells([(row, col)], dates, names)
+        present = {name: values[:, 0] for name, values in of_cell.items()}
         lat, lon = self.axes
-        present = {name: series for name, series in values.items() if name in found}
         if np.isnan(present.get(SOIL_MOISTURE.name, [0.0])).all() and not self.land[row, col]:
             raise UsageError(sea_text(lat, lon, self.land, row, col))
         left_out = {date: why for date, why in self.left_out.items() if (first or date) <= date <= (last or date)}
-        return Series(float(lat[row]), float(lon[col]), dates, present, lost, left_out)
+        bits = self.source_bits if SOURCE.name in present else {}
+        return Series(float(lat[row]), float(lon[col]), dates, present, lost, left_out, bits)
 
 
 def fields_of(path: Path, names: Collection[str]) -> dict[str, Floats]:

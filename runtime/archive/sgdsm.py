@@ -21,6 +21,8 @@ from runtime.common.grid import Floats
 from runtime.common.netcdf import open_dataset
 
 FILL = -32767
+PREFIXES = ("SGD-SM", "SGD_SM", "LPRM_AMSR2_")
+"""How names of files begin: ours, and those of the published data sets, whose program writes LPRM_AMSR2_YYYYMMDD.nc."""
 _NAMES = {SOIL_MOISTURE.name: "reconstructed_sm_c1", OBSERVED.name: "original_sm_c1"}
 _UNITS_PER_PERCENT = round(0.01 / STEP)
 _FLOAT32_ERROR = 1e-4
@@ -52,7 +54,12 @@ class SgdSmLayout:
         with open_dataset(path) as file:
             file.set_auto_maskandscale(False)
             percent = {name: np.asarray(file[own][:]) for name, own in _NAMES.items() if name in names}
-        return {name: np.where(p == FILL, FILL, p * _UNITS_PER_PERCENT).astype(np.int16) for name, p in percent.items()}
+        # the published program writes what it divided by zero as numbers far outside of the range
+        return {
+            name: np.where(valid, np.where(valid, p, 0) * _UNITS_PER_PERCENT, FILL).astype(np.int16)
+            for name, p in percent.items()
+            for valid in [(p >= 0) & (p <= 100)]
+        }
 
     def axes(self, path: Path) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Return the latitudes and longitudes of the cells' centres, degrees."""

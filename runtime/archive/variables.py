@@ -116,9 +116,6 @@ SINCE = Variable(
     },
 )
 
-VARIABLES = {v.name: v for v in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY, PRECIPITATION, FLAG, SINCE)}
-"""All variables by name, in the order in which they are written."""
-
 MERGED_UNCERTAINTY = {
     "long_name": "uncertainty of a value, observed or filled",
     "comment": "observed cells: the error of the sensors' weighted mean, from comparing the sensors; filled cells: as "
@@ -128,12 +125,12 @@ MERGED_UNCERTAINTY = {
 
 
 def source_variable(bits: Mapping[str, int]) -> Variable:
-    """Return the variable that says which sensors saw each cell; only in daily files made from several sensors.
+    """Return the variable that says which sensors saw each cell, with the meaning of its bits.
 
     Parameters
     ----------
     bits : mapping of str to int
-        The bit of each sensor that is used on the day.
+        The bit of each sensor.
     """
     attributes = {
         "standard_name": "status_flag",
@@ -144,3 +141,16 @@ def source_variable(bits: Mapping[str, int]) -> Variable:
         "comment": "one bit for each sensor, the same on every day; 0: no sensor saw the cell",
     }
     return Variable("soil_moisture_source", np.dtype(np.int16), None, attributes)
+
+
+def source_bits(attributes: Mapping[str, Any]) -> dict[str, int]:
+    """Return the bit of each sensor from the attributes of a stored `SOURCE`; empty if it says none."""
+    masks = np.atleast_1d(attributes.get("flag_masks", ())).tolist()
+    return {name: mask.bit_length() - 1 for name, mask in zip(attributes["flag_meanings"].split(), masks, strict=True)}
+
+
+SOURCE = source_variable({})
+"""Without the meaning of its bits, which each archive has of its own; only in files made from several sensors."""
+
+VARIABLES = {v.name: v for v in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY, PRECIPITATION, FLAG, SINCE, SOURCE)}
+"""All variables by name, in the order in which they are written."""

@@ -27,7 +27,7 @@ def series(
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Show the days of a place, observed and filled values apart; files also have rain, uncertainty and flags."""
+    """Show the days of a place, observed and filled values apart; files have all variables."""
     from runtime.archive.reader import Reader
     from runtime.output.series import place_name, plot_on_terminal, write_series
 

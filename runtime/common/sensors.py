@@ -1,7 +1,7 @@
 """The products that a feed can provide, each a declaration: file names, variables, units, quality rules, grid, era.
 
 The shipped declarations are ``runtime/data/products.toml``; a user's own are ``[products.NAME]`` in the configuration,
-with the same keys. Periods of the sensors of LPRM as in SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022, table 1).
+with the same keys. Periods of the sensors of LPRM as in SGD-SM 2.0 (doi:10.5194/essd-14-4473-2022, section 2.1).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ ORBITS = {"descending": ("D", "NT"), "ascending": ("A", "DY")}
 IMERG_RUN_LETTERS: dict[str | None, ImergRun] = {"E": ImergRun.EARLY, "L": ImergRun.LATE, None: ImergRun.FINAL}
 """The IMERG run, by its letter in the file name; Final has no letter."""
 
-NAME_GROUPS = ("date", "orbit", "run", "version")
+NAME_GROUPS = ("date", "orbit", "run", "version", "interim")
 """What the pattern of a file name may tell, as its named groups."""
 
 Names = Annotated[
@@ -135,14 +135,13 @@ class Product(TomlSection):
     what: InputVariable
     sensor: str
     pattern: re.Pattern[str]
-    """Pattern of the file names, with a group ``date`` (YYYYMMDD) and, where the name tells them, ``orbit``, ``run``
-    and ``version``: of the files of a day, the one with the highest version counts."""
+    """Pattern of the file names, with a group ``date`` (YYYYMMDD) and, where the name tells them, ``orbit``, ``run``,
+    ``version`` and ``interim``: of the files of a day, the one with the highest version counts. A group ``interim``
+    that matched says that another file will replace this one; a file without it counts before all that have it."""
     variable: Names
     """The variable, with its groups: ``group/variable``."""
     unit: Literal["percent", "m3 m-3", "mm/day"]
     """Unit of the values if the file does not tell. A file in percent is taken only if it stands here."""
-    error: Names | None = None
-    """The variable with the error of each value; not used yet."""
     bands: tuple[str, ...] = ()
     """What ``{band}`` may be."""
     orbit_words: dict[str, dict[str, str]] = Field(default={})
@@ -176,6 +175,8 @@ class Product(TomlSection):
     """Number of cells that no file of the product has."""
     collections: dict[str, tuple[str, str]] = Field(default={})
     """Short name and version of the Earthdata collections, by orbit or run."""
+    cds: dict[str, str] = Field(default={})
+    """Keywords of a request at the Climate Data Store, for feeds of kind ``cds``: ``type_of_sensor`` at least."""
     licence: str = ""
     citation: str = ""
 
@@ -195,7 +196,7 @@ class Product(TomlSection):
             raise ValueError(f"dimensions {', '.join(self.dimensions)} must have lat and lon among them")
         for words in self.orbit_words.values() or [{}]:
             rules = [*(rule.variable for rule in self.quality), *(rule.variable for rule in self.time)]
-            for names in (self.variable, self.error or (), *rules):
+            for names in (self.variable, *rules):
                 for name in names:
                     try:
                         name.format(**words, band="", variable="")

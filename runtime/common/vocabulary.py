@@ -22,7 +22,8 @@ class Tier(StrEnum):
     """Whether anything was observed on a published day, and whether it may still change."""
 
     PROVISIONAL = "provisional"
-    """It was observed, and a file that changes it may still arrive: a later day of its window, or better rain."""
+    """It was observed, and a file that changes it may still arrive: a later day of its window, better rain, or the
+    final record of an interim file."""
     CONSOLIDATED = "consolidated"
     """It was observed, and every file that can be expected has arrived.
 

@@ -15,7 +15,8 @@ from typing import Any
 
 from pydantic import BaseModel, SecretStr, ValidationError
 
-from runtime.config.schema import Config, Feeds, Paths
+from runtime.config.feeds import Feeds
+from runtime.config.schema import Config, Paths
 from runtime.errors import ConfigError
 
 DEFAULT_FILE = Path("seamless-sm.toml")

@@ -70,6 +70,11 @@ class DayInput:
         """Whether every sensor that could have seen the day has a file."""
         return self.identity is not None
 
+    @property
+    def is_interim(self) -> bool:
+        """Whether a file that is used will be replaced by another one."""
+        return self.identity is not None and self.listed is not None and self.listed.granule.is_interim
+
     def has_lost(self, was: RecordedInput) -> bool:
         """Whether a file that a published day was made from is gone from the feed."""
         return self.identity is None
@@ -248,6 +253,11 @@ class Merged(DayInput):
     def is_complete(self) -> bool:
         """Whether every sensor that is used on the day has a file."""
         return len(self.usable) == len(self.sensors)
+
+    @property
+    def is_interim(self) -> bool:
+        """Whether the file of any sensor will be replaced by another one."""
+        return any(part.day_input.is_interim for part in self.sensors)
 
     def has_lost(self, was: RecordedInput) -> bool:
         """Whether a file that a published day was made from is gone from its feed."""

@@ -286,11 +286,13 @@ class Inbox:
         """Return what is known of a file; one that can be read where it lies is read if it was not yet."""
         key = f"{granule.location} {granule.version} {listing.reading} {self.grid.digest} {READER_VERSION}"
         file, known = ListedFile(listing, granule, key), listing.known(key)
-        if known is None and listing.feed.in_place:
-            known = self.store.ingest(file, Path(granule.location))
-        if known and known.refused and not known.sha256 and listing.feed.in_place and key not in self._tried:
-            self._tried.add(key)  # it could not be opened; permissions change without a new version
-            known = self.store.ingest(file, Path(granule.location))
+        could_not_open = known and known.refused and not known.sha256  # permissions change without a new version
+        if listing.feed.in_place and (known is None or could_not_open) and key not in self._tried:
+            self._tried.add(key)
+            try:
+                known = self.store.ingest(file, Path(granule.location))
+            except FeedUnreachable as error:
+                self._failed[key] = listing, str(error)
         if known and known.refused and known.fetched_bytes and not self.offline and key not in self._tried:
             age = now() - dt.datetime.fromisoformat(known.arrived_at)
             is_recent = dt.timedelta(0) <= age <= _RETRY_AFTER  # not if the clock was ahead when it arrived

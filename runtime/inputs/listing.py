@@ -142,6 +142,7 @@ def _listing_of(records: Sequence[GranuleRecord], wanted: GranuleFilter) -> List
             version=record.version,
             run=record.run,
             edition=recognised.edition,
+            is_interim=recognised.is_interim,
         )
         for record in newest.values()
         if (recognised := wanted.recognise(record.name))

@@ -24,7 +24,7 @@ from runtime.errors import ArchiveError, FeedUnreachable, InputRefused
 from runtime.inputs.day_input import ListedFile, Ready
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.products.granule import unreadable
-from runtime.inputs.products.read import read_field
+from runtime.inputs.reader_process import ReaderProcess, reader_process
 
 _CACHED_FIELDS = 24
 
@@ -45,6 +45,7 @@ class GranuleStore:
     events: RunEvents
     offline: bool = False
     """Fetch nothing."""
+    reader: ReaderProcess = field(default_factory=reader_process)
     _fields: OrderedDict[str, Floats] = field(default_factory=OrderedDict)
     """By digest, the oldest first."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
@@ -168,7 +169,7 @@ class GranuleStore:
         """Read a file, cache its field, and return the field's digest and the file's coverage."""
         listing = file.listing
         wanted = listing.wanted
-        reading = read_field(wanted.product, path, file.granule.date, self.grid, listing.band, wanted.orbit)
+        reading = self.reader.read(wanted.product, path, file.granule.date, self.grid, listing.band, wanted.orbit)
         field_digest = digest.of_field(reading.field)
         with self._lock:
             self._fields[field_digest] = reading.field

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 import math
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +15,7 @@ from runtime.archive.acdd import time_coverage
 from runtime.archive.cf import EPOCH
 from runtime.archive.place import place_text
 from runtime.archive.reader import Reader, Series
-from runtime.archive.variables import VARIABLES
+from runtime.archive.variables import SOURCE, VARIABLES, source_variable
 from runtime.common.atomic import move_into_place, part_file
 from runtime.common.netcdf import open_dataset
 from runtime.errors import UsageError
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 ENDINGS = (".csv", ".nc", ".png")
 """Endings of the files that `write_series` can write."""
+
+_FLAGS = {int(flag): flag.name.lower() for flag in Flag}
 
 
 def write_series(reader: Reader, series: Series, out: Path) -> None:
@@ -65,21 +68,23 @@ def series_table(series: Series) -> str:
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     names = list(series.values)
-    flags = {int(flag): flag.name.lower() for flag in Flag}
     units = [VARIABLES[name].attributes.get("units") for name in names]
     header = [f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True)]
     writer.writerow(["date", *header])
     columns = [series.values[name].tolist() for name in names]
     for date, *row in zip(series.dates, *columns, strict=True):
-        writer.writerow([str(date), *(_value_text(name, value, flags) for name, value in zip(names, row, strict=True))])
+        texts = (_value_text(name, value, series.source_bits) for name, value in zip(names, row, strict=True))
+        writer.writerow([str(date), *texts])
     return text.getvalue()
 
 
-def _value_text(name: str, value: float, flags: dict[int, str]) -> str:
+def _value_text(name: str, value: float, bits: Mapping[str, int]) -> str:
     if math.isnan(value):
         return ""
     if name == "flag":
-        return flags.get(int(value), "")
+        return _FLAGS.get(int(value), "")
+    if name == SOURCE.name:
+        return " ".join(sensor for sensor, bit in bits.items() if value > 0 and int(value) & 1 << bit)
     return f"{value:.4f}" if VARIABLES[name].attributes.get("units") == "m3 m-3" else f"{value:g}"
 
 
@@ -107,7 +112,7 @@ def _write_netcdf(path: Path, reader: Reader, series: Series) -> None:
         cell.setncatts({"cf_role": "timeseries_id", "long_name": "grid cell"})
         cell[:] = np.array(list(station), "S1")
         for name, values in series.values.items():
-            variable = VARIABLES[name]
+            variable = source_variable(series.source_bits) if name == SOURCE.name else VARIABLES[name]
             stored = file.createVariable(
                 name,
                 variable.dtype.str[1:],

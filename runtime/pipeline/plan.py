@@ -208,6 +208,8 @@ class _Planner:
         """Return the tier; older rain than normal will not arrive any more, nor will soil moisture older than newer."""
         if not self.run.inbox.holds_values(inputs[TODAY]):
             return Tier.NO_OBSERVATION
+        if any(day_input.is_interim for day_input in inputs.values()):
+            return Tier.PROVISIONAL
         policy, age = self.run.config.policy, (self.run.today - date).days
         rain = [
             day_input

@@ -1,17 +1,25 @@
-"""The archive's description, and a day's layer for the map."""
+"""The archive's description, a day's layer for the map, and the picture of the coverage."""
 
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import gzip
+import io
+import threading
+from pathlib import Path
 
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from runtime.archive.acdd import CITATIONS
+from runtime.archive.catalog import Catalog
+from runtime.archive.paths import ArchivePaths
 from runtime.archive.reader import Reader
+from runtime.common import digest
 from runtime.config import Config
 from runtime.errors import InputsMissing
 from runtime.output import colours
+from runtime.output.coverage_figure import write_coverage
 from service.maps import GAP, NOTHING, LayerName, encode_map
 from service.models import (
     ArchiveInfo,
@@ -27,6 +35,9 @@ from service.routes.files import is_known
 from service.services import RequestServices
 
 router = APIRouter()
+
+_DRAWING = threading.Lock()
+"""Held while a picture is drawn: Matplotlib is not made for several threads."""
 
 
 @router.get("/api/archive")
@@ -67,6 +78,33 @@ def get_map(services: RequestServices, date: dt.date, layer: str, request: Reque
         del headers["Content-Encoding"]
         content = gzip.decompress(content)
     return Response(content, media_type="application/octet-stream", headers=headers)
+
+
+@router.get(
+    "/api/coverage.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "PNG."}},
+)
+def get_coverage(services: RequestServices, request: Request) -> Response:
+    """A picture of how much of the land was observed and filled on each day, with the means of the years."""
+    with services.open_catalog() as catalog:
+        last = catalog.last_revision()
+        tag = f'"{digest.of_values(last and last.sha256, last and last.made_at, catalog.count())[:16]}"'
+    if is_known(tag, request):
+        return Response(status_code=304, headers={"ETag": tag})
+    with _DRAWING:
+        content = _draw_coverage(ArchivePaths.of(services.config).catalog, tag)
+    return Response(content, media_type="image/png", headers={"ETag": tag})
+
+
+@functools.lru_cache(maxsize=1)
+def _draw_coverage(catalog_file: Path, tag: str) -> bytes:
+    """Return the picture of the coverage; `tag` changes when the catalog does."""
+    with Catalog.open(catalog_file, read_only=True) as catalog:
+        days = {date: row.record.statistics for date, row in catalog.days().items()}
+    picture = io.BytesIO()
+    write_coverage({date: found for date, found in days.items() if found}, picture)
+    return picture.getvalue()
 
 
 def _describe_archive(config: Config, reader: Reader | None) -> ArchiveInfo:

@@ -1,6 +1,6 @@
 // Requests to the service. A server that does not answer raises Unreachable, an answer with an error status Refused.
 
-/** @import { ArchiveInfo, Calendar, LayerName, PlaceSeries, ServiceStatus } from "./schema.js" */
+/** @import { ArchiveInfo, Calendar, DaySpan, LayerName, PlaceSeries, ServiceStatus } from "./schema.js" */
 
 export class Unreachable extends Error {}
 
@@ -59,6 +59,13 @@ export const csvAddress = (lat, lon) => `api/series?lat=${lat}&lon=${lon}&format
 
 /** @param {string} date */
 export const fileAddress = (date) => `api/days/${date}/file`;
+
+/**
+ * Another address for other days: the browser asks again.
+ *
+ * @param {DaySpan} days
+ */
+export const coverageAddress = ({ newest, count }) => `api/coverage.png?newest=${newest}&count=${count}`;
 
 /** @type {Map<string, Promise<Uint8Array>>} Maps by date and layer, those requested last at the end. */
 const maps = new Map();

@@ -98,6 +98,7 @@ async function loadArchive(again) {
   for (const id of ["day", "place", "calendar-section"]) element(id).hidden = empty;
   if (empty) return;
   calendar.load(states);
+  element("coverage-picture").src = api.coverageAddress(archive.days);
   if (!map) createMap();
   const slider = element("slider");
   const followsNewest = !shown.date || (again && Number(slider.value) === Number(slider.max));

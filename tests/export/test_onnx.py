@@ -1,5 +1,6 @@
 """Export: the graph is the network, or there is no bundle."""
 
+import dataclasses
 import json
 from pathlib import Path
 
@@ -23,6 +24,8 @@ from training.presets import Preset
 
 WINDOW = Preset(STPCNNConfig(window=5, layers=3, maps=4), tile_core=12, batch=2)
 RECURRENT = Preset(LSTMCNNConfig(tile=8, layers=2, maps=4, fc_maps=2, memory=12), tile_core=8, batch=3, spin_up_days=7)
+AS_PRINTED = dataclasses.replace(RECURRENT, model=dataclasses.replace(RECURRENT.model, reading="published"))  # type: ignore[call-overload]
+PRESETS = {"window": WINDOW, "recurrent": RECURRENT, "recurrent, as printed": AS_PRINTED}
 
 
 def _random(preset: Preset, seed: int = 0) -> Checkpoint:
@@ -32,14 +35,12 @@ def _random(preset: Preset, seed: int = 0) -> Checkpoint:
 
 @pytest.fixture(scope="module")
 def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    presets = {"window": WINDOW, "recurrent": RECURRENT}
-
     def make(folder: Path) -> None:
-        for kind, preset in presets.items():
+        for kind, preset in PRESETS.items():
             exporting.export_bundle(_random(preset), folder / kind)
 
     folder = made_once(tmp_path_factory, "exported", make)
-    return {kind: load_bundle(folder / kind) for kind in presets}
+    return {kind: load_bundle(folder / kind) for kind in PRESETS}
 
 
 def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
@@ -49,13 +50,15 @@ def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
     assert [(s.halo, s.frames, s.maps) for s in manifest.stages] == [(2, 3, 4), (1, 1, 1)]
 
 
-def test_manifest_of_the_recurrent_kind(exported: dict[str, Bundle]) -> None:
-    manifest = exported["recurrent"].manifest
+@pytest.mark.parametrize("reading", ["recurrent", "recurrent, as printed"])
+def test_manifest_of_the_recurrent_kind(reading: str, exported: dict[str, Bundle]) -> None:
+    manifest = exported[reading].manifest
     assert (manifest.kind, manifest.window, manifest.halo) == ("recurrent", (0,), 0)
     assert [(t.name, t.shape) for t in manifest.state] == [("h", (12,)), ("c", (12,)), ("seen", (1,))]
     assert manifest.spin_up_days == 7
 
 
+@pytest.mark.slow
 def test_manifest_of_our_own_network(seamless_bundle: Bundle) -> None:
     manifest = seamless_bundle.manifest
     assert (manifest.kind, manifest.halo, manifest.stride) == ("window", 64, 8)
@@ -64,6 +67,7 @@ def test_manifest_of_our_own_network(seamless_bundle: Bundle) -> None:
     assert manifest.window == tuple(range(-12, 5))
 
 
+@pytest.mark.slow
 def test_graphs_hold_no_source_paths(exported: dict[str, Bundle], seamless_bundle: Bundle) -> None:
     for bundle in (*exported.values(), seamless_bundle):
         for file in bundle.path.glob("*.onnx"):
@@ -106,10 +110,18 @@ def test_a_dead_network_passes_no_gate(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize(("kind", "preset"), [("window", WINDOW), ("recurrent", RECURRENT)])
+@pytest.mark.parametrize(("kind", "preset"), PRESETS.items())
 def test_another_graph_passes_no_gate(kind: str, preset: Preset, exported: dict[str, Bundle]) -> None:
     with pytest.raises(BundleError, match="no bundle written: output '.*' of the graph differs from PyTorch"):
         parity.check_parity(_random(preset, seed=2).model, exported[kind].graph)
+
+
+def test_the_same_weights_in_the_other_reading_pass_no_gate(exported: dict[str, Bundle]) -> None:
+    original, other = _random(AS_PRINTED).model, _random(RECURRENT).model
+    parity.check_parity(original, exported["recurrent, as printed"].graph)
+    other.load_state_dict(original.state_dict())
+    with pytest.raises(BundleError, match="differs from PyTorch"):
+        parity.check_parity(other, exported["recurrent, as printed"].graph)
 
 
 def test_a_small_change_of_one_weight_is_found(exported: dict[str, Bundle]) -> None:
@@ -137,6 +149,7 @@ def test_an_existing_bundle_is_kept_unless_told(exported: dict[str, Bundle]) -> 
     assert load_bundle(path).model_id == before
 
 
+@pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c.safetensors", _random(RECURRENT))
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "out" / "mine")]
@@ -236,6 +249,7 @@ def test_a_bundle_is_judged_on_one_more_product(tmp_path: Path, exported: dict[s
     assert [each.source for each in load_bundle(tmp_path / "mine").manifest.judged] == ["twenty days"]
 
 
+@pytest.mark.slow
 def test_a_bundle_for_any_product_says_so(tmp_path: Path) -> None:
     save_checkpoint(tmp_path / "c.safetensors", _random(WINDOW))
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "mine")]

@@ -107,6 +107,7 @@ def _window(archive: TrainingArchive, bundle: Bundle) -> tuple[Floats, Floats]:
     return archive.soil_moisture(6 + window[0], len(window)), archive.rain(6 + window[0], len(window))
 
 
+@pytest.mark.slow
 def test_int8_multiplies_int8_where_it_is_wide(
     seamless_bundle: Bundle, archive: TrainingArchive, tmp_path: Path
 ) -> None:

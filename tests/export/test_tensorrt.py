@@ -22,7 +22,7 @@ from runtime.engines.ort import OrtEngine
 from runtime.engines.tensorrt.store import EngineRecord
 from runtime.manifest import Manifest, StateTensor
 from training.models import LSTMCNN, build_network
-from training.presets import load_preset
+from training.presets import Preset, load_preset
 
 pytest.importorskip("tensorrt_rtx")
 
@@ -42,6 +42,7 @@ def _check(record: EngineRecord, bundle: Bundle, precision: str) -> None:
     assert not any(layer.split()[-2].startswith("PLUGIN") for layer in record.layers)
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
 @pytest.mark.parametrize("name", ["sgdsm1-amsr2-x", "sgdsm2-amsr2-x"])
 def test_compact_networks_build_for_two_capabilities(name: str, precision: str, tmp_path: Path) -> None:
@@ -55,9 +56,19 @@ def test_compact_networks_build_for_two_capabilities(name: str, precision: str, 
     assert before == {path: path.read_bytes() for path in bundle.path.iterdir()}, "a bundle is never written to"
 
 
-def _paper(preset_name: str, folder: Path) -> Bundle:
-    """A bundle of a published size with random weights; no parity, which takes minutes."""
-    preset = load_preset(preset_name)
+@pytest.mark.slow
+@pytest.mark.parametrize("precision", ["fp32", "fp16", "bf16"])
+def test_the_recurrent_network_builds_as_printed(precision: str, tmp_path: Path) -> None:
+    values = load_preset("lstmcnn-compact").to_dict()
+    values["model"]["reading"] = "published"
+    bundle = _random_bundle(Preset.from_dict(values), tmp_path / "printed")
+    for target in ("sm86", "sm89"):
+        _, record = make_engine(bundle, "tensorrt-rtx", precision, target, tmp_path / "engines")
+        _check(record, bundle, precision)
+
+
+def _random_bundle(preset: Preset, folder: Path) -> Bundle:
+    """A bundle with random weights; no parity, which takes minutes for the published sizes."""
     torch.manual_seed(0)
     model = build_network(preset.model).eval()
     folder.mkdir()
@@ -65,7 +76,7 @@ def _paper(preset_name: str, folder: Path) -> Bundle:
     recurrent = isinstance(model, LSTMCNN)
     state = ("h", "c", "seen") if recurrent else ()
     manifest = Manifest(
-        name=preset_name,
+        name=folder.name,
         version="1",
         kind="recurrent" if recurrent else "window",
         products=("lprm-amsr2",),
@@ -85,7 +96,7 @@ def _paper(preset_name: str, folder: Path) -> Bundle:
 @pytest.mark.slow
 @pytest.mark.parametrize("preset", ["stpcnn-paper", "lstmcnn-paper"])
 def test_published_sizes_build_for_two_capabilities(preset: str, tmp_path: Path) -> None:
-    bundle = _paper(preset, tmp_path / preset)
+    bundle = _random_bundle(load_preset(preset), tmp_path / preset)
     for precision in ("fp32", "fp16"):
         for target in ("sm86", "sm89"):
             folder, record = make_engine(bundle, "tensorrt-rtx", precision, target, tmp_path / "engines")
@@ -94,6 +105,7 @@ def test_published_sizes_build_for_two_capabilities(preset: str, tmp_path: Path)
             (folder / "engine.plan").unlink()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", shipped_bundles())
 def test_a_lowered_graph_is_the_same_network(name: str, tmp_path: Path) -> None:
     """ONNX Runtime runs the fp16 graph on the CPU: same cells reached, values off by what eleven bits lose."""

@@ -132,6 +132,7 @@ def test_a_run_that_does_not_end_is_reported_and_that_it_is_over(empty: Site, ho
     assert hook.kinds()[2:] == [("closed", "run stuck")]
 
 
+@pytest.mark.slow
 def test_an_archive_that_ended_is_not_late(varied: Site, hook: Hook) -> None:
     ended = f"feeds.soil_moisture.0.to={varied.today}"
     _alerts(varied.config(hook.setting, ended), KnownRunner()).check(now())

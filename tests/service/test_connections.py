@@ -56,6 +56,7 @@ def test_idle_connections_make_room_for_new_ones(varied: Site, monkeypatch: pyte
         assert not _is_open(asking)
 
 
+@pytest.mark.slow
 def test_a_connection_with_a_request_is_not_closed_for_an_idle_one(
     varied: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -67,6 +68,7 @@ def test_a_connection_with_a_request_is_not_closed_for_an_idle_one(
             assert answer.status_code == 200
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.usefixtures("short")
 @pytest.mark.parametrize(
     "begin",
@@ -121,6 +123,7 @@ def test_half_of_the_files_that_may_be_open_are_left_to_the_runs() -> None:
         resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
+@pytest.mark.slow
 def test_an_answer_that_is_not_read_ends_the_connection(varied: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("service.connections._UNREAD_ANSWER_MS", 500)
     ask = b"GET /static/vendor/leaflet.js HTTP/1.1\r\nHost: localhost\r\n\r\n"

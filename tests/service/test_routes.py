@@ -47,6 +47,16 @@ def empty(make_site: MakeSite) -> Iterator[httpx.Client]:
         yield client
 
 
+def test_the_coverage_is_a_picture_that_changes_with_the_archive(client: httpx.Client, empty: httpx.Client) -> None:
+    answer = client.get("/api/coverage.png?newest=2020-04-14")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/png")
+    assert answer.content.startswith(b"\x89PNG")
+    assert client.get("/api/coverage.png").content == answer.content
+    again = client.get("/api/coverage.png", headers={"If-None-Match": answer.headers["etag"]})
+    assert (again.status_code, again.content) == (304, b"")
+    assert empty.get("/api/coverage.png").status_code == 404
+
+
 def test_a_map_is_the_day_in_bytes(client: httpx.Client, varied: Site) -> None:
     for name, scale in SCALES.items():
         answer = client.get(f"/api/days/{varied.date(5)}/map/{name}")

@@ -19,6 +19,7 @@ def _young(site: Site) -> list[str]:
     return ["--config", str(site.file), "--set", "policy.max_outage_days=0", "--set", "policy.max_lag_days=99999"]
 
 
+@pytest.mark.slow
 def test_a_run_fills_and_reports_its_exit_code(window_site: Site) -> None:
     runner = Runner(_young(window_site))
     assert [runner.run(), runner.run()] == [0, 0]
@@ -34,6 +35,7 @@ def test_a_failing_run_is_reported_not_fatal(days: tuple[str, ...], code: int, w
         assert Runner(_young(window_site)).run(days) == code
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("log_format", list(LogFormat))
 def test_the_last_error_of_a_run_is_kept_and_logged(
     log_format: LogFormat, window_site: Site, capfd: pytest.CaptureFixture[str]

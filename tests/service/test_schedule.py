@@ -55,6 +55,7 @@ def test_jobs_are_not_dropped_and_do_not_overlap() -> None:
         schedule.scheduler.shutdown()
 
 
+@pytest.mark.slow
 def test_a_clock_that_jumps_over_the_minute_does_not_lose_the_run() -> None:
     """Three hours are set forward ten minutes before the daily run; it runs late instead of never."""
     runner = _Counted()
@@ -145,6 +146,7 @@ def test_a_catalog_read_back_from_the_files_is_polled(window_site: Site) -> None
     assert is_due(config, now())
 
 
+@pytest.mark.slow
 def test_a_poll_that_fails_is_an_alert_until_one_does_not(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     window_site.fill(0, 0)
     config = window_site.config("service.poll_minutes=0.01")

@@ -28,6 +28,7 @@ def without_one(tmp_path_factory: pytest.TempPathFactory, grid: Grid) -> SensorS
     return site
 
 
+@pytest.mark.slow
 def test_a_sensor_that_is_gone_is_an_alert(without_one: SensorSite, hook: Hook) -> None:
     config, runner = without_one.config(hook.setting), KnownRunner(exit_code=0)
     alerts = Alerts(config, runner, FillSchedule(config, runner))
@@ -39,6 +40,7 @@ def test_a_sensor_that_is_gone_is_an_alert(without_one: SensorSite, hook: Hook) 
     )
 
 
+@pytest.mark.slow
 def test_the_interface_names_the_sensors_of_each_day(without_one: SensorSite) -> None:
     with (
         web(without_one, "service.port=0") as app,

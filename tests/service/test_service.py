@@ -177,6 +177,7 @@ def test_a_day_appears_and_is_filled_without_a_human(live: Live) -> None:
     assert (state["lag_days"], state["last_run"]["exit_code"]) == (1, 0)
 
 
+@pytest.mark.slow
 def test_killed_in_mid_run_and_restarted_it_catches_up(live: Live) -> None:
     live.appear(0, LENGTH - 1)
     process = live.start(NO_POLLING)
@@ -190,6 +191,7 @@ def test_killed_in_mid_run_and_restarted_it_catches_up(live: Live) -> None:
     assert live.is_whole()
 
 
+@pytest.mark.slow
 def test_sigterm_ends_it_cleanly(live: Live) -> None:
     live.appear(0, LENGTH - 1)
     process = live.start(NO_POLLING)
@@ -227,6 +229,7 @@ def test_without_a_token_no_run_can_be_requested(quiet: Live) -> None:
     assert httpx.post(f"{quiet.address(quiet.processes[0])}/api/runs", headers=BEARER).status_code == 404
 
 
+@pytest.mark.slow
 def test_runs_are_asked_for_with_the_right_token_only(live: Live, monkeypatch: pytest.MonkeyPatch) -> None:
     live.appear(0, 2)
     monkeypatch.setenv("SEAMLESS_SM__SERVICE__TOKEN", "open sesame")
@@ -289,6 +292,7 @@ def test_one_alert_when_it_begins_and_one_when_it_ends(live: Live, hook: Hook) -
     assert (hook.got[1]["event"], hook.got[1]["kind"]) == ("closed", kind)
 
 
+@pytest.mark.slow
 def test_a_failed_run_is_reported_and_makes_it_unready(live: Live, hook: Hook, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("EARTHDATA_TOKEN", "expired")
     live.appear(0, 2)
@@ -346,6 +350,7 @@ def test_it_may_open_as_many_files_as_the_system_allows(quiet: Live) -> None:
     assert soft == hard
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("wrong", ["POLL_UNTIL=01:00", "PORT=hidden", "TOKENN=hidden", "WEBHOOK=hidden/hidden"])
 def test_a_secret_is_in_no_message(wrong: str, tmp_path: Path) -> None:
     name, _, value = wrong.partition("=")
@@ -361,6 +366,7 @@ def test_a_secret_is_in_no_message(wrong: str, tmp_path: Path) -> None:
         assert "hidden" not in done.stdout + done.stderr
 
 
+@pytest.mark.slow
 def test_a_port_that_is_taken_is_named(quiet: Live) -> None:
     port = quiet.address(quiet.processes[0]).rsplit(":", 1)[1]
     other = quiet.start(f"service.port={port}", 'archive.path="another"')

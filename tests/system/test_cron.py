@@ -6,6 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from runtime.common.grid import Grid
 from runtime.demo.files import write_imerg, write_lprm
 from runtime.demo.world import World
@@ -14,6 +16,7 @@ from tests.conftest import BOX, messages
 LINE = "{runtime} fill --date today --config {config} >> {log} 2>&1"
 
 
+@pytest.mark.slow
 def test_a_crontab_line(tmp_path: Path, grid: Grid) -> None:
     first = dt.datetime.now(dt.UTC).date() - dt.timedelta(4)
     for day in World(grid, 7).days(first, 4):

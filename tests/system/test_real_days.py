@@ -102,9 +102,8 @@ def test_twenty_real_days_with_a_memory_and_no_rain(data: Path, tmp_path: Path, 
     assert later(*arguments).stdout == "already current\n"
 
 
-@pytest.mark.parametrize(
-    "bundle", [pytest.param("seamless-2", marks=pytest.mark.slow), "seamless-amsr2-x", "sgdsm2-amsr2-x"]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("bundle", ["seamless-2", "seamless-amsr2-x", "sgdsm2-amsr2-x"])
 def test_thirty_real_days_in_a_folder_end_with_the_last_file(
     bundle: str, data: Path, tmp_path: Path, later: Runtime
 ) -> None:
@@ -146,6 +145,7 @@ def test_a_truncated_genuine_granule_is_refused(data: Path, tmp_path: Path, late
     assert "cut short" in result.stderr
 
 
+@pytest.mark.slow
 def test_the_genuine_granule_fills_like_the_rebuilt_one(data: Path, tmp_path: Path, later: Runtime) -> None:
     """The full granule of 2015-04-01 and the one-band copy of it give the same field, so the same memory."""
     prints = []

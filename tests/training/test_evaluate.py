@@ -17,14 +17,15 @@ from training.cli import app
 from training.data import DataSection
 from training.evaluate.findings import calibration, error_table, sigma_fit
 from training.evaluate.hidden import cells_to_hide, fit_trees, gaps
-from training.evaluate.insitu import Station, compare, read_stations
 from training.evaluate.kinds import KINDS, TIERS, GapKind
 from training.evaluate.references import NEAR_DAYS, TODAY, WINDOW, dct_pls, nearest_day, plain_mean, weighted_mean
-from training.evaluate.report import CSV, JSON, MARKDOWN, _of_own_sigma
+from training.evaluate.report import CSV, _of_own_sigma
 from training.evaluate.run import Settings, _fill_with_mean, evaluate_bundles
-from training.evaluate.scores import Cells, Score, crps, nugget, probability_integral, strata
-from training.evaluate.series import InputFolders, Published, publish_series
+from training.evaluate.score import Score
+from training.evaluate.scores import Cells, crps, nugget, probability_integral, strata
+from training.evaluate.series import InputFolders, publish_series
 from training.evaluate.structure import LAGS, OBSERVED, Structure
+from training.evaluate.writing import JSON, MARKDOWN
 from training.samples import TrainingArchive
 
 DATE = START + dt.timedelta(6)
@@ -166,6 +167,7 @@ def test_the_weighted_mean_by_hand() -> None:
     assert nearest_day(frames).tolist() == [[1, 12, 99]]
 
 
+@pytest.mark.slow
 def test_trees_learn_what_their_features_hold(archive: TrainingArchive) -> None:
     trees = fit_trees(archive, Tier.CONSOLIDATED, DATE)
     hidden = gaps(archive, DATE, Tier.CONSOLIDATED, GapKind.REAL)
@@ -204,82 +206,17 @@ def test_dct_pls_fills_a_smooth_field() -> None:
     assert np.abs(filled - field).max() < 0.02
 
 
-def _station(hours: list[float], values: list[float], longitude: float = 0.0) -> Station:
-    midnight = np.datetime64("2020-04-01", "s")
-    times = np.array([midnight + np.timedelta64(int(h * 3600), "s") for h in hours])
-    return Station(
-        network="NET",
-        name="S",
-        latitude=45.0,
-        longitude=longitude,
-        depth=(0.0, 0.05),
-        times=times,
-        values=np.array(values, np.float32),
-    )
-
-
-def test_the_two_readings_nearest_to_the_overpass_are_averaged() -> None:
-    station = _station([0, 1, 2, 3], [0.1, 0.2, 0.4, 0.9])
-    assert station.at(dt.datetime(2020, 4, 1, 1, 30)) == pytest.approx(0.3)
-    assert station.at(dt.datetime(2020, 4, 1, 2, 40)) == pytest.approx(0.65)
-    assert np.isnan(station.at(dt.datetime(2020, 4, 1, 9)))
-    assert np.isnan(_station([1], [0.2]).at(dt.datetime(2020, 4, 1, 1)))
-
-
-def test_a_station_meets_its_cell_at_local_overpass_time(grid: Grid) -> None:
-    """Descending AMSR2 passes at 01:30 local solar time; at 6 E that is 01:06 UTC."""
-    dates = [START + dt.timedelta(n) for n in range(3)]
-    hours = [24 * day + hour for day in range(3) for hour in (0, 1, 2, 3)]
-    station = _station(hours, [0.01 * (i + 1) for i in range(12)], longitude=6.0)
-    fields = np.full((3, *grid.shape), np.nan, np.float32)
-    row, col = grid.cell(45.0, 6.0) or (0, 0)
-    seamless = fields.copy()
-    seamless[:, row, col] = [0.2, 0.3, 0.4]
-    observed = fields.copy()
-    observed[1, row, col] = 0.3
-    published = Published(grid, dates, observed, seamless)
-    comparison = compare(station, published, "AMSR2", "descending")
-    assert comparison is not None
-    np.testing.assert_allclose(comparison.in_situ, [0.025, 0.065, 0.105], atol=1e-6)
-    assert (comparison.original.n, comparison.filled.n, comparison.all_days.n) == (1, 2, 3)
-    assert comparison.original.bias == pytest.approx(0.3 - 0.065)
-    elsewhere = _station(hours, [0.1] * 12, longitude=170.0)
-    assert compare(elsewhere, published, "AMSR2", "descending") is None
-
-
 def test_stations_are_compared_with_the_weighted_mean_in_the_gaps(archive: TrainingArchive) -> None:
-    days = _fill_with_mean(archive, [DATE, DATE + dt.timedelta(1)])
+    cells = [(row, col) for row in range(10, 50, 5) for col in range(10, 70, 5)]
+    rows, cols = np.array(cells).T
+    days = _fill_with_mean(archive, [DATE, DATE + dt.timedelta(1)], cells)
     seen = np.isfinite(days.observed)
+    first = archive.index(DATE)
+    np.testing.assert_array_equal(days.observed, archive.soil_moisture(first, 2)[:, rows, cols])
     np.testing.assert_array_equal(days.seamless[seen], days.observed[seen])
-    frames = archive.soil_moisture(archive.index(DATE) + 1 + WINDOW[0], len(WINDOW))
-    np.testing.assert_array_equal(days.seamless[1][~seen[1]], weighted_mean(frames)[~seen[1]])
+    frames = archive.soil_moisture(first + 1 + WINDOW[0], len(WINDOW))
+    np.testing.assert_allclose(days.seamless[1][~seen[1]], weighted_mean(frames)[rows, cols][~seen[1]], rtol=1e-6)
     assert np.isfinite(days.seamless).sum() > seen.sum()
-
-
-def test_genuine_station_files_of_both_formats_are_read_and_bad_ones_named(data: Path) -> None:
-    found, left_out = read_stations(data / "ismn")
-    names = sorted(f"{s.network} {s.name}" for s in found)
-    assert names == ["COSMOS ARM-1", "COSMOS ARM-1", "COSMOS Barrow-ARM", "COSMOS Barrow-ARM", "REMEDHUS ElTomillar"]
-    (tomillar,) = (s for s in found if s.name == "ElTomillar")
-    assert (round(tomillar.latitude, 5), round(tomillar.longitude, 5)) == (41.34888, -5.49027)
-    assert len(tomillar.values) > 600
-    assert 0 < tomillar.values.mean() < 0.4
-    ceop, header_values = (s for s in found if s.name == "ARM-1")
-    np.testing.assert_allclose(ceop.values, header_values.values, atol=1e-6)
-    np.testing.assert_array_equal(ceop.times, header_values.times)
-    assert any("mal_formed_file.txt: left out, not a readable ISMN file" in line for line in left_out)
-    assert any("MAQU_CST-01" in line and "no good" in line for line in left_out)
-
-
-def test_a_file_whose_lines_end_in_carriage_returns_only_is_read(data: Path, tmp_path: Path) -> None:
-    (genuine,) = (data / "ismn").glob("MAQU*.stm")
-    raw = genuine.read_bytes()
-    assert b"\r" in raw
-    assert b"\n" not in raw
-    (tmp_path / genuine.name).write_bytes(raw.replace(b"C03", b"G  "))
-    (station,), _ = read_stations(tmp_path)
-    assert station.network == "MAQU"
-    assert len(station.values) > 1_000
 
 
 def _settings(fortnight: Path, *names: str) -> Settings:
@@ -291,12 +228,9 @@ def _settings(fortnight: Path, *names: str) -> Settings:
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    "names",
-    [
-        pytest.param(["seamless-2", "sgdsm2-amsr2-x"], id="a window and a memory"),
-        pytest.param(shipped_bundles(), id="all bundles", marks=pytest.mark.slow),
-    ],
+    "names", [["seamless-2", "sgdsm2-amsr2-x"], shipped_bundles()], ids=["a window and a memory", "all bundles"]
 )
 def test_a_report_from_files_to_markdown(
     names: list[str], fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
@@ -340,7 +274,7 @@ def test_an_archive_is_evaluated_on_its_own_observed_cells(
 ) -> None:
     monkeypatch.setattr("runtime.common.grid.Grid.globe", lambda: grid)
     inputs, last = InputFolders(fortnight, fortnight, "lprm-amsr2", "descending", "x"), START + dt.timedelta(11)
-    publish_series(tmp_path / "p", find_bundle("seamless-2"), inputs, first=START, last=last, grid=grid)
+    publish_series(tmp_path / "p", find_bundle("seamless-2"), inputs, first=START, last=last)
     where = ["--archive", str(tmp_path / "p" / "archive"), "--out", str(tmp_path / "out")]
     result = CliRunner().invoke(app, ["evaluate", "--suite", "--no-dct-pls", "--no-trees", *where])
     assert result.exit_code == 0, result.output

@@ -30,6 +30,7 @@ from training.stop import TrainingStopped
 
 WINDOW = ['model={kind="stpcnn", layers=4, maps=6}', "samples.patch=24"]
 RECURRENT = ['model={kind="lstmcnn", tile=20, layers=2, maps=6, fc_maps=1, memory=24}', "samples.sequence=5"]
+AS_PRINTED = [*RECURRENT, "model.reading=published"]
 SEAMLESS: list[str] = []
 
 
@@ -49,7 +50,8 @@ def same_weights(one: Checkpoint, other: Checkpoint) -> bool:
     return all(torch.equal(a, b) for a, b in pairs)
 
 
-@pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
+@pytest.mark.slow_but_the_first
+@pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT, AS_PRINTED])
 def test_fitting_learns(kind: list[str], tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
     trained = fit(tmp_path / "run", recipe_file, archive, *kind, "schedule.steps=60", "schedule.eta=0.1")
     losses = list(logged(tmp_path / "run").values())
@@ -61,6 +63,7 @@ def test_fitting_learns(kind: list[str], tmp_path: Path, recipe_file: Path, arch
     assert list((tmp_path / "run" / "tensorboard").glob("events*"))
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("kind", [SEAMLESS, WINDOW, RECURRENT])
 def test_a_run_that_goes_on_ends_as_one_that_was_not_interrupted(
     kind: list[str], tmp_path: Path, recipe_file: Path, archive: TrainingArchive
@@ -189,6 +192,7 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(
     np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_training_stops_early_and_keeps_the_best(
     tmp_path: Path, recipe_file: Path, archive: TrainingArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -230,12 +234,22 @@ def test_a_damaged_state_is_said(tmp_path: Path, recipe_file: Path, archive: Tra
         fit(tmp_path / "run", recipe_file, archive, "schedule.steps=3")
 
 
+@pytest.mark.slow
 def test_workers_draw_the_same_samples(tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
     """In a process of its own, as users start it: forked off one with a test run's threads, it has crashed."""
     alone = fit(tmp_path / "alone", recipe_file, archive)
     command = _command(recipe_file, tmp_path / "workers", "--workers", "2")
     subprocess.run(command, check=True, capture_output=True, env=ENVIRONMENT)
     assert same_weights(alone, load_checkpoint(tmp_path / "workers" / LAST))
+
+
+def test_the_gradient_is_not_limited_if_clip_is_0(tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
+    off, never, always = (
+        fit(tmp_path / clip, recipe_file, archive, "schedule.steps=2", f"schedule.clip={clip}")
+        for clip in ("0", "1e9", "1e-9")
+    )
+    assert same_weights(off, never)
+    assert not same_weights(off, always)
 
 
 def test_a_run_may_start_from_weights(tmp_path: Path, recipe_file: Path, archive: TrainingArchive) -> None:
@@ -266,6 +280,13 @@ def test_the_command_line_from_files_to_checkpoint(
     dry = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "dry"), "--dry-run"])
     assert dry.exit_code == 0, dry.output
     assert "12 steps in all" in dry.stdout
+    assert re.search(r"\d+ places", dry.stdout)
+    assert re.search(r"samples: share hidden of the cells with a label 0\.\d\d to \d\.\d\d, quartiles", dry.stdout)
+    pool = ["--set", "samples.mask_pool=20", "--set", "samples.real_masks=1.0"]
+    dry = CliRunner().invoke(app, [*common, *pool, "--out", str(tmp_path / "dry"), "--dry-run"])
+    assert dry.exit_code == 0, dry.output
+    least, most = re.findall(r"masks: 20 of 16 x 16 cells, share of gaps (\S+) to (\S+), quartiles", dry.stdout)[0]
+    assert 0.3 <= float(least) < float(most) <= 0.7
     assert not (tmp_path / "dry").exists()
     result = CliRunner().invoke(app, [*common, "--out", str(tmp_path / "run")])
     assert result.exit_code == 0, result.output

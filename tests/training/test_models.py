@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from training.checkpoint import Checkpoint, load_checkpoint, save_checkpoint
-from training.models import LSTMCNN, STPCNN, LSTMCNNConfig, STPCNNConfig, build_network
+from training.models import STPCNN, LSTMCNNConfig, STPCNNConfig, build_network
 from training.models.partial import PartialConv
 from training.presets import Preset, load_preset, preset_names
 
@@ -90,64 +90,17 @@ def test_every_day_of_the_window_reaches_day_t(layers: int) -> None:
     assert gradient[0, 4, 0].abs().max() > 0, "the halo is no wider than the receptive field"
 
 
-def _sigmoid(x: np.ndarray) -> np.ndarray:
-    return 1 / (1 + np.exp(-x))
-
-
-def test_lstm_is_equations_4_to_11() -> None:
-    torch.manual_seed(4)
-    model = LSTMCNN(LSTMCNNConfig(tile=6, layers=2, maps=3, fc_maps=2, memory=5)).double()
-    captured: dict[str, np.ndarray] = {}
-    model.to_memory.register_forward_hook(lambda m, i, o: captured.update(s=o.detach().numpy()))
-    model.rain_to_memory.register_forward_hook(lambda m, i, o: captured.update(p=o.detach().numpy(), p_in=i[0].numpy()))
-    n, k = 2, 6
-    sm, land = torch.rand(n, k, k).double(), torch.ones(n, k, k).double()
-    mask = (torch.rand(n, k, k) < 0.5).double()
-    rain, rain_mask = torch.rand(n, k, k).double() * 30, (torch.rand(n, k, k) < 0.7).double()
-    h, c = torch.rand(n, 5).double(), torch.rand(n, 5).double()
-    with torch.no_grad():
-        _, reached, h_out, c_out, seen = model(sm, mask, land, rain, rain_mask, h, c, torch.zeros(n, 1).double())
-    joined = np.concatenate([h.numpy(), captured["s"]], 1)
-    gates = joined @ model.gates.weight.detach().numpy().T + model.gates.bias.detach().numpy()
-    forget, write, show, candidate = np.split(_sigmoid(gates), 4, 1)
-    expected_c = forget * c.numpy() + write * candidate * np.tanh(captured["p"])
-    np.testing.assert_allclose(c_out.numpy(), expected_c, rtol=1e-10)
-    np.testing.assert_allclose(h_out.numpy(), np.tanh(show * expected_c), rtol=1e-10)
-    np.testing.assert_allclose(captured["p_in"][:, 36:], rain_mask.reshape(n, -1).numpy())
-    np.testing.assert_allclose(captured["p_in"][:, :36], (torch.log1p(rain) * rain_mask).reshape(n, -1).numpy())
-    assert (seen == 1).all()
-    assert torch.equal(reached, land)
-
-
-def test_a_day_without_rain_data_is_not_a_day_without_rain() -> None:
-    model = LSTMCNN(LSTMCNNConfig(tile=6, layers=2, maps=3, fc_maps=2, memory=5))
-    one = torch.ones(1, 6, 6)
-    state = (torch.zeros(1, 5), torch.zeros(1, 5), torch.zeros(1, 1))
-    with torch.no_grad():
-        dry = model(one * 0.2, one, one, one * 0, one, *state)
-        absent = model(one * 0.2, one, one, one * torch.nan, one * 0, *state)
-    assert torch.isfinite(absent[0]).all()
-    assert not torch.allclose(dry[0], absent[0])
-
-
-def test_nothing_is_reached_before_the_first_observation() -> None:
-    model = LSTMCNN(LSTMCNNConfig(tile=6, layers=2, maps=3, fc_maps=1, memory=5))
-    one, state = torch.ones(2, 6, 6), (torch.zeros(2, 5), torch.zeros(2, 5), torch.tensor([[0.0], [1.0]]))
-    _, reached, *_ = model(one * torch.nan, one * 0, one, one, one, *state)
-    assert (reached[0] == 0).all()
-    assert (reached[1] == 1).all()
-
-
 @pytest.mark.parametrize("name", preset_names())
 def test_presets_round_trip(name: str) -> None:
     preset = load_preset(name)
     assert Preset.from_dict(preset.to_dict()) == preset
 
 
+@pytest.mark.slow
 def test_published_sizes() -> None:
     stpcnn, lstmcnn = load_preset("stpcnn-paper").model, load_preset("lstmcnn-paper").model
     assert stpcnn == STPCNNConfig(window=9, layers=11, maps=90)
-    assert lstmcnn == LSTMCNNConfig(tile=40, layers=4, maps=64, memory=2048)
+    assert lstmcnn == LSTMCNNConfig(reading="published", tile=40, layers=4, maps=64, memory=2048)
     with torch.device("meta"):
         weights = sum(p.numel() for p in build_network(stpcnn).parameters())
         memory = sum(p.numel() for p in build_network(lstmcnn).parameters())

@@ -164,6 +164,7 @@ def test_no_day_outside_the_source_is_read(archive: TrainingArchive) -> None:
     assert not np.delete(batch.mask, WINDOW.label or 0, axis=1).any()
 
 
+@pytest.mark.slow
 def test_the_first_samples_are_simulated_and_the_last_are_not(archive: TrainingArchive) -> None:
     choices = Choices(simulated=0.5, simulated_first=20, real_last=60)
     samples = Samples([SampleSource(archive)], WINDOW, choices, seed=0)

@@ -18,6 +18,7 @@ def _correlation(days: np.ndarray, cells: int) -> float:
     return float(np.nanmean(departure[..., cells:] * departure[..., :-cells]) / np.nanmean(departure**2))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("spread", "near", "far"), [(0.02, 0.7, 0.3), (0.15, 0.95, 0.6)])
 def test_departures_correlate_as_those_of_real_days(spread: float, near: float, far: float) -> None:
     real = _real(spread)
@@ -27,6 +28,7 @@ def test_departures_correlate_as_those_of_real_days(spread: float, near: float, 
     assert np.nanstd(days - 0.3) == pytest.approx(spread, rel=0.5)
 
 
+@pytest.mark.slow
 def test_gaps_are_those_of_the_real_days_and_values_are_retrievals() -> None:
     real = _real(0.3)
     days = simulated(real, real[:9], np.random.default_rng(1))
@@ -36,6 +38,7 @@ def test_gaps_are_those_of_the_real_days_and_values_are_retrievals() -> None:
     np.testing.assert_allclose(seen * 100, np.rint(seen * 100), atol=1e-4)
 
 
+@pytest.mark.slow
 def test_the_same_number_gives_the_same_days_and_another_gives_others() -> None:
     real = _real(0.1)
     one, again, other = (simulated(real, real, np.random.default_rng(seed)) for seed in (1, 1, 2))

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from training.cli.common import BandOption, OrbitOption, ProductOption, training_command
+from training.evaluate.kinds import DEEPEST, FEWEST_DAYS
 
 
 @training_command(
@@ -15,7 +16,7 @@ from training.cli.common import BandOption, OrbitOption, ProductOption, training
     epilog="Examples: python -m training evaluate --suite --data lprm_april2015_x --out report · python -m training "
     "evaluate --bundle seamless-2 --data lprm_april2015_x --consolidated 2015-04-13:2015-04-16 "
     "--provisional 2015-04-17:2015-04-20 --ismn ismn.zip --out report · python -m training evaluate --suite --archive "
-    "archive --out report",
+    "archive --out report · python -m training evaluate --archive archive --ismn ismn.zip --out stations",
 )
 def evaluate(
     out: Annotated[Path, typer.Option(help="Folder to write the report to.")],
@@ -23,8 +24,16 @@ def evaluate(
     archive: Annotated[
         Path | None,
         typer.Option(
-            help="Folder of an archive, instead of --data: its own observed cells are hidden and filled; "
-            "--product, --orbit and --band do not matter."
+            help="Folder of an archive, instead of --data: its own observed cells are hidden and filled; --product, "
+            "--orbit and --band do not matter. With --ismn its published values are compared with stations; without "
+            "--suite or days, nothing else is done."
+        ),
+    ] = None,
+    against: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="With --archive and --ismn: folder of another archive, or of the files of SGD-SM 1.0 or 2.0 by year. "
+            "All are compared on the days and with the stations that all of them have; repeatable."
         ),
     ] = None,
     bundle: Annotated[
@@ -53,6 +62,16 @@ def evaluate(
     orbit: OrbitOption = "descending",
     band: BandOption = "x",
     ismn: Annotated[list[Path] | None, typer.Option(help="ISMN zip, folder or file, repeatable.")] = None,
+    depth: Annotated[
+        float,
+        typer.Option(
+            help="Lower end of the layer that a station's sensor may measure, m: 0.05 as in SGD-SM 2.0, 0.1 as in 1.0. "
+            "Cosmic-ray probes are used whatever their depth."
+        ),
+    ] = DEEPEST,
+    record_days: Annotated[
+        int, typer.Option(help="Days from the first to the last good reading that a station needs.")
+    ] = FEWEST_DAYS,
     series: Annotated[str, typer.Option(help="Days of the time series and stations, FIRST:LAST.")] = "",
     dct_pls: Annotated[
         bool, typer.Option(help="Also evaluate DCT-PLS on real gaps; takes most of a minute for each day and tier.")
@@ -66,16 +85,31 @@ def evaluate(
     from rich.console import Console
 
     from runtime.bundle import shipped_bundles
-    from runtime.common.vocabulary import Tier
     from training.data import DataSection
     from training.days import parse_days
-    from training.evaluate.run import Settings, bundle_of_archive, evaluate_bundles
-    from training.evaluate.summary import summary_table
+    from training.evaluate.insitu import StationRules
+    from training.evaluate.writing import MARKDOWN
 
     if (data is None) == (archive is None):
         raise ValueError("give either --data, a folder of LPRM files, or --archive")
     if archive is not None and rain is not None:
         raise ValueError("an archive has its own rain; leave out --rain")
+    rules = StationRules(depth, record_days)
+    if archive is not None and ismn and not (suite or consolidated or provisional or bundle):
+        from training.evaluate.station_report import station_means_table, write_station_report
+        from training.evaluate.stations import compare_archives
+
+        stations = compare_archives([archive, *(against or ())], ismn, rules, parse_days(series))
+        write_station_report(out, stations)
+        Console().print(station_means_table(stations))
+        print(f"wrote {out / MARKDOWN}")
+        return
+    if against:
+        raise ValueError("--against needs --archive and --ismn, without days and bundles: it compares published values")
+    from runtime.common.vocabulary import Tier
+    from training.evaluate.run import Settings, bundle_of_archive, evaluate_bundles
+    from training.evaluate.summary import summary_table
+
     if data is not None:
         source = DataSection(granules=data, rain=rain or data, product=product, orbit=orbit, band=band)  # type: ignore[arg-type]
     else:
@@ -86,6 +120,7 @@ def evaluate(
         tiers={Tier.CONSOLIDATED: parse_days(consolidated), Tier.PROVISIONAL: parse_days(provisional)},
         series=parse_days(series),
         ismn=tuple(ismn or ()),
+        rules=rules,
         dct_pls=dct_pls,
         trees=trees,
         engine=engine,  # type: ignore[arg-type]
@@ -93,4 +128,4 @@ def evaluate(
     )
     found = evaluate_bundles(settings, out)
     Console().print(summary_table(found))
-    print(f"wrote {out / 'report.md'}")
+    print(f"wrote {out / MARKDOWN}")

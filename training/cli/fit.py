@@ -9,17 +9,21 @@ from contextlib import nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
+import numpy as np
 import typer
+from numpy.typing import NDArray
 
 from runtime.common.text import counted
 from training.cli.common import training_command
 
 if TYPE_CHECKING:
     from training.recipe import Recipe
-    from training.samples import TrainingArchive
+    from training.samples import Samples, TrainingArchive
 
 
 logger = logging.getLogger(__name__)
+_SHOWN = 256
+"""Samples whose hidden shares a dry run prints."""
 
 
 @training_command(
@@ -43,7 +47,9 @@ def fit(
     records: Annotated[Path, typer.Option(help="Folder of the training archives made from granules.")] = Path(
         "runs/records"
     ),
-    dry_run: Annotated[bool, typer.Option(help="Open the data, print the number of steps, and stop.")] = False,
+    dry_run: Annotated[
+        bool, typer.Option(help="Open the data, print the number of steps, places and masks, and stop.")
+    ] = False,
 ) -> None:
     """Train a network with the settings of a recipe; the result is `last.safetensors` in the folder of the run."""
     from training.checkpoint import load_checkpoint
@@ -66,6 +72,8 @@ def fit(
             f"{counted(run.fabric.world_size, 'process')} on {run.fabric.device.type}"
         )
     if dry_run:
+        if first:
+            _print_masks(run.samples)
         return
     try:
         with bar or nullcontext():
@@ -76,6 +84,21 @@ def fit(
         raise typer.Exit(EXIT_CODE) from None
     if first:
         print(f"wrote {out / LAST}")
+
+
+def _print_masks(samples: Samples) -> None:
+    """Print the number of real masks of each source, and how much they and the first samples hide."""
+    for pool in samples.pools:
+        cells = f"{pool.geometry.patch} x {pool.geometry.patch} cells"
+        print(f"masks: {len(pool)} of {cells}, share of gaps {_quartiles(pool.shares())}: {pool.source.archive.source}")
+    hidden = _quartiles(samples.hidden_shares(_SHOWN))
+    print(f"samples: share hidden of the cells with a label {hidden}: the first {_SHOWN} samples")
+
+
+def _quartiles(shares: NDArray[np.float64]) -> str:
+    """Return the smallest value, the quartiles and the largest value as text."""
+    least, lower, median, upper, most = np.quantile(shares, [0, 0.25, 0.5, 0.75, 1])
+    return f"{least:.2f} to {most:.2f}, quartiles {lower:.2f} {median:.2f} {upper:.2f}"
 
 
 def _open_archives(recipe: Recipe, folder: Path, first: bool) -> list[TrainingArchive]:

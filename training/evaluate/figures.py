@@ -7,14 +7,13 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.figure import Figure
 
-from runtime.common.grid import Floats
 from training.evaluate.hidden import Hidden
 from training.evaluate.kinds import HEADLINE
 from training.evaluate.scores import Cells
-from training.evaluate.series import PLACES, Published, cells_to_follow
+from training.evaluate.series import SeriesFindings
 from training.evaluate.structure import LAGS, SEGMENT, Structure
+from training.evaluate.writing import save_figure
 from training.losses import ONE_SIGMA
 
 _NUMBER_OF_CLASSES = 12
@@ -24,8 +23,7 @@ def draw_figures(
     folder: Path,
     hidden: Hidden,
     with_sigma: Sequence[str],
-    published: dict[str, Published],
-    rain: Floats | None,
+    series: SeriesFindings,
 ) -> Iterator[str]:
     """Draw the figures for which there are data.
 
@@ -37,10 +35,8 @@ def draw_figures(
         The hidden observations and their filled values.
     with_sigma : sequence of str
         The bundles that give a sigma.
-    published : dict
-        Published days by bundle.
-    rain : float32 array, shape (days, rows, cols), or None
-        Precipitation of the published days, mm/day, NaN for no estimate.
+    series : SeriesFindings
+        Time series of some places.
 
     Yields
     ------
@@ -54,8 +50,8 @@ def draw_figures(
                 yield _reliability(folder, f"reliability-{tier}.png", cells.common(), with_sigma)
         else:
             yield _structure(folder, f"structure-{tier}.png", hidden.structures[tier, kind])
-    if published:
-        yield _series(folder, "series.png", published, rain)
+    if series.published:
+        yield _series(folder, "series.png", series)
 
 
 def _scatter(folder: Path, name: str, cells: Cells) -> str:
@@ -69,7 +65,7 @@ def _scatter(folder: Path, name: str, cells: Cells) -> str:
         axis.set(title=f"{filler}\nR {score.r:.3f}, RMSE {score.rmse:.4f}, n {score.n}", xlabel="observed (m³ m⁻³)")
         axis.title.set_fontsize(8)
     axes[0, 0].set_ylabel("filled (m³ m⁻³)")
-    return _save(figure, folder, name)
+    return save_figure(figure, folder, name)
 
 
 def _reliability(folder: Path, name: str, cells: Cells, bundles: Sequence[str]) -> str:
@@ -88,7 +84,7 @@ def _reliability(folder: Path, name: str, cells: Cells, bundles: Sequence[str]) 
     axis.plot([0, largest], [0, largest], color="grey", linewidth=0.8)
     axis.set(xlabel="sigma (m³ m⁻³)", ylabel="68 % of errors are below (m³ m⁻³)")
     axis.legend(fontsize=8)
-    return _save(figure, folder, name)
+    return save_figure(figure, folder, name)
 
 
 def _structure(folder: Path, name: str, structure: Structure) -> str:
@@ -101,33 +97,27 @@ def _structure(folder: Path, name: str, structure: Structure) -> str:
     left.set(xlabel="cells apart", ylabel="semivariance (m³ m⁻³)²", xscale="log")
     right.set(xlabel=f"waves per {SEGMENT} cells", ylabel="power (m³ m⁻³)²")
     left.legend(fontsize=7)
-    return _save(figure, folder, name)
+    return save_figure(figure, folder, name)
 
 
-def _series(folder: Path, name: str, published: dict[str, Published], rain: Floats | None) -> str:
-    """Draw observed and filled values at a point of each continent, and the rain if there is any."""
-    any_days = next(iter(published.values()))
-    places = cells_to_follow(any_days, PLACES)
-    figure, axes = plt.subplots(len(places), 1, figsize=(9, 1.9 * len(places) + 0.6), sharex=True, squeeze=False)
-    for axis, (place, (row, col)) in zip(axes[:, 0], places.items(), strict=True):
-        for bundle, days in published.items():
-            axis.plot(days.dates, days.seamless[:, row, col], linewidth=1, label=bundle)
-        axis.plot(any_days.dates, any_days.observed[:, row, col], "k.", label="observed")
+def _series(folder: Path, name: str, series: SeriesFindings) -> str:
+    """Draw observed values as points and filled ones as crosses, each place with its rain if there is any."""
+    any_days = next(iter(series.published.values()))
+    figure, axes = plt.subplots(
+        len(series.places), 1, figsize=(9, 1.9 * len(series.places) + 0.6), sharex=True, squeeze=False
+    )
+    for number, (axis, (place, (north, east))) in enumerate(zip(axes[:, 0], series.places.items(), strict=True)):
+        for bundle, days in series.published.items():
+            (line,) = axis.plot(days.dates, days.seamless[:, number], linewidth=0.5)
+            filled = np.where(np.isnan(days.observed[:, number]), days.seamless[:, number], np.nan)
+            axis.plot(days.dates, filled, "x", color=line.get_color(), markersize=4, label=f"{bundle}, filled")
+        axis.plot(any_days.dates, any_days.observed[:, number], "k.", label="observed")
         axis.set_ylabel("m³ m⁻³")
-        grid = any_days.grid
-        axis.set_title(f"{place}, {grid.latitudes[row]:.2f} N {grid.longitudes[col]:.2f} E", fontsize=8, loc="left")
-        if rain is not None and np.isfinite(rain[:, row, col]).any():
+        axis.set_title(f"{place}, {north:.2f} N {east:.2f} E", fontsize=8, loc="left")
+        if series.rain is not None and np.isfinite(series.rain[:, number]).any():
             rain_axis = axis.twinx()
-            rain_axis.bar(any_days.dates, np.nan_to_num(rain[:, row, col]), color="tab:blue", alpha=0.3)
+            rain_axis.bar(series.dates, np.nan_to_num(series.rain[:, number]), color="tab:blue", alpha=0.3)
             rain_axis.set_ylabel("mm")
     axes[0, 0].legend(fontsize=7, ncol=4)
     figure.autofmt_xdate()
-    return _save(figure, folder, name)
-
-
-def _save(figure: Figure, folder: Path, name: str) -> str:
-    """Write a figure, and return its name."""
-    figure.tight_layout()
-    figure.savefig(folder / name, dpi=130)
-    plt.close(figure)
-    return name
+    return save_figure(figure, folder, name)

@@ -10,15 +10,15 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize
 
 from runtime.bundle import Bundle
-from runtime.common.grid import Floats
 from runtime.common.vocabulary import Tier
 from runtime.manifest import ErrorTable
 from training.evaluate.hidden import Hidden
-from training.evaluate.insitu import Comparison
 from training.evaluate.kinds import GapKind
 from training.evaluate.references import NEAR_DAYS
-from training.evaluate.scores import Cells, Score, strata
-from training.evaluate.series import Published
+from training.evaluate.score import Score
+from training.evaluate.scores import Cells, strata
+from training.evaluate.series import SeriesFindings
+from training.evaluate.stations import StationFindings
 from training.losses import ONE_SIGMA
 
 AGES = (1, 2, 3, 4, 5)
@@ -31,20 +31,6 @@ _SMALLEST_ERROR = 1e-4
 """m3 m-3, added to absolute errors before their logarithm is taken."""
 _FEW = 100
 """With fewer hidden observations than this in a class, an error table uses the figure of the whole row."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class SeriesFindings:
-    """Days published with every bundle, and their comparison with stations."""
-
-    published: dict[str, Published] = field(default_factory=dict)
-    """Published days by bundle."""
-    stations: dict[str, list[Comparison]] = field(default_factory=dict)
-    """Comparisons with stations by bundle, and of the weighted mean."""
-    left_out: list[str] = field(default_factory=list)
-    """Station files and stations that could not be used, and why."""
-    rain: Floats | None = None
-    """(days, rows, cols), mm/day, of the published days; None without rain."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,8 +50,10 @@ class Findings:
     """The hidden observations and their filled values."""
     noise: dict[str, float]
     """Nugget of the temporal variogram by region, m3 m-3."""
-    series: SeriesFindings
-    """Time series and stations; empty if neither was asked for."""
+    series: SeriesFindings = field(default_factory=SeriesFindings)
+    """Time series; empty if none were asked for."""
+    stations: StationFindings | None = None
+    """Comparison with stations; None if it was not asked for."""
 
 
 @dataclass(frozen=True)

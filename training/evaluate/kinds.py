@@ -1,4 +1,4 @@
-"""The ways in which an evaluation hides observations."""
+"""The ways in which an evaluation hides observations, and which stations it uses."""
 
 from __future__ import annotations
 
@@ -21,3 +21,8 @@ class GapKind(StrEnum):
 KINDS = tuple(GapKind)
 HEADLINE = GapKind.REAL
 """The kind whose figures a bundle's card and error table take."""
+
+DEEPEST = 0.05
+"""Metres: the lower end of the layer that a sensor may measure in SGD-SM 2.0; in 1.0 it is 0.1."""
+FEWEST_DAYS = 365
+"""Days of record, from the first to the last good reading, that a station needs: one year, as in both papers."""

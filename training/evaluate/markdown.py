@@ -6,11 +6,11 @@ import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
-from training.evaluate.findings import Findings, ScoreRow, SeriesFindings, mean_seam
+from training.evaluate.findings import Findings, ScoreRow, mean_seam
 from training.evaluate.references import DCT_PLS_SETTINGS, NEAR_DAYS
+from training.evaluate.station_report import station_lines
 from training.evaluate.structure import LAGS
+from training.evaluate.writing import table_line
 
 Calibration = dict[str, dict[str, dict[str, float]]]
 """Shares of errors within sigma, by bundle, tier and kind of gap; by what the cells are divided by; and by class."""
@@ -77,7 +77,8 @@ def report_lines(
     yield "\n## Time\n"
     yield "Median of the seconds that a day took on this machine. Trees fill hidden cells only, all others every gap:\n"
     yield from (f"- {name}: {statistics.median(values):.2f}" for name, values in found.hidden.seconds.items())
-    yield from _station_tables(found.series)
+    if found.stations:
+        yield from station_lines(found.stations)
     yield "\n## Figures\n"
     yield from (f"![{name}]({name})\n" for name in figures)
 
@@ -95,30 +96,26 @@ def _gap_tables(found: Findings, rows: Sequence[ScoreRow]) -> Iterator[str]:
         yield from _score_table([r for r in rows if (r.tier, r.gaps, r.split) == (tier, kind, "all")])
 
 
-def _table_line(parts: Sequence[str]) -> str:
-    return f"| {' | '.join(parts)} |"
-
-
 def _score_table(chosen: Sequence[ScoreRow]) -> Iterator[str]:
     names = ["R", "RMSE", "ubRMSE", "MAE", "bias", "n"]
-    yield _table_line(["filler", *names])
-    yield _table_line(["---", *["---:"] * len(names)])
+    yield table_line(["filler", *names])
+    yield table_line(["---", *["---:"] * len(names)])
     for row in sorted(chosen, key=lambda r: r.score.rmse):
         s = row.score
         figures = [f"{s.r:.3f}", *(f"{v:.4f}" for v in (s.rmse, s.ubrmse, s.mae, s.bias)), str(s.n)]
-        yield _table_line([row.filler, *figures])
+        yield table_line([row.filler, *figures])
 
 
 def _class_table(chosen: Sequence[ScoreRow]) -> Iterator[str]:
     fillers = list(dict.fromkeys(row.filler for row in chosen))
-    yield _table_line(["", "", *fillers, "n"])
-    yield _table_line(["---", "---", *["---:"] * (len(fillers) + 1)])
+    yield table_line(["", "", *fillers, "n"])
+    yield table_line(["---", "---", *["---:"] * (len(fillers) + 1)])
     previous = None
     for split, group in dict.fromkeys((row.split, row.group) for row in chosen):
         scores = {row.filler: row.score for row in chosen if (row.split, row.group) == (split, group)}
         figures = [f"{scores[filler].rmse:.4f}" for filler in fillers]
         n = next(iter(scores.values())).n
-        yield _table_line([split if split != previous else "", group, *figures, str(n)])
+        yield table_line([split if split != previous else "", group, *figures, str(n)])
         previous = split
 
 
@@ -131,59 +128,28 @@ def _structure_tables(found: Findings) -> Iterator[str]:
     yield ""
     for (tier, kind), structure in found.hidden.structures.items():
         yield f"\n{kind}, {tier}:\n"
-        yield _table_line(["", *(f"{lag} cells" for lag in LAGS)])
-        yield _table_line(["---", *["---:"] * len(LAGS)])
+        yield table_line(["", *(f"{lag} cells" for lag in LAGS)])
+        yield table_line(["---", *["---:"] * len(LAGS)])
         for name in structure.squares:
             both = zip(structure.variogram(name), structure.shared(name), strict=True)
-            yield _table_line([name, *(f"{1e4 * own:.1f} / {1e4 * shared:.1f}" for own, shared in both)])
+            yield table_line([name, *(f"{1e4 * own:.1f} / {1e4 * shared:.1f}" for own, shared in both)])
 
 
 def _calibration_table(calibrated: Calibration) -> Iterator[str]:
     classes = list(
         dict.fromkeys((split, group) for shares in calibrated.values() for split in shares for group in shares[split])
     )
-    yield _table_line(["", "", *calibrated])
-    yield _table_line(["---", "---", *["---:"] * len(calibrated)])
+    yield table_line(["", "", *calibrated])
+    yield table_line(["---", "---", *["---:"] * len(calibrated)])
     for split, group in classes:
         values = [shares.get(split, {}).get(group) for shares in calibrated.values()]
-        yield _table_line([split, group, *("" if v is None else f"{100 * v:.1f}" for v in values)])
+        yield table_line([split, group, *("" if v is None else f"{100 * v:.1f}" for v in values)])
 
 
 def _distribution_table(distributions: Distributions) -> Iterator[str]:
     yield "\nFilled value and sigma as a normal distribution: the continuous ranked probability score, and the"
     yield "shares of hidden values in ten classes that should hold 10 % each (high ends: heavier tails than normal):\n"
-    yield _table_line(["", "CRPS", "probability integral, %"])
-    yield _table_line(["---", "---:", "---"])
+    yield table_line(["", "CRPS", "probability integral, %"])
+    yield table_line(["---", "---:", "---"])
     for name, values in distributions.items():
-        yield _table_line([name, f"{values['crps']:.4f}", " ".join(f"{100 * v:.1f}" for v in values["pit"])])
-
-
-def _station_tables(series: SeriesFindings) -> Iterator[str]:
-    if not series.stations and not series.left_out:
-        return
-    yield "\n## In situ\n"
-    yield "ISMN stations, the mean of the two readings nearest to the overpass. Original: the days that the satellite"
-    yield "observed; filled: the other days; all days: both.\n"
-    parts = ("original", "filled", "all days")
-    for name, comparisons in series.stations.items():
-        yield f"\n{name}:\n"
-        yield _table_line(["network", "station", "sensor", *(f"{p}: R / RMSE / ubRMSE / MAE / n" for p in parts)])
-        yield _table_line(["---"] * 6)
-        for c in comparisons:
-            figures = [
-                f"{s.r:.3f} / {s.rmse:.3f} / {s.ubrmse:.3f} / {s.mae:.3f} / {s.n}"
-                for s in (c.original, c.filled, c.all_days)
-            ]
-            yield _table_line([c.station.network, c.station.name, c.sensor, *figures])
-        yield "\nPer sensor, mean over its stations with at least 3 days:\n"
-        yield _table_line(["sensor", "ubRMSE", "RMSE", "correlation", "stations"])
-        yield _table_line(["---"] * 5)
-        for sensor in dict.fromkeys(c.sensor for c in comparisons):
-            for part in ("original", "all_days"):
-                scores = [getattr(c, part) for c in comparisons if c.sensor == sensor]
-                scores = [s for s in scores if s.n >= 3]
-                means = [np.mean([getattr(s, name) for s in scores] or [np.nan]) for name in ("ubrmse", "rmse", "r")]
-                label = f"{sensor}, {part.replace('_', ' ')}"
-                yield _table_line([label, *(f"{mean:.3f}" for mean in means), str(len(scores))])
-    for line in series.left_out:
-        yield f"- {line}"
+        yield table_line([name, f"{values['crps']:.4f}", " ".join(f"{100 * v:.1f}" for v in values["pit"])])

@@ -8,15 +8,16 @@ import statistics
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from training.evaluate.figures import draw_figures
 from training.evaluate.findings import Findings, calibration, error_table, mean_seam, score_rows, sigma_fit
 from training.evaluate.kinds import HEADLINE
 from training.evaluate.markdown import report_lines
-from training.evaluate.scores import Score, crps, probability_integral
+from training.evaluate.score import Score
+from training.evaluate.scores import crps, probability_integral
+from training.evaluate.station_report import station_values, write_station_files
+from training.evaluate.writing import JSON, MARKDOWN, json_number, json_score
 
-MARKDOWN, JSON, CSV = "report.md", "report.json", "scores.csv"
+CSV = "scores.csv"
 
 
 def write_report(folder: Path, found: Findings) -> None:
@@ -50,7 +51,9 @@ def write_report(folder: Path, found: Findings) -> None:
         for name in with_sigma
         for (tier, kind), cells in found.hidden.cells.items()
     }
-    figures = list(draw_figures(folder, found.hidden, with_sigma, found.series.published, found.series.rain))
+    figures = list(draw_figures(folder, found.hidden, with_sigma, found.series))
+    if found.stations:
+        figures += write_station_files(folder, found.stations)
     with (folder / CSV).open("w", newline="") as file:
         writer = csv.writer(file)
         writer.writerow(["tier", "gaps", "split", "group", "filler", *Score.__dataclass_fields__])
@@ -68,15 +71,11 @@ def write_report(folder: Path, found: Findings) -> None:
                 "model_id": bundle.model_id,
                 "errors": error_table(headline, name).model_dump(mode="json"),
                 "sigma_fit": _of_own_sigma(fits.get(name), bundle.manifest.sigma_fit),
-                "seam": _json_number(mean_seam(found.hidden.seams[name])),
+                "seam": json_number(mean_seam(found.hidden.seams[name])),
             }
             for name, bundle in found.bundles.items()
         },
-        "scores": [
-            {**vars(row), "score": {name: _json_number(value) for name, value in vars(row.score).items()}}
-            for row in rows
-            if row.split == "all"
-        ],
+        "scores": [{**vars(row), "score": json_score(row.score)} for row in rows if row.split == "all"],
         "calibration": calibrated,
         "calibration_fitted": fitted,
         "distribution": distributions,
@@ -92,6 +91,7 @@ def write_report(folder: Path, found: Findings) -> None:
             }
             for (tier, kind), structure in found.hidden.structures.items()
         },
+        **({"stations": station_values(found.stations)} if found.stations else {}),
     }
     (folder / JSON).write_text(json.dumps(report, indent=1) + "\n")
     lines = report_lines(found, rows, calibrated, fitted, distributions, figures)
@@ -103,8 +103,3 @@ def _of_own_sigma(fit: tuple[float, float] | None, earlier: tuple[float, float] 
     if fit is None or earlier is None:
         return fit
     return fit[0] * earlier[0] ** fit[1], fit[1] * earlier[1]
-
-
-def _json_number(value: float) -> float | None:
-    """Return a number, None instead of NaN, which JSON does not have."""
-    return value if np.isfinite(value) else None

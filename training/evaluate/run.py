@@ -4,29 +4,32 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from runtime.archive.reader import Reader
 from runtime.archive.record import DayRecord
 from runtime.bundle import Bundle, find_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import days_between
-from runtime.common.grid import Grid
+from runtime.common.grid import Floats, Grid
 from runtime.common.sensors import PRODUCTS
 from runtime.common.vocabulary import EngineName, Tier
 from runtime.engines.select import EngineSettings
 from runtime.errors import SeamlessError
 from training.data import DataSection
-from training.evaluate.findings import Findings, SeriesFindings
+from training.evaluate.cells import CellSeries, Overpass, read_cells
+from training.evaluate.findings import Findings
 from training.evaluate.hidden import WEIGHTED_MEAN, BundleFiller, fill_hidden
-from training.evaluate.insitu import Comparison, Station, compare, read_stations
+from training.evaluate.insitu import StationRules, check_paths
 from training.evaluate.references import WINDOW, weighted_mean
 from training.evaluate.report import write_report
 from training.evaluate.scores import nugget
-from training.evaluate.series import InputFolders, Published, publish_series
+from training.evaluate.series import PLACES, InputFolders, SeriesFindings, cells_to_follow, publish_series
+from training.evaluate.stations import StationFindings, compare, compare_archives, read_station_days
 from training.samples import TrainingArchive
 
 _LOG = logging.getLogger(__name__)
@@ -48,6 +51,8 @@ class Settings:
     """Days to publish for time series and stations; if empty, none, or all days if there are stations."""
     ismn: tuple[Path, ...] = ()
     """ISMN zips, folders or files."""
+    rules: StationRules = field(default_factory=StationRules)
+    """Which stations are used."""
     suite: bool = False
     """Whether the last eight days of the files are evaluated, and no others."""
     dct_pls: bool = True
@@ -81,24 +86,26 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     SeamlessError
         A bundle cannot be read, or a day cannot be published.
     """
-    if settings.source.granules is None and (settings.series or settings.ismn):
-        raise ValueError("time series and stations are filled from granules; give --data")
+    if settings.source.granules is None and settings.series and not settings.ismn:
+        raise ValueError("time series are filled from granules; give --data")
     archive = settings.source.open(out / "record", grid or Grid.globe())
     if settings.suite and any(settings.tiers.values()):
         raise ValueError("the suite has days of its own; give either --suite, or --consolidated and --provisional")
     tiers = _suite_days(archive) if settings.suite else settings.tiers
     days = {tier: dates for tier, dates in tiers.items() if dates}
     _check_days(archive, days, settings.series)
-    stations = _read_all_stations(settings.ismn)
+    check_paths(settings.ismn)
     folders = [find_bundle(name) for name in settings.bundles]
     bundles = {folder.name: load_bundle(folder) for folder in folders}
     if len(bundles) < len(folders):
         raise ValueError("two bundles have the same folder name; the report tells bundles apart by it: rename one")
     fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
     hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, with_trees=settings.trees)
-    series = SeriesFindings()
-    if settings.series or settings.ismn:
-        series = _publish_and_compare(settings, archive, bundles, stations, out / "archives")
+    series, stations = SeriesFindings(), None
+    if settings.source.archive and settings.ismn:
+        stations = compare_archives([settings.source.archive], settings.ismn, settings.rules, settings.series)
+    elif settings.series or settings.ismn:
+        series, stations = _publish_and_compare(settings, archive, bundles, out / "archives")
     product = settings.source.product if settings.source.granules else None
     found = Findings(
         bundles=bundles,
@@ -109,6 +116,7 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
         hidden=hidden,
         noise=_noise(archive),
         series=series,
+        stations=stations,
     )
     write_report(out, found)
     return found
@@ -170,61 +178,55 @@ def _noise(archive: TrainingArchive) -> dict[str, float]:
 
 
 def _publish_and_compare(
-    settings: Settings,
-    archive: TrainingArchive,
-    bundles: dict[str, Bundle],
-    read: tuple[list[Station], list[str]],
-    folder: Path,
-) -> SeriesFindings:
-    """Publish days with every bundle below a folder, and compare them and the weighted mean with the stations read."""
+    settings: Settings, archive: TrainingArchive, bundles: dict[str, Bundle], folder: Path
+) -> tuple[SeriesFindings, StationFindings | None]:
+    """Publish days with every bundle below a folder; compare them, and the weighted mean, with the stations."""
     dates = settings.series or days_between(archive.first, archive.first + dt.timedelta(len(archive) - 1))
     source = settings.source
     assert source.granules is not None
     inputs = InputFolders(source.granules, source.rain or source.granules, source.product, source.orbit, source.band)
-    sensor = PRODUCTS[source.product].sensor
-    stations, left_out = read
-    published: dict[str, Published] = {}
-    compared: dict[str, list[Comparison]] = {}
+    overpasses = dict.fromkeys(dates, Overpass.of(PRODUCTS[source.product].sensor, source.orbit))
+    stations, left_out = read_station_days(settings.ismn, settings.rules, overpasses, archive.grid)
+    first = archive.index(dates[0])
+    followed = cells_to_follow(archive, first, len(dates), PLACES)
+    cells = [*followed.values(), *(each.cell for each in stations)]
+    published: dict[str, CellSeries] = {}
     for name, bundle in bundles.items():
         _LOG.info("publishing %s to %s with %s", dates[0], dates[-1], name)
         try:
-            published[name] = publish_series(
-                folder / name, bundle.path, inputs, first=dates[0], last=dates[-1], grid=archive.grid
-            )
+            filled = Reader(publish_series(folder / name, bundle.path, inputs, first=dates[0], last=dates[-1]))
+            published[name] = read_cells(filled, cells, filled.dates_between(dates[0], dates[-1]))
         except SeamlessError as error:
             raise SeamlessError(f"{name}: {error}") from error
-    mean = {WEIGHTED_MEAN: _fill_with_mean(archive, dates)} if stations else {}
-    for name, days in {**published, **mean}.items():
-        results = [compare(station, days, sensor, source.orbit) for station in stations]
-        compared[name] = [comparison for comparison in results if comparison is not None]
-        if len(compared) == 1:
-            left_out += [
-                f"{station.network} {station.name}: no reading on the days of the series"
-                for station, comparison in zip(stations, results, strict=True)
-                if comparison is None
-            ]
-    rain = archive.rain(archive.index(dates[0]), len(dates)) if archive.has_rain else None
-    return SeriesFindings(published=published, stations=compared, left_out=left_out, rain=rain)
+    latitudes, longitudes = archive.grid.latitudes, archive.grid.longitudes
+    series = SeriesFindings(
+        places={name: (float(latitudes[row]), float(longitudes[col])) for name, (row, col) in followed.items()},
+        dates=dates,
+        published={name: days.only(slice(len(followed))) for name, days in published.items()},
+        rain=_values(archive.rain, archive.index(dates[0]), len(dates), followed.values())
+        if archive.has_rain
+        else None,
+    )
+    if not settings.ismn:
+        return series, None
+    judged = {name: days.only(slice(len(followed), None)) for name, days in published.items()}
+    judged[WEIGHTED_MEAN] = _fill_with_mean(archive, dates, [each.cell for each in stations])
+    compared = {name: compare(stations, overpasses, days) for name, days in judged.items()}
+    return series, StationFindings(rules=settings.rules, stations=compared, left_out=left_out)
 
 
-def _fill_with_mean(archive: TrainingArchive, dates: Sequence[dt.date]) -> Published:
-    """Return days whose gaps are filled with the weighted mean of their window."""
-    observed = archive.soil_moisture(archive.index(dates[0]), len(dates))
-    seamless = observed.copy()
-    for day, date in zip(seamless, dates, strict=True):
-        mean = weighted_mean(archive.soil_moisture(archive.index(date) + WINDOW[0], len(WINDOW)))
-        day[:] = np.where(np.isnan(day), mean, day)
-    return Published(archive.grid, list(dates), observed, seamless)
+def _fill_with_mean(archive: TrainingArchive, dates: Sequence[dt.date], cells: Sequence[tuple[int, int]]) -> CellSeries:
+    """Return days of some cells whose gaps are filled with the weighted mean of their window."""
+    first, reach = archive.index(dates[0]), len(WINDOW) - 1
+    around = _values(archive.soil_moisture, first + WINDOW[0], len(dates) + reach, cells)
+    observed = around[-WINDOW[0] : len(around) - WINDOW[-1]]
+    mean = weighted_mean(np.moveaxis(sliding_window_view(around, len(WINDOW), axis=0), -1, 0))
+    return CellSeries(list(dates), observed, np.where(np.isnan(observed), mean, observed))
 
 
-def _read_all_stations(paths: Sequence[Path]) -> tuple[list[Station], list[str]]:
-    """Return the stations below all paths, and a line for each file that is left out, which is also logged."""
-    stations: list[Station] = []
-    left_out: list[str] = []
-    for path in paths:
-        found, skipped = read_stations(path)
-        stations += found
-        left_out += skipped
-    for line in left_out:
-        _LOG.warning("%s", line)
-    return stations, left_out
+def _values(
+    read: Callable[[int, int, int, int, int], Floats], first: int, days: int, cells: Iterable[tuple[int, int]]
+) -> Floats:
+    """Return days of some cells of a training archive, shape (days, cells)."""
+    series = [read(first, days, row, col, 1)[:, 0, 0] for row, col in cells]
+    return np.stack(series, 1) if series else np.empty((days, 0), np.float32)

@@ -1,31 +1,37 @@
-"""Time series: an archive that the runtime publishes from the evaluated files, and its values at points."""
+"""Time series: an archive that the runtime publishes from the evaluated files, and places to follow in it."""
 
 from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
-from runtime.archive import cf
-from runtime.common.clock import DateRange, days_between
+from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
-from runtime.common.grid import Floats, Grid
+from runtime.common.grid import Floats
 from runtime.config import load_config
 from runtime.errors import SeamlessError
 from runtime.pipeline.run import fill_archive
+from training.evaluate.cells import CellSeries
+from training.samples import TrainingArchive
 
 PLACES = {
-    "North America": (40.0, -100.0),
-    "South America": (-10.0, -60.0),
-    "Europe": (48.0, 20.0),
-    "Africa": (10.0, 20.0),
-    "Asia": (45.0, 85.0),
-    "Australia": (-25.0, 134.0),
+    "Kenya": (0.375, 36.875),
+    "Ukraine": (49.375, 35.125),
+    "North China, coast": (38.125, 117.375),
+    "Colorado": (39.875, -106.125),
+    "Mato Grosso": (-15.125, -52.625),
+    "New South Wales": (-30.125, 150.375),
+    "Bahia": (-10.125, -42.625),
+    "North China Plain": (38.375, 117.125),
+    "Khabarovsk": (48.875, 140.375),
 }
-"""Latitude and longitude of a place on each of six continents, to draw time series of."""
+"""Latitude and longitude of the places whose time series the papers show: six of SGD-SM 1.0, three of SGD-SM 2.0."""
+_WITHIN = 12
+"""Where none of the places is on the grid: largest distance of a cell from the middle along each axis, cells."""
 _CONFIG = """\
 [archive]
 path = "{archive}"
@@ -61,40 +67,38 @@ class InputFolders:
     band: str
 
 
-@dataclass(frozen=True)
-class Published:
-    """Days of an archive, in order."""
+@dataclass(frozen=True, kw_only=True)
+class SeriesFindings:
+    """Time series of some places."""
 
-    grid: Grid
-    dates: list[dt.date]
-    observed: Floats
-    """(days, rows, cols), m3 m-3, NaN for a gap."""
-    seamless: Floats
-    """(days, rows, cols), m3 m-3, observed or filled."""
+    places: dict[str, tuple[float, float]] = field(default_factory=dict)
+    """Latitude and longitude of the cells, by name."""
+    dates: list[dt.date] = field(default_factory=list)
+    """All days."""
+    published: dict[str, CellSeries] = field(default_factory=dict)
+    """The published days of these cells, by bundle."""
+    rain: Floats | None = None
+    """(days, cells), mm/day, NaN for no estimate; None without rain."""
 
 
-def publish_series(
-    folder: Path, bundle: Path, inputs: InputFolders, *, first: dt.date, last: dt.date, grid: Grid
-) -> Published:
-    """Fill days with the runtime into an archive, and read them back.
+def publish_series(folder: Path, bundle: Path, inputs: InputFolders, *, first: dt.date, last: dt.date) -> Path:
+    """Fill days with the runtime into an archive.
 
     Parameters
     ----------
     folder : Path
-        Folder of the archive. Days that an earlier call published there are not filled again.
+        Folder to work in. Days that an earlier call published there are not filled again.
     bundle : Path
         Folder of the bundle.
     inputs : InputFolders
         The input files.
     first, last : date
         First and last day, both included.
-    grid : Grid
-        Grid of the archive.
 
     Returns
     -------
-    Published
-        The published days.
+    Path
+        Folder of the archive.
 
     Raises
     ------
@@ -119,41 +123,37 @@ def publish_series(
     outcome = fill_archive(config, DateRange(first, last), last + dt.timedelta(60), RunEvents())
     if outcome.exit_code:
         raise SeamlessError(outcome.message)
-    dates = days_between(first, last)
-    observed, seamless = (
-        np.stack([cf.values(config.archive.path / cf.CfLayout().relative_path(date), name) for date in dates])
-        for name in ("soil_moisture_observed", "soil_moisture")
-    )
-    return Published(grid, dates, observed, seamless)
+    return config.archive.path
 
 
 def cells_to_follow(
-    published: Published, places: Mapping[str, tuple[float, float]], within: int = 12
+    archive: TrainingArchive, first: int, days: int, places: Mapping[str, tuple[float, float]]
 ) -> dict[str, tuple[int, int]]:
-    """Return, for each place on the grid, the land cell near it that was observed most often.
+    """Return the cell of each place on the grid; without any, the land cell near the middle observed most often.
 
     Parameters
     ----------
-    published : Published
-        The days of an archive.
+    archive : TrainingArchive
+        The days.
+    first : int
+        Position of the first day.
+    days : int
+        Number of days.
     places : mapping
-        Latitude and longitude by name. If none of them is on the grid, the middle of the grid is used.
-    within : int
-        Largest distance from the place along each axis, in cells.
+        Latitude and longitude by name.
 
     Returns
     -------
     dict
         Row and column by name.
     """
-    grid = published.grid
-    rows, cols = grid.shape
-    on_grid = {name: cell for name, point in places.items() if (cell := grid.cell(*point))}
-    found = {}
-    for name, (row, col) in (on_grid or {"middle of the region": (rows // 2, cols // 2)}).items():
-        top, left = max(row - within, 0), max(col - within, 0)
-        near = np.s_[top : row + within, left : col + within]
-        seen = np.isfinite(published.observed[(slice(None), *near)]).sum(0) * grid.land[near]
-        down, right = np.unravel_index(int(seen.argmax()), seen.shape)
-        found[name] = top + int(down), left + int(right)
-    return found
+    grid = archive.grid
+    found = {name: cell for name, point in places.items() if (cell := grid.cell(*point))}
+    if found:
+        return found
+    top, left = (max(length // 2 - _WITHIN, 0) for length in grid.shape)
+    near = archive.soil_moisture(first, days, top, left, 2 * _WITHIN)
+    seen = np.isfinite(near).sum(0)
+    seen *= grid.land[top : top + seen.shape[0], left : left + seen.shape[1]]
+    down, right = np.unravel_index(int(seen.argmax()), seen.shape)
+    return {"middle of the region": (top + int(down), left + int(right))}

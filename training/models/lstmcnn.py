@@ -1,4 +1,4 @@
-"""SGD-SM 2.0: the LSTM-CNN with precipitation (doi:10.5194/essd-14-4473-2022, figure 3 and equations 4-11).
+"""SGD-SM 2.0: the LSTM-CNN with precipitation (doi:10.5194/essd-14-4473-2022, figures 4-5 and equations 4-11).
 
 Where the paper is silent, ``docs/decisions/002-lstm-cnn-reading.md`` says what is done here, and why.
 """
@@ -8,20 +8,29 @@ from __future__ import annotations
 import itertools
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from training.models.partial import PartialConv
 
+Reading = Literal["published", "rain-gated"]
+"""How the memory follows from a day's soil moisture and rain; `LSTMCNN` has the equations of both."""
+
+CENTRE = 0.5 * math.tanh(1)
+"""S' of the published reading with the first weights, without observation and rain. It is subtracted before S' is
+decoded, which only takes a part out of the decoder's bias: sums of numbers around 0 lose less precision."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class LSTMCNNConfig:
-    """Sizes of an `LSTMCNN`; the defaults are the published ones."""
+    """Sizes of an `LSTMCNN`, the published ones by default, and which equations its memory follows."""
 
     kind: ClassVar[str] = "lstmcnn"
 
+    reading: Reading = "rain-gated"
+    """``"published"``: the paper's equations as printed. ``"rain-gated"``: those of the shipped bundle."""
     tile: int = 40
     """Height and width of a tile in cells; fixed by the fully connected layers."""
     layers: int = 4
@@ -36,8 +45,14 @@ class LSTMCNNConfig:
     """Subtracted from soil moisture inside the graph, m3 m-3."""
     sm_std: float = 0.2
     """Divides soil moisture inside the graph, m3 m-3."""
+    rain_scale: float = 10.0
+    """Divides rain inside the graph, mm/day; the rain-gated reading takes a logarithm instead."""
 
     def __post_init__(self) -> None:
+        if self.reading not in get_args(Reading):
+            raise ValueError(f"reading is {self.reading!r}; known readings: {', '.join(get_args(Reading))}")
+        if self.rain_scale <= 0:
+            raise ValueError(f"rain_scale is {self.rain_scale} mm/day; it must be > 0")
         if min(self.tile, self.maps, self.fc_maps, self.memory) < 1 or self.layers < 2:
             raise ValueError(f"tile, maps, fc_maps and memory must be >= 1 and layers >= 2: {self}")
 
@@ -80,7 +95,17 @@ def cosines(tile: int, count: int) -> tuple[Tensor, Tensor]:
 class LSTMCNN(nn.Module):
     """Recurrent network: it takes a day's soil moisture and rain and the memory of the day before, and fills the day.
 
-    Here ``[h, S]`` is the short memory of the day before, joined with the encoded field of the day::
+    Here ``[h, S]`` is the short memory of the day before, joined with the encoded field of the day, and P is the rain's
+    fully connected layer. The published reading::
+
+        f = sigma(W_f [h, S] + b_f)             forget gate
+        i = sigma(W_i [h, S] + b_i)             input gate
+        o = sigma(W_S' [h, S] + b_S')           output gate: the paper does not define o
+        C = f * C + i * tanh(W_C [h, S] + b_C)  long memory
+        S' = o * tanh(P)                        decoded to the field of the day
+        h = tanh(o * C)                         short memory, which the next day reads
+
+    The rain-gated reading::
 
         f, i, o = sigma(W [h, S] + b)           forget, input and output gates
         S' = sigma(W_S' [h, S] + b) * tanh(P)   candidate, weighted by the rain
@@ -90,7 +115,7 @@ class LSTMCNN(nn.Module):
     Parameters
     ----------
     config : LSTMCNNConfig
-        The sizes.
+        The sizes and the reading.
     """
 
     def __init__(self, config: LSTMCNNConfig) -> None:
@@ -114,6 +139,9 @@ class LSTMCNN(nn.Module):
         """
         config, memory = self.config, self.config.memory
         basis, scale = cosines(config.tile, memory)
+        if config.reading == "published":
+            # S' is positive: its mean decodes to a small field, with little loss of precision, if signs differ.
+            basis[1::2] *= -1
         for weight, values in (
             (self.to_memory.weight, basis * scale),
             (self.from_memory.weight.T, 0.4 * basis / scale),
@@ -131,6 +159,9 @@ class LSTMCNN(nn.Module):
         self.rain_to_memory.weight.mul_(0.2)
         # tanh(P) is well above 0 at the start, so that candidates enter the memory.
         nn.init.ones_(self.rain_to_memory.bias)
+        if config.reading == "published":
+            # S' depends on its own coefficient of the day and of the day before.
+            self.gates.weight[2 * memory : 3 * memory] += 1.5 * torch.eye(memory).repeat(1, 2)
 
     def forward(
         self,
@@ -178,15 +209,21 @@ class LSTMCNN(nn.Module):
         for layer in self.encoder:
             x, valid = layer(x, valid, land)
             x = torch.relu(x)
-        encoded = self.to_memory(x.flatten(1))
-
+        gates = self.gates(torch.cat([h, self.to_memory(x.flatten(1))], 1))
         amount = torch.where(precip_mask > 0, precip, torch.zeros_like(precip)).clamp(min=0)
-        rain = torch.tanh(self.rain_to_memory(torch.cat([torch.log1p(amount), precip_mask], 1).flatten(1)))
-        forget, write, show, candidate = torch.sigmoid(self.gates(torch.cat([h, encoded], 1))).chunk(4, 1)
-        c = forget * c + write * candidate * rain
+        is_published = config.reading == "published"
+        amount = amount / config.rain_scale if is_published else torch.log1p(amount)
+        rain = torch.tanh(self.rain_to_memory(torch.cat([amount, precip_mask], 1).flatten(1)))
+        if is_published:
+            forget, write, show = torch.sigmoid(gates[:, : 3 * config.memory]).chunk(3, 1)
+            c = forget * c + write * torch.tanh(gates[:, 3 * config.memory :])
+        else:
+            forget, write, show, candidate = torch.sigmoid(gates).chunk(4, 1)
+            c = forget * c + write * candidate * rain
         h = torch.tanh(show * c)
 
-        x = self.from_memory(h).reshape(-1, config.fc_maps, config.tile, config.tile) * land
+        decoded = show * rain - CENTRE if is_published else h
+        x = self.from_memory(decoded).reshape(-1, config.fc_maps, config.tile, config.tile) * land
         valid = land
         for layer in self.decoder:
             x, valid = layer(x, valid, land)

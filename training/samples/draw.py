@@ -6,100 +6,22 @@ next, and several processes can share one sequence of samples.
 
 from __future__ import annotations
 
-import datetime as dt
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
-from typing import Annotated
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import BaseModel, ConfigDict, Field
 
-from runtime.common import digest
-from runtime.common.grid import Bools, Floats
-from runtime.demo.gaps import strips
-from training.samples.archive import TrainingArchive
+from runtime.common.grid import Floats
+from training.samples.choices import Choices, Geometry, SampleSource
+from training.samples.masks import MaskPool, draw_mask, draw_pool
+from training.samples.places import find_places
 from training.samples.simulate import LARGEST, STEP, simulated
 
-HIDDEN = (0.3, 0.7)
-"""Smallest and largest share of a patch that is hidden, as published."""
-_LEAST_HIDDEN = 0.05
-"""Smallest share of the observed cells of a patch that the gaps of a near day must hide."""
 _FACTORS = (0.6, 1.0)
 """Smallest and largest factor of `Choices.rescaled`; larger ones would take values to the retrieval's upper limit."""
 _POROSITY, _DRYING_DAYS, _RAIN_DEPTH = 0.5, 5.0, 22.0
 """m3 m-3, days, mm; the middle of the values of the synthetic world."""
-
-
-@dataclass(frozen=True)
-class Geometry:
-    """The size of a sample."""
-
-    patch: int
-    """Cells with labels, along each axis."""
-    context: int
-    """Cells around them, on every side."""
-    days: int
-    """Days per sample."""
-    label: int | None
-    """Index of the one day to fill; None if every day of the sequence is filled."""
-
-
-Fraction = Annotated[float, Field(ge=0, le=1)]
-
-
-class Choices(BaseModel):
-    """How samples are chosen, and what is hidden in them."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    min_observed: Fraction = 0.3
-    """Smallest share of the patch that is observed land on day T; 1 takes complete land patches only, as published."""
-    real_masks: Fraction = 0.5
-    """Share of samples in which the gaps of another day are hidden; in the others, strips like those between swaths."""
-    mask_days: int = Field(default=0, ge=0)
-    """Largest distance in days of that other day, most often the next; 0 takes any day, if its gaps are 30-70 % of the
-    patch, as published."""
-    foreign_masks: Fraction = 0.0
-    """Share of samples in which the gaps of any day at any place of the globe are hidden."""
-    strip_period: tuple[float, float] | None = None
-    """Smallest and largest distance from strip to strip, cells; unset: 0.4 to 1.4 times the patch, as published."""
-    simulated: Fraction = 0.0
-    """Share of samples with simulated values (`training.samples.simulate`) in place of the real ones."""
-    simulated_first: int = Field(default=0, ge=0)
-    """Number of samples at the beginning of the sequence that are all simulated."""
-    real_last: int = Field(default=0, ge=0)
-    """Number of the sample after which none is simulated; 0 is never."""
-    backwards: Fraction = 0.0
-    """Share of samples of an archive without rain in which the days run backwards, window kind only. Noise knows no
-    direction of time, so this doubles the windows with a long past."""
-    rescaled: Fraction = 0.0
-    """Share of samples whose soil moisture is multiplied by a factor of 0.6 to 1: no value can be known by heart."""
-    drop_future: Fraction = 0.0
-    """Share of samples without some or all of the days after T, as in a fill on the day itself."""
-    drop_days: Fraction = 0.0
-    """Share of samples in which one day other than T is absent."""
-    drop_rain: Fraction = 0.0
-    """Share of samples without rain data."""
-    soil: bool = False
-    """Whether labels stand for the soil instead of that day's retrieval, window kind only: the truth in all gaps where
-    the archive knows it, else retrievals of a day that is hidden as a whole, so that nothing tells their errors."""
-    storms: Fraction = 0.0
-    """Share of samples of an archive without rain that get the rain of another archive and the wetness that this rain
-    brings. If only synthetic soil has rain, a network without such samples takes rain as a sign of synthetic soil."""
-
-
-@dataclass(frozen=True)
-class SampleSource:
-    """A training archive, the days of it that are read, and how often samples are drawn from it."""
-
-    archive: TrainingArchive
-    first: dt.date | None = None
-    """First day that is a label, an input or a mask; the archive's first if None."""
-    last: dt.date | None = None
-    """Last such day; the archive's last if None."""
-    weight: float = 1.0
-    """How often samples are drawn from this source, relative to the others."""
 
 
 @dataclass(frozen=True)
@@ -141,22 +63,18 @@ class Samples:
     Raises
     ------
     ValueError
-        A source has no patch with as many observations as `choices` want, or `choices` ask for labels of the soil where
-        every day of a sequence is filled.
+        A source has no patch with as many observations as `choices` want, or fewer masks, or `choices` ask for labels
+        of the soil where every day of a sequence is filled.
     """
 
     def __init__(self, sources: Sequence[SampleSource], geometry: Geometry, choices: Choices, seed: int) -> None:
         if choices.soil and geometry.label is None:
             raise ValueError("samples.soil is for networks that fill one day of a window")
         self._sources, self._geometry, self._choices, self._seed = list(sources), geometry, choices, seed
-        self._days = [_days_of(source) for source in sources]
-        self._places = [_find_places(source, geometry, choices.min_observed) for source in sources]
-        for source, places in zip(sources, self._places, strict=True):
-            if not len(places):
-                raise ValueError(
-                    f"{source.archive.source}: no patch of {geometry.patch} cells is {choices.min_observed:.0%} "
-                    f"observed land on a day that may carry labels; lower samples.min_observed, or give more days"
-                )
+        self._places = [find_places(source, geometry, choices) for source in sources]
+        self._pools = [
+            draw_pool(source, geometry, choices.mask_pool, seed) if choices.mask_pool else None for source in sources
+        ]
         self._rainy = [number for number, source in enumerate(sources) if source.archive.has_rain]
         if choices.storms and not self._rainy:
             raise ValueError("samples.storms needs a source with rain; add one, a synthetic world for example")
@@ -166,6 +84,29 @@ class Samples:
     def __len__(self) -> int:
         """Return how many different places samples can come from; this many samples are an epoch."""
         return sum(len(places) for places in self._places)
+
+    @property
+    def pools(self) -> list[MaskPool]:
+        """The pools of real masks, one of each source; empty if the choices want none."""
+        return [pool for pool in self._pools if pool is not None]
+
+    def hidden_shares(self, count: int) -> NDArray[np.float64]:
+        """Return which share of the labelled cells is hidden in the first samples.
+
+        Parameters
+        ----------
+        count : int
+            Number of samples.
+
+        Returns
+        -------
+        float64 array, shape (n,)
+            The share on each day with a label; days without a labelled cell are left out.
+        """
+        batches = (self.batch(number, 1) for number in range(count))
+        counts = np.array([(b.hidden.sum((-2, -1)), b.labelled.sum((-2, -1))) for b in batches])
+        hidden, labelled = counts.transpose(1, 0, 2, 3).reshape(2, -1)
+        return np.asarray(hidden[labelled > 0] / labelled[labelled > 0])
 
     def sample(self, number: int) -> tuple[Floats, ...]:
         """Return sample `number`: the fields of a `Batch` without their first axis."""
@@ -197,15 +138,15 @@ class Samples:
         source = int(rng.choice(self._rainy))
         first, row, col = self._draw_place(rng, source)
         shape = self._geometry
-        return self._sources[source].archive.rain(first, shape.days, row, col, shape.patch + 2 * shape.context)
+        return self._sources[source].archive.rain(first, shape.days, row, col, shape.size)
 
     def _draw_sample(
         self, rng: np.random.Generator, source: int, first: int, row: int, col: int, is_simulated: bool
     ) -> tuple[Floats, ...]:
         """Return a patch of an archive with a random part of its observations hidden."""
-        shape, choices, archive = self._geometry, self._choices, self._sources[source].archive
-        size, label = shape.patch + 2 * shape.context, shape.label
-        own, days = self._days[source], range(first, first + shape.days)
+        shape, choices, drawn_from = self._geometry, self._choices, self._sources[source]
+        size, label, archive = shape.size, shape.label, drawn_from.archive
+        own, days = drawn_from.days, range(first, first + shape.days)
         if label is not None and not archive.has_rain and rng.random() < choices.backwards:
             days = range(first + 2 * label, first + 2 * label - shape.days, -1)
         sm, rain = (
@@ -225,7 +166,8 @@ class Samples:
         labels = list(range(shape.days)) if label is None else [label]
         factor = rng.uniform(*_FACTORS) if choices.rescaled and rng.random() < choices.rescaled else 1.0
         truth = sm[labels].copy()
-        hidden = np.stack([_cells_to_hide(rng, archive, own, days[k], row, col, size, choices) for k in labels])
+        pool = self._pools[source]
+        hidden = np.stack([draw_mask(rng, drawn_from, pool, (days[k], row, col), shape, choices) for k in labels])
         if choices.soil and label is not None:
             known = None if is_simulated else archive.truth(days[label], row, col, size)
             if known is None:
@@ -243,9 +185,9 @@ class Samples:
         labelled = (~np.isnan(truth) & land)[core]
         unseen = labelled & np.isnan(sm[labels])[core]
         values = [sm, ~np.isnan(sm), land, truth[core], labelled, unseen, rain, ~np.isnan(rain)]
-        if rng.random() < 0.5:
+        if rng.random() < choices.flipped:
             values = [value[..., ::-1] for value in values]
-        if rng.random() < 0.5:
+        if rng.random() < choices.flipped:
             values = [value[..., ::-1, :] for value in values]
         return tuple(np.nan_to_num(value.astype(np.float32)) for value in values)
 
@@ -297,89 +239,3 @@ def _drop_days(rng: np.random.Generator, sm: Floats, label: int, choices: Choice
         sm[label + 1 + (0 if rng.random() < 0.7 else rng.integers(1, days - label - 1)) :] = np.nan
     if rng.random() < choices.drop_days:
         sm[rng.choice([day for day in range(days) if day != label])] = np.nan
-
-
-def _cells_to_hide(
-    rng: np.random.Generator,
-    archive: TrainingArchive,
-    own: range,
-    day: int,
-    row: int,
-    col: int,
-    size: int,
-    choices: Choices,
-) -> Bools:
-    """Return the cells to hide: the gaps of another day or place, or strips if those are too few or too many."""
-    kind = rng.random()
-    if kind < choices.real_masks:
-        if choices.mask_days:
-            others = [other for other in own if 0 < abs(other - day) <= choices.mask_days]
-            near = np.array([(1.0 + 3.0 * (other == day + 1)) / abs(other - day) for other in others])
-            other = int(rng.choice(others, p=near / near.sum())) if others else day
-        else:
-            other = int(rng.choice(own))
-        gaps = ~archive.observed(other, row, col, size)
-        if choices.mask_days:
-            observed = archive.observed(day, row, col, size)
-            if (gaps & observed).sum() > _LEAST_HIDDEN * observed.sum():
-                return gaps
-        elif HIDDEN[0] < gaps.mean() < HIDDEN[1]:
-            return gaps
-    elif kind < choices.real_masks + choices.foreign_masks:
-        rows, cols = (int(rng.integers(whole - size + 1)) for whole in archive.grid.shape)
-        gaps = ~archive.observed(int(rng.choice(own)), rows, cols, size)
-        gaps &= archive.grid.land[rows : rows + size, cols : cols + size]
-        if gaps.mean() > _LEAST_HIDDEN:
-            return gaps
-    return strips(rng, (size, size), HIDDEN, choices.strip_period or (0.4 * size, 1.4 * size))
-
-
-def _days_of(source: SampleSource) -> range:
-    """Return the positions of the days that a source may be read on: no other one is input, label or mask."""
-    archive = source.archive
-    first = 0 if source.first is None else max(archive.index(source.first), 0)
-    last = len(archive) - 1 if source.last is None else min(archive.index(source.last), len(archive) - 1)
-    return range(first, last + 1)
-
-
-def _find_places(source: SampleSource, geometry: Geometry, min_observed: float) -> NDArray[np.int32]:
-    """Return (first day, row, column) of every patch that samples may come from.
-
-    The result is kept in the archive's folder: a second call reads it from there.
-    """
-    archive, label = source.archive, geometry.label
-    first, last = _days_of(source).start, _days_of(source).stop - 1
-    if label is None:  # every day of the sequence carries labels
-        starts, labelled = range(first, last - geometry.days + 2), geometry.days // 2
-    else:
-        starts, labelled = range(first - label, last - label + 1), label
-    key = digest.of_values(archive.source, (starts.start, starts.stop), vars(geometry), min_observed)
-    cached = archive.folder / f"places-{key[:16]}.npy"
-    if cached.exists():
-        return np.asarray(np.load(cached, mmap_mode="r"))
-    parts = [np.empty((0, 3), np.int32)]
-    for start in starts:
-        row, col = _observed_patches(archive, start + labelled, geometry, min_observed)
-        parts.append(np.stack([np.full(len(row), start), row, col], 1).astype(np.int32))
-    places = np.concatenate(parts)
-    part = cached.with_suffix(".part")
-    with part.open("wb") as file:
-        np.save(file, places)
-    part.replace(cached)
-    return places
-
-
-def _observed_patches(
-    archive: TrainingArchive, day: int, geometry: Geometry, min_observed: float
-) -> tuple[NDArray[np.intp], NDArray[np.intp]]:
-    """Return the rows and columns of the patches, context included, with enough observed land on a day."""
-    size, stride = geometry.patch + 2 * geometry.context, max(1, geometry.patch // 4)
-    top = np.arange(0, archive.grid.shape[0] - size + 1, stride)[:, None] + geometry.context
-    left = np.arange(0, archive.grid.shape[1] - size + 1, stride)[None] + geometry.context
-    bottom, right = top + geometry.patch, left + geometry.patch
-    # Sums from the grid's corner to each cell: four of them give the count of any rectangle.
-    total = np.zeros((archive.grid.shape[0] + 1, archive.grid.shape[1] + 1), np.int32)
-    total[1:, 1:] = (archive.observed(day) & archive.grid.land).cumsum(0, np.int32).cumsum(1, np.int32)
-    count = total[bottom, right] - total[top, right] - total[bottom, left] + total[top, left]
-    row, col = np.nonzero(count >= min_observed * geometry.patch**2)
-    return row * stride, col * stride

@@ -38,6 +38,8 @@ class Granule:
     """The run of the precipitation; None for soil moisture."""
     edition: int = 0
     """Number of the file among those of its day, if its name has one; the highest counts."""
+    is_interim: bool = False
+    """Whether another file will replace it, which then counts."""
 
 
 class FileName(NamedTuple):
@@ -47,11 +49,12 @@ class FileName(NamedTuple):
     run: ImergRun | None = None
     """The run of the precipitation; None for soil moisture."""
     edition: int = 0
-    """As in `Granule`."""
+    is_interim: bool = False
+    """Both as in `Granule`."""
 
 
 Listing = dict[dt.date, list[Granule]]
-"""Granules by day; of each day, the highest edition first, and of one edition the newest name."""
+"""Granules by day, those of each day in the order of `by_day`."""
 
 
 class Feed(Protocol):
@@ -196,16 +199,17 @@ class GranuleFilter:
         if self.product.what is InputVariable.PRECIPITATION:
             run = IMERG_RUN_LETTERS.get(groups["run"], self.product.run) if "run" in groups else self.product.run
         version = re.sub(r"\D", "", groups.get("version") or "")[-9:]
-        return FileName(date, run, int(version or 0))
+        return FileName(date, run, int(version or 0), bool(groups.get("interim")))
 
 
 def by_day(granules: Iterable[Granule]) -> Listing:
-    """Return the granules of each day, the highest edition first, and of one edition the newest name.
+    """Return the granules of each day, the one that counts first.
 
-    Of one name, the first location in alphabetical order comes first.
+    Interim files come last; of the others, the highest edition comes first, of one edition the newest name, and of one
+    name the first location in alphabetical order.
     """
     listing: Listing = {}
     by_location = sorted(granules, key=lambda granule: granule.location)
-    for granule in sorted(by_location, key=lambda granule: (granule.edition, granule.name), reverse=True):
+    for granule in sorted(by_location, key=lambda each: (not each.is_interim, each.edition, each.name), reverse=True):
         listing.setdefault(granule.date, []).append(granule)
     return listing

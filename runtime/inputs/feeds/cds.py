@@ -16,14 +16,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 from runtime.common.deadline import Deadline, TimeLimits
+from runtime.common.sensors import Product
 from runtime.config import Cds
 from runtime.errors import ConfigError, FeedUnreachable
 from runtime.inputs.feeds.base import Feed, Granule, GranuleFilter, Listing, by_day
 from runtime.inputs.feeds.cds_service import CdsRequest, CdsService, QueueFull
 from runtime.inputs.feeds.zipped import ZippedDays
 
-CDS_SENSORS = {"c3s-combined": "combined", "c3s-passive": "passive"}
-"""What the data set calls the sensors of a product."""
 RECORDS = {"cdr": "TCDR", "icdr": "ICDR"}
 """How file names write a record: the climate data record, and the interim one that is replaced by it later."""
 
@@ -75,7 +74,7 @@ class CdsFeed(Feed):
         self._settings, self._wanted = settings, wanted
         self._limits = limits or TimeLimits.start()
         self._service = CdsService(settings)
-        self._keywords = _keywords(settings, wanted.product.name, version)
+        self._keywords = _keywords(settings, wanted.product, version)
         self._offered: dict[dt.date, str] | None = None
         """Version of the granule of each day that is offered."""
         self._queue = threading.Lock()
@@ -140,7 +139,7 @@ class CdsFeed(Feed):
             if name not in (*_CHOSEN, *_NOT_OFFERED)
             for value in values
         ]
-        sensor = CDS_SENSORS.get(self._wanted.product.name, self._wanted.product.name).upper()
+        sensor = self._wanted.product.cds.get("type_of_sensor", self._wanted.product.name).upper()
         record = RECORDS.get(chosen.get("type_of_record", ""), "")
         version = chosen.get("version", "")
         parts = ("C3S-SOILMOISTURE-L3S-SSMV", sensor, "DAILY", f"{date:%Y%m%d}000000", record)
@@ -151,6 +150,7 @@ class CdsFeed(Feed):
             + ".nc",
             location="/".join([self._settings.url.rstrip("/"), self._settings.dataset, *fixed, date.isoformat()]),
             version=text,
+            is_interim=record == "ICDR",
         )
 
     def check_login(self, listing: Listing) -> str | None:
@@ -265,7 +265,7 @@ def offered_days(offers: Iterable[CdsRequest], keywords: Mapping[str, Sequence[s
     dict of dt.date to str
         ``type_of_record=icdr version=v202505``, without a keyword that the request leaves out.
     """
-    best: dict[dt.date, tuple[tuple[tuple[int, ...], int], str]] = {}
+    best: dict[dt.date, tuple[tuple[int, tuple[int, ...]], str]] = {}
     for offer in offers:
         fixed = (name for name in keywords if name not in (*_CHOSEN, *_NOT_OFFERED))
         if not all(set(keywords[name]) <= set(offer.get(name, ())) for name in fixed):
@@ -286,11 +286,11 @@ def offered_days(offers: Iterable[CdsRequest], keywords: Mapping[str, Sequence[s
     return {date: text for date, (_, text) in best.items()}
 
 
-def _rank(chosen: Mapping[str, str], keywords: Mapping[str, Sequence[str]]) -> tuple[tuple[int, ...], int]:
-    """Return what sorts records: the newest version last, and of one version the record that is named first last."""
+def _rank(chosen: Mapping[str, str], keywords: Mapping[str, Sequence[str]]) -> tuple[int, tuple[int, ...]]:
+    """Return what sorts offers: the record that is named first last, and of one record the newest version last."""
     numbers = tuple(int(number) for number in re.findall(r"\d{1,9}", chosen.get("version", "")))
     record = chosen.get("type_of_record")
-    return numbers, -keywords["type_of_record"].index(record) if record else 0
+    return -keywords["type_of_record"].index(record) if record else 0, numbers
 
 
 def _dates(offer: CdsRequest) -> Iterable[dt.date]:
@@ -306,21 +306,21 @@ def _dates(offer: CdsRequest) -> Iterable[dt.date]:
             continue
 
 
-def _keywords(settings: Cds, product: str, version: str | None) -> dict[str, tuple[str, ...]]:
+def _keywords(settings: Cds, product: Product, version: str | None) -> dict[str, tuple[str, ...]]:
     """Return the accepted values of each keyword of the requests for a product, but for the days."""
     usual: dict[str, str | tuple[str, ...] | None] = {
         "variable": "surface_soil_moisture_volumetric",
-        "type_of_sensor": CDS_SENSORS.get(product),
+        "type_of_sensor": None,
         "time_aggregation": "daily",
         "type_of_record": tuple(RECORDS),
         "version": version or (),
         "format": "zip",
     }
-    keywords = usual | settings.request | ({"version": version} if version else {})
+    keywords = usual | product.cds | settings.request | ({"version": version} if version else {})
     if keywords["type_of_sensor"] is None:
         raise ConfigError(
-            f"it is not known what the CDS calls the sensor of {product}; set cds.request.type_of_sensor, for example "
-            'to "passive"'
+            f"it is not known what the CDS calls the sensor of {product}; set cds.request.type_of_sensor, or "
+            f'cds.type_of_sensor in [products.{product}], for example to "passive"'
         )
     return {
         name: (value,) if isinstance(value, str) else value or () for name, value in keywords.items() if value != ""

@@ -139,6 +139,7 @@ class EarthdataFeed(Feed):
             version=version,
             run=recognised.run,
             edition=recognised.edition,
+            is_interim=recognised.is_interim,
         )
 
     def _unusable_granule(self, record: UnusableRecord) -> Granule | None:
@@ -157,6 +158,7 @@ class EarthdataFeed(Feed):
             version="unusable",
             run=recognised.run,
             edition=recognised.edition,
+            is_interim=recognised.is_interim,
         )
 
     def check_login(self, listing: Listing) -> str | None:

@@ -110,6 +110,7 @@ class FolderFeed(Feed):
                     version=version or _local_version(location),
                     run=recognised.run,
                     edition=recognised.edition,
+                    is_interim=recognised.is_interim,
                 )
 
     def _entries(self, first: dt.date, last: dt.date) -> Sequence[_Entry]:

@@ -17,11 +17,12 @@ from hypothesis import strategies as st
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import SLAB, Cube, DayFile, cube_faults
+from runtime.archive.cube_store import consolidate
 from runtime.archive.cube_update import update_cube
 from runtime.archive.derived import day_files
 from runtime.archive.reader import Reader
 from runtime.archive.record import PublishedDay
-from runtime.archive.variables import VARIABLES
+from runtime.archive.variables import SOURCE, VARIABLES
 from runtime.archive.verify import archive_faults
 from runtime.common import digest
 from runtime.common.grid import Grid
@@ -42,20 +43,25 @@ def _whole(items: Any, _: str) -> Any:
     return items
 
 
-def _day(number: int, value: float, *, rain: bool = True) -> PublishedDay:
+def _day(number: int, value: float, *, rain: bool = True, sensors: tuple[str, ...] = ()) -> PublishedDay:
     field = np.full(GRID.shape, value, np.float32)
     field[0, 0] = np.nan
     record = day_record(FIRST + dt.timedelta(number), tier=Tier.CONSOLIDATED, model="m")
     filled = Filled(field, field, np.zeros(GRID.shape, np.int8), np.zeros(GRID.shape, np.int16))
-    return published_day(record, GRID, filled, precipitation=field * 30 if rain else None)
+    source = np.full(GRID.shape, len(sensors), np.int16) if sensors else None
+    bits = {name: bit for bit, name in enumerate(sensors)}
+    rain_field = field * 30 if rain else None
+    return published_day(record, GRID, filled, precipitation=rain_field, source=source, source_bits=bits)
 
 
-def _put(archive: Path, number: int, value: float, *, rain: bool = True) -> tuple[dt.date, DayFile]:
+def _put(
+    archive: Path, number: int, value: float, *, rain: bool = True, sensors: tuple[str, ...] = ()
+) -> tuple[dt.date, DayFile]:
     date = FIRST + dt.timedelta(number)
     path = archive / cf.CfLayout().relative_path(date)
     path.parent.mkdir(parents=True, exist_ok=True)
     path.unlink(missing_ok=True)
-    cf.CfLayout().write(path, _day(number, value, rain=rain))
+    cf.CfLayout().write(path, _day(number, value, rain=rain, sensors=sensors))
     return date, DayFile(archive, str(path.relative_to(archive)), digest.of_file(path))
 
 
@@ -125,6 +131,56 @@ def test_a_variable_that_comes_later(tmp_path: Path) -> None:
     _agrees(tmp_path, sources)
 
 
+def _without_sources(archive: Path) -> None:
+    """Make the cube what an earlier version made of the same files."""
+    shutil.rmtree(archive / CUBE / SOURCE.name)
+    consolidate(archive / CUBE, {})
+    assert SOURCE.name not in Cube.open(archive).names  # type: ignore[union-attr]
+
+
+def test_the_cube_says_which_sensors_saw_each_cell(tmp_path: Path) -> None:
+    sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2, sensors=("smap", "smos"))])
+    _update(tmp_path, sources)
+    _agrees(tmp_path, sources)
+    sources |= dict([_put(tmp_path, 3, 0.3, sensors=("smap", "smos", "amsr-2"))])
+    _update(tmp_path, sources)
+    _agrees(tmp_path, sources)
+    with xarray.open_zarr(tmp_path / CUBE) as opened:
+        source = opened[SOURCE.name]
+        assert source.dtype == np.int16
+        assert source[:, 1, 1].values.tolist() == [-1, 2, -1, 3], "-1: not made from several sensors, or no day"
+        assert source.attrs["flag_masks"] == [1, 2, 4]
+        assert source.attrs["flag_meanings"] == "smap smos amsr_2"
+    zarr.open_group(tmp_path / CUBE, mode="r+")[SOURCE.name][1, 0, 3] = 1  # type: ignore[index]
+    (fault,) = cube_faults(tmp_path, sources, _whole)
+    assert "2020-04-02 is not what its daily file holds; `runtime check --rebuild-views`" in fault
+
+
+def test_a_bit_that_means_another_sensor_on_another_day_is_named_after_both(tmp_path: Path) -> None:
+    """The order of the feeds was changed, which the daily files say, each for itself."""
+    sources = dict([_put(tmp_path, 0, 0.1, sensors=("smap", "smos"))])
+    _update(tmp_path, sources)
+    sources |= dict([_put(tmp_path, 1, 0.2, sensors=("smos", "smap")), _put(tmp_path, 2, 0.2, sensors=("smos",))])
+    _update(tmp_path, sources)
+    _agrees(tmp_path, sources)
+    assert Cube.open(tmp_path).source_bits == {"smap_or_smos": 0, "smos_or_smap": 1}  # type: ignore[union-attr]
+    assert _update(tmp_path, sources) == 0
+
+
+def test_a_cube_that_was_made_without_the_sensors_gets_them_with_the_next_day(tmp_path: Path) -> None:
+    both = ("smap", "smos")
+    sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2, sensors=both), _put(tmp_path, SLAB + 1, 0.3)])
+    sources |= dict([_put(tmp_path, SLAB + 2, 0.3, sensors=both)])
+    _update(tmp_path, sources)
+    _without_sources(tmp_path)
+    assert cube_faults(tmp_path, sources, _whole) == []
+    assert _update(tmp_path, sources) == 0, "it goes on to be read as it is"
+    sources |= dict([_put(tmp_path, SLAB + 3, 0.3, sensors=both)])
+    assert _update(tmp_path, sources) == 3, "the new day, and the two that have sensors"
+    _agrees(tmp_path, sources)
+    assert Cube.open(tmp_path).source_bits == {"smap": 0, "smos": 1}  # type: ignore[union-attr]
+
+
 def test_an_altered_file_is_not_copied(tmp_path: Path) -> None:
     sources = dict([_put(tmp_path, 0, 0.1), _put(tmp_path, 1, 0.2)])
     _put(tmp_path, 1, 0.9)
@@ -153,6 +209,7 @@ def test_values_that_differ_from_the_file_are_found(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.slow
 @settings(max_examples=8, deadline=None)
 @given(st.lists(st.tuples(st.integers(0, SLAB + 2), st.sampled_from([0.1, 0.2, 0.3])), min_size=1, max_size=8))
 def test_any_order_of_publishing_gives_the_same_values(
@@ -200,14 +257,17 @@ def _update_and_die(archive: Path, sources: dict[dt.date, DayFile], line: int) -
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("there", [False, True], ids=["no cube yet", "a cube"])
-def test_killed_at_any_line_the_next_update_heals(there: bool, tmp_path: Path) -> None:
+@pytest.mark.parametrize("there", ["no cube yet", "a cube", "a cube without sensors"])
+def test_killed_at_any_line_the_next_update_heals(there: str, tmp_path: Path) -> None:
     """Before that, no marked day differs from its file, and all arrays have the same length for xarray."""
     start, archive = tmp_path / "start", tmp_path / "archive"
-    old = dict([_put(start, 0, 0.1, rain=False), _put(start, 1, 0.2, rain=False)])
-    if there:
+    both = ("smap", "smos")
+    old = dict([_put(start, 0, 0.1, rain=False, sensors=both[:1]), _put(start, 1, 0.2, rain=False)])
+    if there != "no cube yet":
         _update(start, old)
-    new = old | dict([_put(tmp_path / "new", 1, 0.4), _put(tmp_path / "new", SLAB + 1, 0.5)])
+    if there == "a cube without sensors":
+        _without_sources(start)
+    new = old | dict([_put(tmp_path / "new", 1, 0.4), _put(tmp_path / "new", SLAB + 1, 0.5, sensors=both)])
     line, lived = 0, False
     while not lived:
         line += 47
@@ -245,6 +305,7 @@ class _Died(BaseException):
     """Stands for a kill inside the process."""
 
 
+@pytest.mark.slow
 def test_a_run_killed_between_daily_files_and_cube(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Readers get the new day before the cube has it, and the next run updates the cube."""
     window_site.fill(0, 5)

@@ -114,6 +114,7 @@ def test_a_series_is_that_of_the_cell_around_the_point(site: Site, cells: Grid, 
     assert values == pytest.approx([float(_values(site, "soil_moisture", day)[cell]) for day in range(DAYS)], abs=1e-4)
 
 
+@pytest.mark.slow
 def test_maps_and_rasters_are_drawn(site: Site, cells: Grid, runtime: Runtime) -> None:
     rasterio = pytest.importorskip("rasterio")
     picture, folder, day = site.folder / "day.png", site.folder / "tif", str(site.date(3))

@@ -110,6 +110,7 @@ def test_another_grid_or_layout_is_refused_before_anything_is_written(
     assert _everything(site.archive) == before
 
 
+@pytest.mark.slow
 @CHANGES
 def test_reprocess_all_makes_every_day_again(
     change: str, site: Site, make_site: MakeSite, fill_once: FillOnce, runtime: Runtime
@@ -128,6 +129,7 @@ def test_reprocess_all_makes_every_day_again(
         np.testing.assert_array_equal(series.values[name], truth.values[name])
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 @pytest.mark.parametrize("go_on", ["reprocess", "fill"])
 def test_a_killed_reprocess_goes_on_and_readers_never_get_another_cell(
@@ -242,6 +244,7 @@ def test_an_archive_that_an_older_version_left_mixed_is_told_and_healed(
     assert _faults(site) == []
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("is_lost", [False, True], ids=["a whole catalog", "a lost catalog"])
 @pytest.mark.parametrize("change", [EAST, SGD_SM])
 def test_a_rebuilt_catalog_has_the_format_of_the_archive(change: str, is_lost: bool, site: Site) -> None:
@@ -260,6 +263,7 @@ def test_a_rebuilt_catalog_has_the_format_of_the_archive(change: str, is_lost: b
         site.fill(None, None, WEST)
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("is_lost", [False, True], ids=["a whole catalog", "a lost catalog"])
 def test_of_two_files_of_a_day_a_rebuilt_catalog_keeps_the_new_layout(is_lost: bool, site: Site) -> None:
     """An older version, killed while it changed the layout, left the old file for good."""

@@ -89,13 +89,8 @@ def _state(site: Site) -> tuple[str, DayRow]:
     return digest.of_file(site.archive / row.path), row
 
 
-@pytest.mark.parametrize(
-    "layout",
-    [
-        pytest.param(LayoutName.CF, id="the same layout"),
-        pytest.param(LayoutName.SGD_SM, id="another layout", marks=pytest.mark.slow),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("layout", LayoutName, ids=["the same layout", "another layout"])
 def test_killed_at_any_line(layout: LayoutName, window_site: Site) -> None:
     """In a process of its own: a child forked off one with threads may inherit a lock nobody gives back."""
     process = multiprocessing.get_context("spawn").Process(target=_kill_at_every_line, args=(window_site, layout))

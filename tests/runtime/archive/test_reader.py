@@ -15,7 +15,7 @@ from runtime.archive.catalog import Catalog
 from runtime.archive.cube_update import remove_cube
 from runtime.archive.format import ArchiveFormat
 from runtime.archive.reader import Reader
-from runtime.archive.variables import VARIABLES
+from runtime.archive.variables import SOURCE, VARIABLES
 from runtime.archive.verify import archive_faults
 from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError, UsageError
@@ -23,6 +23,7 @@ from tests.conftest import DAYS, Site, logged
 
 CUBE = "cube.zarr"
 HERE = (45.1, 2.2)
+OF_ONE_SENSOR = [name for name in VARIABLES if name != SOURCE.name]
 
 
 def _from_files(filled_site: Site, row: int, col: int, name: str) -> list[float]:
@@ -34,10 +35,11 @@ def test_a_series_is_what_the_files_hold(filled_site: Site) -> None:
     assert series.dates == [filled_site.date(day) for day in range(DAYS)]
     assert (series.latitude, series.longitude) == (45.125, 2.125)
     row, col = int((50 - 45.125) / 0.25), int((2.125 + 10) / 0.25)
-    for name in VARIABLES:
+    for name in OF_ONE_SENSOR:
         np.testing.assert_array_equal(series.values[name], np.float32(_from_files(filled_site, row, col, name)))
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("harm", ["no cube", "a stale day", "a shorter cube", "no catalog"])
 def test_what_the_cube_lacks_comes_from_the_files(harm: str, filled_site: Site) -> None:
     whole = Reader(filled_site.archive).series(*HERE)
@@ -56,11 +58,11 @@ def test_what_the_cube_lacks_comes_from_the_files(harm: str, filled_site: Site) 
         soil[slice(3, 5) if harm == "a stale day" else slice(6, None)] = 9999
     left = Reader(filled_site.archive).series(*HERE)
     assert left.dates == whole.dates
-    for name in VARIABLES:
+    for name in OF_ONE_SENSOR:
         np.testing.assert_array_equal(left.values[name], whole.values[name])
     again = runtime.open_archive(filled_site.archive).load()
     assert list(again) == list(opened)
-    for name in VARIABLES:
+    for name in OF_ONE_SENSOR:
         np.testing.assert_array_equal(again[name], opened[name])
 
 
@@ -130,6 +132,7 @@ HARM: dict[str, tuple[str, Callable[[Path], object]]] = {
 }
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("harm", HARM)
 def test_a_chunk_of_the_cube_that_is_lost_or_cut_off_is_reported_and_read_from_the_files(
     harm: str, filled_site: Site
@@ -147,14 +150,14 @@ def test_a_chunk_of_the_cube_that_is_lost_or_cut_off_is_reported_and_read_from_t
     with logged() as lines:
         again = runtime.open_archive(filled_site.archive).load()
     assert any("taken from the daily files" in line for line in lines)
-    for name in VARIABLES:
+    for name in OF_ONE_SENSOR:
         np.testing.assert_array_equal(left.values[name], whole.values[name])
         np.testing.assert_array_equal(again[name], opened[name])
     filled_site.fill()
     with logged() as lines:
         healed = Reader(filled_site.archive).series(*HERE)
     assert (healed.not_from_cube, lines) == ([], [])
-    for name in VARIABLES:
+    for name in OF_ONE_SENSOR:
         np.testing.assert_array_equal(healed.values[name], whole.values[name])
 
 

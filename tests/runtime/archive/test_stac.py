@@ -41,6 +41,7 @@ def _whole(items: Any, _: str) -> Any:
     return items
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 def test_compliance_checker_finds_no_error(bundle: str, make_site: MakeSite) -> None:
     site = make_site(bundle)

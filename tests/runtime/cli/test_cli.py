@@ -119,6 +119,7 @@ def test_plan_prints_days_alike_as_one_range(window_site: Site, runtime: Runtime
     assert len(json.loads(runtime("plan", "--json", *policy).stdout)) == DAYS
 
 
+@pytest.mark.slow
 def test_plan_of_a_folder_that_ended_long_ago_is_short(window_site: Site, runtime: Runtime) -> None:
     text = window_site.file.read_text().replace("start = 2020-04-01", "")
     window_site.file.write_text(text.replace('band = "x"', 'band = "x"\nto = 2040-01-01'))
@@ -205,6 +206,7 @@ def _no_variable(site: Site) -> Path:
     return _damage(site, lambda file: file.renameVariable("soil_moisture_x", "sm"))
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize(
     ("damage", "message"),
     [

@@ -35,6 +35,7 @@ def test_an_unwritable_archive(window_site: Site) -> None:
     assert window_site.published() == before
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk(window_site: Site) -> None:
     window_site.archive.mkdir()
@@ -64,6 +65,7 @@ def test_a_full_disk(window_site: Site) -> None:
         subprocess.run(["umount", str(window_site.archive)], check=True)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_full_disk_for_the_memory(recurrent_site: Site) -> None:
     state = recurrent_site.folder / "state"

@@ -124,6 +124,7 @@ def test_an_impossible_date_is_refused_by_every_command(site: Site, runtime: Run
         _is_refused_in_one_line(runtime("changes", "--since", moment, "--config", site.file))
 
 
+@pytest.mark.slow
 def test_days_that_are_not_there_are_named(site: Site, runtime: Runtime) -> None:
     said = runtime(*HERE, "--from", "2021-01-01", "--config", site.file)
     assert said.exit_code == 3
@@ -199,6 +200,7 @@ def test_a_feed_that_is_no_folder_is_refused(path: str, site: Site, runtime: Run
 OUTPUTS = ["", ".", "/", "FILE/x", "/proc/x", "a" * 300, "a" * 5000, "\udcff", "loop", "new/deep/x"]
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize(
     ("ending", "command"),
     [
@@ -259,6 +261,7 @@ def test_names_that_are_not_utf8_are_printed_with_escapes(site: Site, runtime: R
     assert Path("\udcff.csv").is_file()
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("setpriv"), reason="only root can become somebody else")
 @pytest.mark.parametrize(
     "command", [("status",), ("check",), (*HERE, "--out", "locked/x.csv"), ("init", "locked/x.toml")]

@@ -2,6 +2,7 @@ import datetime as dt
 import itertools
 
 import numpy as np
+import pytest
 
 from runtime.common.grid import Grid
 from runtime.demo.world import World, swath
@@ -29,6 +30,7 @@ def test_soil_is_wetted_by_rain_and_dries_without(globe: Grid) -> None:
         assert np.nanmax(after.truth) < 0.8
 
 
+@pytest.mark.slow
 def test_swaths_leave_what_amsr2_leaves(globe: Grid) -> None:
     """Gaps between swaths at the equator, none at 60 degrees; every cell within three days; a 16-day cycle."""
     seen = swath(globe, START)

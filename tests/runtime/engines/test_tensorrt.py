@@ -154,6 +154,7 @@ def test_calls_are_those_of_the_real_libraries(opened: Open, grid: Grid, world_d
         assert any(fits), f"{kind}.{name}: {doc[:300]}"
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("call", ["cudaMalloc", "cudaMallocHost", "cudaMemcpyAsync", "cudaStreamSynchronize"])
 def test_a_cuda_failure_is_one_line(call: str, built: dict[str, tuple[Bundle, bytes, EngineRecord]]) -> None:
     bundle, plan, record = built["sgdsm1-amsr2-x"]
@@ -189,6 +190,7 @@ def test_parity_is_a_gate(opened: Open) -> None:
     engine.close()
 
 
+@pytest.mark.slow
 def test_an_engine_that_reaches_other_cells_is_refused(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
     engine, trt, _ = opened("sgdsm1-amsr2-x")
     real = engine.run
@@ -251,6 +253,7 @@ def test_an_engine_built_elsewhere_is_judged_once(machine: _Machine) -> None:
     assert opened.name == f"tensorrt-rtx {rtx.__version__} sm86 fp32"
 
 
+@pytest.mark.slow
 def test_an_engine_that_fails_the_gate_is_never_used(machine: _Machine) -> None:
     machine.trt.wrong = 1.0
     for rebuild in (False, True):
@@ -299,6 +302,7 @@ WRONG = {
 }
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("wrong", WRONG)
 def test_a_wrong_engine_is_refused_or_built_again(wrong: str, machine: _Machine) -> None:
     spoil, reason = WRONG[wrong]

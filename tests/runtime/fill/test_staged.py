@@ -21,6 +21,7 @@ def _one_pass(bundle: Bundle, grid: Grid, frames: Floats) -> Prediction:
     return predict_window(OrtEngine(bundle.graph), bundle.manifest, grid, frames, core=grid.shape)
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("engine", ["cpu", "openvino"])
 @pytest.mark.parametrize("tile", [(8, 16), (3, 5), (36, 72), (2, 1)])
 def test_stages_equal_one_pass(

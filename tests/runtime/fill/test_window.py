@@ -44,6 +44,7 @@ def wide_ring() -> tuple[Grid, Floats, Floats]:
     return grid, frames, rain
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", [24, 32, 48, (96, 40)])
 def test_tiles_of_a_network_that_pools_equal_one_pass(
     core: int | tuple[int, int], pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]
@@ -61,6 +62,7 @@ def test_tiles_of_a_network_that_pools_equal_one_pass(
         assert np.abs(one - other)[gaps].max() <= 1e-5 * _spread(one, whole.reached)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("core", [24, (96, 40)])
 def test_tiles_do_not_matter_either_where_the_stride_does_not_divide_the_globe(
     core: int | tuple[int, int], pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]
@@ -80,6 +82,7 @@ def test_tiles_do_not_matter_either_where_the_stride_does_not_divide_the_globe(
     assert changed[:, 190:].any(), "the last columns see the first ones"
 
 
+@pytest.mark.slow
 def test_tiles_off_the_stride_are_refused(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
     grid, frames, _ = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
@@ -87,6 +90,7 @@ def test_tiles_off_the_stride_are_refused(pooling_bundle: Bundle, wide_ring: tup
         predict_window(engine, manifest, grid, frames, core=30)
 
 
+@pytest.mark.slow
 def test_absent_rain_is_no_estimate_anywhere(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
     grid, frames, rain = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest
@@ -96,6 +100,7 @@ def test_absent_rain_is_no_estimate_anywhere(pooling_bundle: Bundle, wide_ring: 
     assert not np.allclose(absent.filled, predict_window(engine, manifest, grid, frames, rain).filled)
 
 
+@pytest.mark.slow
 def test_uncertainty_is_sigma_on_filled_cells(pooling_bundle: Bundle, wide_ring: tuple[Grid, Floats, Floats]) -> None:
     grid, frames, rain = wide_ring
     engine, manifest = OrtEngine(pooling_bundle.graph), pooling_bundle.manifest

@@ -77,6 +77,7 @@ def _flip(path: Path) -> None:
     path.write_bytes(content)
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("damage", [_empty, _zero, _flip, Path.unlink])
 def test_a_damaged_copy_in_the_inbox_is_fetched_again(
     damage: Callable[[Path], None], remote_site: Site, make_site: MakeSite, fill_once: FillOnce

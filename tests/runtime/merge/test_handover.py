@@ -66,6 +66,7 @@ def test_a_planted_bias_is_taken_out_where_that_is_asked_for(
     assert abs(_step(matched, truth)) < 0.005
 
 
+@pytest.mark.slow
 def test_the_days_of_the_reference_are_the_same_with_and_without_matching(
     matched: SensorSite, as_it_is: SensorSite
 ) -> None:

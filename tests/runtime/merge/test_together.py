@@ -1,11 +1,15 @@
 """Several sensors fill one day together; one that is late, refused or gone does not stop the others."""
 
+import csv
 import datetime as dt
 import json
+from pathlib import Path
 
 import numpy as np
+import pytest
 import xarray
 
+from runtime.api import open_archive
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.record import DayRecord
@@ -45,6 +49,26 @@ def test_a_day_says_which_sensors_saw_each_cell(together: SensorSite) -> None:
         assert days["soil_moisture_source"].shape[0] == 6
 
 
+def test_the_cube_and_a_series_say_it_too(together: SensorSite, tmp_path: Path, runtime: Runtime) -> None:
+    with xarray.open_mfdataset(str(together.archive / "2020" / "*.nc"), combine="by_coords") as files:
+        source = files["soil_moisture_source"].load()
+    opened = open_archive(together.archive)["soil_moisture_source"].load()
+    np.testing.assert_array_equal(opened, source)
+    assert opened.attrs["flag_meanings"] == source.attrs["flag_meanings"]
+    with xarray.open_zarr(together.archive / "cube.zarr") as cube:
+        np.testing.assert_array_equal(cube["soil_moisture_source"].sel(time=source.time), source)
+    day, row, col = np.argwhere(source.values == 3)[0]
+    place = ("--lat", source.lat.values[row], "--lon", source.lon.values[col], "--config", together.file)
+    for name in ("s.csv", "s.nc"):
+        assert runtime("series", *map(str, place), "--out", tmp_path / name).exit_code == 0
+    with (tmp_path / "s.csv").open() as table:
+        rows = {row["date"]: row["soil_moisture_source"] for row in csv.DictReader(table)}
+    assert rows[str(source.time.values[day])[:10]] == f"{AMSR2} {AMSRE}".replace("-", "_")
+    with xarray.open_dataset(tmp_path / "s.nc") as series:
+        assert list(series["soil_moisture_source"].attrs["flag_masks"]) == [1, 2, 4]
+        np.testing.assert_array_equal(series["soil_moisture_source"], source[:, row, col])
+
+
 def test_the_record_names_the_file_of_every_sensor(together: SensorSite) -> None:
     item = DayRecord.from_file(together.day_file(20)).inputs[TODAY]
     assert item
@@ -69,6 +93,7 @@ def test_the_transfer_is_kept_with_its_dates_and_fitted_on_days_before(together:
     assert archive_faults(together.config(), untracked) == []
 
 
+@pytest.mark.slow
 def test_the_same_files_give_the_same_bytes_in_any_order(together: SensorSite, site: SensorSite) -> None:
     site.take_away("lprm-amsre", 0)
     assert site.fill(18, 23).exit_code == 0
@@ -77,6 +102,7 @@ def test_the_same_files_give_the_same_bytes_in_any_order(together: SensorSite, s
     assert site.published() == together.published()
 
 
+@pytest.mark.slow
 def test_a_file_that_comes_late_fills_the_day_again_and_says_so(site: SensorSite) -> None:
     site.take_away("lprm-windsat", 20, 20)
     site.fill(20, 20)
@@ -87,6 +113,7 @@ def test_a_file_that_comes_late_fills_the_day_again_and_says_so(site: SensorSite
     assert _reasons(site)["2020-04-21 2"] == f"T of {WINDSAT} arrived"
 
 
+@pytest.mark.slow
 def test_a_late_file_that_the_transfer_is_fitted_on_fits_it_again(site: SensorSite) -> None:
     site.take_away("lprm-amsre", 20, 20)
     site.fill(26, 26)
@@ -107,12 +134,14 @@ def test_files_that_are_deleted_after_use_change_nothing(site: SensorSite) -> No
     assert site.published() == before
 
 
+@pytest.mark.slow
 def test_a_transfer_on_more_days_fills_the_days_again(site: SensorSite) -> None:
     site.fill(26, 26)
     assert site.fill(26, 26, "merge.fit_days=15").filled == [FIRST + dt.timedelta(26)]
     assert "T is mapped by a transfer that was fitted again" in _reasons(site)["2020-04-27 2"]
 
 
+@pytest.mark.slow
 def test_a_sensor_that_is_gone_is_a_warning_and_not_an_end(site: SensorSite, runtime: Runtime) -> None:
     site.take_away("lprm-amsr2", 16)
     outcome = site.fill(14, DAYS - 1)
@@ -152,6 +181,7 @@ def test_a_damaged_file_of_one_sensor_does_not_stop_the_day(site: SensorSite) ->
     assert [part.sensor for part in item.parts] == [AMSR2, AMSRE]
 
 
+@pytest.mark.slow
 def test_a_day_without_one_of_its_sensors_waits_to_be_consolidated(site: SensorSite) -> None:
     site.take_away("lprm-windsat", 24)
     tiers = site.fill(20, 25, "policy.max_lag_days=40").planned
@@ -170,6 +200,7 @@ def test_before_there_is_an_overlap_a_sensor_stays_as_it_is(site: SensorSite) ->
     assert kept.sensors[AMSRE].basis is Basis.UNMAPPED
 
 
+@pytest.mark.slow
 def test_the_catalog_is_rebuilt_from_the_files_of_several_sensors(site: SensorSite) -> None:
     site.fill(20, 21)
     ArchivePaths.of(site.config()).catalog.unlink()
@@ -178,6 +209,7 @@ def test_the_catalog_is_rebuilt_from_the_files_of_several_sensors(site: SensorSi
     assert [day.action for day in site.fill(20, 21).planned.values()] == [Action.CURRENT] * 2
 
 
+@pytest.mark.slow
 def test_an_operator_rejects_a_day_of_all_sensors(site: SensorSite) -> None:
     site.fill(20, 20)
     date = FIRST + dt.timedelta(20)

@@ -21,6 +21,7 @@ from runtime.pipeline.run import fill_archive
 from tests.conftest import DAYS, START, Site
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("layout", ["cf", "sgd-sm"])
 def test_a_day_is_drawn_from_either_layout(layout: str, window_site: Site, tmp_path: Path) -> None:
     settings = window_site.config(f"archive.layout={layout}")
@@ -45,6 +46,7 @@ def test_a_day_is_drawn_with_its_uncertainty_and_where_values_come_from(window_s
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("box", [(0, -20, 10, 40), (0, 0, 60, 10)], ids=["tall", "wide"])
 def test_the_picture_of_a_tall_or_wide_region_fits_a_screen_and_cuts_no_label(
     box: tuple[float, float, float, float], globe: Grid, tmp_path: Path
@@ -71,6 +73,7 @@ def _colours(picture: np.ndarray) -> set[str]:  # type: ignore[type-arg]
     return {f"#{colour:06x}" for colour in np.unique(picture @ [1 << 16, 1 << 8, 1])}
 
 
+@pytest.mark.slow
 def test_the_coast_the_flags_and_what_was_not_reached_are_drawn(window_site: Site, tmp_path: Path) -> None:
     """Without any file but one, most of the land is not reached."""
     for day in range(DAYS):

@@ -55,6 +55,7 @@ def test_only_the_refused_day_is_replayed(recurrent_site: Site) -> None:
     assert recurrent_site.said == ["2020-04-08: replaying 1 day from the state of 2020-04-06"]
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("times", [1, 99])
 def test_a_day_that_cannot_be_filled_does_not_enter_a_later_chain(
     recurrent_site: Site, monkeypatch: pytest.MonkeyPatch, times: int
@@ -78,6 +79,7 @@ def test_a_day_that_cannot_be_filled_at_the_end_of_a_chunk(
     assert (outcome.filled, outcome.exit_code) == ([recurrent_site.date(day) for day in range(3)], 3)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("small_chunks", "fetched_feeds")
 def test_reprocessing_reaches_beyond_the_chunk_that_was_fetched(
     recurrent_site: Site, world_days: list[WorldDay], grid: Grid

@@ -38,6 +38,7 @@ def _faults(site: Site) -> list[str]:
     return archive_faults(site.config(), lambda items, _: items)
 
 
+@pytest.mark.slow_but_the_first
 @BOTH
 def test_a_clock_forty_days_ahead_publishes_no_day_beyond_the_newest_input(
     bundle: str, make_site: MakeSite, fill_once: FillOnce
@@ -62,6 +63,7 @@ def test_an_explicit_day_beyond_the_newest_input_is_not_published(window_site: S
     assert outcome.message == "2020-04-15 is not filled: no feed has a file of this day or a later one"
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize(
     ("bundle", "last"), [("seamless-amsr2-x", LAST), ("sgdsm2-amsr2-x", LAST), ("sgdsm1-amsr2-x", 9)]
 )
@@ -84,6 +86,7 @@ def test_a_live_edge_waits_for_the_lag_before_it_is_an_outage(window_site: Site)
     assert _tiers(window_site)[10] == "no_observation"
 
 
+@pytest.mark.slow_but_the_first
 @BOTH
 def test_an_outage_in_the_middle_is_filled_and_has_a_tier_of_its_own(bundle: str, make_site: MakeSite) -> None:
     site, whole = make_site(bundle), make_site(bundle, "whole")
@@ -211,6 +214,7 @@ def old_site(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> Site:
     return window_site
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("with_cube", [True])
 def test_empty_days_of_an_old_archive_are_named_and_can_be_taken_back(old_site: Site, runtime: Runtime) -> None:
     assert max(_tiers(old_site)) == LAST + 10

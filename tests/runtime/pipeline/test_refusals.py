@@ -58,6 +58,7 @@ def test_yesterdays_rain_is_a_warning(recurrent_site: Site) -> None:
     assert DayRecord.from_file(recurrent_site.day_file(5)).inputs[RAIN_TODAY] is None
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 def test_an_operator_accepts_and_the_file_says_so(bundle: str, make_site: MakeSite, runtime: Runtime) -> None:
     site = make_site(bundle)
@@ -81,6 +82,7 @@ def test_an_operator_accepts_and_the_file_says_so(bundle: str, make_site: MakeSi
     assert site.published() == before
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 def test_an_operator_rejects_and_the_day_is_an_outage(
     bundle: str, make_site: MakeSite, runtime: Runtime, fill_once: FillOnce

@@ -39,6 +39,7 @@ def _whole(site: Site) -> bool:
     return archive_faults(site.config(), lambda items, _: items) == []
 
 
+@pytest.mark.slow_but_the_first
 @BOTH
 def test_a_second_run_changes_no_byte(bundle: str, make_site: MakeSite) -> None:
     site = make_site(bundle)
@@ -51,6 +52,7 @@ def test_a_second_run_changes_no_byte(bundle: str, make_site: MakeSite) -> None:
     assert _whole(site)
 
 
+@pytest.mark.slow_but_the_first
 @BOTH
 def test_a_lost_day_comes_back_byte_for_byte(bundle: str, make_site: MakeSite, fill_once: FillOnce) -> None:
     site = make_site(bundle)
@@ -75,6 +77,7 @@ def test_lost_snapshots_are_replayed_aloud(recurrent_site: Site, fill_once: Fill
     assert (recurrent_site.published(), recurrent_site.snapshots()) == (before, state)
 
 
+@pytest.mark.slow_but_the_first
 @BOTH
 def test_an_altered_file_is_made_again(bundle: str, make_site: MakeSite, fill_once: FillOnce) -> None:
     site = make_site(bundle)
@@ -87,6 +90,7 @@ def test_an_altered_file_is_made_again(bundle: str, make_site: MakeSite, fill_on
     assert site.published() == before
 
 
+@pytest.mark.slow_but_the_first
 @BOTH
 @pytest.mark.parametrize("order", [[(0, 13)], [(0, 4), (5, 9), (10, 13)], [(10, 13), (0, 2), (3, 9)]])
 def test_the_order_of_arrival_leaves_no_trace(
@@ -103,6 +107,7 @@ def test_the_order_of_arrival_leaves_no_trace(
     assert _whole(site)
 
 
+@pytest.mark.slow_but_the_first
 @BOTH
 def test_a_refused_day_does_not_block_the_days_after_it(bundle: str, make_site: MakeSite) -> None:
     site = make_site(bundle)
@@ -274,6 +279,7 @@ def test_another_layout_replaces_the_files(window_site: Site) -> None:
     assert _whole(window_site)
 
 
+@pytest.mark.slow
 @BOTH
 def test_a_feed_that_forgets_takes_nothing_from_the_archive(
     bundle: str, make_site: MakeSite, fill_once: FillOnce
@@ -345,6 +351,7 @@ def test_a_replay_over_changed_inputs_stops_and_names_the_range_to_re_do(
     assert _whole(site)
 
 
+@pytest.mark.slow
 def test_files_are_read_and_written_while_the_engine_computes(
     window_site: Site, make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

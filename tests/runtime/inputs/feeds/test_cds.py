@@ -48,6 +48,7 @@ def _first(feed: CdsFeed) -> Granule:
     return feed.granules(START, START)[START][0]
 
 
+@pytest.mark.slow
 def test_an_archive_from_the_cds_is_the_local_one(cds: tuple[Site, CdsServer], make_site: MakeSite) -> None:
     site, server = cds
     local = make_site(name="local")
@@ -64,6 +65,7 @@ def test_an_archive_from_the_cds_is_the_local_one(cds: tuple[Site, CdsServer], m
     assert {name for name, count in server.asked.items() if count != asked[name]} == {"constraints"}
 
 
+@pytest.mark.slow
 def test_a_new_day_is_the_only_one_that_is_requested(make_site: MakeSite) -> None:
     site = make_site(arrived=False)
     site.bring(0, 7)
@@ -74,6 +76,7 @@ def test_a_new_day_is_the_only_one_that_is_requested(make_site: MakeSite) -> Non
         assert [len(request["day"]) for request in server.requests] == [8, 1]
 
 
+@pytest.mark.slow
 def test_the_interim_record_is_replaced_by_the_final_one(make_site: MakeSite) -> None:
     site = make_site(arrived=False)
     site.bring(0, 1)
@@ -86,11 +89,12 @@ def test_the_interim_record_is_replaced_by_the_final_one(make_site: MakeSite) ->
         assert interim.location == final.location
         assert interim.version != final.version
         assert "-TCDR-" in final.name
+        assert (interim.is_interim, final.is_interim) == (True, False)
         site.fill(None, None, *server.settings(), "policy.max_lag_days=99")
         assert [request["type_of_record"] for request in server.requests] == [["icdr"], ["cdr"]]
 
 
-def test_the_newest_version_counts_and_of_it_the_final_record() -> None:
+def test_the_final_record_counts_and_of_it_the_newest_version() -> None:
     keywords = {"variable": ("sm",), "type_of_record": ("cdr", "icdr"), "version": ()}
     usual = {"variable": ["sm", "rzsm"], "year": ["2024"], "month": ["01"]}
     offers = [
@@ -103,7 +107,7 @@ def test_the_newest_version_counts_and_of_it_the_final_record() -> None:
     found = offered_days(offers, keywords)
     assert {date.day: text for date, text in found.items()} == {
         1: "type_of_record=cdr version=v202312",
-        2: "type_of_record=icdr version=v202312",
+        2: "type_of_record=cdr version=v202212",
         3: "type_of_record=cdr version=v202212",
         31: "type_of_record=icdr version=v202312",
     }
@@ -182,6 +186,22 @@ def test_a_day_of_c3s_has_the_name_of_its_file(product: str, tmp_path: Path) -> 
         ]
 
 
+def test_a_users_own_product_comes_from_the_cds_by_its_declaration(make_site: MakeSite) -> None:
+    site = make_site("seamless-2", arrived=False)
+    site.bring(0, 1)
+    with serve_cds(site.folder / "incoming" / "lprm") as server:
+        own = ("feeds.soil_moisture.0.product=mine", 'products.mine.extends="lprm-amsr2"', "policy.max_lag_days=99")
+        settings = [text for text in server.settings() if "request" not in text]
+        with pytest.raises(ConfigError, match=r"or cds.type_of_sensor in \[products.mine\], for example"):
+            site.fill(0, 1, *settings, *own)
+        declared = 'products.mine.cds={type_of_sensor="combined", format="tgz"}'
+        assert len(site.fill(0, 1, *settings, *own, declared).filled) == 2
+        assert {(*request["type_of_sensor"], *request["format"]) for request in server.requests} == {
+            ("combined", "tgz")
+        }
+
+
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize(
     ("question", "fault"), [("constraints", 429), ("submit", 500), ("job", 503), ("result", 502), ("download", 503)]
 )
@@ -195,6 +215,7 @@ def test_passing_troubles_of_the_cds_are_overcome(
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize(
     ("question", "fault", "error", "message"),
     [
@@ -251,6 +272,7 @@ def test_a_request_that_was_refused_is_not_made_again_for_each_day(
     assert server.asked["submit"] == 1
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("question", ["constraints", "submit", "job", "result", "download", "login"])
 @pytest.mark.parametrize("fault", ["silent", "drip"])
 def test_a_cds_that_never_ends_is_given_up(

@@ -73,6 +73,7 @@ def _search(server: Server, hits: str, document: Any) -> tuple[list[CmrRecord], 
     return [record for record in found if isinstance(record, CmrRecord)], faults, ""
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(items=st.lists(ANY_JSON | _nearly_sound() | st.just(_sound()), max_size=4))
 def test_any_record_is_a_granule_or_cannot_be_used_and_is_named(items: list[Any], empty_server: Server) -> None:
@@ -90,6 +91,7 @@ def test_any_record_is_a_granule_or_cannot_be_used_and_is_named(items: list[Any]
         assert granule is None or (granule.name.isprintable() and granule.location.startswith("http"))
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(document=ANY_JSON | st.fixed_dictionaries({"items": ANY_JSON}) | st.binary(max_size=40))
 def test_any_document_is_a_list_of_granules_or_an_unreachable_feed(document: Any, empty_server: Server) -> None:
@@ -147,6 +149,7 @@ def test_a_page_that_comes_twice_is_an_unreachable_feed(empty_server: Server) ->
     assert "the same granule came twice" in _search(empty_server, "2", {"items": [_sound(), _sound()]})[2]
 
 
+@pytest.mark.slow
 def test_days_with_data_are_not_filled_without_it_when_cmr_answers_short(remote: tuple[Site, Server]) -> None:
     site, server = remote
     records = server.records(COLLECTION[0], None)
@@ -173,6 +176,7 @@ def _spoiled(record: Any, how: str) -> Any:
     return record
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("how", ["no address", "a text for a list", "a number for a digest", "as GES DISC names it"])
 def test_a_day_whose_cmr_record_cannot_be_used_waits_and_is_no_outage(
     how: str, remote: tuple[Site, Server], runtime: Runtime

@@ -118,6 +118,7 @@ def test_a_request_is_made_as_often_as_configured(
     assert (server.requests[name], server.requests["search"] - before) == (attempts, attempts)
 
 
+@pytest.mark.slow
 def test_a_file_that_grows_without_end_is_not_taken(remote: tuple[Site, Server], tmp_path: Path) -> None:
     _, server = remote
     name = sample(remote)

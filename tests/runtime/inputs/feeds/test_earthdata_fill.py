@@ -40,6 +40,7 @@ def test_a_remote_archive_is_the_local_one(
     assert again == {"search"}, "nothing is fetched twice"
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize(
     ("token", "message"), [(None, "no Earthdata log-in: set EARTHDATA_TOKEN"), ("old", "the token has expired")]
 )
@@ -64,6 +65,7 @@ def test_without_credentials(
     assert _fill(remote).exit_code == 0
 
 
+@pytest.mark.slow
 def test_no_network(remote: tuple[Site, Server], runtime: Runtime) -> None:
     site, server = remote
     _fill(remote)
@@ -83,6 +85,7 @@ def test_no_network(remote: tuple[Site, Server], runtime: Runtime) -> None:
     assert site.published() == before, "what had arrived was enough"
 
 
+@pytest.mark.slow
 def test_one_file_that_will_not_come_holds_up_its_day_only(remote: tuple[Site, Server]) -> None:
     site, server = remote
     server.faults[sample(remote, 5)] = [500] * 9
@@ -95,6 +98,7 @@ def test_one_file_that_will_not_come_holds_up_its_day_only(remote: tuple[Site, S
     assert site.date(5) in _fill(remote, "policy.max_lag_days=0").filled
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("checksums", [True, False])
 def test_a_republished_granule_is_noticed_by_content(checksums: bool, remote: tuple[Site, Server]) -> None:
     site, server = remote
@@ -118,6 +122,7 @@ def test_a_republished_granule_is_noticed_by_content(checksums: bool, remote: tu
     assert len(set(versions)) == 3
 
 
+@pytest.mark.slow
 def test_fetch_goes_on_where_it_was(remote: tuple[Site, Server], runtime: Runtime) -> None:
     site, server = remote
     sets = [part for item in server.settings() for part in ("--set", item)]
@@ -161,6 +166,7 @@ def test_plan_asks_and_fetches_nothing(remote: tuple[Site, Server], runtime: Run
     assert set(server.requests) == {"search"}
 
 
+@pytest.mark.slow
 def test_a_refused_file_is_set_aside_and_fetched_once_more_on_demand(
     remote: tuple[Site, Server], runtime: Runtime
 ) -> None:
@@ -186,6 +192,7 @@ def test_a_refused_file_is_set_aside_and_fetched_once_more_on_demand(
     assert site.date(5) in _fill(remote).filled
 
 
+@pytest.mark.slow
 def test_the_inbox_keeps_to_its_budget(remote: tuple[Site, Server]) -> None:
     """Files that the archive may still read are kept; deleted ones are fetched again when they are needed."""
     site, _ = remote
@@ -231,6 +238,7 @@ def _command(site: Site, server: Server, *more: str) -> list[str]:
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
 def test_a_disk_that_fills_while_fetching(remote: tuple[Site, Server]) -> None:
     site, server = remote
@@ -255,6 +263,7 @@ def test_a_disk_that_fills_while_fetching(remote: tuple[Site, Server]) -> None:
     assert len(site.published()) == DAYS
 
 
+@pytest.mark.slow
 def test_an_inbox_that_cannot_be_written(remote: tuple[Site, Server]) -> None:
     site, server = remote
     (site.folder / "inbox").write_text("a file where a folder should be")
@@ -271,6 +280,7 @@ def test_an_inbox_that_cannot_be_written(remote: tuple[Site, Server]) -> None:
     assert len(_fill(remote, f"paths.inbox={site.folder / 'inbox'}").filled) == DAYS
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("fault", "code"), [(401, 2), (500, 3)])
 def test_what_fails_half_way_is_taken_up_again(fault: int, code: int, remote: tuple[Site, Server]) -> None:
     """When the token expires or the server fails after half of the files, none of these is fetched again."""
@@ -315,6 +325,7 @@ def test_a_token_that_no_header_can_hold_is_refused_and_not_shown(
     assert _fill(remote).exit_code == 0
 
 
+@pytest.mark.slow
 def test_a_signed_address_is_used_and_not_shown(remote: tuple[Site, Server], runtime: Runtime) -> None:
     site, server = remote
     make, port = server.records, server.server_address[1]

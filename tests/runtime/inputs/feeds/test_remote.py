@@ -67,6 +67,7 @@ def closed_port() -> Iterator[int]:
         yield unused.getsockname()[1]
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("kind", ["http", "ftp"])
 def test_days_are_filled_while_only_the_rain_is_down(
     kind: str, window_site: Site, runtime: Runtime, closed_port: int

@@ -68,6 +68,7 @@ def test_a_server_that_is_not_known_is_not_given_the_password(site: Site, home: 
             FolderFeed(f"{other.url}/lprm", WANTED).granules()
 
 
+@pytest.mark.slow
 def test_a_file_over_sftp_that_is_too_large_is_stopped(site: Site, home: Path, tmp_path: Path) -> None:
     with serve_sftp(site.folder / "incoming") as server:
         server.known(home)

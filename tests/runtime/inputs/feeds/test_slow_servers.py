@@ -26,6 +26,7 @@ from tests.support.earthdata import Server
 ENDLESS = ["silent", "drip", "drip headers", "loop", "later"]
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("fault", ENDLESS)
 def test_a_search_that_never_ends_is_given_up(fault: str, remote: tuple[Site, Server]) -> None:
     _, server = remote
@@ -37,6 +38,7 @@ def test_a_search_that_never_ends_is_given_up(fault: str, remote: tuple[Site, Se
     assert time.monotonic() - begun < 4
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("fault", ENDLESS)
 def test_a_file_that_never_ends_is_given_up(fault: str, remote: tuple[Site, Server], tmp_path: Path) -> None:
     site, server = remote
@@ -50,6 +52,7 @@ def test_a_file_that_never_ends_is_given_up(fault: str, remote: tuple[Site, Serv
     assert site.lprm(0).name == granule.name
 
 
+@pytest.mark.slow
 def test_a_slow_download_may_take_all_the_time_of_its_file(remote: tuple[Site, Server], tmp_path: Path) -> None:
     """It is never silent for as long as `earthdata.timeout_s`, and takes 26 times as long."""
     site, server = remote
@@ -60,6 +63,7 @@ def test_a_slow_download_may_take_all_the_time_of_its_file(remote: tuple[Site, S
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("fault", ["drip", "drip headers"])
 def test_the_limit_of_a_file_is_the_only_one_that_a_dripping_server_meets(
     fault: str, remote: tuple[Site, Server], tmp_path: Path
@@ -116,6 +120,7 @@ def _fill_process(site: Site, *overrides: str) -> tuple[int, list[str], float]:
     return done.returncode, messages(done.stderr), time.monotonic() - begun
 
 
+@pytest.mark.slow
 def test_a_search_without_end_holds_the_archive_no_longer_than_the_run(remote: tuple[Site, Server]) -> None:
     site, server = remote
     server.faults["search"] = ["drip headers"] * 99

@@ -89,6 +89,7 @@ BOMBS: dict[str, Edit] = {
 }
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("bomb", BOMBS)
 def test_a_small_file_that_asks_for_much_memory_is_refused(
     bomb: str, tmp_path: Path, grid: Grid, world_days: list[WorldDay]
@@ -122,6 +123,7 @@ def test_a_small_file_of_rain_that_asks_for_much_memory_is_refused(
     assert peak_memory_of_process() - before < 256 << 20
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("name", ["precipitation", "precipitation_cnt"])
 def test_deflated_rain_is_refused(name: str, tmp_path: Path, grid: Grid, world_days: list[WorldDay]) -> None:
     path = write_imerg(tmp_path, world_days[0].date, world_days[0].rain, grid)
@@ -130,6 +132,7 @@ def test_deflated_rain_is_refused(name: str, tmp_path: Path, grid: Grid, world_d
         read_precipitation(path, world_days[0].date, grid)
 
 
+@pytest.mark.slow
 def test_a_deflated_variable_in_a_group_is_refused(tmp_path: Path, grid: Grid) -> None:
     def seen(lat: np.ndarray, lon: np.ndarray) -> np.ndarray:
         return np.full(lat.shape, 0.3)

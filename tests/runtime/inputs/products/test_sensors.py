@@ -70,6 +70,7 @@ def test_each_half_orbit_of_smap_is_read_by_its_own_names(orbit: str, plus: floa
     assert reading.coverage == pytest.approx(90 / 360 * np.sin(np.radians(70)), abs=0.002)  # cells of equal area
 
 
+@pytest.mark.slow
 def test_smap_at_9_km(tmp_path: Path, globe: Grid) -> None:
     path = write_smap(tmp_path, DAY, smooth, wetter, cell_km=9)
     assert PRODUCTS["smap-l3-enhanced"].pattern.match(path.name)
