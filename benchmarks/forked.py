@@ -21,6 +21,7 @@ from typing import Any
 import time_machine
 
 from benchmarks.memory import peak_memory_of_process
+from runtime.common.start import INTERRUPTED
 
 _FORKS = multiprocessing.get_context("forkserver")
 _FORKS.set_forkserver_preload(
@@ -107,7 +108,7 @@ class Command:
 
 def _run(command: Command, question: multiprocessing.connection.Connection) -> None:
     """Run the command line as a user would, in this process, which ends with it."""
-    from runtime import cli
+    from runtime.__main__ import main
 
     with command.output.open("w") as sink:
         os.dup2(sink.fileno(), 1)
@@ -117,12 +118,15 @@ def _run(command: Command, question: multiprocessing.connection.Connection) -> N
     code, lines = 0, _Lines(command.kill_at_line)
     try:
         if command.today is None:
-            cli.main()
+            main()
         else:
             with time_machine.travel(dt.datetime.combine(command.today, dt.time(18), dt.UTC)):
-                cli.main()
+                main()
     except SystemExit as end:
         code = int(end.code or 0)
+    except KeyboardInterrupt:  # before or after the command line, in the lines above
+        code = INTERRUPTED
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
     sys.settrace(None)
     question.send((peak_memory_of_process(), lines.counted))
     sys.stdout.flush()

@@ -1,5 +1,6 @@
-"""Run the command line: ``python -m export``."""
+"""``python -m export``."""
 
-from export.cli import app
+from runtime.common.start import start
 
-app()
+if __name__ == "__main__":
+    start("export.cli")

@@ -1,5 +1,6 @@
 """``python -m service``."""
 
-from service.cli import app
+from runtime.common.start import start
 
-app()
+if __name__ == "__main__":
+    start("service.cli")

@@ -1,5 +1,6 @@
-"""Run the command line: ``python -m training``."""
+"""``python -m training``."""
 
-from training.cli import app
+from runtime.common.start import start
 
-app()
+if __name__ == "__main__":
+    start("training.cli")

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import gc
-
 from runtime.cli import (
     changes,
     check,
@@ -31,12 +29,4 @@ _ORDER = (
 )
 app.registered_commands.sort(key=lambda command: [each.__name__ for each in _ORDER].index(str(command.name)))
 
-
-def main() -> None:
-    """Run the command line."""
-    # A plan of twenty years makes a million small objects that stay; the garbage collector's passes are a fifth of it.
-    gc.set_threshold(100_000)
-    app()
-
-
-__all__ = ["app", "main"]
+__all__ = ["app"]

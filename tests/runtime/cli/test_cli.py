@@ -49,7 +49,7 @@ def test_the_help_shows_no_type_for_an_option_without_a_value(command: str, runt
 def test_commands_can_be_completed_in_a_shell(runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
     assert "--install-completion" in runtime("--help").stdout
     environment = {**os.environ, "_RUNTIME_COMPLETE": "complete_bash", "COMP_WORDS": "runtime ser", "COMP_CWORD": "1"}
-    program = "import sys; sys.argv = ['runtime']\nfrom runtime.cli import main\nmain()"
+    program = "import sys; sys.argv = ['runtime']\nfrom runtime.__main__ import main\nmain()"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment)
     assert done.stdout.split() == ["series"]
 
@@ -58,7 +58,7 @@ def test_commands_can_be_completed_in_a_shell(runtime: Runtime, monkeypatch: pyt
 def test_quick_commands_import_nothing_heavy(arguments: list[str], window_site: Site) -> None:
     heavy = "{'numpy.testing', 'onnxruntime', 'xarray', 'matplotlib', 'torch', 'dask', 'scipy'}"
     code = (
-        f"import sys; sys.argv = ['runtime', *{arguments!r}]\nfrom runtime.cli import main\n"
+        f"import sys; sys.argv = ['runtime', *{arguments!r}]\nfrom runtime.__main__ import main\n"
         f"try: main()\nexcept SystemExit: pass\nassert not {heavy} & set(sys.modules), {heavy} & set(sys.modules)"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=window_site.folder, capture_output=True, text=True)
