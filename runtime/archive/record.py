@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import open_dataset
-from runtime.common.vocabulary import ImergRun, InputRole, Tier, Verdict
+from runtime.common.vocabulary import RAIN_TODAY, ImergRun, InputRole, Tier, Verdict
 from runtime.errors import ArchiveError
 from runtime.fill.result import Filled
 from runtime.fill.statistics import DayStatistics
@@ -164,12 +164,10 @@ class DayRecord:
 
 
 @dataclass(frozen=True, kw_only=True)
-class PublishedDay:
-    """Everything a layout writes into a daily file."""
+class DayDescription:
+    """What a daily file says of a day besides its fields; it is known before the day is computed."""
 
     record: DayRecord
-    grid: Grid
-    filled: Filled
     kind: str
     """The network's kind, ``window`` or ``recurrent``."""
     band: str
@@ -177,16 +175,27 @@ class PublishedDay:
     metadata: Metadata
     model_warning: str | None = None
     """What to know about the filled values; None if the bundle was judged on this product and band."""
-    precipitation: Floats | None = None
-    """mm day-1, NaN for no estimate; None where the network reads no rain, or there was none."""
-    source: NDArray[np.int16] | None = None
-    """The bits of the sensors that saw each cell; None if the day's soil moisture is one file as it is."""
     source_bits: Mapping[str, int] = field(default_factory=dict)
     """The bit of each sensor that is used on the day."""
-    precipitation_absent: bool = False
-    """The network reads rain and there was none."""
 
     @property
     def missing_days(self) -> list[InputRole]:
         """The days of the window for which there was no soil moisture."""
         return [role for role, item in self.record.inputs.items() if item is None and role.is_soil_moisture]
+
+    @property
+    def precipitation_absent(self) -> bool:
+        """Whether the network reads rain and there was none."""
+        return RAIN_TODAY in self.record.inputs and self.record.inputs[RAIN_TODAY] is None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PublishedDay(DayDescription):
+    """Everything a layout writes into a daily file."""
+
+    grid: Grid
+    filled: Filled
+    precipitation: Floats | None = None
+    """mm day-1, NaN for no estimate; None where the network reads no rain, or there was none."""
+    source: NDArray[np.int16] | None = None
+    """The bits of the sensors that saw each cell; None if the day's soil moisture is one file as it is."""

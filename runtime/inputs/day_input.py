@@ -9,8 +9,10 @@ from functools import cached_property
 
 from runtime.archive.record import RecordedInput, RecordedPart
 from runtime.common import digest
+from runtime.common.grid import Floats
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.listing import FeedListing
+from runtime.merge.combine import MergedField
 from runtime.merge.store import DayPair
 
 
@@ -263,6 +265,16 @@ class Merged(DayInput):
         """Whether a file that a published day was made from is gone from its feed."""
         gone = {part.sensor for part in self.sensors if part.day_input.identity is None}
         return any(part.sensor in gone for part in was.parts)
+
+
+@dataclass(frozen=True)
+class InputField:
+    """The field of an input."""
+
+    values: Floats
+    """The grid's shape; m3 m-3 or mm/day, NaN where there is no value."""
+    merged: MergedField | None = None
+    """The same with its errors and sources, if it was made of several sensors."""
 
 
 _MERGE_VERSION = 1

@@ -21,14 +21,24 @@ from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import ImergRun, Verdict
 from runtime.config import Config, Policy
 from runtime.errors import FeedUnreachable
-from runtime.inputs.day_input import Absent, DayInput, ListedFile, Merged, Pending, Ready, Refused, Rejected, Unknown
+from runtime.inputs.day_input import (
+    Absent,
+    DayInput,
+    InputField,
+    ListedFile,
+    Merged,
+    Pending,
+    Ready,
+    Refused,
+    Rejected,
+    Unknown,
+)
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.listing import FeedListing, open_feed
 from runtime.inputs.merged_days import MergedDays
 from runtime.inputs.sensor_days import SensorDays
 from runtime.inputs.store import GranuleStore
 from runtime.inputs.transfers import Transfers
-from runtime.merge.combine import MergedField
 from runtime.merge.store import TransferStore
 
 READER_VERSION = 3
@@ -141,11 +151,11 @@ class Inbox:
             sensors=[sensors[config.reference], *(d for name, d in sensors.items() if name != config.reference)],
             store=TransferStore(ArchivePaths.of(config).transfers),
             list_days=self._list_soil_moisture,
-            read_field=self.read_field,
+            read_field=self._read_file,
             is_rejected=self._is_rejected,
         )
         handover = None if self.together else self._sensor_days(self.soil_moisture_feeds)
-        self._days = MergedDays(self.grid, handover, sensors, transfers, self.read_field)
+        self._days = MergedDays(self.grid, handover, sensors, transfers, self._read_file)
 
     # What there is
 
@@ -347,7 +357,7 @@ class Inbox:
         self.reset()
 
     def preload(self, day_inputs: Iterable[DayInput]) -> None:
-        """Read the fields that `read_field` will be asked for into memory; may run in another thread."""
+        """Read the fields that `read` will be asked for into memory; may run in another thread."""
         for day_input in day_inputs:
             if isinstance(day_input, Merged) and not self._is_merged(day_input):
                 self.preload(part.day_input for part in day_input.usable)
@@ -357,22 +367,28 @@ class Inbox:
     def _is_merged(self, day_input: Merged) -> bool:
         return isinstance(self._days, MergedDays) and self._days.holds(day_input)
 
-    def read_merged(self, day_input: DayInput) -> MergedField | None:
-        """Return the merged field of a day with its errors and sources; None if the day was not merged.
+    def read(self, day_input: DayInput) -> InputField:
+        """Return an input's field on the grid, all NaN where there is none.
 
         Raises
         ------
         InputRefused, FeedUnreachable
-            As `read_field`.
+            As `GranuleStore.read_field`.
         """
         if isinstance(day_input, Merged) and isinstance(self._days, MergedDays):
-            return self._days.read(day_input)
-        return None
+            merged = self._days.read(day_input)
+            return InputField(merged.field, merged)
+        return InputField(self._read_file(day_input))
 
-    def read_field(self, day_input: DayInput) -> Floats:
-        """Return an input's field on the grid, all NaN where there is none; see `GranuleStore.read_field`."""
-        if merged := self.read_merged(day_input):
-            return merged.field
+    def check(self, day_input: DayInput) -> None:
+        """Read the files of an input once more, wherever their fields are kept; errors are those of `read`."""
+        for file in day_input.files:
+            if isinstance(file, Ready):
+                self.store.forget(file)
+                self._read_file(file)
+
+    def _read_file(self, day_input: DayInput) -> Floats:
+        """Return the field of one sensor's file, all NaN where there is none."""
         if isinstance(day_input, Ready):
             file = day_input.file
             if file.key in self._failed:  # one wait for a file is enough

@@ -185,6 +185,11 @@ class GranuleStore:
             with contextlib.suppress(InputRefused):  # `read_field` reads it again and reports it
                 self._read(day_input.file, path)
 
+    def forget(self, day_input: Ready) -> None:
+        """Drop a field from the cache: the file is read when it is next asked for."""
+        with self._lock:
+            self._fields.pop(day_input.field_digest, None)
+
     def read_field(self, day_input: Ready) -> Floats:
         """Return the field of a file that was ingested; one that was deleted since is fetched again.
 

@@ -60,8 +60,8 @@ def check_reached(filled: Filled, date: dt.date) -> None:
 
 
 def check_plausible(
-    filled: Filled,
     day: DayStatistics,
+    cut: int,
     means_before: Sequence[float],
     policy: Policy,
     date: dt.date,
@@ -71,10 +71,10 @@ def check_plausible(
 
     Parameters
     ----------
-    filled : Filled
-        The filled day.
     day : DayStatistics
-        The same day in numbers.
+        The filled day in numbers.
+    cut : int
+        See `Filled.cut`.
     means_before : sequence of float
         Land means of the `MEAN_DAYS` days before, m3 m-3, as far as they are published.
     policy : Policy
@@ -91,9 +91,9 @@ def check_plausible(
     """
     is_global = day.land * cell_size**2 >= _GLOBAL
     cure = f"the day is not published; {_OVERRULE.format(date=date)}"
-    if day.filled and filled.cut > policy.max_out_of_range * day.filled:
+    if day.filled and cut > policy.max_out_of_range * day.filled:
         raise ResultRefused(
-            f"{date}: the network left the range 0..1 m3 m-3 by more than 0.05 on {filled.cut / day.filled:.1%} of "
+            f"{date}: the network left the range 0..1 m3 m-3 by more than 0.05 on {cut / day.filled:.1%} of "
             f"the filled cells (policy.max_out_of_range); {cure}"
         )
     if day.land_mean is not None and means_before:

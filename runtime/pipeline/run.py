@@ -5,9 +5,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Generator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.clock_check import clock_fault
@@ -34,12 +35,24 @@ from runtime.inputs.day_input import Pending, Refused
 from runtime.inputs.inbox import to_be_fetched
 from runtime.inputs.sensors_seen import silent_sensors
 from runtime.pipeline.context import RunContext
-from runtime.pipeline.day import FilledDay, fill_days
+from runtime.pipeline.day import fill_days
 from runtime.pipeline.plan import Action, PlannedDay, plan_days
+from runtime.pipeline.publishing import FilledDay
 from runtime.pipeline.selection import DaySelection, select_days, select_published, select_readers_of_rain
 
-_CHUNK = 30
-"""Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
+Fill = Callable[[Sequence[PlannedDay], RunContext], Generator[FilledDay, None, None]]
+"""Fills planned days and publishes them in order; see `fill_days`."""
+
+
+class FillWay(NamedTuple):
+    """How the days of a run are filled."""
+
+    fill: Fill = fill_days
+    chunk: int = 30
+    """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
+
+
+_IN_THIS_PROCESS = FillWay()
 
 _MAX_INTERRUPTIONS = 3
 """A day whose inputs change each time they are read is given up after so many tries."""
@@ -117,6 +130,7 @@ def fill_archive(
     *,
     offline: bool = False,
     decision: OperatorDecision | None = None,
+    way: FillWay = _IN_THIS_PROCESS,
 ) -> Outcome:
     """Fill every stale day of a range, in date order.
 
@@ -134,6 +148,8 @@ def fill_archive(
         Use only files that have been fetched.
     decision : OperatorDecision, optional
         Keep this decision in the catalog first.
+    way : FillWay
+        How the days are filled: one after the other in this process, or otherwise.
 
     Returns
     -------
@@ -154,7 +170,7 @@ def fill_archive(
         selection = select_days(run, wanted, config.policy.max_refill_days)
         if decision:
             _decide(run, decision)
-        outcome = _fill_selection(run, selection)
+        outcome = _fill_selection(run, selection, way)
         return outcome.end(_judge(run, outcome, selection, is_due=wanted is None))
 
 
@@ -207,7 +223,7 @@ def remake_archive(config: Config, today: dt.date, events: RunEvents, *, offline
                 catalog.write_format(before)
 
 
-def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
+def _fill_selection(run: RunContext, selection: DaySelection, way: FillWay = _IN_THIS_PROCESS) -> Outcome:
     """Plan, then fetch and fill what is stale, some days at a time."""
     outcome = Outcome({day.date: day for day in plan_days(run, selection)})
     todo = [day for day in outcome.planned.values() if day.action is Action.FILL]
@@ -216,12 +232,12 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
         _update_derived(run)  # an earlier run may have been killed before it did
     is_outdated, interrupted = False, Counter[dt.date]()
     while todo and not run.limits.run.has_passed:
-        planned, todo = todo[:_CHUNK], todo[_CHUNK:]
+        planned, todo = todo[: way.chunk], todo[way.chunk :]
         chunk = _fetch_chunk(run, planned, selection, plan_again=is_outdated)
         outcome.replace_plan(chunk)
         if run.catalog.noted_format() != run.format:
             run.catalog.write_format(run.format)
-        changed_at = _fill_chunk(run, chunk, outcome)
+        changed_at = _fill_chunk(run, chunk, outcome, way)
         if changed_at:
             interrupted[changed_at] += 1
             again = changed_at if interrupted[changed_at] < _MAX_INTERRUPTIONS else changed_at + DAY
@@ -239,9 +255,9 @@ def _fill_selection(run: RunContext, selection: DaySelection) -> Outcome:
     return outcome
 
 
-def _fill_chunk(run: RunContext, chunk: Sequence[PlannedDay], outcome: Outcome) -> dt.date | None:
+def _fill_chunk(run: RunContext, chunk: Sequence[PlannedDay], outcome: Outcome, way: FillWay) -> dt.date | None:
     """Fill the stale days of a chunk; stop at a day one of whose inputs has changed since the plan, and return it."""
-    with closing(fill_days([day for day in chunk if day.action is Action.FILL], run)) as results:
+    with closing(way.fill([day for day in chunk if day.action is Action.FILL], run)) as results:
         for result in results:
             outcome.add(result)
             if isinstance(result.error, InputRefused):
