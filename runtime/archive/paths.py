@@ -61,6 +61,11 @@ class ArchivePaths:
         return self.root / ".refused"
 
     @property
+    def staging(self) -> Path:
+        """Folder of the days that a backfill has computed and not yet published."""
+        return self.root / ".staging"
+
+    @property
     def transfers(self) -> Path:
         """Folder of the transfers between sensors."""
         return self.root / ".transfer"

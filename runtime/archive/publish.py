@@ -60,6 +60,21 @@ def write_day(archive: Path, layout: Layout, day: PublishedDay) -> WrittenDay:
     return WrittenDay(str(relative), sha256, stat.st_size, stat.st_mtime_ns, time.monotonic() - began)
 
 
+def adopt_written(source: Path, archive: Path) -> None:
+    """Move what `write_day` wrote below another folder of the same file system next to its places in the archive.
+
+    Raises
+    ------
+    ArchiveError
+        It cannot be moved.
+    """
+    for part in sorted(source.rglob(f"*{PART}")):
+        place = archive / part.relative_to(source)
+        with write_guard(place):
+            place.parent.mkdir(parents=True, exist_ok=True)
+            part.replace(place)
+
+
 @dataclass(frozen=True, kw_only=True)
 class Making:
     """How and why a day was made; written to the catalog, and to no file."""

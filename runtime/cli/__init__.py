@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from runtime.cli import (
+    backfill,
     changes,
     check,
     demo,
@@ -23,7 +24,7 @@ from runtime.cli import (
 from runtime.cli.common import app
 
 _ORDER = (
-    *(init.init, plan.plan, fill.fill, fetch.fetch, reprocess.reprocess),
+    *(init.init, plan.plan, fill.fill, fetch.fetch, reprocess.reprocess, backfill.backfill),
     *(status.status, show.show, series.series, export.export, changes.changes, inbox.inbox, check.check),
     *(products.products, inspect.inspect, doctor.doctor, demo.demo),
 )

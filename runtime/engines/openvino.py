@@ -46,6 +46,8 @@ class OpenVinoEngine:
     carried : tuple of str
         Inputs and outputs that only pass from one graph to the next. In ``bf16`` they are not converted to float32:
         they are uint16 arrays with the bits of bfloat16.
+    threads : int
+        Threads that compute; 0 for one on each core.
 
     Raises
     ------
@@ -55,7 +57,7 @@ class OpenVinoEngine:
         OpenVINO cannot load the graph.
     """
 
-    def __init__(self, graph: Path, precision: str = "fp32", carried: tuple[str, ...] = ()) -> None:
+    def __init__(self, graph: Path, precision: str = "fp32", carried: tuple[str, ...] = (), threads: int = 0) -> None:
         ov = _import_openvino()
         if precision == "bf16" and not has_bfloat16():
             raise ConfigError('model.precision = "bf16": this CPU has no bfloat16; set model.precision = "fp32"')
@@ -80,6 +82,7 @@ class OpenVinoEngine:
                 {
                     "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
                     "PERFORMANCE_HINT": "LATENCY",
+                    **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
                 },
             )
         except RuntimeError as error:

@@ -73,6 +73,8 @@ class OrtEngine:
         Folder where the TensorRT provider keeps its engines and timings.
     precision : str
         Type of the graph's multiplications; used for `name` and for the TensorRT provider.
+    threads : int
+        Threads that compute on a CPU; 0 for one on each core.
 
     Raises
     ------
@@ -89,6 +91,7 @@ class OrtEngine:
         device: Device = "cpu",
         cache: Path | None = None,
         precision: str = "fp32",
+        threads: int = 0,
     ) -> None:
         ort = _import_onnxruntime()
         missing = ort_unavailable_reason(device)
@@ -96,6 +99,7 @@ class OrtEngine:
             raise ConfigError(f'model.engine = "{device}": {missing}; or set model.engine = "cpu"')
         options = ort.SessionOptions()
         options.log_severity_level = 3
+        options.intra_op_num_threads = threads
         # Shapes differ from graph to graph and from batch to batch; the arena would keep memory for the largest of all.
         options.enable_cpu_mem_arena = False
         options.enable_mem_pattern = False

@@ -42,6 +42,8 @@ class EngineSettings:
     """Folder of built TensorRT engines; None if there is none."""
     rebuild: bool = True
     """Whether a TensorRT engine that is missing or does not fit any more is built; otherwise that is an error."""
+    threads: int = 0
+    """Threads that compute on a CPU; 0 leaves the number to the engine, which takes all cores."""
 
     def __post_init__(self) -> None:
         if self.engine not in get_args(EngineName) or self.precision not in get_args(Precision):
@@ -172,5 +174,5 @@ def _open_cpu_engine(
     """Open a graph on the CPU; OpenVINO converts the float32 graph to bf16 itself, int8 has its own file."""
     graph = bundle.path / (in_precision(file, "int8") if setup.precision == "int8" else file)
     if name == "openvino":
-        return OpenVinoEngine(graph, setup.precision, carried)
-    return OrtEngine(graph, "cpu", precision=setup.precision)
+        return OpenVinoEngine(graph, setup.precision, carried, setup.threads)
+    return OrtEngine(graph, "cpu", precision=setup.precision, threads=setup.threads)

@@ -19,7 +19,20 @@ from runtime.archive.lock import hold_archive
 from runtime.bundle import find_bundle
 from tests.conftest import DAYS, Runtime, Site, messages
 
-COMMANDS = ["init", "plan", "fill", "fetch", "reprocess", "status", "check", "changes", "inbox", "show", "demo"]
+COMMANDS = [
+    "init",
+    "plan",
+    "fill",
+    "fetch",
+    "reprocess",
+    "backfill",
+    "status",
+    "check",
+    "changes",
+    "inbox",
+    "show",
+    "demo",
+]
 
 
 @pytest.mark.parametrize("command", [*COMMANDS, "doctor"])
