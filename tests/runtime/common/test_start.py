@@ -17,3 +17,23 @@ def test_ctrl_c_before_the_first_command_leaves_no_traceback(module: str, tmp_pa
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment)
     assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
+@pytest.mark.parametrize("closed", ["2>&-", "<&- >&- 2>&-"])
+def test_a_program_without_a_standard_stream_works_and_none_of_its_files_takes_the_number(
+    closed: str, tmp_path: Path
+) -> None:
+    """Else what a library prints would be in the catalog."""
+    (tmp_path / "program.py").write_text(
+        "import os, subprocess, sys\n"
+        "def app():\n"
+        "    with open('result', 'w') as file:\n"
+        "        sys.stdin.read(), sys.stdout.write('x'), sys.stderr.isatty()\n"
+        "        os.write(1, b'x'), os.write(2, b'x'), subprocess.run('echo x >&2', shell=True, check=True)\n"
+        "        file.write('done')\n"
+    )
+    program = f'"$0" -c \'from runtime.common.start import start; start("program")\' {closed}'
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(tmp_path), *sys.path])}
+    command = ["/bin/sh", "-c", program, sys.executable]
+    subprocess.run(command, env=environment, cwd=tmp_path, stdin=subprocess.DEVNULL, capture_output=True, check=True)
+    assert (tmp_path / "result").read_text() == "done"
