@@ -30,6 +30,7 @@ _LIMIT_S = 60
 """Seconds of computing that one file may take: many times what a good one needs."""
 _CRASHES = (signal.SIGSEGV, signal.SIGBUS, signal.SIGABRT, signal.SIGFPE, signal.SIGILL)
 """What ends a process whose file has led a library astray."""
+_MORE_MEMORY = "run again, and give this machine more memory if it happens again"
 
 
 class ReaderProcess:
@@ -66,7 +67,7 @@ class ReaderProcess:
         InputRefused
             As `read_field`, and if reading the file crashes or does not end.
         FeedUnreachable
-            The reading process was ended from outside; the file may be sound.
+            The reading process was ended from outside, or has not enough memory; the file may be sound.
         """
         with self._lock:
             process = self._running()
@@ -106,7 +107,7 @@ class ReaderProcess:
         )
         call = f"from {__name__} import answer_requests; answer_requests({self._limit_s})"
         code = f"{deaf}; sys.path[:] = {sys.path!r}; {call}"
-        command = [sys.executable, "-c", code]
+        command = [sys.executable, "-P", "-c", code]  # -P: no module comes from the current folder
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE)  # noqa: S603 - this program
         assert process.stdout
         if process.stdout.read(1) != b"\n":
@@ -134,8 +135,7 @@ def _why_it_ended(path: Path, code: int, limit_s: int) -> SeamlessError:
     if code >= 0:
         return SeamlessError(f"{path}: was not read, the process that reads files ended with {code}")
     return FeedUnreachable(
-        f"{path}: was not read, the process that reads files was ended by {signal.Signals(-code).name}; run again, and "
-        "give this machine more memory if it happens again"
+        f"{path}: was not read, the process that reads files was ended by {signal.Signals(-code).name}; {_MORE_MEMORY}"
     )
 
 
@@ -171,6 +171,10 @@ def answer_requests(limit_s: int) -> None:
                 answer = pickle.dumps(read_field(product, path, date, grid, band, orbit))
             except SeamlessError as error:
                 answer = pickle.dumps(error)
+            except MemoryError as error:
+                answer = pickle.dumps(
+                    FeedUnreachable(f"{path}: was not read, there is not enough memory ({error}); {_MORE_MEMORY}")
+                )
             except Exception:  # not foreseen: it is raised again where the file was asked for
                 answer = pickle.dumps(RuntimeError(f"{path}: {traceback.format_exc()}"))
             _answer(answer, answers)

@@ -93,7 +93,7 @@ def open_granule(path: Path) -> Iterator[Dataset]:
         with open_dataset(path) as dataset:
             dataset.set_auto_maskandscale(False)
             yield dataset
-    except SeamlessError:
+    except (SeamlessError, MemoryError):  # memory is not the file's fault
         raise
     except Exception as error:
         reason = " ".join(str(error).split())[:200] or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -85,6 +86,27 @@ def test_a_crash_is_the_files_fault_and_a_kill_is_not(
         reader.read(LPRM, damaged, Site.date(0), grid, "x")
     assert reader.read(LPRM, granule(fortnight, 0), Site.date(0), grid, "x").coverage
     reader.close()
+
+
+class _NoMemory(dt.date):
+    """A day for which there is no memory left."""
+
+    def __ne__(self, other: object) -> bool:
+        raise MemoryError("8 MiB")
+
+
+def test_a_file_that_there_is_no_memory_for_waits(reader: ReaderProcess, fortnight: Path, grid: Grid) -> None:
+    """The file may be sound, so it is not refused."""
+    with pytest.raises(FeedUnreachable, match=r"not read, there is not enough memory \(8 MiB\); run again, and give"):
+        reader.read(LPRM, granule(fortnight, 0), _NoMemory(2020, 4, 1), grid, "x")
+
+
+def test_it_takes_no_module_from_the_current_folder(
+    reader: ReaderProcess, fortnight: Path, tmp_path: Path, grid: Grid, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "signal.py").write_text("raise SystemExit(3)")
+    monkeypatch.chdir(tmp_path)
+    assert reader.read(LPRM, granule(fortnight, 0), Site.date(0), grid, "x").coverage
 
 
 def test_a_signal_to_the_whole_group_does_not_end_it(reader: ReaderProcess, fortnight: Path, grid: Grid) -> None:
