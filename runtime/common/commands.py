@@ -119,6 +119,9 @@ def register_command(
             except expected as error:
                 logger.error(error)
                 raise typer.Exit(getattr(error, "exit_code", 2)) from None
+            except MemoryError as error:
+                logger.error(f"there is not enough memory ({error}); give the program more, nothing is lost")
+                raise typer.Exit(SeamlessError.exit_code) from None
             except BrokenPipeError:  # the reader of the output has ended: no fault
                 raise
             except OSError as error:

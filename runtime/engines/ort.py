@@ -126,7 +126,7 @@ class OrtEngine:
         """Compute one batch of tiles."""
         arrays = {name: np.ascontiguousarray(values, np.float32) for name, values in inputs.items()}
         if not self._on_device:
-            return dict(zip(self._outputs, self._session.run(self._outputs, arrays), strict=True))
+            return dict(zip(self._outputs, self._compute(arrays), strict=True))
         binding = self._session.io_binding()
         for name, values in arrays.items():
             binding.bind_cpu_input(name, values)
@@ -134,6 +134,15 @@ class OrtEngine:
             binding.bind_output(name, "cuda")
         self._session.run_with_iobinding(binding)
         return dict(zip(self._outputs, binding.copy_outputs_to_cpu(), strict=True))
+
+    def _compute(self, arrays: Arrays) -> list[NDArray[Any]]:
+        try:
+            outputs: list[NDArray[Any]] = self._session.run(self._outputs, arrays)
+        except Exception as error:  # the errors of ONNX Runtime have no common class
+            if "bad_alloc" in str(error):
+                raise MemoryError("ONNX Runtime") from error
+            raise
+        return outputs
 
     def load_state(self, state: Arrays) -> HostTileStates:
         """Prepare to compute a day that starts from `state`, the state of all tiles."""

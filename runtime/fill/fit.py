@@ -32,7 +32,7 @@ def require_fit(engine: Engine | Staged, bundle: Bundle) -> None:
     frames = np.full((len(manifest.window), *cells.shape), np.nan, np.float32)
     try:
         filler.fill(frames, frames if manifest.takes_rain else None, filler.initial_state())
-    except SeamlessError:
+    except (SeamlessError, MemoryError):
         raise
     except Exception as error:  # each engine has errors of its own, and so has NumPy for what it returns
         reason = " ".join(str(error).split())

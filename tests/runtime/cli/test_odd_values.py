@@ -282,3 +282,13 @@ def test_a_folder_that_may_not_be_entered_is_named(command: tuple[str, ...], sit
     assert done.returncode in (1, 2)
     assert len(messages(done.stderr)) == 1
     assert "ermission" in done.stderr
+
+
+def test_too_little_memory_is_one_line(site: Site, runtime: Runtime, monkeypatch: pytest.MonkeyPatch) -> None:
+    def without_memory(*_: object, **__: object) -> None:
+        raise MemoryError("Unable to allocate 7.91 MiB")
+
+    monkeypatch.setattr("runtime.pipeline.run.fill_archive", without_memory)
+    result = runtime("fill", "--config", site.file)
+    assert result.exit_code == 1
+    assert [line[:41] for line in messages(result.stderr)] == ["error: there is not enough memory (Unable"]

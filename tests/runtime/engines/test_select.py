@@ -18,6 +18,7 @@ from runtime.engines.openvino import OpenVinoEngine, openvino_unavailable_reason
 from runtime.engines.ort import PROVIDERS, OrtEngine, providers
 from runtime.engines.select import ChosenEngine, EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, ConfigError
+from runtime.fill.fit import require_fit
 
 GPU = Gpu("NVIDIA RTX A4000", (8, 6))
 
@@ -112,6 +113,19 @@ def test_a_graph_that_does_not_load(engine: type[OrtEngine | OpenVinoEngine], tm
     (tmp_path / "bad.onnx").write_bytes(b"not a graph")
     with pytest.raises(BundleError, match=r"bad.onnx does not load in (ONNX Runtime|OpenVINO)"):
         engine(tmp_path / "bad.onnx")
+
+
+def test_onnx_runtime_without_memory_is_no_fault_of_the_graph(
+    recurrent: Bundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Session:
+        def run(self, *_: object) -> None:
+            raise RuntimeError("[ONNXRuntimeError] : 6 : RUNTIME_EXCEPTION : Status Message: std::bad_alloc")
+
+    engine = OrtEngine(recurrent.graph)
+    monkeypatch.setattr(engine, "_session", Session())
+    with pytest.raises(MemoryError, match="ONNX Runtime"):
+        require_fit(engine, recurrent)
 
 
 def test_openvino_and_onnx_runtime_agree_on_a_memory(recurrent: Bundle) -> None:
