@@ -11,6 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple, Protocol
 
+from runtime.common.clock import FIRST_DAY, LAST_DAY
 from runtime.common.patterns import compile_pattern
 from runtime.common.sensors import IMERG_RUN_LETTERS, ORBITS, Product
 from runtime.common.vocabulary import ImergRun, InputVariable
@@ -159,9 +160,13 @@ class GranuleFilter:
         return [table[self.orbit]] if self.orbit in table else list(table.values())
 
     def covers(self, first: dt.date, last: dt.date | None = None) -> bool:
-        """Return whether the feed is used for the day `first`, or for any day from `first` to `last`."""
-        begin, end = self.first or self.product.start, self.last or self.product.end
-        return not ((begin and (last or first) < begin) or (end and first > end))
+        """Return whether the feed is used for the day `first`, or for any day from `first` to `last`.
+
+        It is used for no day before 1978 or after 2199: a date like that in a file's name is a mistake.
+        """
+        begin = max(self.first or self.product.start or FIRST_DAY, FIRST_DAY)
+        end = min(self.last or self.product.end or LAST_DAY, LAST_DAY)
+        return (last or first) >= begin and first <= end
 
     def recognise(self, name: str) -> FileName | None:
         """Read the day, the run and the edition from a file name.

@@ -297,7 +297,7 @@ def _dates(offer: CdsRequest) -> Iterable[dt.date]:
     """Yield the days of an entry; it may name a 31st for months that have none."""
     years, months, days = (
         {value for value in offer.get(name, ()) if re.fullmatch(pattern, value, re.ASCII)}
-        for name, pattern in zip(_DATE, (r"\d{4}", r"\d\d?", r"\d\d?"), strict=True)
+        for name, pattern in zip(_DATE, (r"(?:19|20|21)\d\d", r"\d\d?", r"\d\d?"), strict=True)
     )
     for year, month, day in itertools.product(years, months, days):
         try:

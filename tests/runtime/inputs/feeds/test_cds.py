@@ -111,6 +111,8 @@ def test_the_final_record_counts_and_of_it_the_newest_version() -> None:
         3: "type_of_record=cdr version=v202212",
         31: "type_of_record=icdr version=v202312",
     }
+    years = [f"{year:04}" for year in (*range(1900), *range(2200, 10_000))]
+    assert not offered_days([{**offers[0], "year": years}], keywords)  # a million days else
     pinned = offered_days(offers, keywords | {"version": ("v202012.0.0",)})
     assert {date.day for date in pinned} == {2, 31}
 

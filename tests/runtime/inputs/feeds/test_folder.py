@@ -49,6 +49,17 @@ def test_a_feed_is_used_for_its_sensors_era_or_for_what_is_said(folder: Path) ->
     assert list(later.granules()) == [dt.date(2015, 4, 2)]
 
 
+@pytest.mark.parametrize("stamp", ["00010101", "19771231", "22000101", "99991231"])
+def test_a_file_of_an_impossible_day_is_left_out(stamp: str, tmp_path: Path) -> None:
+    """A product without a first day would begin with it, and the days before it cannot be counted."""
+    endless = PRODUCTS["lprm-amsr2"].model_copy(update={"start": None, "end": None})
+    for date in (stamp, "20150401"):
+        (tmp_path / f"LPRM-AMSR2_L3_D_SOILM3_V001_{date}013507.nc4").touch()
+    for wanted in (GranuleFilter(endless), GranuleFilter(endless, first=dt.date.min, last=dt.date.max)):
+        assert FolderFeed(str(tmp_path), wanted).oldest() == dt.date(2015, 4, 1)
+        assert list(FolderFeed(str(tmp_path), wanted).granules()) == [dt.date(2015, 4, 1)]
+
+
 def test_every_imerg_run_is_listed_and_named(folder: Path) -> None:
     found = FolderFeed(str(folder), GranuleFilter(PRODUCTS["imerg"])).granules()[dt.date(2015, 4, 1)]
     assert {g.run for g in found} == {"early", "late", "final"}
