@@ -20,6 +20,7 @@ from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.engines.select import ENGINES, EngineSettings, choose_engine, unavailable_reason
 from runtime.errors import SeamlessError
 from runtime.inputs.listing import open_feed
+from runtime.pipeline.models import require_accepted
 
 _PATIENCE_S = 120.0
 """Seconds that a feed has to be listed and to try its log-in."""
@@ -76,6 +77,9 @@ def _bundles(config: Config) -> list[Finding]:
 
         def load(name: str = name, needed: bool = needed) -> str:
             bundle = load_bundle(find_bundle(name))
+            for feed in config.feeds.soil_moisture:
+                if name == (feed.bundle or config.model.bundle):
+                    require_accepted(bundle, feed)
             text = f"whole, {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}"
             return f"{text}, chosen" if needed else text
 

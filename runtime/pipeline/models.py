@@ -56,12 +56,7 @@ class Models:
         by_name = {name: load_bundle(find_bundle(name)) for name in config.bundles}
         models = cls(by_name, config.model.bundle, grid, engine)
         for feed in config.feeds.soil_moisture:
-            accepted, band = models.of(feed).manifest, _band(feed)
-            if not accepted.accepts(feed.product, band):
-                raise BundleError(
-                    f"bundle {accepted.name} accepts {', '.join(accepted.products)}, band {', '.join(accepted.bands)}, "
-                    f"not {feed.product}{f' in band {band}' if band else ''}; set feeds.soil_moisture or model.bundle"
-                )
+            require_accepted(models.of(feed), feed)
         if models.carry_state and len({bundle.model_id for bundle in by_name.values()}) > 1:
             raise ConfigError(
                 f"a network with a memory fills every day or none, and the feeds name {', '.join(by_name)}; "
@@ -105,6 +100,22 @@ class Models:
                 require_fit(engine, bundle)
             self._fillers[bundle.model_id] = make_filler(engine, bundle.manifest, self.grid)
         return self._fillers[bundle.model_id]
+
+
+def require_accepted(bundle: Bundle, feed: SoilMoistureFeed) -> None:
+    """Refuse a feed that a bundle is not made for.
+
+    Raises
+    ------
+    BundleError
+        The bundle does not accept the product or band of the feed.
+    """
+    accepted, band = bundle.manifest, _band(feed)
+    if not accepted.accepts(feed.product, band):
+        raise BundleError(
+            f"bundle {accepted.name} accepts {', '.join(accepted.products)}, band {', '.join(accepted.bands)}, "
+            f"not {feed.product}{f' in band {band}' if band else ''}; set feeds.soil_moisture or model.bundle"
+        )
 
 
 def model_warning(bundle: Bundle, feed: SoilMoistureFeed) -> str | None:

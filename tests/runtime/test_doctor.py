@@ -37,6 +37,13 @@ def _soil_moisture(config: Config, *, offline: bool = False) -> Finding:
     return found
 
 
+def test_a_feed_that_the_bundle_is_not_made_for_is_a_fault(site: Site) -> None:
+    config = site.config("feeds.soil_moisture.0.band=c1")
+    (found,) = (finding for finding in examine(config, offline=True) if finding.what == "bundle seamless-amsr2-x")
+    assert (found.good, found.exit_code) == (False, 2)
+    assert "accepts lprm-amsr2, band x, not lprm-amsr2 in band c1; set feeds.soil_moisture or" in found.detail
+
+
 @pytest.mark.parametrize(
     ("token", "good", "detail"),
     [
