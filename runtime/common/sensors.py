@@ -25,6 +25,9 @@ ORBITS = {"descending": ("D", "NT"), "ascending": ("A", "DY")}
 IMERG_RUN_LETTERS: dict[str | None, ImergRun] = {"E": ImergRun.EARLY, "L": ImergRun.LATE, None: ImergRun.FINAL}
 """The IMERG run, by its letter in the file name; Final has no letter."""
 
+_NAME = re.compile(r"[^\s/.][^\s/]{0,79}")
+"""Name of a product: fetched files lie in a folder of that name."""
+
 NAME_GROUPS = ("date", "orbit", "run", "version", "interim")
 """What the pattern of a file name may tell, as its named groups."""
 
@@ -195,12 +198,14 @@ class Product(TomlSection):
         if self.dimensions and not {"lat", "lon"} <= set(self.dimensions):
             raise ValueError(f"dimensions {', '.join(self.dimensions)} must have lat and lon among them")
         for words in self.orbit_words.values() or [{}]:
+            if reserved := {"band", "variable"} & set(words):
+                raise ValueError(f"orbit_words sets {min(reserved)}, which has a meaning of its own; rename it")
             rules = [*(rule.variable for rule in self.quality), *(rule.variable for rule in self.time)]
             for names in (self.variable, *rules):
                 for name in names:
                     try:
                         name.format(**words, band="", variable="")
-                    except (KeyError, IndexError, ValueError) as error:
+                    except (KeyError, IndexError, ValueError, AttributeError) as error:
                         raise ValueError(f"{name!r} has a word that nothing fills in ({error})") from None
         return self
 
@@ -236,10 +241,15 @@ def declare(tables: Mapping[str, Any], known: Mapping[str, Product]) -> dict[str
     Raises
     ------
     ValueError
-        A table extends a product that does not exist.
+        A name cannot be that of a folder, or a table extends a product that does not exist.
     """
     complete: dict[str, Any] = {}
     for name, table in tables.items():
+        if not _NAME.fullmatch(name):
+            raise ValueError(
+                f"{name[:90]!r} is no name of a product: a folder gets it; wanted at most 80 characters without spaces "
+                'and "/", the first one not "."'
+            )
         if isinstance(table, dict):
             base = table.get("extends")
             if base is not None and base not in known:

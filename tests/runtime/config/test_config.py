@@ -94,6 +94,15 @@ def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
         ("[[feeds.soil_moisture]]\nband = 'c'\n", "lprm-amsr2 has no band 'c'; it has c1, c2, x"),
         ("[policy]\nmax_lag_days = -1\n", "policy.max_lag_days"),
         ("archive = [", "not valid TOML"),
+        (
+            "[products.p]\nextends = 'lprm-amsr2'\norbit_words = { descending = { band = 'x' } }\n",
+            "products.p: orbit_words sets band, which has a meaning of its own; rename it",
+        ),
+        ("[products.p]\nextends = 'lprm-amsr2'\nvariable = '{band.x}'\n", "has a word that nothing fills in"),
+        *(
+            (f"[products.'{name}']\nextends = 'lprm-amsr2'\n", "is no name of a product: a folder gets it; wanted at")
+            for name in ("", "..", "../x", "/x", "a b", "x" * 81)
+        ),
     ],
 )
 def test_mistakes_are_named(text: str, message: str, tmp_path: Path) -> None:
