@@ -34,11 +34,15 @@ class ClusterChoice:
     batch: BatchSystem | None = None
     """Batch system that starts the workers. Queue, memory and time of a job are Dask's own settings."""
 
+    threads: int | None = None
+    """Threads that each worker computes with; without it, the workers of this machine share its cores, and others have
+    one."""
+
     @property
-    def threads(self) -> int:
+    def threads_each(self) -> int:
         """Number of threads that a worker computes with."""
-        if self.scheduler or self.batch:
-            return 1
+        if self.threads or self.scheduler or self.batch:
+            return self.threads or 1
         return max(1, _cores() // (self.workers or _cores()))
 
 

@@ -68,7 +68,7 @@ def backfill_archive(
     require_independent_days(config)
     config = config.model_copy(update={"policy": config.policy.model_copy(update={"max_run_minutes": _NO_LIMIT})})
     with open_cluster(choice) as client:
-        fill = ClusterFill(client, block, choice.threads)
+        fill = ClusterFill(client, block, choice.threads_each)
         chunk = max(_LEAST_CHUNK, 8 * block * (choice.workers or 1))
         outcome = fill_archive(config, wanted, today, events, offline=offline, way=FillWay(fill, chunk))
     if not outcome.unfinished:

@@ -47,6 +47,9 @@ def backfill(
     cluster: Annotated[
         Literal["slurm", "pbs"] | None, typer.Option(help="Let this batch system start the workers.")
     ] = None,
+    threads: Annotated[
+        int | None, typer.Option(min=1, max=1024, help="Threads of a worker.  [default: this machine's cores, shared]")
+    ] = None,
     block: Annotated[int, typer.Option(min=1, max=366, help="Days in a row that a worker computes at a time.")] = 8,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -74,7 +77,7 @@ def backfill(
     from runtime.backfill.run import backfill_archive
     from runtime.cli.progress import run_events
 
-    choice, today = ClusterChoice(workers, scheduler, cluster), clock.today()
+    choice, today = ClusterChoice(workers, scheduler, cluster, threads), clock.today()
     with run_events() as events:
         if dry_run:
             cost = estimate_cost(settings, wanted, today, events, block, offline=offline)
