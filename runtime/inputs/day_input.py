@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 
@@ -275,6 +275,12 @@ class InputField:
     """The grid's shape; m3 m-3 or mm/day, NaN where there is no value."""
     merged: MergedField | None = None
     """The same with its errors and sources, if it was made of several sensors."""
+
+
+def to_be_fetched(day_inputs: Iterable[DayInput]) -> list[Pending]:
+    """Return the inputs whose file is still to be fetched, each file once."""
+    parts = {id(each): each for day_input in day_inputs for each in day_input.read}
+    return list({each.file.key: each for each in parts.values() if isinstance(each, Pending)}.values())
 
 
 _MERGE_VERSION = 1

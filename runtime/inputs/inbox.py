@@ -303,7 +303,7 @@ class Inbox:
                 known = self.store.ingest(file, Path(granule.location))
             except FeedUnreachable as error:
                 self._failed[key] = listing, str(error)
-        if known and known.refused and known.fetched_bytes and not self.offline and key not in self._tried:
+        if known and known.refused and not (listing.feed.in_place or self.offline or key in self._tried):
             age = now() - dt.datetime.fromisoformat(known.arrived_at)
             is_recent = dt.timedelta(0) <= age <= _RETRY_AFTER  # not if the clock was ahead when it arrived
             known = known if is_recent and not self.retry_refused else None
@@ -345,7 +345,7 @@ class Inbox:
                 size = 0
                 try:
                     path = download.result()
-                    size = path.stat().st_size
+                    size = max(1, path.stat().st_size)  # 0 says that nothing was fetched, and a copy may be empty
                     found = self.store.ingest(file, path, size)
                     if found.refused and file.key in left_behind:  # by a run that was killed
                         self.store.ingest(file, self.store.local_path(file), size)
@@ -399,9 +399,3 @@ class Inbox:
                 self._failed[file.key] = file.listing, str(error)
                 raise
         return np.full(self.grid.shape, np.nan, np.float32)
-
-
-def to_be_fetched(day_inputs: Iterable[DayInput]) -> list[Pending]:
-    """Return the inputs whose file is still to be fetched, each file once."""
-    parts = {id(each): each for day_input in day_inputs for each in day_input.read}
-    return list({each.file.key: each for each in parts.values() if isinstance(each, Pending)}.values())

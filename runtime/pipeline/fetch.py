@@ -9,9 +9,8 @@ from runtime.archive.lock import open_for_writing
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.config import Config
-from runtime.inputs.day_input import DayInput, Refused
+from runtime.inputs.day_input import DayInput, Refused, to_be_fetched
 from runtime.inputs.feeds.base import Granule
-from runtime.inputs.inbox import to_be_fetched
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.plan import plan_days
 from runtime.pipeline.selection import select_days

@@ -16,8 +16,8 @@ from runtime.common import digest
 from runtime.common.clock import DAY, days_between
 from runtime.common.vocabulary import TODAY, ImergRun, InputRole, ProblemKind, Tier
 from runtime.config import SoilMoistureFeed
-from runtime.inputs.day_input import Absent, DayInput, Merged, Pending, Ready, Refused, Rejected, Unknown
-from runtime.inputs.inbox import CONTEXT, to_be_fetched
+from runtime.inputs.day_input import Absent, DayInput, Merged, Pending, Ready, Refused, Rejected, Unknown, to_be_fetched
+from runtime.inputs.inbox import CONTEXT
 from runtime.pipeline.chain import ALGORITHM_VERSION, Chain, ChainLink, lost_inputs
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.models import model_warning

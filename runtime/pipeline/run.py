@@ -31,8 +31,7 @@ from runtime.errors import (
     SeamlessError,
     UsageError,
 )
-from runtime.inputs.day_input import Pending, Refused
-from runtime.inputs.inbox import to_be_fetched
+from runtime.inputs.day_input import Pending, Refused, to_be_fetched
 from runtime.inputs.sensors_seen import silent_sensors
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.day import fill_days

@@ -131,8 +131,9 @@ def test_a_file_is_on_the_disk_before_the_catalog_says_so(remote_site: Site, mon
     assert len(_copies(remote_site)) == 10
 
 
+@pytest.mark.parametrize("left_bytes", [1000, 0])
 def test_a_damaged_copy_that_a_killed_run_left_is_fetched_again(
-    remote_site: Site, make_site: MakeSite, fill_once: FillOnce
+    left_bytes: int, remote_site: Site, make_site: MakeSite, fill_once: FillOnce
 ) -> None:
     remote_site.fill()
     left = _copies(remote_site)
@@ -140,7 +141,7 @@ def test_a_damaged_copy_that_a_killed_run_left_is_fetched_again(
     shutil.rmtree(remote_site.archive)
     for copy, whole in zip(left, content, strict=True):
         copy.parent.mkdir(parents=True)
-        copy.write_bytes(whole[:1000])
+        copy.write_bytes(whole[:left_bytes])
     assert remote_site.fill().exit_code == 0
     assert remote_site.published() == _undisturbed(make_site, fill_once, (0, 9))
 
