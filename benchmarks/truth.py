@@ -22,7 +22,7 @@ from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import Tier
 from runtime.demo.world import World
 from training.evaluate.hidden import BundleFiller, Gaps
-from training.evaluate.kinds import HEADLINE, TIERS
+from training.evaluate.kinds import TIERS
 from training.evaluate.references import TODAY, WINDOW, plain_mean, weighted_mean
 from training.samples import TrainingArchive
 
@@ -79,7 +79,7 @@ def _unobserved(archive: TrainingArchive, position: int, tier: Tier, truth: Floa
         frames[TODAY + 1 :] = np.nan
     date = archive.first + dt.timedelta(position)
     gap = np.where(np.isnan(frames[TODAY]), truth, np.float32(np.nan))
-    return Gaps(date=date, tier=tier, kind=HEADLINE, frames=frames, rain=np.full_like(frames, np.nan), truth=gap)
+    return Gaps(date=date, tier=tier, frames=frames, rain=np.full_like(frames, np.nan), truth=gap)
 
 
 if __name__ == "__main__":

@@ -10,11 +10,14 @@ from typing import Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from runtime.archive.paths import ArchivePaths
+from runtime.archive.reader import Reader
 from runtime.common import digest
+from runtime.common.clock import DAY, days_between
 from runtime.common.events import Progress
 from runtime.common.grid import Grid
 from runtime.common.sensors import PRODUCTS
 from training.samples import TrainingArchive
+from training.samples.files import Within, soil_moisture_files
 from training.samples.packed import META
 
 PATHS = ("granules", "rain", "archive", "record")
@@ -72,7 +75,31 @@ class DataSection(RecipeSection):
             raise ValueError(f"no product {self.product} with band {self.band}; there are {known}")
         return self
 
-    def folder(self, cache: Path, grid: Grid) -> Path:
+    def dates(self) -> list[dt.date]:
+        """Return the days that there are: those with a soil-moisture file, or all of an archive, a record or a world.
+
+        Returns
+        -------
+        list of date
+            In order.
+
+        Raises
+        ------
+        ValueError
+            There are no files.
+        InputsMissing
+            No day is published in the archive.
+        """
+        if self.granules is not None:
+            return sorted(soil_moisture_files(self.granules, self.product, self.orbit))
+        if self.archive is not None:
+            return sorted(Reader(self.archive).days)
+        if self.record is None:
+            return days_between(self.start, self.start + (self.days - 1) * DAY)
+        record = TrainingArchive.open(self.record)
+        return days_between(record.first, record.first + (len(record) - 1) * DAY)
+
+    def folder(self, cache: Path, grid: Grid, within: Within = None) -> Path:
         """Return the folder of the training archive, whether it exists or not.
 
         Parameters
@@ -81,6 +108,8 @@ class DataSection(RecipeSection):
             Folder of the training archives made from granules and worlds.
         grid : Grid
             Grid of the training archive.
+        within : (date, date), optional
+            The days of granules or of an archive to read; all if not given.
 
         Returns
         -------
@@ -99,13 +128,14 @@ class DataSection(RecipeSection):
         if self.archive is not None:
             files.append(_list_files(ArchivePaths.below(self.archive).day_files(), self.archive))
         origin = self.model_dump(mode="json", include=made_from)
-        return cache / digest.of_values(origin, grid.digest, files)[:16]
+        only = {"within": [day.isoformat() for day in within]} if within else {}
+        return cache / digest.of_values(origin | only, grid.digest, files)[:16]
 
     def is_made(self, cache: Path, grid: Grid) -> bool:
         """Return whether the training archive exists; the arguments are those of `folder`."""
         return (self.folder(cache, grid) / META).exists()
 
-    def open(self, cache: Path, grid: Grid, progress: Progress | None = None) -> TrainingArchive:
+    def open(self, cache: Path, grid: Grid, progress: Progress | None = None, within: Within = None) -> TrainingArchive:
         """Return the training archive; make it below `cache` if it does not exist.
 
         Parameters
@@ -116,6 +146,8 @@ class DataSection(RecipeSection):
             Grid of the training archive; that of a published archive is its own.
         progress : callable, optional
             Called with the number of days packed and of all days.
+        within : (date, date), optional
+            The days of granules or of an archive to read; all if not given. A record and a world are opened whole.
 
         Returns
         -------
@@ -127,11 +159,11 @@ class DataSection(RecipeSection):
         ValueError
             There are no files.
         """
-        folder = self.folder(cache, grid)
-        if self.record is not None or self.is_made(cache, grid):
+        folder = self.folder(cache, grid, within)
+        if (folder / META).exists() or self.record is not None:
             return TrainingArchive.open(folder)
         if self.archive is not None:
-            return TrainingArchive.of_archive(folder, self.archive, progress=progress)
+            return TrainingArchive.of_archive(folder, self.archive, within=within, progress=progress)
         if self.granules is not None:
             return TrainingArchive.of_granules(
                 folder,
@@ -141,6 +173,7 @@ class DataSection(RecipeSection):
                 product=self.product,
                 orbit=self.orbit,
                 band=self.band,
+                within=within,
                 progress=progress,
             )
         return TrainingArchive.of_world(

@@ -7,6 +7,31 @@ import datetime as dt
 from runtime.common.clock import days_between
 
 
+def parse_month_and_day(text: str) -> tuple[int, int]:
+    """Return the month and the day of a day of the calendar that every year has.
+
+    Parameters
+    ----------
+    text : str
+        ``MM-DD``.
+
+    Returns
+    -------
+    (int, int)
+        The month and the day of the month.
+
+    Raises
+    ------
+    ValueError
+        The text is no such day.
+    """
+    try:
+        date = dt.date.fromisoformat(f"2001-{text}")
+    except ValueError:
+        raise ValueError(f"{text!r} is no day that every year has; give MM-DD, like 07-25") from None
+    return date.month, date.day
+
+
 def parse_days(text: str) -> list[dt.date]:
     """Return the days that a text names.
 

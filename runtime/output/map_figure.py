@@ -108,7 +108,7 @@ def _draw(reader: Reader, date: dt.date) -> Figure:
         axis = figure.add_subplot(lines, columns, number)
         axis.set_title(each.title, loc="left", fontsize=11)
         axis.tick_params(labelsize=8)
-        _draw_background(axis, land, extent)
+        draw_background(axis, land, extent)
         if each.scale is None:
             _draw_flags(axis, each.values[shown], extent)
         else:
@@ -151,7 +151,7 @@ def draw_one_map(title: str, values: Floats, scale: Scale, grid: Grid) -> Figure
     figure = Figure(figsize=(_SIDE * min(1, 1 / aspect) + 1.6, _SIDE * min(1, aspect) + 0.6), layout="compressed")
     axis = figure.add_subplot()
     axis.set_title(title, loc="left", fontsize=11)
-    _draw_background(axis, grid.land, extent)
+    draw_background(axis, grid.land, extent)
     _draw_values(axis, values, scale, extent, scale.title.lower())
     return figure
 
@@ -166,8 +166,18 @@ def _columns(count: int, aspect: float) -> int:
     return min(range(1, count + 1), key=misfit)
 
 
-def _draw_background(axis: Axes, land: Any, extent: _Extent) -> None:
-    """Colour the land, which shows where there is no value, and the sea."""
+def draw_background(axis: Axes, land: Any, extent: _Extent) -> None:
+    """Colour the land, which shows where there is no value, and the sea.
+
+    Parameters
+    ----------
+    axis : matplotlib.axes.Axes
+        The map.
+    land : bool array, shape (rows, cols)
+        True on land.
+    extent : tuple of four floats
+        Western, eastern, southern and northern edge, degrees.
+    """
     from matplotlib.colors import ListedColormap
 
     axis.imshow(land, extent=extent, cmap=ListedColormap([NO_LAND, NO_VALUE]), vmin=0, vmax=1, interpolation="nearest")

@@ -7,7 +7,17 @@ from typing import Annotated
 
 import typer
 
-from training.cli.common import BandOption, OrbitOption, ProductOption, training_command
+from training.cli.common import (
+    BandOption,
+    DataOption,
+    EngineOption,
+    OrbitOption,
+    OutOption,
+    ProductOption,
+    RainOption,
+    source_of,
+    training_command,
+)
 from training.evaluate.kinds import DEEPEST, FEWEST_DAYS
 
 
@@ -19,8 +29,8 @@ from training.evaluate.kinds import DEEPEST, FEWEST_DAYS
     "archive --out report · python -m training evaluate --archive archive --ismn ismn.zip --out stations",
 )
 def evaluate(
-    out: Annotated[Path, typer.Option(help="Folder to write the report to.")],
-    data: Annotated[Path | None, typer.Option(help="Folder of LPRM files.")] = None,
+    out: OutOption,
+    data: DataOption = None,
     archive: Annotated[
         Path | None,
         typer.Option(
@@ -57,7 +67,7 @@ def evaluate(
     provisional: Annotated[
         str, typer.Option(help="Days to evaluate without the days after them as input, FIRST:LAST.")
     ] = "",
-    rain: Annotated[Path | None, typer.Option(help="Folder of IMERG files.  [default: --data]")] = None,
+    rain: RainOption = None,
     product: ProductOption = "lprm-amsr2",
     orbit: OrbitOption = "descending",
     band: BandOption = "x",
@@ -79,21 +89,17 @@ def evaluate(
     trees: Annotated[
         bool, typer.Option(help="Also evaluate trees, fitted to the days before; takes most of a minute for each tier.")
     ] = True,
-    engine: Annotated[str, typer.Option(help="auto, cpu, openvino, cuda or tensorrt.")] = "auto",
+    engine: EngineOption = "auto",
 ) -> None:
     """Evaluate exported bundles on hidden observations, time series, in-situ stations and seams; write a report."""
     from rich.console import Console
 
     from runtime.bundle import shipped_bundles
-    from training.data import DataSection
     from training.days import parse_days
     from training.evaluate.insitu import StationRules
     from training.evaluate.writing import MARKDOWN
 
-    if (data is None) == (archive is None):
-        raise ValueError("give either --data, a folder of LPRM files, or --archive")
-    if archive is not None and rain is not None:
-        raise ValueError("an archive has its own rain; leave out --rain")
+    source = source_of(data, archive, rain, product, orbit, band)
     rules = StationRules(depth, record_days)
     if archive is not None and ismn and not (suite or consolidated or provisional or bundle):
         from training.evaluate.station_report import station_means_table, write_station_report
@@ -110,10 +116,6 @@ def evaluate(
     from training.evaluate.run import Settings, bundle_of_archive, evaluate_bundles
     from training.evaluate.summary import summary_table
 
-    if data is not None:
-        source = DataSection(granules=data, rain=rain or data, product=product, orbit=orbit, band=band)  # type: ignore[arg-type]
-    else:
-        source = DataSection(archive=archive)
     settings = Settings(
         bundles=tuple(bundle or (shipped_bundles() if archive is None else [bundle_of_archive(archive)])),
         source=source,

@@ -58,7 +58,6 @@ class Gaps:
 
     date: dt.date
     tier: Tier
-    kind: GapKind
     frames: Floats
     """(17, rows, cols), m3 m-3, the days of `WINDOW` without the hidden observations, on the provisional tier also
     without days after T."""
@@ -137,18 +136,39 @@ def gaps(archive: TrainingArchive, date: dt.date, tier: Tier, kind: GapKind) -> 
     Gaps
         The day and the hidden observations.
     """
+    return hide(archive, date, tier, cells_to_hide(kind, archive, date))
+
+
+def hide(archive: TrainingArchive, date: dt.date, tier: Tier, hidden: Bools) -> Gaps:
+    """Return a day of an archive without the observations of some cells.
+
+    Parameters
+    ----------
+    archive : TrainingArchive
+        The days.
+    date : date
+        The day.
+    tier : Tier
+        The provisional tier has no days after the day itself.
+    hidden : bool array, shape (rows, cols)
+        True on a cell to hide on that day.
+
+    Returns
+    -------
+    Gaps
+        The day and the hidden observations.
+    """
     grid, day = archive.grid, archive.index(date)
     frames = archive.soil_moisture(day + WINDOW[0], len(WINDOW))
     rain = archive.rain(day + WINDOW[0], len(WINDOW))
     observed = frames[TODAY].copy()
-    hidden = cells_to_hide(kind, archive, date)
     frames[TODAY][hidden] = np.nan
     if tier == Tier.PROVISIONAL:
         frames[TODAY + 1 :] = np.nan
         rain[TODAY + 1 :] = np.nan
     seen = np.isfinite(np.delete(frames, TODAY, axis=0)).any(0)
     truth = np.where(hidden & grid.land & seen, observed, np.float32(np.nan))
-    return Gaps(date=date, tier=tier, kind=kind, frames=frames, rain=rain, truth=truth)
+    return Gaps(date=date, tier=tier, frames=frames, rain=rain, truth=truth)
 
 
 def fit_trees(archive: TrainingArchive, tier: Tier, before: dt.date, seed: int = 0) -> Trees:

@@ -95,10 +95,7 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     days = {tier: dates for tier, dates in tiers.items() if dates}
     _check_days(archive, days, settings.series)
     check_paths(settings.ismn)
-    folders = [find_bundle(name) for name in settings.bundles]
-    bundles = {folder.name: load_bundle(folder) for folder in folders}
-    if len(bundles) < len(folders):
-        raise ValueError("two bundles have the same folder name; the report tells bundles apart by it: rename one")
+    bundles = named_bundles(settings.bundles)
     fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
     hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, with_trees=settings.trees)
     series, stations = SeriesFindings(), None
@@ -120,6 +117,31 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     )
     write_report(out, found)
     return found
+
+
+def named_bundles(names: Sequence[str]) -> dict[str, Bundle]:
+    """Return bundles by the names of their folders.
+
+    Parameters
+    ----------
+    names : sequence of str
+        Names of shipped bundles, or folders.
+
+    Returns
+    -------
+    dict
+        The bundles, in order.
+
+    Raises
+    ------
+    ValueError
+        Two folders have the same name.
+    """
+    folders = [find_bundle(name) for name in names]
+    bundles = {folder.name: load_bundle(folder) for folder in folders}
+    if len(bundles) < len(folders):
+        raise ValueError("two bundles have the same folder name; the report tells bundles apart by it: rename one")
+    return bundles
 
 
 def bundle_of_archive(folder: Path) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -53,3 +54,25 @@ class Score:
             bias=float(metrics.bias(x, y)),
             n=x.size,
         )
+
+    @classmethod
+    def mean(cls, scores: Sequence[Score]) -> Score:
+        """Return the mean of scores, each counted once.
+
+        Parameters
+        ----------
+        scores : sequence of Score
+            The scores; those without pairs do not count.
+
+        Returns
+        -------
+        Score
+            The means; `n` is the sum. R is the mean of those that are defined. Everything is NaN without pairs.
+        """
+        counted = [score for score in scores if score.n]
+        if not counted:
+            return cls.of(np.empty(0), np.empty(0))
+        values = {name: [getattr(score, name) for score in counted] for name in vars(counted[0])}
+        defined = {name: [value for value in of_name if np.isfinite(value)] for name, of_name in values.items()}
+        means = {name: float(np.mean(of_name)) if of_name else float("nan") for name, of_name in defined.items()}
+        return cls(**{**means, "n": sum(values["n"])})

@@ -18,18 +18,24 @@ from runtime.pipeline.run import fill_archive
 from training.evaluate.cells import CellSeries
 from training.samples import TrainingArchive
 
-PLACES = {
-    "Kenya": (0.375, 36.875),
-    "Ukraine": (49.375, 35.125),
-    "North China, coast": (38.125, 117.375),
-    "Colorado": (39.875, -106.125),
-    "Mato Grosso": (-15.125, -52.625),
-    "New South Wales": (-30.125, 150.375),
-    "Bahia": (-10.125, -42.625),
-    "North China Plain": (38.375, 117.125),
-    "Khabarovsk": (48.875, 140.375),
+PUBLISHED_PLACES = {
+    "sgdsm1": {
+        "Kenya": (0.375, 36.875),
+        "Ukraine": (49.375, 35.125),
+        "North China, coast": (38.125, 117.375),
+        "Colorado": (39.875, -106.125),
+        "Mato Grosso": (-15.125, -52.625),
+        "New South Wales": (-30.125, 150.375),
+    },
+    "sgdsm2": {
+        "Bahia": (-10.125, -42.625),
+        "North China Plain": (38.375, 117.125),
+        "Khabarovsk": (48.875, 140.375),
+    },
 }
-"""Latitude and longitude of the places whose time series the papers show: six of SGD-SM 1.0, three of SGD-SM 2.0."""
+"""Latitude and longitude of the places that SGD-SM 1.0 and 2.0 show, by paper and name."""
+PLACES = PUBLISHED_PLACES["sgdsm1"] | PUBLISHED_PLACES["sgdsm2"]
+"""All of them, whose time series are drawn."""
 _WITHIN = 12
 """Where none of the places is on the grid: largest distance of a cell from the middle along each axis, cells."""
 _CONFIG = """\
@@ -79,6 +85,36 @@ class SeriesFindings:
     """The published days of these cells, by bundle."""
     rain: Floats | None = None
     """(days, cells), mm/day, NaN for no estimate; None without rain."""
+
+
+def parse_places(text: str) -> dict[str, tuple[float, float]]:
+    """Return the places that a text names.
+
+    Parameters
+    ----------
+    text : str
+        A key of `PUBLISHED_PLACES`, or ``NORTH,EAST`` of each place in degrees, separated by spaces.
+
+    Returns
+    -------
+    dict
+        Latitude and longitude by name.
+
+    Raises
+    ------
+    ValueError
+        The text is neither, or names no place.
+    """
+    if text in PUBLISHED_PLACES:
+        return PUBLISHED_PLACES[text]
+    try:
+        found = {point: (float(point.split(",")[0]), float(point.split(",")[1])) for point in text.split()}
+    except (ValueError, IndexError):
+        found = {}
+    if not found or not all(abs(north) <= 90 and -180 <= east <= 360 for north, east in found.values()):
+        known = ", ".join(PUBLISHED_PLACES)
+        raise ValueError(f"{text!r} names no places; give {known}, or 'NORTH,EAST NORTH,EAST' in degrees")
+    return found
 
 
 def publish_series(folder: Path, bundle: Path, inputs: InputFolders, *, first: dt.date, last: dt.date) -> Path:

@@ -207,11 +207,9 @@ def mean_scores(comparisons: Sequence[Comparison]) -> Iterator[MeanScore]:
     for sensor in dict.fromkeys(comparison.sensor for comparison in comparisons):
         of_sensor = [comparison.scores for comparison in comparisons if comparison.sensor == sensor]
         for part in PARTS:
-            scores = [vars(each[part]) for each in of_sensor if each[part].n and np.isfinite(each[part].r)]
+            scores = [each[part] for each in of_sensor if each[part].n and np.isfinite(each[part].r)]
             if scores:
-                means = {name: float(np.mean([score[name] for score in scores])) for name in scores[0]}
-                days = sum(score["n"] for score in scores)
-                yield MeanScore(sensor, part, Score(**{**means, "n": days}), len(scores))
+                yield MeanScore(sensor, part, Score.mean(scores), len(scores))
 
 
 def compare_archives(

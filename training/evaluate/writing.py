@@ -31,7 +31,8 @@ def json_score(score: Score) -> dict[str, float | None]:
 
 def save_figure(figure: Figure, folder: Path, name: str) -> str:
     """Write a figure, and return its name."""
-    figure.tight_layout()
+    if figure.get_layout_engine() is None:
+        figure.tight_layout()
     figure.savefig(folder / name, dpi=130)
     plt.close(figure)
     return name

@@ -23,12 +23,10 @@ from runtime.common.clock import days_between
 from runtime.common.events import Progress
 from runtime.common.grid import Bools, Floats, Grid
 from runtime.common.sensors import PRODUCTS
-from runtime.common.vocabulary import ImergRun
 from runtime.demo.world import World
 from runtime.fill.result import Flag
-from runtime.inputs.feeds.base import GranuleFilter
-from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.products.read import read_field
+from training.samples.files import Within, rain_files, soil_moisture_files
 from training.samples.packed import GAP, LAND, META, RAIN, SOIL_MOISTURE, TRUTH, DayFields, write_days
 
 
@@ -191,9 +189,10 @@ class TrainingArchive:
         product: str = "lprm-amsr2",
         orbit: str = "descending",
         band: str = "x",
+        within: Within = None,
         progress: Progress | None = None,
     ) -> TrainingArchive:
-        """Make a training archive from all soil-moisture and rain files below folders.
+        """Make a training archive from the soil-moisture and rain files below folders.
 
         Parameters
         ----------
@@ -207,6 +206,8 @@ class TrainingArchive:
             Folder of the IMERG files; `granules` if not given.
         product, orbit, band : str
             Which soil-moisture files and which variable of them to read.
+        within : (date, date), optional
+            First and last day to read; all days if not given.
         progress : callable, optional
             Called with the number of days packed and of all days.
 
@@ -222,13 +223,8 @@ class TrainingArchive:
         InputRefused
             A file is damaged.
         """
-        soil_files = FolderFeed(str(granules), GranuleFilter(PRODUCTS[product], orbit)).granules()
-        if not soil_files:
-            raise ValueError(f"{granules} holds no {product} file of the {orbit} orbit; check the folder and product")
-        rain_files = FolderFeed(str(rain or granules), GranuleFilter(PRODUCTS["imerg"])).granules()
-        best_first = list(reversed(ImergRun))
-        for runs in rain_files.values():
-            runs.sort(key=lambda granule: best_first.index(ImergRun(granule.run or "")))
+        soil_files = soil_moisture_files(granules, product, orbit, within)
+        precipitation_files = rain_files(rain or granules, within)
         first, last = min(soil_files), max(soil_files)
         dates = days_between(first, last)
 
@@ -238,18 +234,25 @@ class TrainingArchive:
                 if date in soil_files:
                     path = Path(soil_files[date][0].location)
                     soil = read_field(PRODUCTS[product], path, date, grid, band, orbit).field
-                if date in rain_files:
-                    path = Path(rain_files[date][0].location)
+                if date in precipitation_files:
+                    path = Path(precipitation_files[date][0].location)
                     precipitation = read_field(PRODUCTS["imerg"], path, date, grid).field
                 yield soil, precipitation
 
         source = f"{product} {orbit} band {band}, {len(soil_files)} days {first}..{last} of {granules.name}"
-        variables = [SOIL_MOISTURE, RAIN] if rain_files else [SOIL_MOISTURE]
+        variables = [SOIL_MOISTURE, RAIN] if precipitation_files else [SOIL_MOISTURE]
         write_days(out, grid, read_days(), variables, first=first, count=len(dates), source=source, progress=progress)
         return cls.open(out)
 
     @classmethod
-    def of_archive(cls, out: Path, archive: Path, *, progress: Progress | None = None) -> TrainingArchive:
+    def of_archive(
+        cls,
+        out: Path,
+        archive: Path,
+        *,
+        within: Within = None,
+        progress: Progress | None = None,
+    ) -> TrainingArchive:
         """Make a training archive from the observed cells of an archive that `runtime` published, and its rain.
 
         Parameters
@@ -258,6 +261,8 @@ class TrainingArchive:
             Folder to write.
         archive : Path
             Folder of the published archive.
+        within : (date, date), optional
+            First and last day to read; all days if not given.
         progress : callable, optional
             Called with the number of days packed and of all days.
 
@@ -271,9 +276,13 @@ class TrainingArchive:
         InputsMissing
             No day is published there.
         ValueError
-            The archive's files do not say which cells were observed.
+            The archive's files do not say which cells were observed, or no day of `within` is published.
         """
         days = open_archive(archive)
+        if within:
+            days = days.sel(time=slice(*(np.datetime64(date) for date in within)))
+            if not days.time.size:
+                raise ValueError(f"{archive} has no day from {within[0]} to {within[1]}")
         if "flag" not in days:
             raise ValueError(f"{archive}: its files have no flags, so that observed and filled cells look the same")
         published = {date: number for number, date in enumerate(days.time.values.astype("datetime64[D]").tolist())}
