@@ -1,9 +1,9 @@
 """The command line ``python -m training``: one file for each command."""
 
-from training.cli import evaluate, fit, random, record, squares, world
+from training.cli import evaluate, fit, months, random, record, squares, world
 from training.cli.common import app
 
-_ORDER = ("world", "random", "record", "fit", "evaluate", "squares")
+_ORDER = ("world", "random", "record", "fit", "evaluate", "squares", "months")
 app.registered_commands.sort(key=lambda command: _ORDER.index(command.name or ""))
 
-__all__ = ["app", "evaluate", "fit", "random", "record", "squares", "world"]
+__all__ = ["app", "evaluate", "fit", "months", "random", "record", "squares", "world"]

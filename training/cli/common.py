@@ -28,6 +28,17 @@ JudgedArchiveOption = Annotated[
 PUBLISHED = ["sgdsm1-amsr2-x", "sgdsm2-amsr2-x"]
 """The shipped bundles of the published networks."""
 BundlesOption = Annotated[list[str], typer.Option(help="Name of a shipped bundle, or a bundle's folder; repeatable.")]
+IsmnOption = Annotated[list[Path] | None, typer.Option(help="ISMN zip, folder or file, repeatable.")]
+DepthOption = Annotated[
+    float,
+    typer.Option(
+        help="Lower end of the layer that a station's sensor may measure, m: 0.05 as in SGD-SM 2.0, 0.1 as in 1.0. "
+        "Cosmic-ray probes are used whatever their depth."
+    ),
+]
+RecordDaysOption = Annotated[
+    int, typer.Option(help="Days from the first to the last good reading that a station needs.")
+]
 RainOption = Annotated[Path | None, typer.Option(help="Folder of IMERG files.  [default: --data]")]
 OutOption = Annotated[Path, typer.Option(help="Folder to write the report to.")]
 EngineOption = Annotated[str, typer.Option(help="auto, cpu, openvino, cuda or tensorrt.")]

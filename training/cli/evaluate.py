@@ -10,11 +10,14 @@ import typer
 from training.cli.common import (
     BandOption,
     DataOption,
+    DepthOption,
     EngineOption,
+    IsmnOption,
     OrbitOption,
     OutOption,
     ProductOption,
     RainOption,
+    RecordDaysOption,
     source_of,
     training_command,
 )
@@ -71,17 +74,9 @@ def evaluate(
     product: ProductOption = "lprm-amsr2",
     orbit: OrbitOption = "descending",
     band: BandOption = "x",
-    ismn: Annotated[list[Path] | None, typer.Option(help="ISMN zip, folder or file, repeatable.")] = None,
-    depth: Annotated[
-        float,
-        typer.Option(
-            help="Lower end of the layer that a station's sensor may measure, m: 0.05 as in SGD-SM 2.0, 0.1 as in 1.0. "
-            "Cosmic-ray probes are used whatever their depth."
-        ),
-    ] = DEEPEST,
-    record_days: Annotated[
-        int, typer.Option(help="Days from the first to the last good reading that a station needs.")
-    ] = FEWEST_DAYS,
+    ismn: IsmnOption = None,
+    depth: DepthOption = DEEPEST,
+    record_days: RecordDaysOption = FEWEST_DAYS,
     series: Annotated[str, typer.Option(help="Days of the time series and stations, FIRST:LAST.")] = "",
     dct_pls: Annotated[
         bool, typer.Option(help="Also evaluate DCT-PLS on real gaps; takes most of a minute for each day and tier.")

@@ -253,6 +253,28 @@ class BundleFiller:
         return self._state
 
 
+def fill_whole_day(fillers: Sequence[BundleFiller], gaps: Gaps, land: Bools) -> dict[str, Floats]:
+    """Return a day as every bundle and the weighted mean publish it: the observations that they see, and filled gaps.
+
+    Parameters
+    ----------
+    fillers : sequence of BundleFiller
+        The bundles.
+    gaps : Gaps
+        The day.
+    land : bool array, shape (rows, cols)
+        True on land.
+
+    Returns
+    -------
+    dict
+        Fields of shape (rows, cols) by the filler's name, m3 m-3, NaN where there is no value.
+    """
+    seen = gaps.frames[TODAY]
+    mean = np.where(land & np.isnan(seen), weighted_mean(gaps.frames), seen)
+    return {filler.name: filler.fill(gaps).soil_moisture for filler in fillers} | {WEIGHTED_MEAN: mean}
+
+
 def fill_hidden(
     fillers: Sequence[BundleFiller],
     archive: TrainingArchive,

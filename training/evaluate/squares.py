@@ -20,8 +20,8 @@ from runtime.common.vocabulary import Tier
 from runtime.engines.base import Engine, Staged
 from runtime.engines.select import EngineSettings, open_engine
 from training.data import DataSection
-from training.evaluate.hidden import WEIGHTED_MEAN, BundleFiller, Gaps, hide
-from training.evaluate.references import TODAY, WINDOW, weighted_mean
+from training.evaluate.hidden import BundleFiller, Gaps, fill_whole_day, hide
+from training.evaluate.references import TODAY, WINDOW
 from training.evaluate.score import Score
 from training.evaluate.scores import Cells
 from training.samples import TrainingArchive
@@ -183,7 +183,7 @@ def fill_squares(
     engines = {name: open_engine(bundle, settings.engine) for name, bundle in settings.bundles.items()}
     days = days_of_years(settings.source.dates(), settings.month, settings.day)
     read = reach + 1 + WINDOW[-1]
-    of_year = read + len(engines)
+    of_year = read + 1
     done = itertools.count(1)
 
     def advance(*_: object) -> None:
@@ -195,7 +195,8 @@ def fill_squares(
             _LOG.warning("%s: no file of this day; %s, the nearest one of the year, is used", wanted, date)
         archive = settings.source.open(cache, grid, advance, (date - reach * DAY, date + WINDOW[-1] * DAY))
         done = itertools.count(of_year * number + read + 1)
-        yield _fill(settings, archive, engines, wanted, date, reach, advance)
+        yield _fill(settings, archive, engines, wanted, date, reach)
+        advance()
 
 
 def _fill(
@@ -205,7 +206,6 @@ def _fill(
     wanted: dt.date,
     date: dt.date,
     reach: int,
-    advance: Progress,
 ) -> SquaresOfDay:
     grid, day = archive.grid, archive.index(date)
     parts = squares_at(grid, settings.places, settings.side)
@@ -215,12 +215,9 @@ def _fill(
     for part in parts.values():
         hidden[part] = True
     gaps = hide(archive, date, Tier.CONSOLIDATED, hidden)
-    filled = {}
-    for name, bundle in settings.bundles.items():
-        filled[name] = BundleFiller(name, bundle, archive, engine=engines[name]).fill(gaps).soil_moisture
-        advance(0, 0)
-    shown = gaps.frames[TODAY]
-    filled[WEIGHTED_MEAN] = np.where(grid.land & np.isnan(shown), weighted_mean(gaps.frames), shown)
+    bundles = settings.bundles.items()
+    fillers = [BundleFiller(name, bundle, archive, engine=engines[name]) for name, bundle in bundles]
+    filled = fill_whole_day(fillers, gaps, grid.land)
     original = archive.soil_moisture(day, 1)[0]
     squares = [_cut_square(grid, place, part, settings.side, gaps, original, filled) for place, part in parts.items()]
     seen = {offset for offset in range(-reach, WINDOW[-1] + 1) if 0 <= day + offset < len(archive)}
