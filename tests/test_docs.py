@@ -94,7 +94,7 @@ PAGES = {
     "docs/validation.md": Stage(
         folders=(("lprm_april2015_x", "imerg"),),
         replaced={"--ismn ismn/": "", "13:2015-04-16": "13:2015-04-13", "17:2015-04-20": "20:2015-04-20"},
-        added={"python -m training evaluate": "--no-dct-pls"},
+        added={"python -m training evaluate": "--no-dct-pls", "python -m training squares": "--places 46.9,2.1"},
     ),
     "docs/train-your-own.md": Stage(
         first="2024-01-01",

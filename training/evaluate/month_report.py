@@ -25,6 +25,8 @@ CSV = "months.csv"
 HIDDEN = "hidden cells"
 MEAN, TOGETHER = "mean", "all months"
 """The mean of the months' scores, and the score of all monthly averages together."""
+_TICKS = 6
+"""Months that are written below a figure, at most."""
 _DRAWN = {"r": "R", "rmse": "RMSE (m³ m⁻³)", "mae": "MAE (m³ m⁻³)"}
 
 
@@ -205,12 +207,13 @@ def _draw_averages(folder: Path, name: str, found: MonthFindings) -> str:
     stations = {part: Cells.joined([*months.values()]) for part, months in found.stations.items()}
     fillers = list(found.counts or stations[ALL_DAYS].fillers)
     lines = bool(found.counts) + bool(stations)
+    most = max((int(counts.max()) for counts in found.counts.values()), default=0)
     size = 2.7 * len(fillers) + 1.1, 2.8 * lines + 0.5
     figure, axes = plt.subplots(lines, len(fillers), figsize=size, squeeze=False, layout="constrained")
     for filler, column in zip(fillers, axes.T, strict=True):
         column[0].set_title(filler, fontsize=9)
         if found.counts:
-            _draw_counts(column[0], found.counts[filler])
+            _draw_counts(column[0], found.counts[filler], LogNorm(1, max(10, most)))
         if stations:
             _draw_stations(column[-1], stations, filler)
     for axis in axes[:, 0]:
@@ -223,10 +226,10 @@ def _draw_averages(folder: Path, name: str, found: MonthFindings) -> str:
     return save_figure(figure, folder, name)
 
 
-def _draw_counts(axis: Axes, counts: NDArray[np.int64]) -> None:
+def _draw_counts(axis: Axes, counts: NDArray[np.int64], norm: LogNorm) -> None:
     """Draw how many hidden cells have which average."""
     edges = np.linspace(0, 1, len(counts) + 1)
-    axis.pcolormesh(edges, edges, np.where(counts, counts, np.nan).T, norm=LogNorm(1, 1000), cmap="cividis")
+    axis.pcolormesh(edges, edges, np.where(counts, counts, np.nan).T, norm=norm, cmap="cividis_r")
     _draw_diagonal(axis, 1.0)
     axis.set_xlabel("hidden, monthly mean (m³ m⁻³)", fontsize=8)
 
@@ -266,6 +269,8 @@ def _draw_scores(folder: Path, name: str, found: MonthFindings) -> str:
                 axis.plot([*months], values, marker=".", label=filler)
             axis.set_title(f"{title}: {label}", fontsize=9)
             axis.tick_params(labelsize=7)
-    figure.autofmt_xdate()
-    axes[0, 0].legend(fontsize=7)
+    shown = [*found.hidden][:: -(-len(found.hidden) // _TICKS)]
+    axes[0, 0].set_xticks(shown, [f"{month:%Y-%m}" for month in shown])
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=len(labels), fontsize=8, frameon=False)
     return save_figure(figure, folder, name)
