@@ -57,6 +57,7 @@ to = 2022-02-05
             "start": "2002-06-19",
             "title": '"Seamless daily surface soil moisture, 2002-2022, AMSR-E, WindSat and AMSR2"',
             "id": '"seamless-sm-2002-2022"',
+            "max_outage_days": "0",
         },
     ),
     "smap": StartingPoint(

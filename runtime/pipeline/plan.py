@@ -253,6 +253,8 @@ class _Planner:
                 return Action.WAIT, "soil moisture is not published yet"
             if self.newest.any is None or self.newest.any < day.date:
                 return Action.WAIT, f"no feed has a file of this day or a later one{_remedy(day)}"
+            if policy.max_outage_days == 0:
+                return Action.OUTAGE, "no soil moisture, and policy.max_outage_days = 0 leaves such days out"
             if self._outage_length(day.date) > policy.max_outage_days:
                 return Action.OUTAGE, (
                     f"no soil moisture for more than {policy.max_outage_days} days in a row; check the feed, "

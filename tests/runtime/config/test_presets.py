@@ -50,7 +50,8 @@ def test_a_preset_differs_from_the_template_in_its_feeds_and_few_values_only(tmp
         del values["feeds"]["soil_moisture"], usual["feeds"]["soil_moisture"]
         other = {f"{s}.{k}" for s in values for k in values[s] if values[s][k] != usual.get(s, {}).get(k)}
         assert {*usual} == {*values}
-        assert other <= {"metadata.title", "metadata.id", "archive.start", "policy.max_lag_days"}, name
+        policy = {"policy.max_lag_days", "policy.max_outage_days"}
+        assert other <= {"metadata.title", "metadata.id", "archive.start"} | policy, name
 
 
 def test_the_record_of_sgd_sm_2_hands_over_from_sensor_to_sensor(tmp_path: Path, runtime: Runtime, grid: Grid) -> None:
