@@ -73,7 +73,7 @@ _SIDE = 4
 """Days on each side of a handover."""
 _AROUND = 45, 6
 """Days of the world before and after an outage: for transfers and windows."""
-_EVERYWHERE_KM = 60_000.0
+EVERYWHERE_KM = 60_000.0
 """Width of a swath that covers the globe."""
 
 _CONFIG = """\
@@ -190,7 +190,7 @@ class MadeUpWorld:
     def retrieval(self, date: dt.date) -> Floats:
         """Return what the reference would have seen on a day if it had passed everywhere."""
         instrument = self.instruments[REFERENCE]
-        everywhere = Instrument(instrument.noise, instrument.shared_noise, swath_km=_EVERYWHERE_KM)
+        everywhere = Instrument(instrument.noise, instrument.shared_noise, swath_km=EVERYWHERE_KM)
         return self.world.observe(self.days[date], everywhere, 99).observed
 
     def _read(self, archive: Path, date: dt.date) -> Made:
@@ -254,7 +254,7 @@ def handover_step(world: MadeUpWorld, product: str, merge: str) -> dict[str, flo
     name = f"handover-{product}-{len(merge)}"
     made = world.make(name, ends, DateRange(change - _SIDE * DAY, world.last), merge)
     before, after = made[:_SIDE], made[_SIDE:]
-    every = _step([d.value - d.truth for d in before], [d.value - d.truth for d in after])
+    every = step_of([d.value - d.truth for d in before], [d.value - d.truth for d in after])
     return {
         **_observed_step(world, [d.observed - d.truth for d in before], [d.observed - d.truth for d in after]),
         "observed and filled": round(float(np.nanmean(every)), 4),
@@ -276,7 +276,7 @@ def planted_step(world: MadeUpWorld, product: str) -> dict[str, float]:
 
 def _observed_step(world: MadeUpWorld, before: Sequence[Floats], after: Sequence[Floats]) -> dict[str, float]:
     """Return the step of the observed cells, m3 m-3, and that of the worst band of latitude."""
-    step = _step(before, after)
+    step = step_of(before, after)
     bands = np.repeat(band_of_latitude(world.grid.latitudes)[:, None], world.grid.shape[1], 1)
     by_band = [step[bands == band] for band in range(BANDS)]
     means = [float(np.nanmean(cells)) for cells in by_band if np.isfinite(cells).sum() > MIN_PAIRS]
@@ -286,7 +286,7 @@ def _observed_step(world: MadeUpWorld, before: Sequence[Floats], after: Sequence
     }
 
 
-def _step(before: Sequence[Floats], after: Sequence[Floats]) -> Floats:
+def step_of(before: Sequence[Floats], after: Sequence[Floats]) -> Floats:
     """Return the change of each cell's mean; NaN for a cell that one side never saw."""
     return np.asarray(_mean(after) - _mean(before))
 
