@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from runtime.common import digest
-from runtime.common.clock import DAY
+from runtime.common.clock import DAY, days_between
 from runtime.common.grid import Floats, Grid
 from runtime.config import Merge
 from runtime.inputs.day_input import DayInput, TransferUse
@@ -58,7 +58,8 @@ class Transfers:
     is_rejected: Callable[[dt.date], bool]
     """Returns whether an operator rejected a day."""
     _planned: dict[dt.date, TransferUse] = field(default_factory=dict)
-    _fitted: dict[str, KeptTransfer] = field(default_factory=dict)
+    _fitted: dict[tuple[dt.date, str], KeptTransfer] = field(default_factory=dict)
+    """By period and key; periods may share a key, and each keeps its transfer."""
 
     def planned(self, date: dt.date) -> TransferUse:
         """Return which transfer a day uses, as far as the feeds' listings determine it."""
@@ -81,20 +82,18 @@ class Transfers:
         ArchiveError
             It cannot be written.
         """
-        if use.key not in self._fitted:
+        known = use.period, use.key
+        if known not in self._fitted:
             kept = self.store.of_key(use.key) or self._fit(use)
             if not self.store.path(use.period, use.key).exists():
                 kept = KeptTransfer(use.period, use.key, kept.pairs, kept.sensors)
                 self.store.save(kept)
-            self._fitted[use.key] = kept
-        return self._fitted[use.key]
+            self._fitted[known] = kept
+        return self._fitted[known]
 
     def _plan(self, period: dt.date) -> TransferUse:
         reference, *others = self.sensors
-        pairs: dict[str, list[tuple[dt.date, dt.date]]] = {}
-        for sensor in others:
-            both = self._overlap(reference, sensor, period)
-            pairs[sensor.sensor] = both if len(both) >= _MIN_DAYS else self._same_seasons(reference, sensor, period)
+        pairs = {sensor.sensor: self._days_to_fit(reference, sensor, period) for sensor in others}
         inputs = {
             (sensor.sensor, date): sensor.judged(date) for sensor in others for date, _ in pairs[sensor.sensor]
         } | {(reference.sensor, date): reference.judged(date) for each in pairs.values() for _, date in each}
@@ -124,15 +123,22 @@ class Transfers:
         standing = [
             kept
             for kept in self.store.of_period(period)
-            if kept.key == self._key(kept.pairs) and all(self._is_lost_only(n, kept.pairs[n], found[n]) for n in found)
+            if kept.key == self._key(kept.pairs)
+            and all(self._is_lost_only(name, period, kept.pairs[name], found[name]) for name in found)
         ]
         return max(standing, key=lambda kept: (sum(map(len, kept.pairs.values())), kept.key), default=None)
 
-    def _is_lost_only(self, name: str, kept: Sequence[DayPair], now: Sequence[DayPair]) -> bool:
-        """Whether pairs of a kept transfer differ from those of now only by files that are gone."""
+    def _is_lost_only(self, name: str, period: dt.date, kept: Sequence[DayPair], now: Sequence[DayPair]) -> bool:
+        """Whether pairs of a kept transfer differ from those of now only by files that are gone.
+
+        Older pairs then take their place, or those of a later period if too few are left.
+        """
         if set(kept) == set(now):
             return True
-        if not kept or any(pair not in kept and pair.date >= kept[0].date for pair in now):
+        if not kept:
+            return False
+        end = max(period, kept[-1].date + DAY)
+        if any(pair not in kept and kept[0].date <= pair.date < end for pair in now):
             return False
         reference, sensor = self.sensors[0], next(each for each in self.sensors if each.sensor == name)
         gone = set(kept) - set(now)
@@ -161,6 +167,31 @@ class Transfers:
 
     def _covers_any(self, sensor: SensorDays, first: dt.date, last: dt.date) -> bool:
         return any(listing.wanted.covers(first, last) for listing in sensor.listings)
+
+    def _days_to_fit(self, reference: SensorDays, sensor: SensorDays, period: dt.date) -> list[tuple[dt.date, dt.date]]:
+        """Return the days of a sensor that its transfer is fitted on, in order, each with a day of the reference.
+
+        They lie before the period. A sensor that has just begun has too few of them: then they are those of the first
+        later period for which it has enough, as soon as it has a file of that period.
+        """
+        refit, pairs, begin = self.settings.refit_days * DAY, self._days_before(reference, sensor, period), period
+        latest = period + refit + (self.settings.settle_days + 2 * _MIN_DAYS) * DAY
+        while not pairs and begin < latest and self._has_any(sensor, begin, begin + refit - DAY):
+            begin += refit
+            if self._has_any(sensor, begin, begin + refit - DAY):
+                pairs = self._days_before(reference, sensor, begin)
+        return pairs
+
+    def _has_any(self, sensor: SensorDays, first: dt.date, last: dt.date) -> bool:
+        if not self._covers_any(sensor, first, last):
+            return False
+        self.list_days(first, last)
+        return any(self._has(sensor, date) for date in days_between(first, last))
+
+    def _days_before(self, reference: SensorDays, sensor: SensorDays, period: dt.date) -> list[tuple[dt.date, dt.date]]:
+        """Return the days before a period that both have, or else days of different years; none if they are too few."""
+        both = self._overlap(reference, sensor, period)
+        return both if len(both) >= _MIN_DAYS else self._same_seasons(reference, sensor, period)
 
     def _overlap(self, reference: SensorDays, sensor: SensorDays, period: dt.date) -> list[tuple[dt.date, dt.date]]:
         """Return the newest days that both have, in order."""
@@ -213,8 +244,10 @@ class Transfers:
             columns[column] = self._field(use, names[column], pair.date)
             parts.append(Matchups.of_fields(columns, self.grid.latitudes, stride))
         fitted = fit_transfer(Matchups.join(parts, len(names)), names, bases)
-        for name in names[1:]:
-            if fitted[name].basis is Basis.UNMAPPED:
+        last = use.period + (self.settings.refit_days - 1) * DAY
+        for sensor in self.sensors[1:]:
+            name = sensor.sensor
+            if fitted[name].basis is Basis.UNMAPPED and self._covers_any(sensor, use.period, last):
                 logger.warning(
                     f"{name}: less than {MIN_PAIRS} cells before {use.period} were also seen by {names[0]}; "
                     f"its values stay as they are, with an error of {fitted[name].errors[0]} m3 m-3"

@@ -12,9 +12,10 @@ from runtime.archive import cf
 from runtime.archive.record import DayRecord
 from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import TODAY
+from runtime.demo.files import write_lprm
 from runtime.demo.world import World
 from tests.conftest import Runtime
-from tests.support.sensor_site import DAYS, FIRST, SEED, SensorSite, sensor_name
+from tests.support.sensor_site import DAYS, FIRST, INSTRUMENTS, SEED, SensorSite, sensor_name
 
 CHANGE = 20
 """First day of the second sensor."""
@@ -23,6 +24,8 @@ SIDE = 6
 """Days on each side that are filled."""
 
 SETTINGS = "[merge]\nfit_days = 18\nrefit_days = 6\nsettle_days = 0\n[handover]\ndays = 6\n"
+
+YEAR = dt.timedelta(365)
 
 
 @pytest.fixture(scope="module")
@@ -95,3 +98,35 @@ def test_a_handover_without_matching_knows_no_transfer(as_it_is: SensorSite) -> 
     assert item
     assert (item.parts, item.transfer) == ((), None)
     assert not (as_it_is.archive / ".transfer").exists()
+
+
+def test_a_sensor_that_begins_at_the_handover_is_mapped_by_its_own_first_days(
+    tmp_path: Path, grid: Grid, truth: list[Floats]
+) -> None:
+    """As in the record of SGD-SM 2.0: no day before the handover has a file of the new sensor."""
+    dates = 'from = "2019-01-01"\nto = "2020-12-31"\n'
+    site = SensorSite(tmp_path / "site", tmp_path, SETTINGS + "match = true\n", dates=dates)
+    world, last = World(grid, SEED), CHANGE + 20
+    for begin, days in ((FIRST - YEAR, last), (FIRST, CHANGE)):
+        for day in world.days(begin, days):
+            write_lprm(site.folder / "lprm-amsr2", world.observe(day, INSTRUMENTS["lprm-amsr2"], 0), grid)
+    files = [
+        write_lprm(site.source / "new", world.observe(day, INSTRUMENTS["lprm-amsre"], 1), grid, "lprm-amsre")
+        for day in list(world.days(FIRST, last))[CHANGE:]
+    ]
+
+    def arrive(few: list[Path]) -> tuple[str, float]:
+        """Let files arrive and fill the first day; return why, and the mean error of its observations, m3 m-3."""
+        for file in few:
+            file.rename(site.folder / "lprm-amsre" / file.name)
+        outcome = site.fill(CHANGE, CHANGE)
+        assert outcome.filled == [FIRST + dt.timedelta(CHANGE)]
+        error = cf.values(site.day_file(CHANGE), "soil_moisture_observed") - truth[CHANGE]
+        return outcome.planned[outcome.filled[0]].reason, float(np.nanmean(error))
+
+    why, error = arrive(files[:8])
+    assert (why, error > 0.03) == ("new", True)
+    assert any(f"{sensor_name('lprm-amsre')}: less than 200 cells" in line for line in site.said)
+    why, error = arrive(files[8:])
+    assert "T is mapped by a transfer that was fitted again" in why
+    assert abs(error) < 0.01
