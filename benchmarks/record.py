@@ -10,8 +10,10 @@ follows another. Four days have no file. Printed:
 - days of the record, files published, days left out and why; the program fails if they are not those without a file;
 - faults that `runtime check` finds; it fails if there are any;
 - the step at each handover, as `runtime check` measures it, and as the change of the difference from the truth;
-- the same with ``handover.match``, for days around the handovers, in an archive of their own;
-- minutes of the fill, and the peak memory of this process.
+- minutes of the fill, and the peak memory of this process;
+- the steps with ``handover.match``, in an archive of the days around the handovers. Its files begin 500 days before the
+  first one, because a transfer of the record is fitted on the same days of different years. ``--matched`` makes this
+  archive only, and takes the other figures from ``--json``.
 """
 
 from __future__ import annotations
@@ -53,7 +55,9 @@ BOX = (-60.0, -18.0, -54.0, -12.0)
 SEED, NOISE = 300, 0.04
 """The world, and the error of AMSR2 in m3 m-3."""
 ABSENT = (dt.date(2006, 3, 11), dt.date(2012, 2, 2), dt.date(2015, 8, 20), dt.date(2015, 8, 21))
-"""Days without a file: two in a row, and one alone in the parts of the other two sensors."""
+"""Days without a file: two in a row, and one alone in the eras of the other two sensors."""
+BEFORE, AFTER = 500 * DAY, 100 * DAY
+"""What the files around the handovers have of the first sensor's days before, and of the last one's after."""
 
 
 class Record:
@@ -69,29 +73,24 @@ class Record:
         Days that get no file.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        eras: Sequence[DateRange] = (),
-        absent: Sequence[dt.date] = ABSENT,
-    ) -> None:
-        self.folder = folder
-        self.file = folder / "record.toml"
+    def __init__(self, folder: Path, eras: Sequence[DateRange] = (), absent: Sequence[dt.date] = ABSENT) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        self.folder, self.file = folder, folder / "record.toml"
         command = [sys.executable, "-m", "runtime", "init", str(self.file), "--preset", "sgd-sm-2"]
-        subprocess.run(command, check=True, capture_output=True)
-        self.overrides = [f"grid.box={list(BOX)}"]
+        if not self.file.exists():
+            subprocess.run(command, check=True, capture_output=True)
         feeds = load_config(self.file, environment={}).feeds.soil_moisture
-        for number, feed in enumerate(feeds):
-            key = f"feeds.soil_moisture.{number}"
-            self.overrides += [f"{key}.kind=folder", f"{key}.path={folder / feed.product}"]
-            if eras:
-                self.overrides += [f"{key}.from={eras[number].first}", f"{key}.to={eras[number].last}"]
-        self.feeds = self.config().feeds.soil_moisture
-        self.days = DateRange(_first(self.feeds[0]), _last(self.feeds[-1]))
-        self.overrides.append(f"archive.start={self.days.first}")
+        self.eras = dict(zip((feed.product for feed in feeds), eras or map(_era, feeds), strict=True))
+        """Days of each sensor, by product."""
+        self.days = DateRange(min(era.first for era in self.eras.values()), max(era.last for era in self.eras.values()))
+        self.overrides = [f"grid.box={list(BOX)}", f"archive.start={self.days.first}"]
+        for number, (product, era) in enumerate(self.eras.items()):
+            values = {"kind": "folder", "path": folder / product, "from": era.first, "to": era.last}
+            self.overrides += [f"feeds.soil_moisture.{number}.{key}={value}" for key, value in values.items()]
         self.absent = [date for date in absent if date in self.days]
-        self.handovers = [_first(feed) for feed in self.feeds[1:]]
+        self.handovers = [era.first for era in self.eras.values()][1:]
         self.truth: dict[dt.date, Floats] = {}
+        """True soil moisture of the days around the handovers, m3 m-3."""
 
     def config(self, *overrides: str) -> Config:
         """Return the configuration of the preset with what is set on top."""
@@ -100,26 +99,22 @@ class Record:
     def write_files(self) -> None:
         """Write a file for each day but the absent ones; keep the truth of the days around the handovers."""
         grid, side = Grid.globe().box(*BOX), self.config().handover.days * DAY
-        world, makers = World(grid, SEED), instruments(NOISE)
-        for feed in self.feeds:
-            (self.folder / feed.product).mkdir()
-        rng = np.random.default_rng(SEED)
+        world, makers, rng = World(grid, SEED), instruments(NOISE), np.random.default_rng(SEED)
         for day in world.days(self.days.first, len(self.days.days)):
-            feed = next(feed for feed in self.feeds if _first(feed) <= day.date <= _last(feed))
-            if day.date not in self.absent:
-                everywhere = replace(makers[feed.product], swath_km=EVERYWHERE_KM)
-                seen = world.observe(day, everywhere, self.feeds.index(feed)).observed
-                seen = np.where(strips(rng, grid.shape, (0.4, 0.6), (10, 30)), np.float32(np.nan), seen)
-                write_lprm(
-                    self.folder / feed.product / f"{day.date:%Y}", replace(day, observed=seen), grid, feed.product
-                )
             if any(abs(day.date - change) <= side for change in self.handovers):
                 self.truth[day.date] = day.truth
+            if day.date in self.absent:
+                continue
+            product = next(product for product, era in self.eras.items() if day.date in era)
+            everywhere = replace(makers[product], swath_km=EVERYWHERE_KM)
+            seen = world.observe(day, everywhere, list(self.eras).index(product)).observed
+            seen = np.where(strips(rng, grid.shape, (0.4, 0.6), (10, 30)), np.float32(np.nan), seen)
+            write_lprm(self.folder / product / f"{day.date:%Y}", replace(day, observed=seen), grid, product)
 
     def fill(self, config: Config, wanted: DateRange | None = None) -> None:
-        """Fill all days that are due, or those of a range."""
+        """Fill all days that are due, or those of a range, which may have days without a file."""
         outcome = fill_archive(config, wanted, today(), RunEvents())
-        if outcome.failed or (outcome.error and not wanted):
+        if outcome.exit_code not in ((0, 3) if wanted else (0,)):
             raise SystemExit(outcome.message)
 
     def steps(self, config: Config) -> dict[str, dict[str, Any]]:
@@ -158,14 +153,10 @@ class Record:
         return {str(date): problems[date].reason if date in problems else "not planned" for date in missing}
 
 
-def _first(feed: SoilMoistureFeed) -> dt.date:
+def _era(feed: SoilMoistureFeed) -> DateRange:
     assert feed.first
-    return feed.first
-
-
-def _last(feed: SoilMoistureFeed) -> dt.date:
     assert feed.last
-    return feed.last
+    return DateRange(feed.first, feed.last)
 
 
 def published_days(config: Config) -> dict[dt.date, DayRow]:
@@ -194,14 +185,28 @@ def fill_whole(record: Record) -> dict[str, Any]:
     }
 
 
-def fill_matched(record: Record) -> dict[str, dict[str, Any]]:
-    """Fill the days around the handovers with ``handover.match``, and return the steps."""
-    config = record.config("handover.match=true", "archive.path=matched")
+def fill_around_handovers(record: Record, *overrides: str) -> dict[str, dict[str, Any]]:
+    """Write the files, fill the days around the handovers only, and return the steps.
+
+    Parameters
+    ----------
+    record : Record
+        The record.
+    *overrides : str
+        Other settings, as for ``--set``.
+    """
+    record.write_files()
+    config = record.config(*overrides)
     side = config.handover.days * DAY
     for change in record.handovers:
-        first, last = max(change - 2 * side, record.days.first), min(change + side, record.days.last)
-        record.fill(config, DateRange(first, last))
+        record.fill(config, DateRange(change - 2 * side, change + side - DAY))
     return record.steps(config)
+
+
+def eras_around_handovers(record: Record) -> list[DateRange]:
+    """Return the days of each sensor that the archive around the handovers needs files of."""
+    first, *between, last = record.eras.values()
+    return [DateRange(first.last - BEFORE, first.last), *between, DateRange(last.first, last.first + AFTER)]
 
 
 def _where() -> dict[str, str]:
@@ -213,12 +218,16 @@ def _where() -> dict[str, str]:
 def main() -> None:
     """Fill, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--matched", action="store_true", help="only measure the steps with handover.match again")
     parser.add_argument("--folder", type=Path, help="where to work; kept")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--json", type=Path, help="also write the figures here; with --matched, into those there")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as temporary:
-        record = Record(arguments.folder or Path(temporary))
-        figures = {**_where(), **fill_whole(record), "steps matched": fill_matched(record)}
+        folder = arguments.folder or Path(temporary)
+        record = Record(folder / "whole")
+        figures = json.loads(arguments.json.read_text()) if arguments.matched else _where() | fill_whole(record)
+        around = Record(folder / "matched", eras_around_handovers(record))
+        figures["steps matched"] = fill_around_handovers(around, "handover.match=true")
     print(json.dumps(figures, indent=1))
     if arguments.json:
         arguments.json.write_text(json.dumps(figures, indent=1) + "\n")
