@@ -30,7 +30,7 @@ import numpy as np
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
-from runtime.bundle import find_bundle
+from runtime.bundle import find_bundle, load_bundle
 from runtime.common.clock import DAY, DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Floats, Grid
@@ -79,10 +79,16 @@ class Simulation:
         self.folder.mkdir(parents=True, exist_ok=True)
         self.rng = np.random.default_rng(self.seed)
         self.grid = Grid.globe().box(*BOX)
-        copied = Path(shutil.copytree(find_bundle(self.bundle), self.folder / "bundle"))
+        if not all(load_bundle(find_bundle(self.bundle)).manifest.accepts(sensor, "x") for sensor in SENSORS):
+            self.bundle = str(self._copy_for_all_sensors())
+        self.calendar = self._calendar()
+
+    def _copy_for_all_sensors(self) -> Path:
+        """Copy the bundle and let it accept all sensors: no shipped network with a memory does."""
+        copied = Path(shutil.copytree(find_bundle(self.bundle), self.folder / "bundle")).resolve()
         manifest = json.loads((copied / "bundle.json").read_text())
         (copied / "bundle.json").write_text(json.dumps(manifest | {"products": list(SENSORS)}))
-        self.calendar = self._calendar()
+        return copied
 
     @property
     def last(self) -> dt.date:
@@ -161,7 +167,7 @@ class Simulation:
         )
         file.write_text(
             f'[archive]\npath = "{archive}"\nstart = {self.first}\n[grid]\nbox = {list(BOX)}\n'
-            f'[model]\nbundle = "bundle"\n{feeds}'
+            f'[model]\nbundle = "{self.bundle}"\n{feeds}'
             f'[feeds.precipitation]\nkind = "folder"\npath = "{incoming / "imerg"}"\n'
         )
         return load_config(file, overrides, environment={})

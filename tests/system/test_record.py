@@ -23,7 +23,7 @@ def test_sixty_days_over_both_handovers_lack_only_the_days_without_a_file(tmp_pa
     why = "no soil moisture, and policy.max_outage_days = 0 leaves such days out"
     assert found["days left out"] == {str(date): why for date in absent}
     assert found["faults"] == []
-    steps = found["steps as published"]
+    steps = found["steps"]
     assert [*steps] == [str(firsts[1]), str(firsts[2] + DAY)]
     assert steps[str(firsts[1])]["against the truth"] < -0.03
 

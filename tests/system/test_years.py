@@ -17,7 +17,7 @@ def _differences(folder: Path, first: dt.date, days: int, bundle: str) -> list[s
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("bundle", "days"), [("sgdsm2-amsr2-x", 40), ("seamless-amsr2-x", 20)])
+@pytest.mark.parametrize(("bundle", "days"), [("sgdsm2-amsr2-x", 40), ("seamless-2", 20)])
 def test_some_days_over_a_hand_over(bundle: str, days: int, tmp_path: Path) -> None:
     """WindSat hands over to AMSR2 on 3 July 2012."""
     assert _differences(tmp_path, dt.date(2012, 6, 18), days, bundle) == []
