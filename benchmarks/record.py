@@ -11,9 +11,10 @@ follows another. Four days have no file. Printed:
 - faults that `runtime check` finds; it fails if there are any;
 - the step at each handover, as `runtime check` measures it, and as the change of the difference from the truth;
 - minutes of the fill, and the peak memory of this process;
-- the steps with ``handover.match``, in an archive of the days around the handovers. Its files begin 500 days before the
-  first one, because a transfer of the record is fitted on the same days of different years. ``--matched`` makes this
-  archive only, and takes the other figures from ``--json``.
+- the steps as they are and with ``handover.match``, in two archives of the days around the handovers. Their files begin
+  500 days before the first one, because a transfer of the record is fitted on the same days of different years; with
+  them, the weather is another one than in the whole record. ``--matched`` makes these archives only, and takes the
+  other figures from ``--json``.
 """
 
 from __future__ import annotations
@@ -185,8 +186,8 @@ def fill_whole(record: Record) -> dict[str, Any]:
     }
 
 
-def fill_around_handovers(record: Record, *overrides: str) -> dict[str, dict[str, Any]]:
-    """Write the files, fill the days around the handovers only, and return the steps.
+def steps_around_handovers(record: Record, *overrides: str) -> dict[str, dict[str, Any]]:
+    """Write the files, fill the days around the handovers only, and return the steps as they are and matched.
 
     Parameters
     ----------
@@ -196,11 +197,14 @@ def fill_around_handovers(record: Record, *overrides: str) -> dict[str, dict[str
         Other settings, as for ``--set``.
     """
     record.write_files()
-    config = record.config(*overrides)
-    side = config.handover.days * DAY
-    for change in record.handovers:
-        record.fill(config, DateRange(change - 2 * side, change + side - DAY))
-    return record.steps(config)
+    found = {}
+    for name, match in (("as it is", "false"), ("matched", "true")):
+        config = record.config(*overrides, f"handover.match={match}", f"archive.path=matched-{match}")
+        side = config.handover.days * DAY
+        for change in record.handovers:
+            record.fill(config, DateRange(change - 2 * side, change + side - DAY))
+        found[name] = record.steps(config)
+    return found
 
 
 def eras_around_handovers(record: Record) -> list[DateRange]:
@@ -218,7 +222,7 @@ def _where() -> dict[str, str]:
 def main() -> None:
     """Fill, judge, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--matched", action="store_true", help="only measure the steps with handover.match again")
+    parser.add_argument("--matched", action="store_true", help="only measure around the handovers again")
     parser.add_argument("--folder", type=Path, help="where to work; kept")
     parser.add_argument("--json", type=Path, help="also write the figures here; with --matched, into those there")
     arguments = parser.parse_args()
@@ -229,7 +233,7 @@ def main() -> None:
             json.loads(arguments.json.read_text()) if arguments.matched else {"whole": _where() | fill_whole(record)}
         )
         around = Record(folder / "matched", eras_around_handovers(record))
-        found["matched"] = _where() | {"steps": fill_around_handovers(around, "handover.match=true")}
+        found["around the handovers"] = _where() | steps_around_handovers(around)
     print(json.dumps(found, indent=1))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
