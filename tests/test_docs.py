@@ -51,6 +51,7 @@ NOT_RUN = {
     r"python scripts/build_image\.py": "tests/system/test_image.py calls it",
     r"torchrun --nnodes 2 .*": "two machines",
     r"sphinx-build .*": "a test of its own",
+    r"runtime backfill .*--(scheduler|cluster) .*": "it needs a cluster; tests/runtime/backfill has one",
 }
 
 
@@ -84,6 +85,7 @@ PAGES = {
         first="2026-08-01", days=8, today="2026-08-08", written="seamless-sm.toml", remote=True
     ),
     "docs/archive.md": Stage(),
+    "docs/backfill.md": Stage(days=5, replaced={"2012-07-03": "2015-04-01", "2022-02-05": "2015-04-03"}),
     **{f"docs/products/{name}.md": Stage(days=0) for name in ("lprm", "smap", "c3s", "cci", "jaxa-amsr2")},
     "README.md": Stage(),
     "CONTRIBUTING.md": Stage(days=0),
@@ -161,8 +163,9 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path, globe: Grid, monkeypa
         for lprm, imerg in (("server", "server"),) if stage.remote else stage.folders:
             write_lprm(tmp_path / lprm, day, grid)
             write_imerg(tmp_path / imerg, day.date, day.rain, grid)
-    if page == "docs/archive.md":
+    if page in ("docs/archive.md", "docs/backfill.md"):
         CliRunner().invoke(runtime_app, ["init"])
+    if page == "docs/archive.md":
         CliRunner().invoke(runtime_app, ["fill", "--from", stage.first, "--to", stage.today])
     if stage.written and stage.written != "seamless-sm.toml":
         _write_settings(stage, page, tmp_path)
