@@ -11,7 +11,7 @@ from pathlib import Path
 from runtime.bundle import MANIFEST
 from runtime.common import digest
 from runtime.errors import BundleError
-from runtime.manifest import Manifest
+from runtime.manifest import BundleManifest
 
 
 @contextmanager
@@ -47,7 +47,7 @@ def new_bundle_folder(out: Path, overwrite: bool) -> Iterator[Path]:
         folder.replace(out)
 
 
-def write_manifest(folder: Path, manifest: Manifest) -> None:
+def write_manifest(folder: Path, manifest: BundleManifest) -> None:
     """Write a bundle's manifest, with the hashes of all other files of the folder."""
     files = {file.name: digest.of_file(file) for file in sorted(folder.iterdir()) if file.name != MANIFEST}
     manifest = manifest.model_copy(update={"files": files})

@@ -7,10 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.lower import lower
-from runtime.bundle import GRAPH, Bundle, in_precision
+from runtime.bundle import GRAPH, AnyBundle, in_precision
 from runtime.engines import gpu
 from runtime.engines.tensorrt.accept import accept_engine
-from runtime.engines.tensorrt.build import build_engine, capabilities, key_of
+from runtime.engines.tensorrt.build import build_engine, capabilities, key_of, state_names
 from runtime.engines.tensorrt.library import (
     Flavour,
     load_cuda,
@@ -58,13 +58,13 @@ def build_targets(flavour: Flavour, wanted: Sequence[str]) -> list[str]:
 
 
 def make_engine(
-    bundle: Bundle, flavour: Flavour, precision: str, target: str, cache: Path
+    bundle: AnyBundle, flavour: Flavour, precision: str, target: str, cache: Path
 ) -> tuple[Path, EngineRecord]:
     """Build an engine, check it if this machine can run it, and write it to the cache.
 
     Parameters
     ----------
-    bundle : Bundle
+    bundle : AnyBundle
         The bundle.
     flavour : Flavour
         ``tensorrt``, or ``tensorrt-rtx``.
@@ -104,8 +104,8 @@ def make_engine(
         and local_target(flavour, device) == target
         and tensorrt_unavailable_reason() is None
     ):
-        state = tuple(tensor.name for tensor in bundle.manifest.state)
-        engine = TensorRtEngine(load_tensorrt(flavour), load_cuda(), plan, record, state)
+        trt, cuda = load_tensorrt(flavour), load_cuda()
+        engine = TensorRtEngine(trt, cuda, plan, record, state_names(bundle.manifest))
         record = record.model_copy(update={"parity": accept_engine(engine, bundle, precision)})
         engine.close()
     return store.write(plan, record), record

@@ -9,21 +9,36 @@ from functools import cached_property
 from importlib import resources
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from runtime.common import digest
 from runtime.common.onnx_files import external_files
+from runtime.common.vocabulary import ModelKind
 from runtime.errors import BundleError
-from runtime.manifest import Manifest
+from runtime.manifest import GRAPH, AnyManifest, BundleManifest, Manifest, RetrievalManifest
+
+__all__ = [
+    "CARD",
+    "GRAPH",
+    "MANIFEST",
+    "AnyBundle",
+    "Bundle",
+    "RetrievalBundle",
+    "find_bundle",
+    "in_precision",
+    "load_any_bundle",
+    "load_bundle",
+    "load_retrieval",
+    "shipped_bundles",
+]
 
 MANIFEST = "bundle.json"
 """File that describes the bundle."""
-GRAPH = "model.onnx"
-"""File with the network."""
 CARD = "MODEL_CARD.md"
 """File that says what the network is good for."""
 
+_MANIFESTS: TypeAdapter[Manifest | RetrievalManifest] = TypeAdapter(AnyManifest)
 _LONGEST = 200
 """Characters of a strange name or reason that a message contains."""
 
@@ -34,12 +49,12 @@ def in_precision(file: str, precision: str) -> str:
 
 
 @dataclass(frozen=True)
-class Bundle:
-    """A bundle whose files have been checked against their hashes."""
+class AnyBundle:
+    """A bundle of any kind whose files have been checked against their hashes."""
 
     path: Path
     """The folder."""
-    manifest: Manifest
+    manifest: BundleManifest
 
     @property
     def graph(self) -> Path:
@@ -63,25 +78,34 @@ class Bundle:
     def model_id(self) -> str:
         """The sha256 of everything that changes a result: graph, weights and the manifest's computing fields.
 
-        Model card, accuracy figures and version are not part of it. The error table is, if it is published as
-        uncertainty.
+        Model card, accuracy figures and version are not part of it; see `BundleManifest.computing_fields`.
         """
-        computing_fields = self.manifest.model_dump(
-            mode="json",
-            include={"kind", "window", "tile_core", "halo", "batch", "stride", "state", "spin_up_days"}
-            | {"takes_rain", "gives_sigma"}
-            | (set() if self.manifest.gives_sigma else {"errors"}),
-        )
         files, precisions = self.manifest.files, self.manifest.precisions
         graphs = [name for name in files if in_precision(name, "lower") != name]  # not their weights in another file
         excluded = {CARD, *(in_precision(name, precision) for name in graphs for precision in precisions)}
         weights = {name: sha256 for name, sha256 in files.items() if name not in excluded}
-        return digest.of_values(computing_fields, weights)
+        return digest.of_values(self.manifest.computing_fields(), weights)
 
 
-def shipped_bundles() -> list[str]:
-    """Return the names of the bundles that come with the package."""
-    return sorted(p.name for p in _shipped_folder().iterdir() if (p / MANIFEST).is_file())
+@dataclass(frozen=True)
+class Bundle(AnyBundle):
+    """A bundle that fills days."""
+
+    manifest: Manifest
+
+
+@dataclass(frozen=True)
+class RetrievalBundle(AnyBundle):
+    """A bundle that estimates soil moisture at a place and time from images; see `runtime.retrieval`."""
+
+    manifest: RetrievalManifest
+
+
+def shipped_bundles(*, retrieval: bool = False) -> list[str]:
+    """Return the names of the bundles that come with the package: those that fill days, or the retrievals."""
+    files = sorted(_shipped_folder().glob(f"*/{MANIFEST}"))
+    kinds = {file.parent.name: ModelKind(from_json(file.read_bytes())["kind"]) for file in files}
+    return [name for name, kind in kinds.items() if (kind is ModelKind.RETRIEVAL) == retrieval]
 
 
 def _shipped_folder() -> Path:
@@ -118,7 +142,42 @@ def find_bundle(name: str, relative_to: Path = Path()) -> Path:
 
 
 def load_bundle(path: Path) -> Bundle:
-    """Read a bundle and check every file against its hash.
+    """Read a bundle that fills days; see `load_any_bundle`.
+
+    Raises
+    ------
+    BundleError
+        The bundle is damaged, or fills no days.
+    """
+    found = load_any_bundle(path)
+    if not isinstance(found, Bundle):
+        raise BundleError(
+            f"bundle {found.manifest.name} is of the {found.manifest.kind} kind: it estimates soil moisture at a place "
+            f"and time from images, and fills no days; use `runtime retrieve --bundle {path}`"
+        )
+    return found
+
+
+def load_retrieval(path: Path) -> RetrievalBundle:
+    """Read a bundle of the retrieval kind; see `load_any_bundle`.
+
+    Raises
+    ------
+    BundleError
+        The bundle is damaged, or of another kind.
+    """
+    found = load_any_bundle(path)
+    if not isinstance(found, RetrievalBundle):
+        raise BundleError(
+            f"bundle {found.manifest.name} is of the {found.manifest.kind} kind: it fills days and reads no images; "
+            "use `runtime fill`, or `runtime retrieve` with a bundle of the retrieval kind "
+            f"({', '.join(shipped_bundles(retrieval=True)) or 'none comes with the package'})"
+        )
+    return found
+
+
+def load_any_bundle(path: Path) -> Bundle | RetrievalBundle:
+    """Read a bundle of any kind and check every file against its hash.
 
     Raises
     ------
@@ -130,19 +189,18 @@ def load_bundle(path: Path) -> Bundle:
     try:
         content = file.read_bytes()
         from_json(content, allow_inf_nan=False)
-        manifest = Manifest.model_validate_json(content, strict=True)
+        manifest = _MANIFESTS.validate_json(content, strict=True)
     except (OSError, ValueError) as error:  # pydantic's ValidationError is a ValueError
         raise BundleError(f"{file} cannot be read: {_brief(error)}; export the bundle again") from error
-    graphs = [GRAPH, *(stage.file for stage in manifest.stages)]
-    for name in graphs:
+    for name in manifest.graphs:
         if name not in manifest.files:
             raise BundleError(f"{file} lists no {name}; export the bundle again")
     for name, expected in manifest.files.items():
         _check_file(path / name, expected)
     for name in manifest.files:
-        if name.endswith(".onnx") or name in graphs:
+        if name.endswith(".onnx") or name in manifest.graphs:
             _check_weights(path, name, manifest.files)
-    return Bundle(path, manifest)
+    return Bundle(path, manifest) if isinstance(manifest, Manifest) else RetrievalBundle(path, manifest)
 
 
 def _check_file(file: Path, expected: str) -> None:

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 
 from runtime.archive.paths import ArchivePaths
-from runtime.bundle import find_bundle, load_bundle, shipped_bundles
+from runtime.bundle import find_bundle, load_any_bundle, load_bundle, shipped_bundles
 from runtime.common.clock import today
 from runtime.common.deadline import Deadline, TimeLimits
 from runtime.common.text import counted
@@ -72,14 +72,15 @@ def _engines(config: Config) -> list[Finding]:
 
 def _bundles(config: Config) -> list[Finding]:
     findings = []
-    for name in sorted({*shipped_bundles(), *config.bundles}):
+    for name in sorted({*shipped_bundles(), *shipped_bundles(retrieval=True), *config.bundles}):
         needed = name in config.bundles
 
         def load(name: str = name, needed: bool = needed) -> str:
-            bundle = load_bundle(find_bundle(name))
-            for feed in config.feeds.soil_moisture:
+            path = find_bundle(name)
+            bundle = load_any_bundle(path)
+            for feed in config.feeds.soil_moisture if needed else ():
                 if name == (feed.bundle or config.model.bundle):
-                    require_accepted(bundle, feed)
+                    require_accepted(load_bundle(path), feed)
             text = f"whole, {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}"
             return f"{text}, chosen" if needed else text
 

@@ -25,6 +25,8 @@ def _inside_the_bundle(name: str) -> str:
     return name
 
 
+GRAPH = "model.onnx"
+"""File with the network."""
 ANY = "any"
 """Stands for every product, or every band, that a network accepts."""
 _LONGEST_NAME = 200
@@ -147,13 +149,36 @@ class Judgement(_ManifestModel):
     """The score of each tier that was judged, over hidden gaps like real ones."""
 
 
-class Manifest(_ManifestModel):
-    """The contents of ``bundle.json``."""
+class BundleManifest(_ManifestModel):
+    """What ``bundle.json`` says of a network of any kind; each kind of network has a class of its own."""
 
     schema_version: Literal[1] = 1
     name: _Text
     version: _Text
     kind: ModelKind
+    batch: _Cells
+    """Tiles, or examples of a retrieval, per engine call. Part of the model id: sums of floats may depend on it."""
+    precisions: dict[_Lower, PrecisionImpact] = {}
+    """Precisions below fp32 in which the network may be used, and how they change it; see `export.precision`."""
+    training: dict[str, Any] = {}
+    """How the weights were trained, and their accuracy."""
+    files: dict[_FileName, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
+    """The sha256 of each file of the bundle except this one: the graphs, the files that they take weights from, ..."""
+
+    def computing_fields(self) -> dict[str, Any]:
+        """Return the fields that change values, as plain values: part of the model id."""
+        return self.model_dump(mode="json", include={"kind", "batch"})
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """The files of the graphs that the network is computed with, in fp32."""
+        return (GRAPH,)
+
+
+class Manifest(BundleManifest):
+    """The contents of ``bundle.json`` of a network that fills days: the window and the recurrent kind."""
+
+    kind: Literal[ModelKind.WINDOW, ModelKind.RECURRENT]
     products: tuple[_Text, ...] = Field(min_length=1)
     """Soil-moisture products that the network accepts, for example ``lprm-amsr2``, or `ANY`."""
     bands: tuple[_Text, ...] = Field(min_length=1)
@@ -166,8 +191,6 @@ class Manifest(_ManifestModel):
     """Rows and columns that are filled per tile; a recurrent network accepts no other size."""
     halo: _Halo
     """Number of cells read around the core, on every side."""
-    batch: _Cells
-    """Tiles per engine call. Part of the model id, because sums of floats may depend on it."""
     stride: _Cells = 1
     """Tile origins, cores and halos must be multiples of it; above 1 for a network with pooling."""
     takes_rain: bool = False
@@ -184,12 +207,6 @@ class Manifest(_ManifestModel):
     """Tensors carried from day to day; empty for a window network."""
     spin_up_days: int = Field(default=0, ge=0, le=3660)
     """Days that a recurrent network must run before its results are useful."""
-    precisions: dict[_Lower, PrecisionImpact] = {}
-    """Precisions below fp32 in which the network may be used, and how they change it; see `export.precision`."""
-    training: dict[str, Any] = {}
-    """How the weights were trained, and their accuracy."""
-    files: dict[_FileName, Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]] = {}
-    """The sha256 of each file of the bundle except this one: the graphs, the files that they take weights from, ..."""
 
     @model_validator(mode="after")
     def _fits_its_stride(self) -> Manifest:
@@ -221,6 +238,20 @@ class Manifest(_ManifestModel):
             raise ValueError("the last stage must give one frame and one map")
         return self
 
+    def computing_fields(self) -> dict[str, Any]:
+        """Return the fields that change values; the error table is one of them if it is published as uncertainty."""
+        return self.model_dump(
+            mode="json",
+            include={"kind", "window", "tile_core", "halo", "batch", "stride", "state", "spin_up_days"}
+            | {"takes_rain", "gives_sigma"}
+            | (set() if self.gives_sigma else {"errors"}),
+        )
+
+    @property
+    def graphs(self) -> tuple[str, ...]:
+        """The files of the graphs that the network is computed with, in fp32: the whole one, and its stages."""
+        return (GRAPH, *(stage.file for stage in self.stages))
+
     def accepts(self, product: str, band: str | None) -> bool:
         """Return whether the network may fill a band of a product; None for a product without bands."""
         return {product, ANY} & {*self.products} != set() and {band, ANY} & {*self.bands} != set()
@@ -239,6 +270,97 @@ class Manifest(_ManifestModel):
     def carries_state(self) -> bool:
         """Whether the network carries a state from day to day (the recurrent kind)."""
         return self.kind is ModelKind.RECURRENT
+
+
+class SourceField(_ManifestModel):
+    """A field of an example as a retrieval reads it: ``value / divide_by * multiply_by``, in float32."""
+
+    name: _Text
+    """Name of the field; see `runtime.retrieval.schema`."""
+    divide_by: Annotated[float, Field(gt=0)] = 1.0
+    multiply_by: float = 1.0
+    clip: tuple[float, float] | None = None
+    """Smallest and largest result; None if it is not limited."""
+    whole: bool = False
+    """Whether the digits after the point are cut off, after `clip`."""
+    default: float | None = None
+    """The result where an example has no such field; None: such an example is refused."""
+
+    @model_validator(mode="after")
+    def _clips_a_range(self) -> SourceField:
+        if self.clip is not None and not _ascend(self.clip):
+            raise ValueError(f"clip of {self.name} must ascend")
+        return self
+
+    def scaled(self, values: NDArray[Any]) -> Floats:
+        """Return the stored values as the network reads them, float32, in the same shape."""
+        found = values.astype(np.float32) / np.float32(self.divide_by) * np.float32(self.multiply_by)
+        if self.clip is not None:
+            found = np.clip(found, *self.clip)
+        return np.asarray(np.trunc(found) if self.whole else found, np.float32)
+
+
+class NamedInput(_ManifestModel):
+    """An input of a retrieval's graph."""
+
+    name: _Text
+    shape: tuple[_Cells, ...]
+    """Without the batch axis: ``(fields,)`` for single numbers, ``(rows, cols, fields)`` for images. An image of an
+    example that is larger is cut to its middle."""
+    dtype: Literal["float32"] = "float32"
+    fields: tuple[SourceField, ...]
+    """In the order of the last axis."""
+
+    @model_validator(mode="after")
+    def _has_a_place_for_each_field(self) -> NamedInput:
+        if len(self.shape) not in (1, 3) or self.shape[-1] != len(self.fields):
+            raise ValueError(
+                f"input {self.name} has {len(self.fields)} fields and the shape {self.shape}; wanted (fields,) or "
+                "(rows, cols, fields)"
+            )
+        return self
+
+
+class RetrievedOutput(_ManifestModel):
+    """The output of a retrieval's graph: one number an example."""
+
+    name: _Text
+    unit: _Text = "m3 m-3"
+    minimum: float = 0.0
+    maximum: float = 1.0
+
+    @model_validator(mode="after")
+    def _has_a_range(self) -> RetrievedOutput:
+        if not self.minimum < self.maximum:
+            raise ValueError("the output's minimum must be below its maximum")
+        return self
+
+
+class RetrievalManifest(BundleManifest):
+    """The contents of ``bundle.json`` of a retrieval: images and numbers of one place and time in, one number out."""
+
+    kind: Literal[ModelKind.RETRIEVAL]
+    inputs: tuple[NamedInput, ...] = Field(min_length=1)
+    output: RetrievedOutput
+
+    @model_validator(mode="after")
+    def _names_each_input_once(self) -> RetrievalManifest:
+        if len({each.name for each in self.inputs}) < len(self.inputs):
+            raise ValueError("two inputs have one name")
+        return self
+
+    def computing_fields(self) -> dict[str, Any]:
+        """Return the fields that change values: how the inputs are made, and what the output is."""
+        return self.model_dump(mode="json", include={"kind", "batch", "inputs", "output"})
+
+    @property
+    def fields(self) -> tuple[SourceField, ...]:
+        """The fields of all inputs."""
+        return tuple(field for each in self.inputs for field in each.fields)
+
+
+AnyManifest = Annotated[Manifest | RetrievalManifest, Field(discriminator="kind")]
+"""The manifest of a bundle of any kind."""
 
 
 def in_words(product: str, band: str | None) -> str:

@@ -67,7 +67,7 @@ FLOORS = (
     {"archive"},
     {"inputs"},
     {"pipeline"},
-    {"output"},
+    {"output", "retrieval"},
     {"api", "doctor", "demo"},
     {"cli"},
 )

@@ -36,13 +36,13 @@ def tensorrt(
     GPU checks it.
     """
     from export.tensorrt import build_targets, make_engine
-    from runtime.bundle import find_bundle, load_bundle
+    from runtime.bundle import find_bundle, load_any_bundle
     from runtime.engines.tensorrt.library import FLAVOURS
     from runtime.errors import UsageError
 
     if flavour not in FLAVOURS or precision not in ("fp32", "fp16", "bf16"):
         raise UsageError(f"--flavour is {' or '.join(FLAVOURS)}, --precision is fp32, fp16 or bf16")
-    loaded = load_bundle(find_bundle(bundle))
+    loaded = load_any_bundle(find_bundle(bundle))
     for target in build_targets(flavour, capability or []):
         folder, record = make_engine(loaded, flavour, precision, target, cache)
         if as_json:

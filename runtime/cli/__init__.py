@@ -17,6 +17,7 @@ from runtime.cli import (
     plan,
     products,
     reprocess,
+    retrieve,
     series,
     show,
     status,
@@ -26,7 +27,7 @@ from runtime.cli.common import app
 _ORDER = (
     *(init.init, plan.plan, fill.fill, fetch.fetch, reprocess.reprocess, backfill.backfill),
     *(status.status, show.show, series.series, export.export, changes.changes, inbox.inbox, check.check),
-    *(products.products, inspect.inspect, doctor.doctor, demo.demo),
+    *(retrieve.retrieve, products.products, inspect.inspect, doctor.doctor, demo.demo),
 )
 app.registered_commands.sort(key=lambda command: [each.__name__ for each in _ORDER].index(str(command.name)))
 

@@ -8,9 +8,18 @@ from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TaskID, TextColumn, TimeRemainingColumn
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TaskProgressColumn,
+    TextColumn,
+    TimeRemainingColumn,
+)
 
 from runtime.common.events import DayReport, RunEvents
+from runtime.common.events import Progress as ProgressCalls
 
 T = TypeVar("T")
 
@@ -33,6 +42,20 @@ def track(items: Sequence[T], title: str) -> Iterable[T]:
         return
     with _bars(console) as progress:
         yield from progress.track(items, description=title)
+
+
+@contextmanager
+def share_bar(title: str) -> Iterator[ProgressCalls | None]:
+    """Yield what shows how much of a work is done, as a bar; None if there is no terminal."""
+    console = Console(stderr=True)
+    if not console.is_terminal:
+        yield None
+        return
+    with Progress(
+        TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), console=console
+    ) as bars:
+        task = bars.add_task(title, total=None)
+        yield lambda done, total: bars.update(task, completed=done, total=total)
 
 
 @contextmanager

@@ -75,12 +75,14 @@ class ImergRun(StrEnum):
 
 
 class ModelKind(StrEnum):
-    """Which other days a network uses to fill day T."""
+    """What a network reads: which other days to fill day T, or images of one place and time."""
 
     WINDOW = "window"
     """It reads the days around day T."""
     RECURRENT = "recurrent"
     """It carries a state from day to day."""
+    RETRIEVAL = "retrieval"
+    """It fills no days: it reads images of one place and time, and gives one number."""
 
 
 class LayoutName(StrEnum):

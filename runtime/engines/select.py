@@ -6,13 +6,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from runtime.bundle import GRAPH, Bundle, in_precision
+from runtime.bundle import GRAPH, AnyBundle, in_precision
 from runtime.common.vocabulary import EngineName, Precision
 from runtime.engines.base import Engine, Staged
 from runtime.engines.openvino import OpenVinoEngine, openvino_unavailable_reason
 from runtime.engines.ort import OrtEngine, ort_unavailable_reason
 from runtime.engines.tensorrt import cached, open_tensorrt_engine, tensorrt_unavailable_reason
 from runtime.errors import ConfigError
+from runtime.manifest import Manifest
 
 if TYPE_CHECKING:
     from runtime.config import Config
@@ -93,7 +94,7 @@ def unavailable_reason(name: EngineKind) -> str | None:
             return ort_unavailable_reason(name)
 
 
-def choose_engine(bundle: Bundle, setup: EngineSettings) -> ChosenEngine:
+def choose_engine(bundle: AnyBundle, setup: EngineSettings) -> ChosenEngine:
     """Return the engine to open: the configured one, or for ``auto`` the fastest that can run on this machine.
 
     ``auto`` takes TensorRT only if the cache contains an engine of this bundle that passed its parity check. Building
@@ -111,7 +112,7 @@ def choose_engine(bundle: Bundle, setup: EngineSettings) -> ChosenEngine:
         return ChosenEngine(setup.engine, "as configured")
     not_usable: dict[str, list[str]] = {}
     names: tuple[EngineKind, ...] = ("tensorrt", "cuda", "openvino", "cpu")
-    if bundle.manifest.carries_state:
+    if isinstance(bundle.manifest, Manifest) and bundle.manifest.carries_state:
         # Its matrices are multiplied with single vectors: OpenVINO is not faster there, and copies all weights.
         names = ("tensorrt", "cuda", "cpu", "openvino")
     for name in names:
@@ -130,7 +131,7 @@ def _reasons_text(not_usable: dict[str, list[str]]) -> str:
     return "; ".join(f"{' and '.join(names)}: {reason}" for reason, names in not_usable.items())
 
 
-def open_engine(bundle: Bundle, setup: EngineSettings | None = None) -> Engine | Staged:
+def open_engine(bundle: AnyBundle, setup: EngineSettings | None = None) -> Engine | Staged:
     """Open the engine that `choose_engine` returns for a bundle.
 
     Raises
@@ -157,19 +158,20 @@ def open_engine(bundle: Bundle, setup: EngineSettings | None = None) -> Engine |
     if name in ("cuda", "tensorrt"):
         cache = setup.cache and setup.cache / "onnxruntime" / bundle.model_id
         return OrtEngine(bundle.graph_in(setup.precision), name, cache=cache, precision=setup.precision)
-    if not manifest.stages:
+    stages = manifest.stages if isinstance(manifest, Manifest) else ()
+    if not stages:
         return _open_cpu_engine(bundle, GRAPH, name, setup)
-    last = len(manifest.stages) - 1
+    last = len(stages) - 1
     return Staged(
         [
             _open_cpu_engine(bundle, stage.file, name, setup, ("x",) * (number > 0) + ("x_out",) * (number < last))
-            for number, stage in enumerate(manifest.stages)
+            for number, stage in enumerate(stages)
         ]
     )
 
 
 def _open_cpu_engine(
-    bundle: Bundle, file: str, name: EngineKind, setup: EngineSettings, carried: tuple[str, ...] = ()
+    bundle: AnyBundle, file: str, name: EngineKind, setup: EngineSettings, carried: tuple[str, ...] = ()
 ) -> Engine:
     """Open a graph on the CPU; OpenVINO converts the float32 graph to bf16 itself, int8 has its own file."""
     graph = bundle.path / (in_precision(file, "int8") if setup.precision == "int8" else file)

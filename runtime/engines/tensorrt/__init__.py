@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from runtime.bundle import Bundle
+from runtime.bundle import AnyBundle
 from runtime.engines import gpu
 from runtime.engines.tensorrt import library
 from runtime.engines.tensorrt.accept import accept_engine
-from runtime.engines.tensorrt.build import build_engine, key_of
+from runtime.engines.tensorrt.build import build_engine, key_of, state_names
 from runtime.engines.tensorrt.library import tensorrt_unavailable_reason
 from runtime.engines.tensorrt.run import TensorRtEngine
 from runtime.engines.tensorrt.store import EngineKey, EngineRecord, EngineStore
@@ -17,7 +17,7 @@ from runtime.errors import ConfigError, EngineRefused
 __all__ = ["cached", "open_tensorrt_engine", "tensorrt_unavailable_reason"]
 
 
-def _engine_keys(bundle: Bundle, precision: str) -> list[EngineKey]:
+def _engine_keys(bundle: AnyBundle, precision: str) -> list[EngineKey]:
     """Return the keys of the engines that this machine can run: one per installed flavour of TensorRT."""
     device = gpu.find_gpu()
     if isinstance(device, str):
@@ -27,7 +27,7 @@ def _engine_keys(bundle: Bundle, precision: str) -> list[EngineKey]:
     ]
 
 
-def cached(bundle: Bundle, cache: Path | None, precision: str) -> bool:
+def cached(bundle: AnyBundle, cache: Path | None, precision: str) -> bool:
     """Return whether the cache has an engine of this bundle for this machine that passed its parity check."""
     if cache is None:
         return False
@@ -40,7 +40,7 @@ def cached(bundle: Bundle, cache: Path | None, precision: str) -> bool:
     return False
 
 
-def open_tensorrt_engine(bundle: Bundle, cache: Path | None, precision: str, *, rebuild: bool) -> TensorRtEngine:
+def open_tensorrt_engine(bundle: AnyBundle, cache: Path | None, precision: str, *, rebuild: bool) -> TensorRtEngine:
     """Open the engine of a bundle for this GPU, after building it if that is needed and allowed.
 
     Parameters
@@ -85,10 +85,10 @@ def open_tensorrt_engine(bundle: Bundle, cache: Path | None, precision: str, *, 
     return _load(bundle, store, plan, record)
 
 
-def _load(bundle: Bundle, store: EngineStore, plan: bytes, record: EngineRecord) -> TensorRtEngine:
+def _load(bundle: AnyBundle, store: EngineStore, plan: bytes, record: EngineRecord) -> TensorRtEngine:
     """Load an engine onto the GPU; before its first use it has to pass the parity check."""
-    state = tuple(tensor.name for tensor in bundle.manifest.state)
-    engine = TensorRtEngine(library.load_tensorrt(record.key.flavour), library.load_cuda(), plan, record, state)
+    trt, cuda = library.load_tensorrt(record.key.flavour), library.load_cuda()
+    engine = TensorRtEngine(trt, cuda, plan, record, state_names(bundle.manifest))
     if record.parity is None:
         parity = accept_engine(engine, bundle, record.key.precision)
         store.write(plan, record.model_copy(update={"parity": parity}))

@@ -8,13 +8,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runtime.bundle import Bundle
+from runtime.bundle import AnyBundle
 from runtime.engines.base import Engine
 from runtime.engines.ort import OrtEngine
 from runtime.engines.tensorrt.build import profile
 from runtime.engines.tensorrt.store import EngineParity
 from runtime.errors import EngineRefused
-from runtime.manifest import Manifest
+from runtime.manifest import BundleManifest, RetrievalManifest
 
 LIMITS = {"fp32": 1e-4, "fp16": 1e-2, "bf16": 5e-2}
 """Largest allowed RMS difference of an output, in units of its standard deviation, by precision.
@@ -24,9 +24,18 @@ This checks the engine only. How a precision changes the accuracy is measured be
 """
 
 
-def acceptance_cases(manifest: Manifest, seed: int = 0) -> Iterator[dict[str, NDArray[np.float32]]]:
-    """Yield random inputs of the smallest and the usual shapes, with half, all and none of the cells observed."""
+def acceptance_cases(manifest: BundleManifest, seed: int = 0) -> Iterator[dict[str, NDArray[np.float32]]]:
+    """Yield random inputs of the smallest and the usual shapes.
+
+    Of a day, half, all and none of the cells are observed; the images of a retrieval have single bytes as values.
+    """
     rng = np.random.default_rng(seed)
+    if isinstance(manifest, RetrievalManifest):
+        scales = {each.name: 255.0 if len(each.shape) > 1 else 1.0 for each in manifest.inputs}
+        for size in (0, 1, 1):
+            shapes = {name: shape[size] for name, shape in profile(manifest).items()}
+            yield {n: (rng.random(shape) * scales[n]).astype(np.float32) for n, shape in shapes.items()}
+        return
     for size in (0, 1):
         shapes = {name: shape[size] for name, shape in profile(manifest).items()}
         for observed in (0.5, 1.0, 0.0):
@@ -42,14 +51,14 @@ def acceptance_cases(manifest: Manifest, seed: int = 0) -> Iterator[dict[str, ND
             yield {name: np.asarray(values, np.float32) for name, values in inputs.items()}
 
 
-def accept_engine(engine: Engine, bundle: Bundle, precision: str) -> EngineParity:
+def accept_engine(engine: Engine, bundle: AnyBundle, precision: str) -> EngineParity:
     """Compare an engine with ONNX Runtime, which computes the bundle's float32 graph on the CPU.
 
     Parameters
     ----------
     engine : Engine
         The engine to check.
-    bundle : Bundle
+    bundle : AnyBundle
         The network it was built from.
     precision : str
         The engine's precision, which sets the limit.

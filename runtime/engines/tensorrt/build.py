@@ -5,14 +5,14 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from runtime.bundle import Bundle
+from runtime.bundle import AnyBundle
 from runtime.common import digest
 from runtime.common.atomic import write_guard
 from runtime.engines.tensorrt import library
 from runtime.engines.tensorrt.library import Flavour, tensorrt_logger
 from runtime.engines.tensorrt.store import EngineKey, EngineRecord, Shape
 from runtime.errors import BundleError, ConfigError
-from runtime.manifest import Manifest
+from runtime.manifest import BundleManifest, Manifest, RetrievalManifest
 
 OPTIMISATION = 3
 """TensorRT's optimisation level, 0 to 5."""
@@ -20,8 +20,11 @@ FLAGS = ("strongly typed", "tf32 off", f"optimisation {OPTIMISATION}")
 """Builder settings that are part of an engine's key."""
 
 
-def profile(manifest: Manifest) -> dict[str, tuple[Shape, Shape, Shape]]:
+def profile(manifest: BundleManifest) -> dict[str, tuple[Shape, Shape, Shape]]:
     """Return the smallest, usual and largest shape of every input of a bundle's graph."""
+    if isinstance(manifest, RetrievalManifest):
+        return {each.name: ((1, *each.shape), *((manifest.batch, *each.shape),) * 2) for each in manifest.inputs}
+    assert isinstance(manifest, Manifest)
     usual = manifest.tile_core + 2 * manifest.halo
     smallest = usual if manifest.carries_state else manifest.stride + 2 * manifest.halo
     sizes = ((1, smallest), (manifest.batch, usual), (manifest.batch, usual))
@@ -33,12 +36,17 @@ def profile(manifest: Manifest) -> dict[str, tuple[Shape, Shape, Shape]]:
     return {name: (shape[0], shape[1], shape[2]) for name, shape in shapes.items()}
 
 
-def key_of(bundle: Bundle, flavour: Flavour, target: str, precision: str) -> EngineKey:
+def state_names(manifest: BundleManifest) -> tuple[str, ...]:
+    """Return the names of the tensors that a network carries from day to day."""
+    return tuple(tensor.name for tensor in manifest.state) if isinstance(manifest, Manifest) else ()
+
+
+def key_of(bundle: AnyBundle, flavour: Flavour, target: str, precision: str) -> EngineKey:
     """Return the key of a bundle's engine for the installed version of TensorRT.
 
     Parameters
     ----------
-    bundle : Bundle
+    bundle : AnyBundle
         The network.
     flavour : Flavour
         TensorRT, or TensorRT for RTX.

@@ -1,0 +1,262 @@
+"""A ``tf.train.Example``, read and written through protobuf, without TensorFlow.
+
+The message declares the value of each field as bytes, which has the same form in a file: an example has about seventy
+fields with 262,144 values, of which few are read, and a field that is not read is written again as it was.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from google.protobuf import descriptor_pb2, descriptor_pool, message_factory
+from google.protobuf.message import DecodeError
+from numpy.typing import NDArray
+
+from runtime.retrieval.schema import IMAGE_SIZE, KNOWN_KINDS, ExampleField, ValueKind
+
+_FIELD = descriptor_pb2.FieldDescriptorProto
+_KIND_BY_NUMBER = dict(enumerate(ValueKind, start=1))
+"""Number of the list in ``tf.train.Feature``."""
+
+
+class ExampleError(Exception):
+    """An example has a field that cannot be used, or has not one that is needed; the message says which and why."""
+
+
+def _message_classes() -> dict[str, Any]:
+    """Return the classes of the messages of tensorflow/core/example, by name."""
+    file = descriptor_pb2.FileDescriptorProto(name="example.proto", package="seamless_sm", syntax="proto3")
+
+    def declare(message: str, *fields: tuple[str, int, bool, str]) -> None:
+        declared = file.message_type.add(name=message)
+        for number, (name, kind, repeated, of_type) in enumerate(fields, start=1):
+            label = _FIELD.LABEL_REPEATED if repeated else _FIELD.LABEL_OPTIONAL
+            declared.field.add(name=name, number=number, type=kind, label=label, type_name=of_type or None)
+
+    declare("Entry", ("key", _FIELD.TYPE_BYTES, False, ""), ("value", _FIELD.TYPE_BYTES, False, ""))
+    declare("Features", ("feature", _FIELD.TYPE_MESSAGE, True, ".seamless_sm.Entry"))
+    declare("Example", ("features", _FIELD.TYPE_MESSAGE, False, ".seamless_sm.Features"))
+    declare("BytesList", ("value", _FIELD.TYPE_BYTES, True, ""))
+    declare("FloatList", ("value", _FIELD.TYPE_FLOAT, True, ""))
+    declare("Int64List", ("value", _FIELD.TYPE_INT64, True, ""))
+    lists = ("BytesList", "FloatList", "Int64List")
+    kinds = zip(ValueKind, lists, strict=True)
+    declare("Feature", *((str(kind), _FIELD.TYPE_MESSAGE, False, f".seamless_sm.{name}") for kind, name in kinds))
+    feature = file.message_type[-1]
+    feature.oneof_decl.add(name="kind")
+    for field in feature.field:
+        field.oneof_index = 0
+    pool = descriptor_pool.DescriptorPool()
+    pool.Add(file)
+    names = ("Entry", "Example", "Feature")
+    return {n: message_factory.GetMessageClass(pool.FindMessageTypeByName(f"seamless_sm.{n}")) for n in names}
+
+
+_MESSAGES = _message_classes()
+
+
+@dataclass(frozen=True)
+class Example:
+    """One place and time: its fields by name."""
+
+    fields: dict[str, Any]
+    """The message ``Features.FeatureEntry`` of each, with a serialised ``tf.train.Feature`` as value."""
+    message: Any
+    """The whole message, with all that is not known of it."""
+
+    @classmethod
+    def parse(cls, data: bytes) -> Example:
+        """Read a serialised example.
+
+        Raises
+        ------
+        ExampleError
+            The bytes are no ``tf.train.Example``, or a field that the authors' scripts read has another type there.
+        """
+        message = _MESSAGES["Example"]()
+        try:
+            message.ParseFromString(data)
+        except DecodeError as error:
+            raise ExampleError("it is no tf.train.Example: its form is wrong") from error
+        entries = message.features.feature  # of two entries with one name, a map takes the last
+        example = cls({entry.key.decode("utf-8", "backslashreplace"): entry for entry in entries}, message)
+        if not example.fields:
+            raise ExampleError("it is no tf.train.Example: it has no field")
+        for name in KNOWN_KINDS.keys() & example.fields.keys():
+            _require_kind(KNOWN_KINDS[name], example.fields[name].value)
+        return example
+
+    def text(self, field: ExampleField) -> str:
+        """Return a field of one text."""
+        (value,) = self._values(field, 1)
+        return bytes(value).decode("utf-8", "backslashreplace")
+
+    def number(self, field: ExampleField, default: float | None = None) -> float:
+        """Return a field of one number; an absent one, or one without a value, is `default`, if there is one.
+
+        Raises
+        ------
+        ExampleError
+            The field is absent, has another type, or not one value.
+        """
+        if default is not None and not self.has(field.name):
+            return default
+        (value,) = self._values(field, 1)
+        return float(value)
+
+    def image(self, field: ExampleField, size: int = IMAGE_SIZE) -> NDArray[Any]:
+        """Return a field of one integer for each pixel.
+
+        Parameters
+        ----------
+        field : ExampleField
+            The field.
+        size : int
+            Rows and columns of the image.
+
+        Returns
+        -------
+        integer array, shape (size, size)
+            The values as they are stored.
+
+        Raises
+        ------
+        ExampleError
+            The field is absent, has another type, or another number of values.
+        """
+        return np.asarray(self._values(field, size * size)).reshape(size, size)
+
+    def has(self, name: str) -> bool:
+        """Return whether there is a field with values of this name."""
+        return name in self.fields and len(self.fields[name].value) > _EMPTY
+
+    def with_label(self, name: str, value: float) -> bytes:
+        """Return the example, serialised, with one more field of one float32; all others stay as they are."""
+        changed = _MESSAGES["Example"]()
+        changed.CopyFrom(self.message)
+        changed.features.feature.add(key=name.encode(), value=feature_bytes(ValueKind.FLOAT, [value]))
+        return bytes(changed.SerializeToString())
+
+    def _values(self, field: ExampleField, count: int) -> Any:
+        """Return the values of a field; there must be `count` of them."""
+        if field.name not in self.fields:
+            raise ExampleError(f"it has no field {field.name}")
+        data = self.fields[field.name].value
+        _require_kind(field, data)
+        values: Any = _packed_integers(data)
+        if values is None:
+            feature = _MESSAGES["Feature"]()
+            try:
+                feature.ParseFromString(data)
+            except DecodeError as error:
+                raise ExampleError(f"field {field.name} is no tf.train.Feature") from error
+            kind = feature.WhichOneof("kind")
+            values = getattr(feature, kind).value if kind else ()
+        if len(values) != count:
+            shape = f", for {int(count**0.5)} x {int(count**0.5)} pixels" if count > 1 else ""
+            raise ExampleError(f"field {field.name} has {len(values)} values, wanted {count}{shape}")
+        return values
+
+
+def _require_kind(field: ExampleField, data: bytes) -> None:
+    found = _KIND_BY_NUMBER.get(data[0] >> 3) if data else None
+    if data and found is None:
+        raise ExampleError(f"field {field.name} is no tf.train.Feature")
+    if found and field.kind and found is not field.kind:
+        raise ExampleError(f"field {field.name} is of the type {found}, wanted {field.kind}")
+
+
+def image_bytes(values: NDArray[Any]) -> bytes:
+    """Return the serialised feature of an image.
+
+    Parameters
+    ----------
+    values : int array, any shape
+        Values from 0 to 16,383.
+
+    Returns
+    -------
+    bytes
+        As `feature_bytes` returns it, in less time.
+    """
+    flat = values.ravel().astype(np.uint16)
+    has_two = flat >= 128
+    ends = np.arange(flat.size) + np.cumsum(has_two)
+    packed = np.zeros(int(ends[-1]) + 1, np.uint8)
+    packed[ends] = np.where(has_two, flat >> 7, flat)
+    packed[ends[has_two] - 1] = flat[has_two] & 127 | 128
+    # the list as a field of bytes has the same form
+    chunk = feature_bytes(ValueKind.BYTES, [packed.tobytes()])
+    return bytes([_PACKED]) + chunk[1:]
+
+
+_PACKED = 3 << 3 | 2
+"""First byte of a feature that is a list of integers."""
+_EMPTY = 2
+"""Bytes of a feature with a list without values: the number of the list, and its length 0."""
+
+
+def feature_bytes(kind: ValueKind, values: Iterable[Any]) -> bytes:
+    """Return a serialised ``tf.train.Feature``."""
+    feature = _MESSAGES["Feature"]()
+    getattr(feature, kind).value.extend(values)
+    return bytes(feature.SerializeToString())
+
+
+def example_bytes(fields: dict[str, bytes]) -> bytes:
+    """Return a serialised ``tf.train.Example`` with the given serialised features, in their order."""
+    example = _MESSAGES["Example"]()
+    for name, value in fields.items():
+        example.features.feature.add(key=name.encode(), value=value)
+    return bytes(example.SerializeToString())
+
+
+def _varint(data: bytes, start: int) -> tuple[int, int]:
+    """Return the number at a place, and where the next one begins."""
+    value = shift = 0
+    while True:
+        byte = data[start]
+        value |= (byte & 127) << shift
+        start, shift = start + 1, shift + 7
+        if byte < 128:
+            return value, start
+
+
+def _packed_integers(data: bytes) -> NDArray[np.integer[Any]] | None:
+    """Return the values of a feature that is one packed list of integers below 16,384, as an image normally is.
+
+    protobuf makes a Python object of each of the 262,144 values of an image, which takes several times as long.
+
+    Parameters
+    ----------
+    data : bytes
+        A serialised feature.
+
+    Returns
+    -------
+    integer array or None
+        None if the feature is something else, which protobuf then reads.
+    """
+    try:
+        if data[0] != _PACKED:
+            return None
+        size, start = _varint(data, 1)
+        if start + size != len(data) or data[start] != 1 << 3 | 2:
+            return None
+        size, start = _varint(data, start + 1)
+    except IndexError:
+        return None
+    if start + size != len(data) or not size:
+        return None
+    raw = np.frombuffer(data, np.uint8, offset=start)
+    is_last = raw < 128
+    if is_last.all():
+        return raw
+    ends = np.flatnonzero(is_last)
+    has_two = raw[ends - 1] >= 128
+    if not is_last[-1] or ends.size + np.count_nonzero(has_two) != raw.size:
+        return None  # larger values are rare in images, and a number that is cut is protobuf's to refuse
+    return np.where(has_two, raw[ends].astype(np.uint16) << 7 | raw[ends - 1] & 127, raw[ends])
