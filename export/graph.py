@@ -8,6 +8,7 @@ import logging
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -22,7 +23,7 @@ def trace_graph(
     module: nn.Module,
     inputs: dict[str, Tensor],
     outputs: tuple[str, ...],
-    dynamic: tuple[dict[int, object], ...],
+    dynamic: tuple[Any, ...],
     path: Path,
 ) -> None:
     """Export a module to ONNX.
@@ -35,8 +36,8 @@ def trace_graph(
         Example inputs by name, in the order of the module's arguments.
     outputs : tuple of str
         Names of the outputs, in the order in which the module returns them.
-    dynamic : tuple of dict
-        For each input, the axes whose length may vary.
+    dynamic : tuple
+        For each argument of the module, the axes whose length may vary, a dict; a tuple of them for ``*inputs``.
     path : Path
         The file to write. Weights over `EMBEDDED_LIMIT` are written to ``{name}.data`` in the same folder.
     """

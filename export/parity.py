@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from export.signature import example_inputs, output_names
 from runtime.engines.ort import OrtEngine
@@ -91,15 +91,50 @@ def check_parity(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Par
     BundleError
         The outputs differ, hold a NaN, or do not vary.
     """
+    return compare(model, graph, (inputs for _, inputs in parity_cases(model)), output_names(model), tolerance)
+
+
+def compare(
+    model: nn.Module,
+    graph: Path,
+    cases: Iterable[Mapping[str, Tensor]],
+    names: Sequence[str],
+    tolerance: float = TOLERANCE,
+) -> ParityReport:
+    """Compare a graph in ONNX Runtime with a module in PyTorch; see `check_parity`.
+
+    Parameters
+    ----------
+    model : Module
+        The module; it returns one tensor for each output, or the tensor of its only output.
+    graph : Path
+        The ONNX file.
+    cases : iterable of dict
+        Inputs by name, in the order of the module's arguments.
+    names : sequence of str
+        Names of the outputs; the report gives the spread of the first.
+    tolerance : float
+        Largest difference, in standard deviations of the output.
+
+    Returns
+    -------
+    ParityReport
+        The differences.
+
+    Raises
+    ------
+    BundleError
+        The outputs differ, hold a NaN, or do not vary.
+    """
     engine = OrtEngine(graph)
     exact = copy.deepcopy(model).double()
-    names = output_names(model)
     expected: dict[str, list[np.ndarray]] = {name: [] for name in names}
     actual: dict[str, list[np.ndarray]] = {name: [] for name in names}
     count = 0
-    for _, inputs in parity_cases(model):
+    for inputs in cases:
         with torch.inference_mode():
             reference = exact(*(value.double() for value in inputs.values()))
+        reference = (reference,) if isinstance(reference, Tensor) else reference
         result = engine.run({name: value.numpy() for name, value in inputs.items()})
         for name, value in zip(names, reference, strict=True):
             expected[name].append(value.numpy().ravel())
@@ -121,4 +156,4 @@ def check_parity(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Par
                 f"spread (limit {tolerance:.0e})"
             )
         worst = max(worst, difference)
-    return ParityReport(spread=spreads["filled"], worst=worst, cases=count)
+    return ParityReport(spread=spreads[names[0]], worst=worst, cases=count)

@@ -21,8 +21,9 @@ from training import fit as fitting
 from training.checkpoint import Checkpoint, load_checkpoint
 from training.cli import app
 from training.events import TrainingEvents
-from training.fit import LAST, TrainingRun
+from training.fit import TrainingRun
 from training.log import NAME
+from training.loop import LAST
 from training.recipe import load_recipe
 from training.resume import RESUME
 from training.samples import TrainingArchive
@@ -110,7 +111,7 @@ def test_a_run_that_sigterm_stops_goes_on_where_it_was(
 def test_the_state_is_saved_by_time_too(
     tmp_path: Path, recipe_file: Path, archive: TrainingArchive, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fitting, "_SAVE_S", 0.0)
+    monkeypatch.setattr("training.loop._SAVE_S", 0.0)
 
     class Dies(TrainingEvents):
         def step_done(self, step: int, loss: float) -> None:

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import ConfigError
-from training.fit import learning_rate
+from training.loop import learning_rate
 from training.recipe import load_recipe, recipe_names
 from training.samples import Batch, TrainingArchive
 

@@ -54,7 +54,8 @@ def fit(
     """Train a network with the settings of a recipe; the result is `last.safetensors` in the folder of the run."""
     from training.checkpoint import load_checkpoint
     from training.cli.progress import TrainingBar
-    from training.fit import LAST, TrainingRun
+    from training.fit import TrainingRun
+    from training.loop import LAST
     from training.recipe import load_recipe
     from training.stop import EXIT_CODE, TrainingStopped
 
