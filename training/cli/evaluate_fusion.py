@@ -47,8 +47,8 @@ def evaluate_fusion(
     shards = find_shards(examples)
     found = collect(loaded, shards, EngineSettings(engine), archive)  # type: ignore[arg-type]
     rule = SplitRule(seed, validation, test)
-    about = (
-        f"{len(shards)} files, the first {shards[0].name}. m3 m-3 but R and n; in brackets against {reference or '-'}."
-    )
+    about = f"{len(shards)} files, the first {shards[0].name}; m3 m-3 except R and n."
+    if reference:
+        about += f" In brackets: how much better than {reference}."
     print(write_report(out, found, rule, reference, about))
     print(f"wrote {out / MARKDOWN}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -63,9 +63,9 @@ class Pairs:
         """Return the mean of the scores of sensors with at least three pairs and an R."""
         scores = [each for each in self.by_sensor().values() if each.n >= _FEWEST and not math.isnan(each.r)]
         if not scores:
-            return replace(Score.of(np.array([]), np.array([])), n=0)
-        means = {name: float(np.mean([vars(each)[name] for each in scores])) for name in vars(scores[0])}
-        return Score(**{**means, "n": len(scores)})
+            return Score.of(np.array([]), np.array([]))
+        r, rmse, ubrmse, mae, bias = np.mean([[s.r, s.rmse, s.ubrmse, s.mae, s.bias] for s in scores], axis=0).tolist()
+        return Score(r, rmse, ubrmse, mae, bias, len(scores))
 
 
 def improvement(reference: float, value: float, *, of_error: bool) -> float:
