@@ -88,6 +88,9 @@ PAGES = {
     "docs/backfill.md": Stage(days=5, replaced={"2012-07-03": "2015-04-01", "2022-02-05": "2015-04-03"}),
     **{f"docs/products/{name}.md": Stage(days=0) for name in ("lprm", "smap", "c3s", "cci", "jaxa-amsr2")},
     "README.md": Stage(),
+    "docs/retrieval.md": Stage(
+        days=0, added={"training fusion": "--set schedule.steps=2 --set schedule.batch=2 --set split.seed=3"}
+    ),
     "CONTRIBUTING.md": Stage(days=0),
     "docs/containers.md": Stage(days=0),
     "docs/engines.md": Stage(days=0),

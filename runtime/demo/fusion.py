@@ -130,7 +130,9 @@ def _read_by_scripts(sensor: MadeUpSensor, moment: dt.datetime, rng: np.random.G
         **dict(zip(SOIL_GRIDS, (100 * sensor.sand, 60 - 30 * sensor.sand, 60 - 40 * sensor.sand, 70), strict=True)),
         ELEVATION: sensor.elevation,
     }
-    images = {name: image_bytes(_image(level, 2 if level < 250 else 40, rng)) for name, level in levels.items()}
+    images = {
+        name: image_bytes(_blocks(level, 2 if level < 250 else 40, rng), _BLOCK) for name, level in levels.items()
+    }
     return images | {
         SENSOR: feature_bytes(ValueKind.BYTES, [sensor.name.encode()]),
         LATITUDE: feature_bytes(ValueKind.FLOAT, [sensor.latitude]),
@@ -146,13 +148,13 @@ def _byte(moisture: float) -> int:
     return int(np.clip(255 * moisture, 1, 255))  # 0 stands for no value
 
 
-def _image(level: float, noise: float, rng: np.random.Generator) -> NDArray[np.int64]:
-    """Return an image with a level in its middle and another one around it, which a network must not read."""
+def _blocks(level: float, noise: float, rng: np.random.Generator) -> NDArray[np.int64]:
+    """Return the squares of an image with a level in its middle, and another one around it that must not be read."""
     blocks = IMAGE_SIZE // _BLOCK
     values = rng.normal(rng.uniform(0, 120), noise, (blocks, blocks))
     quarter = blocks // 4
     values[quarter:-quarter, quarter:-quarter] = rng.normal(level, noise, (blocks // 2, blocks // 2))
-    return np.kron(values.clip(0, 4000), np.ones((_BLOCK, _BLOCK))).astype(np.int64)
+    return values.clip(0, 4000).astype(np.int64)
 
 
 def _unread_fields(read: dict[str, bytes]) -> dict[str, bytes]:

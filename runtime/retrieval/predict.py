@@ -27,7 +27,6 @@ T = TypeVar("T")
 class Retrieval:
     """What a network says about one example."""
 
-    file: Path
     place: Place
     value: float
     """In the unit and the range of the bundle's output."""
@@ -120,10 +119,10 @@ def retrievals(
     """
     records = itertools.islice(_records(shards, progress or (lambda _done, _total: None)), most)
     for batch in _one_ahead(_batches(samples_of(records, manifest), manifest.batch)):
-        samples = [item[1] for item in batch if not isinstance(item, BadRecord)]
+        samples = [item for item in batch if not isinstance(item, BadRecord)]
         values = iter(compute(engine, manifest, samples) if samples else ())
         for item in batch:
-            yield item if isinstance(item, BadRecord) else Retrieval(item[0], item[1].place, next(values))
+            yield item if isinstance(item, BadRecord) else Retrieval(item.place, next(values))
 
 
 def _records(shards: Sequence[Path], progress: Progress) -> Iterator[Record | BadRecord]:

@@ -6,7 +6,6 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
@@ -115,20 +114,16 @@ def stack(example: Example, wanted: NamedInput) -> Floats:
     return stacked
 
 
-def samples_of(
-    records: Iterator[Record | BadRecord], manifest: RetrievalManifest
-) -> Iterator[tuple[Path, Sample] | BadRecord]:
+def samples_of(records: Iterator[Record | BadRecord], manifest: RetrievalManifest) -> Iterator[Sample | BadRecord]:
     """Yield the records of files as a network reads them; a record that cannot be used stays in its place."""
     for record in records:
         if isinstance(record, BadRecord):
             yield record
             continue
         try:
-            sample = read_sample(Example.parse(record.data), manifest)
+            yield read_sample(Example.parse(record.data), manifest)
         except ExampleError as error:
             yield BadRecord(record.file, record.number, str(error))
-        else:
-            yield record.file, sample
 
 
 def _middle(example: Example, field: ExampleField, wanted: NamedInput) -> np.ndarray:
@@ -141,6 +136,7 @@ def _middle(example: Example, field: ExampleField, wanted: NamedInput) -> np.nda
 
 def _moment(milliseconds: float) -> dt.datetime | None:
     try:
-        return dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
+        moment = dt.datetime.fromtimestamp(milliseconds / 1000, dt.UTC)
     except (ValueError, OverflowError, OSError):
         return None
+    return moment if moment.year < dt.MAXYEAR else None

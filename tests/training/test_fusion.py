@@ -276,7 +276,7 @@ def test_a_planted_law_is_learned_and_the_shipped_bundle_knows_it(tmp_path: Path
     found = [each for each in retrievals(engine, bundle.manifest, [shard]) if isinstance(each, Retrieval)]
     pairs = np.array([(each.value, each.place.label) for each in found], float)
     assert np.corrcoef(pairs.T)[0, 1] > 0.9
-    assert bundle.manifest.training["data"].startswith("600 made-up examples")
+    assert bundle.manifest.training["data"].startswith("400 made-up examples")
     assert "made-up world" in (bundle.path / "MODEL_CARD.md").read_text()
     assert json.loads((bundle.path / "bundle.json").read_text())["kind"] == "retrieval"
     assert sum(file.stat().st_size for file in bundle.path.iterdir()) < 300e3

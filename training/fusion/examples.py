@@ -156,11 +156,11 @@ def _pack_shard(shard: Path, manifest: RetrievalManifest, folder: Path) -> None:
     for number, found in enumerate(samples_of(read_records(shard), manifest)):
         if isinstance(found, BadRecord):
             logger.warning(str(found))
-        elif found[1].place.label is not None:
-            for name, values in _stored(found[1]).items():
+        elif found.place.label is not None:
+            for name, values in _stored(found).items():
                 files[name].write(values.tobytes())
-            sensors.append(found[1].place.sensor)
-            labels.append(found[1].place.label)
+            sensors.append(found.place.sensor)
+            labels.append(found.place.label)
             kept.append(number)
     for each in manifest.inputs:
         files[each.name].close()

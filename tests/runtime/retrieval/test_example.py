@@ -44,6 +44,8 @@ def test_integers_are_read_however_large_they_are(values: list[int]) -> None:
 @given(st.lists(st.integers(0, 16383), min_size=1, max_size=40))
 def test_the_fast_writer_of_images_writes_what_protobuf_does(values: list[int]) -> None:
     assert image_bytes(np.array(values)) == feature_bytes(ValueKind.INT64, values)
+    pixels = np.kron(np.array([values, values]), np.ones((3, 3))).astype(int)
+    assert image_bytes(np.array([values, values]), 3) == feature_bytes(ValueKind.INT64, pixels.ravel().tolist())
 
 
 def test_integers_that_are_not_packed_are_read() -> None:
