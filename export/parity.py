@@ -100,6 +100,7 @@ def compare(
     cases: Iterable[Mapping[str, Tensor]],
     names: Sequence[str],
     tolerance: float = TOLERANCE,
+    rounding: float = 0.0,
 ) -> ParityReport:
     """Compare a graph in ONNX Runtime with a module in PyTorch; see `check_parity`.
 
@@ -115,6 +116,8 @@ def compare(
         Names of the outputs; the report gives the spread of the first.
     tolerance : float
         Largest difference, in standard deviations of the output.
+    rounding : float
+        Differences up to this one, in the output's own unit, do not count: float32 has no finer steps.
 
     Returns
     -------
@@ -149,7 +152,7 @@ def compare(
             raise BundleError(f"no bundle written: output {name!r} does not vary or is not finite (a dead network?)")
         spread = max(spreads[name], spreads["filled"]) if name == "sigma" else spreads[name]
         scale = np.maximum(spread, np.abs(reference - reference.mean()))
-        difference = float((np.abs(reference - computed) / scale).max())
+        difference = float(((np.abs(reference - computed) - rounding).clip(0) / scale).max())
         if not difference <= tolerance:
             raise BundleError(
                 f"no bundle written: output {name!r} of the graph differs from PyTorch by {difference:.2e} of its "
