@@ -91,10 +91,10 @@ def check_parity(model: Model, graph: Path, tolerance: float = TOLERANCE) -> Par
     BundleError
         The outputs differ, hold a NaN, or do not vary.
     """
-    return compare(model, graph, (inputs for _, inputs in parity_cases(model)), output_names(model), tolerance)
+    return compare_graph(model, graph, (inputs for _, inputs in parity_cases(model)), output_names(model), tolerance)
 
 
-def compare(
+def compare_graph(
     model: nn.Module,
     graph: Path,
     cases: Iterable[Mapping[str, Tensor]],

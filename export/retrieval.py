@@ -13,7 +13,7 @@ from torch import Tensor
 
 from export.folder import new_bundle_folder, write_manifest
 from export.graph import trace_graph
-from export.parity import ParityReport, compare
+from export.parity import ParityReport, compare_graph
 from runtime.bundle import CARD, GRAPH, RetrievalBundle, load_retrieval
 from runtime.common.vocabulary import ModelKind
 from runtime.manifest import RetrievalManifest, RetrievedOutput
@@ -118,7 +118,7 @@ def export_retrieval(
         example = next(fusion_cases(model))
         batch = torch.export.Dim("n", min=1)
         trace_graph(model, example, (OUTPUT,), (tuple({0: batch} for _ in example),), folder / GRAPH)
-        report = compare(model, folder / GRAPH, fusion_cases(model), (OUTPUT,), rounding=_ROUNDING)
+        report = compare_graph(model, folder / GRAPH, fusion_cases(model), (OUTPUT,), rounding=_ROUNDING)
         manifest = RetrievalManifest(
             name=out.name,
             version=version,

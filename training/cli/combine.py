@@ -23,8 +23,7 @@ def combine(
 ) -> None:
     """Add the readings of ISMN to examples without a label; one without a reading is left out, and said so."""
     from runtime.retrieval.run import find_shards
-    from training.fusion.combine import CombineCounts
-    from training.fusion.combine import combine as combine_shards
+    from training.fusion.combine import CombineCounts, combine_shards
 
     def show(shard: Path, counts: CombineCounts) -> None:
         print(f"{shard.name}: {_text(counts)}", flush=True)

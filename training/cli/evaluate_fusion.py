@@ -37,7 +37,7 @@ def evaluate_fusion(
     from runtime.engines.select import EngineSettings
     from runtime.retrieval.run import find_shards
     from training.evaluate.writing import MARKDOWN
-    from training.fusion.evaluate import collect, write_report
+    from training.fusion.evaluate import collect, write_fusion_report
     from training.fusion.examples import SplitRule
 
     loaded = [load_retrieval(find_bundle(name)) for name in bundle]
@@ -50,5 +50,5 @@ def evaluate_fusion(
     about = f"{len(shards)} files, the first {shards[0].name}; m3 m-3 except R and n."
     if reference:
         about += f" In brackets: how much better than {reference}."
-    print(write_report(out, found, rule, reference, about))
+    print(write_fusion_report(out, found, rule, reference, about))
     print(f"wrote {out / MARKDOWN}")

@@ -177,7 +177,7 @@ def _labelled(example: Example, readings: IsmnReadings) -> bytes:
     return example.with_label(LABEL, readings.at(place.sensor, place.time))
 
 
-def combine(
+def combine_shards(
     shards: Sequence[Path], ismn: Path, out: Path, workers: int, done: Callable[[Path, CombineCounts], None]
 ) -> CombineCounts:
     """Combine shards, several at a time; a shard that is in `out` already stays as it is.

@@ -172,7 +172,7 @@ def score_cells(score: Score, reference: Score | None) -> list[str]:
     return [*cells, f"{score.n}"]
 
 
-def write_report(out: Path, found: Mapping[str, Pairs], rule: SplitRule, reference: str, about: str) -> str:
+def write_fusion_report(out: Path, found: Mapping[str, Pairs], rule: SplitRule, reference: str, about: str) -> str:
     """Write ``report.md`` and ``sensors.csv``, and return the tables.
 
     Parameters
