@@ -152,11 +152,12 @@ def compare_graph(
             raise BundleError(f"no bundle written: output {name!r} does not vary or is not finite (a dead network?)")
         spread = max(spreads[name], spreads["filled"]) if name == "sigma" else spreads[name]
         scale = np.maximum(spread, np.abs(reference - reference.mean()))
-        difference = float(((np.abs(reference - computed) - rounding).clip(0) / scale).max())
-        if not difference <= tolerance:
+        difference = np.abs(reference - computed) / scale
+        too_large = difference[np.abs(reference - computed) > rounding].max(initial=0.0)
+        if not too_large <= tolerance or not np.isfinite(computed).all():
             raise BundleError(
-                f"no bundle written: output {name!r} of the graph differs from PyTorch by {difference:.2e} of its "
+                f"no bundle written: output {name!r} of the graph differs from PyTorch by {too_large:.2e} of its "
                 f"spread (limit {tolerance:.0e})"
             )
-        worst = max(worst, difference)
+        worst = max(worst, float(difference.max()))
     return ParityReport(spread=spreads[names[0]], worst=worst, cases=count)

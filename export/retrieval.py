@@ -29,8 +29,8 @@ _ROUNDING = 1e-6
 _CARD = """# {name} {version}
 
 A small network of the project's own that retrieves soil moisture at one place and time from images of it. The published
-data-fusion model (Batchu et al. 2023) reads the same fields; its architecture, weights and training settings are not
-public in this form, and nothing of them is in this bundle.
+data-fusion model (Batchu et al. 2023) reads the same fields; nothing else of it is in this bundle, neither its
+architecture nor its weights.
 
 | | |
 | --- | --- |

@@ -1,6 +1,6 @@
 """A small network of our own that retrieves soil moisture from images and numbers of one place and time.
 
-The architecture of the published data-fusion model (Batchu et al. 2023) is not public. This one only reads the same
+The architecture of the published data-fusion model (Batchu et al. 2023) is not described. This one only reads the same
 stacks of fields. A source that an example does not have, all zeros, is marked as absent and counts as its mean.
 """
 
