@@ -67,7 +67,7 @@ FLOORS = (
     {"archive"},
     {"inputs"},
     {"pipeline"},
-    {"output", "retrieval"},
+    {"output", "retrieval", "backfill"},
     {"api", "doctor", "demo"},
     {"cli"},
 )

@@ -43,12 +43,15 @@ Fill = Callable[[Sequence[PlannedDay], RunContext], Generator[FilledDay, None, N
 """Fills planned days and publishes them in order; see `fill_days`."""
 
 
+_CHUNK = 30
+
+
 class FillWay(NamedTuple):
     """How the days of a run are filled."""
 
     fill: Fill = fill_days
-    chunk: int = 30
-    """Days that are fetched, filled and pruned together: a record of years need not fit on the disk."""
+    chunk: int | None = None
+    """Days that are fetched, filled and pruned together: a record of years need not fit on the disk. None is 30."""
 
 
 _IN_THIS_PROCESS = FillWay()
@@ -229,9 +232,9 @@ def _fill_selection(run: RunContext, selection: DaySelection, way: FillWay = _IN
     run.events.fill_started(len(todo))
     if not todo:
         _update_derived(run)  # an earlier run may have been killed before it did
-    is_outdated, interrupted = False, Counter[dt.date]()
+    is_outdated, interrupted, chunk_days = False, Counter[dt.date](), way.chunk or _CHUNK
     while todo and not run.limits.run.has_passed:
-        planned, todo = todo[: way.chunk], todo[way.chunk :]
+        planned, todo = todo[:chunk_days], todo[chunk_days:]
         chunk = _fetch_chunk(run, planned, selection, plan_again=is_outdated)
         outcome.replace_plan(chunk)
         if run.catalog.noted_format() != run.format:

@@ -17,7 +17,7 @@ from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
 from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError, ConfigError
-from runtime.pipeline import day as days
+from runtime.pipeline import publishing
 from runtime.pipeline import run as runs
 from runtime.pipeline.run import Outcome, remake_archive
 from tests.conftest import DAYS, FillOnce, MakeSite, Runtime, Site, logged
@@ -71,7 +71,7 @@ def _wanted(site: Site, *changes: str) -> ArchiveFormat:
 
 def _kill_after(site: Site, number: int, *changes: str) -> None:
     """Make the archive again, and die when some days are published."""
-    real, published = days.publish_day, []
+    real, published = publishing.publish_day, []
 
     def publish(*arguments: Any, **options: Any) -> Any:
         if len(published) == number:
@@ -80,7 +80,7 @@ def _kill_after(site: Site, number: int, *changes: str) -> None:
         return real(*arguments, **options)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(days, "publish_day", publish)
+        patch.setattr(publishing, "publish_day", publish)
         with pytest.raises(_Died):
             _remake(site, *changes)
 
