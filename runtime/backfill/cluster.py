@@ -6,7 +6,7 @@ import importlib
 import logging
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -66,17 +66,18 @@ def open_cluster(choice: ClusterChoice) -> Iterator[Client]:
         from distributed import Client
     except ImportError as error:
         raise ConfigError(f"{error.name} is not installed; pip install 'seamless-sm[distributed]'") from error
-    with dask.config.set({"distributed.comm.timeouts.connect": "10s", "distributed.logging.distributed": "error"}):
+    settings = {"distributed.comm.timeouts.connect": "10s", "distributed.logging.distributed": "error"}
+    with dask.config.set(settings), ExitStack() as stack:
         try:
-            with _cluster(choice) as address, Client(address, timeout=10) as client:
-                client.wait_for_workers(1, timeout=_START_S * (10 if choice.batch else 1))
-                logger.info(f"workers: {worker_count(client)}; Dask shows what they do at {client.dashboard_link}")
-                yield client
+            client = stack.enter_context(Client(stack.enter_context(_cluster(choice)), timeout=10))
+            client.wait_for_workers(1, timeout=_START_S * (10 if choice.batch else 1))
         except (OSError, TimeoutError) as error:
             where = choice.scheduler or choice.batch or "this machine"
             raise SeamlessError(
                 f"the cluster of {where} does not answer ({error}); start it, then run again"
             ) from error
+        logger.info(f"workers: {worker_count(client)}; Dask shows what they do at {client.dashboard_link}")
+        yield client
 
 
 @contextmanager

@@ -29,7 +29,7 @@ from runtime.backfill.task import (
 )
 from runtime.common import digest
 from runtime.engines.select import EngineSettings, choose_engine
-from runtime.errors import ConfigError, InputRefused, InputsMissing, ResultRefused, SeamlessError
+from runtime.errors import InputRefused, InputsMissing, ResultRefused, SeamlessError
 from runtime.inputs.day_input import DayInput, Merged, Ready
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.plan import PlannedDay
@@ -76,10 +76,6 @@ class ClusterFill:
 
     def __call__(self, days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDay, None, None]:
         """Fill planned days and publish them in order; see `runtime.pipeline.day.fill_days`."""
-        if run.models.carry_state:
-            raise ConfigError(
-                "a network with a memory is filled day by day; use `runtime fill` or another model.bundle"
-            )
         return _Filling(self, run).fill(days)
 
 
@@ -150,7 +146,8 @@ class _Filling:
     @cached_property
     def tasks(self) -> TaskMaker:
         engine = chosen_engine(self.run)
-        way = digest.of_values(program_digest(), engine.engine, engine.precision)
+        layout = self.run.config.archive.layout  # workers of a cluster that runs on keep what they know by this folder
+        way = digest.of_values(program_digest(), engine.engine, engine.precision, self.run.grid.digest, layout)
         return TaskMaker(self.run, self.run.paths.staging.absolute() / way[:16])
 
     @property
