@@ -72,11 +72,11 @@ class Watch:
         self._publish = cluster_days._Filling._publish
 
     def __enter__(self) -> Watch:
-        def publish(filling: Any, day: Any) -> Any:
+        def publish(filling: Any, day: Any, task: Any) -> Any:
             children = [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
             self.memory = max(self.memory, *(each.memory_info().rss for each in children), 0)
             began = time.perf_counter()
-            published = self._publish(filling, day)
+            published = self._publish(filling, day, task)
             self.busy_s += time.perf_counter() - began
             self.days += 1
             return published

@@ -7,16 +7,16 @@ import statistics
 import tempfile
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
-from runtime.backfill.days import TaskMaker
-from runtime.backfill.run import require_independent_days
+from runtime.backfill.links import compute_links
 from runtime.backfill.task import compute_tasks
+from runtime.backfill.work import TaskMaker
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.config import Config
@@ -51,7 +51,6 @@ def estimate_cost(
 
     Parameters and errors are those of `runtime.backfill.run.backfill_archive`.
     """
-    require_independent_days(config)
     with Catalog.open(ArchivePaths.of(config).catalog, read_only=True) as catalog:
         run = RunContext.open(config, catalog, today, events, offline=offline)
         days = [day for day in plan_days(run, select_days(run, wanted)) if day.action is Action.FILL]
@@ -77,8 +76,12 @@ def _measure(run: RunContext, days: Sequence[PlannedDay]) -> float:
     took = []
     with tempfile.TemporaryDirectory() as folder:
         maker = TaskMaker(run, Path(folder))
+        settings = replace(maker.settings, states=Path(folder, "states"))
         for number in numbers:
             began = time.perf_counter()
-            compute_tasks(maker.settings, [maker.task(days[number])])
+            if run.models.carry_state:  # as if each were the first day of the chain
+                compute_links(settings, [replace(maker.links(days[number])[-1], upstream=None)])
+            else:
+                compute_tasks(settings, [maker.task(days[number])])
             took.append(time.perf_counter() - began)
     return statistics.median(took[1:] or took)

@@ -11,26 +11,16 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from concurrent.futures import CancelledError
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from functools import cached_property, partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from runtime.backfill.cluster import worker_count
 from runtime.backfill.staging import Staging
-from runtime.backfill.task import (
-    DayTask,
-    FieldFile,
-    FieldSource,
-    MergedFile,
-    WorkerSettings,
-    compute_tasks,
-    program_digest,
-)
+from runtime.backfill.task import program_digest
+from runtime.backfill.work import ChainOfDays, SeparateDays, Task, TaskMaker, Work, chosen_engine
 from runtime.common import digest
-from runtime.engines.select import EngineSettings, choose_engine
 from runtime.errors import InputRefused, InputsMissing, ResultRefused, SeamlessError
-from runtime.inputs.day_input import DayInput, Merged, Ready
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.plan import PlannedDay
 from runtime.pipeline.publishing import FilledDay, Publisher
@@ -40,10 +30,10 @@ if TYPE_CHECKING:
 
 _TRIES = 3
 """How often a staged day that is damaged is computed again."""
-_AHEAD = 3
-"""Blocks a worker that are sent before the oldest is published: enough work, and a bounded staging folder."""
 _SLOW = 3.0
 """A block that takes so many times the usual is computed by a second worker as well, when there is no other work."""
+_KNOWN = 3
+"""Number of blocks from which on the usual time is known."""
 _LOOK_S = 1.0
 _WITHOUT_WORKERS_S = 300.0
 
@@ -52,14 +42,18 @@ logger = logging.getLogger(__name__)
 
 @dataclass
 class _Block:
-    """Some consecutive days that one worker computes."""
+    """Some days in a row that are computed together."""
 
     days: Sequence[PlannedDay]
-    tasks: Sequence[DayTask]
-    unreadable: SeamlessError | None
-    """Why the day after them has no task: one of its inputs cannot be had."""
+    tasks: Sequence[Task | SeamlessError]
+    """For each day its task, or why it has none: one of its inputs cannot be had."""
     futures: list[Future[Any]] = field(default_factory=list)
     sent: float = field(default_factory=time.monotonic)
+
+    @property
+    def made(self) -> list[Task]:
+        """The tasks of the days that have one."""
+        return [task for task in self.tasks if not isinstance(task, SeamlessError)]
 
 
 @dataclass
@@ -68,68 +62,17 @@ class ClusterFill:
 
     client: Client
     block: int
-    """Consecutive days that a worker computes: it reads the days around them once."""
+    """Days in a row that are computed together: a worker reads the days around them once."""
     threads: int
     """Threads that a worker computes with."""
+    workers: int = 1
+    """Number of workers that are to come."""
     _took: list[float] = field(default_factory=list)
     """Seconds of the blocks that are done."""
 
     def __call__(self, days: Sequence[PlannedDay], run: RunContext) -> Generator[FilledDay, None, None]:
         """Fill planned days and publish them in order; see `runtime.pipeline.day.fill_days`."""
         return _Filling(self, run).fill(days)
-
-
-def chosen_engine(run: RunContext) -> EngineSettings:
-    """Return the engine of all workers, which is chosen on this machine: bytes are the same with one engine only."""
-    chosen = choose_engine(run.models.first, run.models.engine).engine
-    return replace(run.models.engine, engine=chosen)
-
-
-@dataclass(frozen=True)
-class TaskMaker:
-    """Makes the tasks of a run's days."""
-
-    run: RunContext
-    folder: Path
-    """Folder for merged fields."""
-
-    @property
-    def settings(self) -> WorkerSettings:
-        """What all workers need to know."""
-        layout = self.run.config.archive.layout
-        return WorkerSettings(program_digest(), self.run.grid, chosen_engine(self.run), layout, self.folder)
-
-    def task(self, day: PlannedDay) -> DayTask:
-        """Return a day as a worker computes it.
-
-        Raises
-        ------
-        InputsMissing, InputRefused
-            The file of an input is not on this machine and cannot be fetched, or is not what it was.
-        """
-        return DayTask(
-            Publisher(self.run).describe(day),
-            day.bundle.path.absolute(),
-            [self._source(day_input) for day_input in day.soil_moisture],
-            [self._source(day_input) for day_input in day.precipitation],
-        )
-
-    def _source(self, day_input: DayInput) -> FieldSource:
-        """Return where a worker finds the field of an input."""
-        if isinstance(day_input, Merged):
-            field = MergedFile(day_input.identity, self.folder / "merged" / f"{day_input.identity[:32]}.npz")
-            merged = self.run.inbox.read(day_input).merged
-            if merged:
-                field.write(merged)
-            return field
-        if not isinstance(day_input, Ready):
-            return None
-        file = day_input.file
-        path = self.run.inbox.store.local_path(file, day_input.sha256).absolute()
-        wanted = file.listing.wanted
-        return FieldFile(
-            day_input.field_digest, path, wanted.product, file.granule.date, file.listing.band, wanted.orbit
-        )
 
 
 @dataclass
@@ -144,22 +87,18 @@ class _Filling:
         return Publisher(self.run)
 
     @cached_property
-    def tasks(self) -> TaskMaker:
+    def work(self) -> Work:
         engine = chosen_engine(self.run)
         layout = self.run.config.archive.layout  # workers of a cluster that runs on keep what they know by this folder
         way = digest.of_values(program_digest(), engine.engine, engine.precision, self.run.grid.digest, layout)
-        return TaskMaker(self.run, self.run.paths.staging.absolute() / way[:16])
+        maker = TaskMaker(self.run, self.run.paths.staging.absolute() / way[:16])
+        kind = ChainOfDays if self.run.models.carry_state else SeparateDays
+        workers = max(self.cluster.workers, worker_count(self.cluster.client))
+        return kind(self.cluster.client, maker, self.cluster.threads, workers)
 
     @property
     def staging(self) -> Staging:
-        return Staging(self.tasks.folder)
-
-    @cached_property
-    def settings(self) -> Any:
-        """The settings of the workers, sent to each of them once."""
-        settings = self.tasks.settings
-        engine = replace(settings.engine, threads=self.cluster.threads)
-        return self.cluster.client.scatter(replace(settings, engine=engine), broadcast=True, hash=False)
+        return Staging(self.work.maker.folder)
 
     def fill(self, days: Sequence[PlannedDay]) -> Generator[FilledDay, None, None]:
         from distributed.client import ClosedClientError
@@ -169,7 +108,7 @@ class _Filling:
         try:
             while True:
                 workers = self._workers()
-                for block in itertools.islice(blocks, max(0, _AHEAD * workers - len(sent))):
+                for block in itertools.islice(blocks, max(0, self.work.blocks_ahead(workers) - len(sent))):
                     self._send(block)
                     sent.append(block)
                 if not sent:
@@ -211,20 +150,18 @@ class _Filling:
             yield self._block(days[first : first + self.cluster.block])
 
     def _block(self, days: Sequence[PlannedDay]) -> _Block:
-        tasks = []
-        for day in days:
-            self.run.warn_once(day.warnings)
-            try:
-                tasks.append(self.tasks.task(day))
-            except (InputsMissing, InputRefused) as error:
-                return _Block(days, tasks, error)
-        return _Block(days, tasks, None)
+        return _Block(days, [self._task(day) for day in days])
+
+    def _task(self, day: PlannedDay) -> Task | SeamlessError:
+        self.run.warn_once(day.warnings)
+        try:
+            return self.work.task(day)
+        except SeamlessError as error:
+            return error
 
     def _send(self, block: _Block) -> None:
-        if block.tasks:
-            block.futures.append(
-                self.cluster.client.submit(compute_tasks, self.settings, block.tasks, pure=False, retries=_TRIES)
-            )
+        if block.made:
+            block.futures.append(self.work.send(block.made))
 
     # Waiting
 
@@ -243,7 +180,7 @@ class _Filling:
 
     def _hurry(self, sent: Sequence[_Block], workers: int) -> None:
         """Let a second worker compute a block that takes long, if there is no other work for it."""
-        if len(sent) >= workers or len(self.cluster._took) < _TRIES:
+        if not self.work.may_repeat or len(sent) >= workers or len(self.cluster._took) < _KNOWN:
             return
         usual = statistics.median(self.cluster._took[-20:])
         for block in sent:
@@ -258,13 +195,14 @@ class _Filling:
     # Publishing
 
     def _publish_block(self, block: _Block) -> Iterator[FilledDay]:
-        errors = self._results(block)
-        for day, error in itertools.zip_longest(block.days[: len(block.tasks)], errors):
-            yield self._failed(day, error) if error else self._publish(day)
-        rest = block.days[len(block.tasks) :]
-        if rest and block.unreadable:
-            yield FilledDay(rest[0], block.unreadable)
-            yield from self.fill(rest[1:])
+        results = iter(self._results(block))
+        for day, task in zip(block.days, block.tasks, strict=True):
+            if isinstance(task, SeamlessError):
+                yield self._failed(day, task)
+            else:
+                error = next(results)
+                yield self._failed(day, error) if error else self._publish(day, task)
+        self.work.published(block.made)
 
     def _results(self, block: _Block) -> list[SeamlessError | None]:
         """Return for each day of a block why it is not staged."""
@@ -284,7 +222,9 @@ class _Filling:
         return found
 
     def _failed(self, day: PlannedDay, error: SeamlessError) -> FilledDay:
-        """Take note why a worker did not compute a day; the catalog learns what became of a file that has changed."""
+        """Take note why a day is not computed; the catalog learns what became of a file that has changed."""
+        if not isinstance(error, InputRefused | InputsMissing | ResultRefused):
+            raise error
         try:
             for day_input in (*day.soil_moisture, *day.precipitation) if isinstance(error, InputRefused) else ():
                 self.run.inbox.check(day_input)
@@ -292,16 +232,14 @@ class _Filling:
             return FilledDay(day, found)
         return FilledDay(day, error)
 
-    def _publish(self, day: PlannedDay) -> FilledDay:
+    def _publish(self, day: PlannedDay, task: Task) -> FilledDay:
         """Judge a staged day and publish it; one that is damaged or gone is computed again."""
         for _ in range(_TRIES):
             found = self.staging.read(day.fingerprint)
             if found:
                 break
             self.staging.drop(day.fingerprint)
-            [error] = self.cluster.client.submit(
-                compute_tasks, self.settings, [self.tasks.task(day)], pure=False
-            ).result()
+            [error] = self.work.send_again(task).result()
             if error:
                 return self._failed(day, error)
         else:

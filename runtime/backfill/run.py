@@ -8,11 +8,9 @@ import shutil
 from runtime.archive.paths import ArchivePaths
 from runtime.backfill.cluster import ClusterChoice, open_cluster
 from runtime.backfill.days import ClusterFill
-from runtime.bundle import find_bundle, load_bundle
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.config import Config
-from runtime.errors import ConfigError
 from runtime.pipeline.run import FillWay, Outcome, fill_archive
 
 _NO_LIMIT = 1e6
@@ -49,7 +47,8 @@ def backfill_archive(
     choice : ClusterChoice
         The cluster.
     block : int
-        Consecutive days that a worker computes at a time.
+        Days in a row that are computed at a time: by one worker, or tile by tile by all of them if the network carries
+        a memory.
     offline : bool
         Use only files that have been fetched.
 
@@ -61,32 +60,15 @@ def backfill_archive(
     Raises
     ------
     ConfigError
-        The network carries a memory from day to day, or Dask is not installed.
+        Dask is not installed.
     SeamlessError
         The cluster does not answer, or lost all its workers; days already published stay.
     """
-    require_independent_days(config)
     config = config.model_copy(update={"policy": config.policy.model_copy(update={"max_run_minutes": _NO_LIMIT})})
     with open_cluster(choice) as client:
-        fill = ClusterFill(client, block, choice.threads_each)
+        fill = ClusterFill(client, block, choice.threads_each, choice.workers or 1)
         chunk = max(_LEAST_CHUNK, 8 * block * (choice.workers or 1))
         outcome = fill_archive(config, wanted, today, events, offline=offline, way=FillWay(fill, chunk))
     if not outcome.unfinished:
         shutil.rmtree(ArchivePaths.of(config).staging, ignore_errors=True)
     return outcome
-
-
-def require_independent_days(config: Config) -> None:
-    """Refuse a network with a memory: its days are a chain.
-
-    Raises
-    ------
-    ConfigError
-        A bundle carries a memory from day to day.
-    """
-    for name in config.bundles:
-        if load_bundle(find_bundle(name)).manifest.carries_state:
-            raise ConfigError(
-                f"model.bundle = {name!r} carries a memory from day to day, so its days cannot be computed apart; "
-                "use `runtime fill`, or another model.bundle"
-            )

@@ -17,6 +17,7 @@ from runtime.common import digest
 from runtime.common.atomic import PART, sync_to_disk, write_guard
 
 _NOTE = "day.json"
+_TILES = "tiles"
 
 
 @dataclass(frozen=True)
@@ -97,6 +98,15 @@ class Staging:
     def drop(self, fingerprint: str) -> None:
         """Delete a day."""
         shutil.rmtree(self._path(fingerprint), ignore_errors=True)
+
+    def tiles(self, state: str, number: int, shares: int) -> Path:
+        """Return the file of a share of a day's tiles; `state` is the fingerprint of the state that the day leaves."""
+        return self.folder / _TILES / f"{state[:32]}-{number}-of-{shares}.safetensors"
+
+    def drop_tiles(self, state: str) -> None:
+        """Delete the tiles of a day that is joined."""
+        for file in (self.folder / _TILES).glob(f"{state[:32]}-*"):
+            file.unlink(missing_ok=True)
 
     def _path(self, fingerprint: str) -> Path:
         return self.folder / fingerprint[:32]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import functools
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -20,9 +20,12 @@ from runtime.common import digest
 from runtime.common.grid import Floats, Grid
 from runtime.common.sensors import Product
 from runtime.common.vocabulary import LayoutName
+from runtime.engines.base import Engine, Staged
 from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import InputRefused, InputsMissing, ResultRefused, SeamlessError
 from runtime.fill.base import Filler, make_filler
+from runtime.fill.result import Filled
+from runtime.fill.state import State
 from runtime.inputs.day_input import InputField
 from runtime.inputs.products.granule import FETCH_AGAIN
 from runtime.inputs.reader_process import reader_process
@@ -96,6 +99,17 @@ class WorkerSettings:
     engine: EngineSettings
     layout: LayoutName
     staging: Path
+    states: Path
+    """Folder of a chain's snapshots."""
+
+
+@dataclass(frozen=True)
+class Network:
+    """A network that a worker has opened."""
+
+    bundle: Bundle
+    engine: Engine | Staged
+    filler: Filler
 
 
 @dataclass(frozen=True)
@@ -136,15 +150,22 @@ def compute_tasks(settings: WorkerSettings, tasks: Sequence[DayTask]) -> list[Se
     SeamlessError
         This worker has another program or another network than the publisher, or cannot write.
     """
-    return [_worker(settings).compute(task) for task in tasks]
+    return [worker_of(settings).compute(task) for task in tasks]
 
 
 @functools.lru_cache(maxsize=1)
-def _worker(settings: WorkerSettings) -> _Worker:
-    return _Worker(settings)
+def worker_of(settings: WorkerSettings) -> Worker:
+    """Return what this process keeps from task to task.
+
+    Raises
+    ------
+    SeamlessError
+        This process has another program than the publisher.
+    """
+    return Worker(settings)
 
 
-class _Worker:
+class Worker:
     """What a worker keeps from task to task: open networks, and the fields that it read last."""
 
     def __init__(self, settings: WorkerSettings) -> None:
@@ -152,53 +173,87 @@ class _Worker:
             raise SeamlessError(
                 "the worker has another version of this program than the publisher; install the same one on both"
             )
-        self._settings = settings
-        self._staging = Staging(settings.staging)
-        self._fillers: dict[Path, tuple[Bundle, Filler]] = {}
+        self.settings = settings
+        self.staging = Staging(settings.staging)
+        self.left: dict[int, tuple[Path, State]] = {}
+        """By share of the tiles: the state that its last day left, and the file that has it; see `links`."""
+        self._networks: dict[Path, Network] = {}
         self._read = functools.lru_cache(_CACHED_FIELDS)(self._read_source)
 
     def compute(self, task: DayTask) -> SeamlessError | None:
         """Compute a day; return why it is not staged."""
-        record, grid = task.description.record, self._settings.grid
-        if self._staging.has(record.fingerprint):
+        if self.staging.has(task.description.record.fingerprint):
             return None
-        phases, began = {}, time.monotonic()
+        began = time.monotonic()
         try:
-            fields = DayFields(
-                soil_moisture=[self._read(source) for source in task.soil_moisture],
-                precipitation=[self._read(source) for source in task.precipitation],
-                today=self._filler(task).manifest.window.index(0),
-            )
+            fields = self.fields(task.soil_moisture, task.precipitation, task.bundle, task.description.record.model_id)
         except InputRefused as refusal:
             return refusal
-        phases["read"], began = time.monotonic() - began, time.monotonic()
-        bundle, filler = self._fillers[task.bundle]
-        filled, _ = compute_day(filler, fields, None)
-        phases["infer"], began = time.monotonic() - began, time.monotonic()
+        phases = {"read": time.monotonic() - began}
+        began = time.monotonic()
+        network = self.network(task.bundle, task.description.record.model_id)
+        filled, _ = compute_day(network.filler, fields, None)
+        phases["infer"] = time.monotonic() - began
+        return self.stage(task.description, network, filled, fields, phases)
+
+    def stage(
+        self,
+        description: DayDescription,
+        network: Network,
+        filled: Filled,
+        fields: DayFields,
+        phases: Mapping[str, float],
+    ) -> SeamlessError | None:
+        """Check a filled day and write it into the staging folder; return why not, if no observation reaches it."""
+        date, began, unsound = description.record.date, time.monotonic(), None
         try:
-            check_reached(filled, record.date)
+            check_reached(filled, date)
         except InputsMissing as missing:
             return missing
-        day, unsound = compose_day(task.description, grid, bundle, filled, fields), None
+        day = compose_day(description, self.settings.grid, network.bundle, filled, fields)
         try:
-            check_sound(filled, record.date)
+            check_sound(filled, date)
         except ResultRefused as refusal:
             unsound = str(refusal)
-        phases["check"] = time.monotonic() - began
-        self._staging.add(day, LAYOUTS[self._settings.layout], filled.cut, filler.engine_name, phases, unsound)
+        phases = {**phases, "check": time.monotonic() - began}
+        layout = LAYOUTS[self.settings.layout]
+        self.staging.add(day, layout, filled.cut, network.filler.engine_name, phases, unsound)
         return None
 
-    def _filler(self, task: DayTask) -> Bundle:
-        if task.bundle not in self._fillers:
-            bundle = load_bundle(task.bundle)
-            if bundle.model_id != task.description.record.model_id:
-                raise SeamlessError(f"{task.bundle}: is another network on the worker than where the days are planned")
-            engine = open_engine(bundle, self._settings.engine)
-            self._fillers[task.bundle] = bundle, make_filler(engine, bundle.manifest, self._settings.grid)
-        return self._fillers[task.bundle][0]
+    def network(self, folder: Path, model_id: str) -> Network:
+        """Return a network, opened by the engine.
+
+        Raises
+        ------
+        SeamlessError
+            The folder holds another network than where the days are planned.
+        """
+        if folder not in self._networks:
+            bundle = load_bundle(folder)
+            if bundle.model_id != model_id:
+                raise SeamlessError(f"{folder}: is another network on the worker than where the days are planned")
+            engine = open_engine(bundle, self.settings.engine)
+            self._networks[folder] = Network(bundle, engine, make_filler(engine, bundle.manifest, self.settings.grid))
+        return self._networks[folder]
+
+    def fields(
+        self, soil_moisture: Sequence[FieldSource], precipitation: Sequence[FieldSource], bundle: Path, model_id: str
+    ) -> DayFields:
+        """Read everything that a network reads for a day.
+
+        Raises
+        ------
+        InputRefused
+            A file cannot be read, or has changed since the day was planned.
+        """
+        return DayFields(
+            soil_moisture=[self._read(source) for source in soil_moisture],
+            precipitation=[self._read(source) for source in precipitation],
+            today=self.network(bundle, model_id).bundle.manifest.window.index(0),
+        )
 
     def _read_source(self, source: FieldSource) -> InputField:
         if source is None:
-            empty: Floats = np.full(self._settings.grid.shape, np.nan, np.float32)
+            empty: Floats = np.full(self.settings.grid.shape, np.nan, np.float32)
             return InputField(empty)
-        return source.read(self._settings.grid)
+        return source.read(self.settings.grid)

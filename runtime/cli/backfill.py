@@ -50,7 +50,7 @@ def backfill(
     threads: Annotated[
         int | None, typer.Option(min=1, max=1024, help="Threads of a worker.  [default: this machine's cores, shared]")
     ] = None,
-    block: Annotated[int, typer.Option(min=1, max=366, help="Days in a row that a worker computes at a time.")] = 8,
+    block: Annotated[int, typer.Option(min=1, max=366, help="Days in a row that are computed at a time.")] = 8,
     config: ConfigFile = None,
     overrides: Overrides = None,
     offline: Offline = False,
@@ -62,8 +62,8 @@ def backfill(
 ) -> None:
     """Fill the stale days of a range as `fill` does, computed by many workers and published in date order.
 
-    The bytes are those that `fill` gives. A killed run goes on where it was. For networks whose days do not depend on
-    each other; one with a memory is filled with `fill`.
+    The bytes are those that `fill` gives. A killed run goes on where it was. If the network carries a memory from day
+    to day, each worker computes a share of the tiles through all days.
     """
     if first is None:
         raise UsageError("backfill needs --from, and perhaps --to")

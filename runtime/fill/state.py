@@ -9,7 +9,7 @@ from __future__ import annotations
 import datetime as dt
 import hashlib
 import json
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -72,12 +72,8 @@ class StateStore:
         path = self.path(date, fingerprint)
         if path.exists():
             return
-        arrays: dict[str, NDArray[np.generic]] = {**state.tensors, _DAYS_SINCE: state.days_since_observation}
         record = {"date": date.isoformat(), "model_id": self.model_id, "fingerprint": fingerprint}
-        record["content"] = _content(record, arrays)
-        with part_file(path) as part:
-            part.write_bytes(save(arrays, {"record": json.dumps(record)}))
-        move_into_place(path)
+        write_snapshot(path, record, {**state.tensors, _DAYS_SINCE: state.days_since_observation})
 
     def load(self, date: dt.date, fingerprint: str, like: State | None) -> State:
         """Read a snapshot.
@@ -133,6 +129,19 @@ class StateStore:
                     path.unlink(missing_ok=True)
 
 
+def write_snapshot(path: Path, record: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> None:
+    """Write a record and arrays, with a hash of both, whole or not at all.
+
+    Raises
+    ------
+    ArchiveError
+        The folder cannot be written.
+    """
+    with part_file(path) as part:
+        part.write_bytes(save(dict(arrays), {"record": json.dumps({**record, "content": _content(record, arrays)})}))
+    move_into_place(path)
+
+
 def read_snapshot(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
     """Read a snapshot's record and arrays, and compare both with the hash it carries.
 
@@ -153,7 +162,7 @@ def read_snapshot(path: Path) -> tuple[dict[str, str], dict[str, NDArray[Any]]]:
     return record, arrays
 
 
-def _content(record: dict[str, str], arrays: dict[str, NDArray[np.generic]]) -> str:
+def _content(record: Mapping[str, str], arrays: Mapping[str, NDArray[Any]]) -> str:
     hasher = hashlib.sha256(json.dumps(record, sort_keys=True).encode())
     for name in sorted(arrays):
         hasher.update(f"{name} {arrays[name].dtype.str} {arrays[name].shape}".encode())

@@ -169,6 +169,21 @@ class Tiling:
         height, width = (size + 2 * self.halo for size in self.core)
         return np.stack([padded[..., tile.row : tile.row + height, tile.col : tile.col + width] for tile in tiles])
 
+    def cores(self, computed: Floats) -> Floats:
+        """Return what a network has computed, if it has the size of cores.
+
+        Raises
+        ------
+        BundleError
+            The network gives cores of another size: its graph has another halo than its manifest says.
+        """
+        if computed.shape[1:] != self.core:
+            raise BundleError(
+                f"the network's cores have {computed.shape[1:]} cells, and by the bundle's manifest {self.core}; "
+                "export the bundle again"
+            )
+        return computed
+
     def paste(self, out: Floats, tiles: Sequence[Tile], cores: Floats) -> None:
         """Write the cores of tiles into a field; cells outside the grid are left out.
 
@@ -184,15 +199,10 @@ class Tiling:
         Raises
         ------
         BundleError
-            The network gives cores of another size: its graph has another halo than its manifest says.
+            As by `cores`.
         """
-        if cores.shape[1:] != self.core:
-            raise BundleError(
-                f"the network's cores have {cores.shape[1:]} cells, and by the bundle's manifest {self.core}; "
-                "export the bundle again"
-            )
         (rows, cols), (height, width) = self.grid.shape, self.core
-        for tile, core in zip(tiles, cores, strict=True):
+        for tile, core in zip(tiles, self.cores(cores), strict=True):
             out[tile.row : tile.row + height, tile.col : tile.col + width] = core[: rows - tile.row, : cols - tile.col]
 
 

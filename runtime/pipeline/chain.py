@@ -12,6 +12,8 @@ from runtime.archive.rows import DayRow
 from runtime.common import digest
 from runtime.common.clock import DAY
 from runtime.common.vocabulary import RAIN_TODAY, TODAY, InputRole
+from runtime.errors import StateChainBroken
+from runtime.fill.state import StateStore
 from runtime.inputs.day_input import DayInput
 from runtime.pipeline.context import RunContext
 
@@ -125,6 +127,21 @@ class Chain:
             links.append(self.link(date))
             date -= DAY
         return tuple(reversed(links))
+
+
+def require_unchanged(link: ChainLink, wanted: dt.date, states: StateStore) -> None:
+    """Refuse to replay a day whose inputs have changed: it would not leave the state that the next day was filled from.
+
+    Raises
+    ------
+    StateChainBroken
+        They have changed since its state was lost.
+    """
+    if link.replayed_state != link.state:
+        raise StateChainBroken(
+            f"{states.path(link.date, link.state)}: is gone, and its inputs have changed since; "
+            f"re-do the chain with `runtime fill --from {link.date} --to {wanted}`"
+        )
 
 
 def lost_inputs(old: DayRecord, inputs: Mapping[InputRole, DayInput]) -> list[InputRole]:

@@ -39,8 +39,13 @@ def compute_day(
     frames = np.stack([each.values for each in fields.soil_moisture])
     rain = np.stack([each.values for each in fields.precipitation]) if fields.precipitation else None
     filled, after = filler.fill(frames, rain, state, progress)
+    return with_input_errors(filled, fields), after
+
+
+def with_input_errors(filled: Filled, fields: DayFields) -> Filled:
+    """Return a filled day whose uncertainty counts what several sensors say of the input's; see `add_input_errors`."""
     window = [each.merged for each in fields.soil_moisture if each.merged]
-    return add_input_errors(filled, fields.soil_moisture[fields.today].merged, window), after
+    return add_input_errors(filled, fields.soil_moisture[fields.today].merged, window)
 
 
 def compose_day(

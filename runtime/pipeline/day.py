@@ -16,11 +16,11 @@ from runtime.archive.record import PublishedDay
 from runtime.bundle import Bundle
 from runtime.common.clock import DAY
 from runtime.common.text import counted
-from runtime.errors import InputRefused, InputsMissing, ResultRefused, RunOverdue, SeamlessError, StateChainBroken
+from runtime.errors import InputRefused, InputsMissing, ResultRefused, RunOverdue, SeamlessError
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.inputs.day_input import DayInput
-from runtime.pipeline.chain import ChainLink
+from runtime.pipeline.chain import ChainLink, require_unchanged
 from runtime.pipeline.compute import DayFields, compose_day, compute_day
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.gates import check_reached, check_sound
@@ -122,11 +122,7 @@ class _Computation:
         state = self._state_before((*replay, day.link)[0])
         for link in replay:
             self._check_time()
-            if link.replayed_state != link.state:
-                raise StateChainBroken(
-                    f"{self.run.states.path(link.date, link.state)}: is gone, and its inputs have changed since; "
-                    f"re-do the chain with `runtime fill --from {link.date} --to {day.date}`"
-                )
+            require_unchanged(link, day.date, self.run.states)
             state = self._advance(link, state, phases)[2]
         filled, fields, _ = self._advance(day.link, state, phases, following)
         self._not_left = ()

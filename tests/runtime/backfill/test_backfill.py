@@ -5,7 +5,6 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,37 +14,24 @@ import pytest
 from distributed import LocalCluster
 
 from runtime.archive.verify import archive_faults
-from runtime.backfill import days, task
+from runtime.backfill import days, task, work
 from runtime.backfill.cluster import ClusterChoice
 from runtime.backfill.run import backfill_archive
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
-from runtime.errors import ArchiveError, ConfigError, SeamlessError
+from runtime.errors import ArchiveError, SeamlessError
 from runtime.pipeline.publishing import Publisher
 from runtime.pipeline.run import Outcome
 from tests.conftest import DAYS, MakeSite, Runtime, Site
+from tests.runtime.backfill.conftest import seen_by_readers
 from tests.support.sensor_site import FIRST, SensorSite, write_month
-
-
-@pytest.fixture(scope="module")
-def cluster() -> Iterator[str]:
-    """Address of a cluster of two workers."""
-    with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0) as started:
-        yield started.scheduler_address
 
 
 def _backfill(site: Site, cluster: str, *overrides: str, block: int = 3) -> Outcome:
     wanted = DateRange(site.date(0), site.date(DAYS - 1))
     choice = ClusterChoice(scheduler=cluster)
     return backfill_archive(site.config(*overrides), wanted, site.today, RunEvents(), choice, block=block)
-
-
-def _bytes(site: Site) -> dict[str, bytes]:
-    """Every file that a reader sees, by path: days, STAC documents, cube."""
-    found = [path for path in site.archive.rglob("*") if path.is_file()]
-    relative = {str(path.relative_to(site.archive)): path for path in found}
-    return {name: path.read_bytes() for name, path in relative.items() if not name.startswith(".")}
 
 
 @pytest.fixture
@@ -57,7 +43,8 @@ def serial(make_site: MakeSite) -> Site:
 
 
 def _is_whole(site: Site, serial: Site) -> bool:
-    return _bytes(site) == _bytes(serial) and archive_faults(site.config(), lambda items, _: items) == []
+    same = seen_by_readers(site) == seen_by_readers(serial)
+    return same and archive_faults(site.config(), lambda items, _: items) == []
 
 
 def test_it_gives_the_bytes_of_a_fill(make_site: MakeSite, serial: Site, cluster: str) -> None:
@@ -160,16 +147,11 @@ def test_a_refused_result_is_kept_as_by_a_fill(make_site: MakeSite, cluster: str
 def test_a_worker_with_another_program_is_refused(
     make_site: MakeSite, cluster: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(days, "program_digest", lambda: "another")
+    monkeypatch.setattr(work, "program_digest", lambda: "another")
     site = make_site()
     with pytest.raises(SeamlessError, match="another version of this program"):
         _backfill(site, cluster)
     assert site.published() == {}
-
-
-def test_a_network_with_a_memory_is_refused_before_a_cluster_is_asked(recurrent_site: Site) -> None:
-    with pytest.raises(ConfigError, match="carries a memory from day to day"):
-        _backfill(recurrent_site, "tcp://127.0.0.1:1")
 
 
 @pytest.mark.slow
