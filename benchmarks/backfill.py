@@ -7,9 +7,11 @@ FOLDER has real days of AMSR2 (LPRM, X band); each archive is filled with all of
 each bundle: seconds, speed-up of two workers over one, how long the publisher was busy with a day, and the peak memory
 of a worker.
 
-The model plays the same code with 1 to 256 workers: blocks of days are sent in order, at most three a worker before the
-oldest is published, each takes what a block took here; days are published one after the other. Disks and networks are
-taken as never busy, so that what it says is what the publisher allows.
+The model plays the same order of work with 1 to 256 workers, event by event. Blocks of days are sent in order, a
+bounded number before the oldest is published; days are published one after the other. Of a network with a memory, each
+share of the tiles goes through all days, reads each of them, and waits for its own last day; a block is joined by any
+worker. A day takes what it took here with two workers. Disks and networks are taken as never busy, so what the model
+says is what workers, chain and publisher allow.
 """
 
 from __future__ import annotations
@@ -19,9 +21,11 @@ import datetime as dt
 import heapq
 import json
 import os
+import sys
 import tempfile
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,11 +38,15 @@ from runtime.archive.paths import ArchivePaths
 from runtime.backfill import days as cluster_days
 from runtime.backfill.cluster import ClusterChoice
 from runtime.backfill.run import backfill_archive
+from runtime.backfill.work import ChainOfDays, SeparateDays
+from runtime.bundle import find_bundle, load_bundle
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.config import Config, load_config
+from runtime.fill.recurrent import shares_of_tiles
 from runtime.pipeline.run import fill_archive
 
+BUNDLES = ["seamless-2", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x"]
 FIRST = dt.date(2015, 4, 1)
 BLOCK = 4
 WORKERS = (1, 2, 4, 8, 16, 32, 64, 128, 256)
@@ -88,25 +96,47 @@ class Watch:
         cluster_days._Filling._publish = self._publish  # type: ignore[method-assign]
 
 
-def computing_seconds(config: Config) -> float:
-    """Return how long workers were busy with a day, on average: reading, computing, checking, writing."""
+def phases_of_a_day(config: Config) -> dict[str, float]:
+    """Return how long workers were busy with each phase of a day, seconds, on average."""
     with Catalog.open(ArchivePaths.of(config).catalog, read_only=True) as catalog:
-        took = [sum(revision.phases.values()) for revision in catalog.revisions()]
-    return sum(took) / len(took)
+        days = [revision.phases for revision in catalog.revisions()]
+    return {name: sum(day.get(name, 0.0) for day in days) / len(days) for name in ("read", "infer", "join", "check")}
 
 
-def simulated(workers: int, count: int, day_s: float, publish_s: float, block: int, ahead: int = 3) -> float:
-    """Return how long a backfill takes, seconds, if only workers and publisher are ever busy."""
-    free = [0.0] * workers
-    published: list[float] = []
-    now = 0.0
-    for number in range(-(-count // block)):
-        allowed = published[number - ahead * workers] if number >= ahead * workers else 0.0
-        done = max(heapq.heappop(free), allowed) + block * day_s
-        heapq.heappush(free, done)
-        now = max(now, done) + block * publish_s
-        published.append(now)
-    return now
+@dataclass(frozen=True)
+class Model:
+    """What the tasks of a backfill take, seconds a day."""
+
+    publish_s: float
+    whole_s: float
+    """Of a window network: a day. Of a network with a memory: what is done once for a day, joining and writing it."""
+    read_s: float = 0.0
+    """Of a network with a memory: what each share reads of a day."""
+    batch_s: float = 0.0
+    """Of a network with a memory: a batch of tiles."""
+    batches: int = 0
+    """Batches of tiles; 0 for a window network."""
+
+    def hours(self, workers: int, days: int, block: int = BLOCK) -> float:
+        """Return how long a backfill takes."""
+        shares = min(workers, self.batches)
+        counts = [self.batches * (n + 1) // shares - self.batches * n // shares for n in range(shares)]
+        ahead = ChainOfDays.BLOCKS if shares else SeparateDays.BLOCKS * workers
+        free, published, left = [0.0] * workers, [0.0] * ahead, [0.0] * shares
+        for _ in range(-(-days // block)):
+            allowed = published[-ahead]
+            for share, count in enumerate(counts):
+                left[share] = _work(free, max(allowed, left[share]), block * (self.read_s + count * self.batch_s))
+            done = _work(free, max([allowed, *left]), block * self.whole_s)
+            published.append(max(done, published[-1]) + block * self.publish_s)
+        return published[-1] / 3600
+
+
+def _work(free: list[float], ready: float, seconds: float) -> float:
+    """Let the worker do it that is free first; return when it is done."""
+    done = max(heapq.heappop(free), ready) + seconds
+    heapq.heappush(free, done)
+    return done
 
 
 def measure(folder: Path, data: Path, bundle: str, wanted: DateRange) -> dict[str, Any]:
@@ -126,21 +156,21 @@ def measure(folder: Path, data: Path, bundle: str, wanted: DateRange) -> dict[st
         seconds[f"{workers} workers"] = time.perf_counter() - began
         if contents(config) != expected:
             raise SystemExit(f"{bundle}: {workers} workers give another archive than a fill")
-    day_s, publish_s = computing_seconds(config), watch.busy_s / watch.days
-    one = simulated(1, RECORD, day_s, publish_s, BLOCK)
+    phases, publish_s = phases_of_a_day(config), watch.busy_s / watch.days
+    manifest = load_bundle(find_bundle(bundle)).manifest
+    model = Model(publish_s, sum(phases.values()))
+    if manifest.carries_state:
+        grid, once = config.make_grid(), phases["join"] + phases["check"]
+        batches, shares = (len(shares_of_tiles(manifest, grid, wanted)) for wanted in (sys.maxsize, 2))
+        model = Model(publish_s, once, phases["read"] / shares, phases["infer"] / batches, batches)
     return found | {
         "seconds": {name: round(took, 1) for name, took in seconds.items()},
         "two workers over one": round(seconds["1 workers"] / seconds["2 workers"], 2),
-        "seconds a day of a worker": round(day_s, 3),
+        "seconds a day of all workers": {name: round(took, 3) for name, took in phases.items()},
         "seconds a day of the publisher": round(publish_s, 3),
         "memory of a worker, MiB": watch.memory >> 20,
-        f"simulated, {RECORD} days": {
-            str(n): {
-                "hours": round((took := simulated(n, RECORD, day_s, publish_s, BLOCK)) / 3600, 2),
-                "efficiency": round(one / took / n, 3),
-            }
-            for n in WORKERS
-        },
+        f"model, hours of {RECORD} days": {str(n): round(model.hours(n, RECORD), 2) for n in WORKERS},
+        "model, efficiency": {str(n): round(model.hours(1, RECORD) / model.hours(n, RECORD) / n, 3) for n in WORKERS},
     }
 
 
@@ -160,7 +190,9 @@ def main() -> None:
     """Measure, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, default=Path(os.environ.get("SEAMLESS_SM_DATA", "."), "lprm_april2015_x"))
-    parser.add_argument("--bundle", nargs="+", default=["seamless-2", "sgdsm1-amsr2-x"], help="shipped bundles")
+    parser.add_argument(
+        "--bundle", nargs="+", default=["seamless-2", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x"], help="shipped bundles"
+    )
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()

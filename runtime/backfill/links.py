@@ -29,7 +29,8 @@ Errors = Sequence[SeamlessError | None]
 """For each link why it is not computed: an input cannot be read, or the network gave NaN, there or on a day before."""
 
 _SINCE, _FILLED, _REACHED, _SECONDS = "days_since_observation", ".filled", ".reached", ".seconds"
-"""Arrays of a file of tiles beside the state's own; the first one is in the first share's only."""
+"""Arrays of a file of tiles beside the state's own. The first is in the first share's only; the last: how long it took
+to read the inputs and to compute."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,7 @@ class _Share:
         before = self._state_before(link, network, tiles)
         try:
             fields = _fields(self.worker, link)
+            read = time.monotonic()
             observed, rain = fields.soil_moisture[0].values, fields.precipitation[0].values
             computed = compute_tiles(network.engine, manifest, grid, observed, rain, before.tensors, tiles)
             since = days_since(before.days_since_observation, observed)
@@ -160,7 +162,7 @@ class _Share:
         arrays: dict[str, NDArray[Any]] = {**computed.tensors, _FILLED: computed.filled, _REACHED: computed.reached}
         if self.number == 0:
             arrays[_SINCE] = since
-        arrays[_SECONDS] = np.array(time.monotonic() - began)
+        arrays[_SECONDS] = np.array([read - began, time.monotonic() - read])
         try:
             write_snapshot(path, {}, arrays)
         except ArchiveError:
@@ -207,8 +209,8 @@ def _join(worker: Worker, link: LinkTask, shares: int) -> SeamlessError | None:
     """Join the tiles of a day; return why it is not staged."""
     if _is_joined(worker, link):
         return None
-    parts, seconds = [], 0.0
-    since = np.empty(0, np.int16)
+    began, parts = time.monotonic(), []
+    since, seconds = np.empty(0, np.int16), np.zeros(2)
     for number in range(shares):
         path = worker.staging.tiles(link.state, number, shares)
         try:
@@ -216,7 +218,7 @@ def _join(worker: Worker, link: LinkTask, shares: int) -> SeamlessError | None:
         except StateChainBroken:
             path.unlink(missing_ok=True)
             return None
-        since, seconds = arrays.pop(_SINCE, since), seconds + float(arrays.pop(_SECONDS))
+        since, seconds = arrays.pop(_SINCE, since), seconds + arrays.pop(_SECONDS)
         parts.append(ComputedTiles(arrays.pop(_FILLED), arrays.pop(_REACHED), arrays))
     network, store = worker.network(link.bundle, link.model_id), StateStore(worker.settings.states, link.model_id)
     computed = ComputedTiles.joined(parts)
@@ -232,5 +234,6 @@ def _join(worker: Worker, link: LinkTask, shares: int) -> SeamlessError | None:
     if link.description is None:
         return None
     manifest, grid = network.bundle.manifest, worker.settings.grid
-    filled = compose_tiles(manifest, grid, fields.soil_moisture[0].values, computed, since)
-    return worker.stage(link.description, network, with_input_errors(filled, fields), fields, {"infer": seconds})
+    filled = with_input_errors(compose_tiles(manifest, grid, fields.soil_moisture[0].values, computed, since), fields)
+    phases = {"read": float(seconds[0]), "infer": float(seconds[1]), "join": time.monotonic() - began}
+    return worker.stage(link.description, network, filled, fields, phases)

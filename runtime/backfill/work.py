@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from runtime.backfill.links import LinkTask, compute_links, compute_share, join_shares
 from runtime.backfill.staging import Staging
@@ -173,11 +173,12 @@ class Work(ABC):
 class SeparateDays(Work):
     """Days of a window network."""
 
-    _BLOCKS = 3
+    BLOCKS: ClassVar = 3
+    """Blocks a worker that are sent before the oldest is published: enough work, and a bounded staging folder."""
 
     def blocks_ahead(self, workers: int) -> int:
-        """Return three for each worker: enough work, and a bounded staging folder."""
-        return self._BLOCKS * workers
+        """Return some for each worker."""
+        return self.BLOCKS * workers
 
     def task(self, day: PlannedDay) -> DayTask:
         """Return the task of a day."""
@@ -206,7 +207,8 @@ class ChainOfDays(Work):
     _broken: tuple[str, SeamlessError] | None = None
     """The state that cannot be computed, since an input cannot be had, and why."""
 
-    _BLOCKS = 4
+    BLOCKS: ClassVar = 4
+    """Blocks that are sent before the oldest is published; all workers compute a block together."""
 
     @cached_property
     def shares(self) -> int:
@@ -215,7 +217,7 @@ class ChainOfDays(Work):
 
     def blocks_ahead(self, workers: int) -> int:
         """Return a few."""
-        return self._BLOCKS
+        return self.BLOCKS
 
     def task(self, day: PlannedDay) -> list[LinkTask]:
         """Return the links of a day; the days after one that cannot be computed cannot be either."""
