@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from typer.testing import CliRunner
 
-from runtime.bundle import find_bundle, shipped_bundles
+from runtime.bundle import find_bundle, load_bundle, shipped_bundles
 from runtime.common.grid import Grid
 from runtime.common.vocabulary import Tier
+from runtime.engines.select import EngineSettings
 from tests.conftest import START
 from training.cli import app
 from training.data import DataSection
+from training.evaluate.fill_hidden import Judged, fill_hidden
 from training.evaluate.findings import calibration, error_table, sigma_fit
 from training.evaluate.hidden import cells_to_hide, fit_trees, gaps
 from training.evaluate.kinds import KINDS, TIERS, GapKind
@@ -311,3 +313,19 @@ def test_the_command_line_says_what_is_missing(
         result = CliRunner().invoke(app, [*common, *extra])
         assert result.exit_code == 2, result.output
         assert message in result.stderr
+
+
+@pytest.mark.slow
+def test_several_processes_find_what_one_finds(archive: TrainingArchive) -> None:
+    names = ("seamless-amsr2-x", "sgdsm2-amsr2-x")
+    bundles = {name: load_bundle(find_bundle(name)) for name in names}
+    judged = Judged(bundles, archive, EngineSettings("cpu"), dct_pls=False)
+    days = {Tier.CONSOLIDATED: [DATE, DATE + dt.timedelta(1)], Tier.PROVISIONAL: [DATE + dt.timedelta(3)]}
+    one, two = (fill_hidden(judged, days, workers=workers) for workers in (1, 2))
+    np.testing.assert_equal(one.seams, two.seams)
+    assert one.cells.keys() == two.cells.keys()
+    for key, cells in one.cells.items():
+        assert cells.fillers.keys() == two.cells[key].fillers.keys() >= {*names, "trees"}
+        for name, values in cells.fillers.items():
+            np.testing.assert_array_equal(values, two.cells[key].fillers[name])
+        assert one.structures[key].variogram("trees") == two.structures[key].variogram("trees")

@@ -85,6 +85,7 @@ def evaluate(
         bool, typer.Option(help="Also evaluate trees, fitted to the days before; takes most of a minute for each tier.")
     ] = True,
     engine: EngineOption = "auto",
+    workers: Annotated[int, typer.Option(min=1, help="Processes that fill hidden cells, a day each.")] = 1,
 ) -> None:
     """Evaluate exported bundles on hidden observations, time series, in-situ stations and seams; write a report."""
     from rich.console import Console
@@ -122,6 +123,7 @@ def evaluate(
         trees=trees,
         engine=engine,  # type: ignore[arg-type]
         suite=suite,
+        workers=workers,
     )
     found = evaluate_bundles(settings, out)
     Console().print(summary_table(found))

@@ -8,7 +8,7 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 import numpy as np
 
-from training.evaluate.hidden import Hidden
+from training.evaluate.fill_hidden import Hidden
 from training.evaluate.kinds import HEADLINE
 from training.evaluate.scores import Cells
 from training.evaluate.series import SeriesFindings

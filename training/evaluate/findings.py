@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from runtime.bundle import Bundle
 from runtime.common.vocabulary import Tier
 from runtime.manifest import ErrorTable
-from training.evaluate.hidden import Hidden
+from training.evaluate.fill_hidden import Hidden
 from training.evaluate.kinds import GapKind
 from training.evaluate.references import NEAR_DAYS
 from training.evaluate.score import Score

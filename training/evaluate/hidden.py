@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import datetime as dt
 import logging
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TypeVar
 
 import numpy as np
-from scipy import ndimage
 
 from runtime.bundle import Bundle
-from runtime.common.grid import Bools, Floats, Grid
+from runtime.common.grid import Bools, Floats
 from runtime.common.vocabulary import Tier
 from runtime.engines.base import Engine, Staged
 from runtime.engines.select import EngineSettings, open_engine
 from runtime.fill.base import make_filler
 from runtime.fill.result import Filled
 from runtime.fill.state import State
-from runtime.fill.statistics import seam_ratio
-from runtime.fill.window import days_since_observation
-from training.evaluate.kinds import KINDS, GapKind
+from training.evaluate.kinds import GapKind
 from training.evaluate.references import (
     NEAR_DAYS,
     TODAY,
     WINDOW,
     Trees,
-    dct_pls,
     nearest_day,
-    plain_mean,
     weighted_mean,
 )
-from training.evaluate.scores import Cells
-from training.evaluate.structure import Structure
 from training.samples import TrainingArchive
 
 _LOG = logging.getLogger(__name__)
@@ -66,20 +58,6 @@ class Gaps:
     truth: Floats
     """(rows, cols), m3 m-3, the hidden observations on land cells that have another observation in the window; NaN on
     all other cells."""
-
-
-@dataclass(frozen=True)
-class Hidden:
-    """What an evaluation of hidden observations measured."""
-
-    cells: dict[tuple[Tier, GapKind], Cells]
-    """The hidden cells and their filled values, by tier and kind of gap."""
-    structures: dict[tuple[Tier, GapKind], Structure]
-    """Variogram and spectrum of the hidden and the filled values, by tier and kind of gap."""
-    seams: dict[str, list[float]]
-    """The seam figure of each day and tier with the first kind of gap, by bundle."""
-    seconds: dict[str, list[float]]
-    """Seconds that each filling of a day took, by filler. Trees fill the hidden cells only, all others all gaps."""
 
 
 def cells_to_hide(kind: GapKind, archive: TrainingArchive, date: dt.date) -> Bools:
@@ -273,118 +251,3 @@ def fill_whole_day(fillers: Sequence[BundleFiller], gaps: Gaps, land: Bools) -> 
     seen = gaps.frames[TODAY]
     mean = np.where(land & np.isnan(seen), weighted_mean(gaps.frames), seen)
     return {filler.name: filler.fill(gaps).soil_moisture for filler in fillers} | {WEIGHTED_MEAN: mean}
-
-
-def fill_hidden(
-    fillers: Sequence[BundleFiller],
-    archive: TrainingArchive,
-    days: Mapping[Tier, Sequence[dt.date]],
-    kinds: Sequence[GapKind] = KINDS,
-    *,
-    with_dct_pls: bool = True,
-    with_trees: bool = True,
-) -> Hidden:
-    """Hide observations and fill them with every filler.
-
-    Parameters
-    ----------
-    fillers : sequence of BundleFiller
-        The bundles.
-    archive : TrainingArchive
-        The days to evaluate.
-    days : mapping
-        The days of each tier, in order.
-    kinds : sequence of GapKind
-        How observations are hidden.
-    with_dct_pls : bool
-        Whether DCT-PLS also fills the real gaps; a day takes most of a minute.
-    with_trees : bool
-        Whether trees also fill the gaps, fitted for each tier to the days before the first one evaluated.
-
-    Returns
-    -------
-    Hidden
-        The hidden cells and their filled values, and what was measured of the fields.
-    """
-    structures: dict[tuple[Tier, GapKind], Structure] = {}
-    parts: dict[tuple[Tier, GapKind], list[Cells]] = {}
-    seams: dict[str, list[float]] = {filler.name: [] for filler in fillers}
-    seconds: dict[str, list[float]] = {}
-    trees: dict[Tier, Trees] = {}
-    for tier, dates in days.items() if with_trees else ():
-        _LOG.info("fitting trees, %s, to the days before %s", tier, dates[0])
-        trees[tier] = fit_trees(archive, tier, dates[0])
-    for date in sorted({date for dates in days.values() for date in dates}):
-        for tier, dates in days.items():
-            if date not in dates:
-                continue
-            for kind in kinds:
-                hidden = gaps(archive, date, tier, kind)
-                filled = dict(_timed(_fill_with_bundles(fillers, hidden, archive.has_rain), seconds))
-                if kind == kinds[0]:
-                    for filler in fillers:
-                        core = filler.bundle.manifest.tile_core
-                        seams[filler.name].append(seam_ratio(filled[filler.name], (core, core)))
-                with_dct = with_dct_pls and kind == GapKind.REAL
-                references = dict(
-                    _timed(_fill_with_references(hidden, archive.grid.land, trees.get(tier), with_dct), seconds)
-                )
-                parts.setdefault((tier, kind), []).append(_collect(hidden, archive.grid, filled, references))
-                fields = {name: day.soil_moisture for name, day in filled.items()} | references
-                structures.setdefault((tier, kind), Structure()).add(hidden.truth, fields)
-                _LOG.info("%s %s, %s: %d hidden cells", date, tier, kind, np.isfinite(hidden.truth).sum())
-    return Hidden({key: Cells.joined(several) for key, several in parts.items()}, structures, seams, seconds)
-
-
-def _timed(fields: Iterator[tuple[str, Field]], seconds: dict[str, list[float]]) -> Iterator[tuple[str, Field]]:
-    """Yield names and fields, and note how long each of them took."""
-    while True:
-        start = time.perf_counter()
-        named = next(fields, None)
-        if named is None:
-            return
-        seconds.setdefault(named[0], []).append(time.perf_counter() - start)
-        yield named
-
-
-def _fill_with_bundles(fillers: Sequence[BundleFiller], hidden: Gaps, has_rain: bool) -> Iterator[tuple[str, Filled]]:
-    """Yield the name and a day filled by every bundle, and also without rain by those that take rain."""
-    for filler in fillers:
-        yield filler.name, filler.fill(hidden)
-        if filler.takes_rain and has_rain:
-            yield filler.name + WITHOUT_RAIN, filler.fill(hidden, with_rain=False)
-
-
-def _fill_with_references(
-    hidden: Gaps, land: Bools, trees: Trees | None, with_dct_pls: bool
-) -> Iterator[tuple[str, Floats]]:
-    """Yield the name and the field of every filler that is no bundle."""
-    yield WEIGHTED_MEAN, weighted_mean(hidden.frames)
-    yield PLAIN_MEAN, plain_mean(hidden.frames)
-    if trees:
-        yield TREES, trees.fill(hidden.frames, np.isfinite(hidden.truth))
-    if with_dct_pls:
-        yield DCT_PLS, dct_pls(hidden.frames, land)
-
-
-def _collect(hidden: Gaps, grid: Grid, filled: dict[str, Filled], references: dict[str, Floats]) -> Cells:
-    """Return the hidden cells of a day with the values of all fillers."""
-    where = np.isfinite(hidden.truth)
-    age = days_since_observation(hidden.frames, WINDOW)
-    columns = {
-        "latitude": np.broadcast_to(grid.latitudes[:, None], grid.shape),
-        "age": np.where(age < 0, 99, age),
-        "nearest": nearest_day(hidden.frames),
-        "distance": ndimage.distance_transform_edt(np.isnan(hidden.frames[TODAY])),
-        "rain": hidden.rain[TODAY],
-        "wetness": references[WEIGHTED_MEAN],
-    }
-    return Cells(
-        hidden.truth[where],
-        {name: np.asarray(values[where], np.float32) for name, values in columns.items()},
-        {
-            **{name: day.soil_moisture[where] for name, day in filled.items()},
-            **{name: values[where] for name, values in references.items()},
-        },
-        {name: day.uncertainty[where] for name, day in filled.items() if day.uncertainty is not None},
-    )

@@ -22,8 +22,9 @@ from runtime.engines.select import EngineSettings
 from runtime.errors import SeamlessError
 from training.data import DataSection
 from training.evaluate.cells import CellSeries, Overpass, read_cells
+from training.evaluate.fill_hidden import Judged, fill_hidden
 from training.evaluate.findings import Findings
-from training.evaluate.hidden import WEIGHTED_MEAN, BundleFiller, fill_hidden
+from training.evaluate.hidden import WEIGHTED_MEAN
 from training.evaluate.insitu import StationRules, check_paths
 from training.evaluate.references import WINDOW, weighted_mean
 from training.evaluate.report import write_report
@@ -60,6 +61,8 @@ class Settings:
     trees: bool = True
     """Whether trees are evaluated too."""
     engine: EngineName = "auto"
+    workers: int = 1
+    """Processes that fill hidden cells."""
 
 
 def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) -> Findings:
@@ -96,8 +99,8 @@ def evaluate_bundles(settings: Settings, out: Path, grid: Grid | None = None) ->
     _check_days(archive, days, settings.series)
     check_paths(settings.ismn)
     bundles = named_bundles(settings.bundles)
-    fillers = [BundleFiller(name, bundle, archive, EngineSettings(settings.engine)) for name, bundle in bundles.items()]
-    hidden = fill_hidden(fillers, archive, days, with_dct_pls=settings.dct_pls, with_trees=settings.trees)
+    judged = Judged(bundles, archive, EngineSettings(settings.engine), dct_pls=settings.dct_pls)
+    hidden = fill_hidden(judged, days, with_trees=settings.trees, workers=settings.workers)
     series, stations = SeriesFindings(), None
     if settings.source.archive and settings.ismn:
         stations = compare_archives([settings.source.archive], settings.ismn, settings.rules, settings.series)

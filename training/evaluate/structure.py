@@ -64,6 +64,14 @@ class Structure:
                 power = (np.abs(np.fft.rfft(rows, axis=1)) ** 2).sum(0) / np.sum(np.hanning(SEGMENT) ** 2)
                 self.power[name] = self.power.get(name, 0) + power
 
+    def merge(self, other: Structure) -> None:
+        """Add what another one has summed."""
+        for mine, theirs in ((self.squares, other.squares), (self.products, other.products), (self.power, other.power)):
+            for name, values in theirs.items():
+                mine[name] = mine.get(name, 0) + values
+        self.pairs += other.pairs
+        self.segments += other.segments
+
     def variogram(self, name: str) -> list[float]:
         """Return half the mean squared difference at each of `LAGS`, (m3 m-3)^2; NaN without pairs."""
         with np.errstate(invalid="ignore"):
