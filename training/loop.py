@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader, Dataset
 from training.events import TrainingEvents
 from training.log import ScalarLog
 from training.recipe import TrainingSchedule
-from training.resume import TrainingProgress, TrainingState, load_state, save_state
+from training.resume import TrainingProgress, TrainingState, read_state, save_state
 from training.stop import StopRequest, TrainingStopped
 
 R = TypeVar("R")
@@ -192,10 +192,12 @@ class TrainingLoop(ABC, Generic[R]):
         average.to(fabric.device)
         state = TrainingState(network, average, optimiser)
         # Only now, on the device: the optimiser puts its moments where the weights are.
-        saved = load_state(self.folder, state, self.identity)
+        # One process reads it for all: machines need not share a disk.
+        saved = fabric.broadcast(read_state(self.folder, self.identity) if fabric.is_global_zero else None)
         if saved:
-            self.progress, scaler = saved
-            fabric.strategy.precision.load_state_dict(scaler)
+            saved.load_into(state)
+            self.progress = saved.progress
+            fabric.strategy.precision.load_state_dict(saved.scaler)
         return state, objective
 
     def _train_step(

@@ -77,22 +77,39 @@ def save_state(
     part.replace(folder / RESUME)
 
 
-def load_state(folder: Path, state: TrainingState, identity: str) -> tuple[TrainingProgress, dict[str, Any]] | None:
-    """Load a run's saved weights and optimiser into `state`.
+@dataclass(frozen=True)
+class SavedState:
+    """What `save_state` has saved."""
+
+    tensors: dict[str, Tensor]
+    progress: TrainingProgress
+    scaler: dict[str, Any]
+
+    def load_into(self, state: TrainingState) -> None:
+        """Overwrite weights and optimiser."""
+        state.network.load_state_dict(_with_prefix(self.tensors, "network."))
+        state.average.load_state_dict(_with_prefix(self.tensors, "average."))
+        moments: dict[int, dict[str, Tensor]] = {}
+        for name, value in _with_prefix(self.tensors, "optimiser.").items():
+            index, _, key = name.partition(".")
+            moments.setdefault(int(index), {})[key] = value
+        state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": moments})
+
+
+def read_state(folder: Path, identity: str) -> SavedState | None:
+    """Read what a run has saved.
 
     Parameters
     ----------
     folder : Path
         Folder of the run.
-    state : TrainingState
-        Weights and optimiser to overwrite.
     identity : str
         Digest of the recipe and its data.
 
     Returns
     -------
-    tuple of TrainingProgress and dict, or None
-        How far the run is, and the state of the loss scaling; None if the folder holds no saved state.
+    SavedState or None
+        None if the folder holds no saved state.
 
     Raises
     ------
@@ -112,14 +129,8 @@ def load_state(folder: Path, state: TrainingState, identity: str) -> tuple[Train
         raise ValueError(
             f"{folder} holds a run of another recipe or from other weights; choose another --out, or delete it"
         )
-    state.network.load_state_dict(_with_prefix(tensors, "network."))
-    state.average.load_state_dict(_with_prefix(tensors, "average."))
-    moments: dict[int, dict[str, Tensor]] = {}
-    for name, value in _with_prefix(tensors, "optimiser.").items():
-        index, _, key = name.partition(".")
-        moments.setdefault(int(index), {})[key] = value
-    state.optimiser.load_state_dict({**state.optimiser.state_dict(), "state": moments})
-    return TrainingProgress(**json.loads(metadata["progress"])), json.loads(metadata["scaler"])
+    progress = TrainingProgress(**json.loads(metadata["progress"]))
+    return SavedState(tensors, progress, json.loads(metadata["scaler"]))
 
 
 def _with_prefix(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:

@@ -1,16 +1,20 @@
 """Training: the loss falls, runs are repeatable, killed runs are resumed, and two processes give the result of one."""
 
 import csv
+import functools
 import json
 import os
 import re
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
 from pathlib import Path
 
 import numpy as np
+import psutil
 import pytest
 import torch
 from safetensors import safe_open
@@ -191,6 +195,63 @@ def test_two_processes_give_the_loss_curve_of_one_with_the_doubled_batch(
     one, two = logged(tmp_path / "one"), logged(tmp_path / "two")
     assert list(one) == list(two) == list(range(1, 21))
     np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=2e-4)
+
+
+@pytest.mark.slow
+def test_two_machines_without_a_shared_disk_go_on_after_one_was_lost(
+    tmp_path: Path, recipe_file: Path, archive: TrainingArchive
+) -> None:
+    """Each has its own copy of the data and its own run folder; the second one is killed, and both start again."""
+    settings = ["schedule.steps=60", "schedule.batch=8", "schedule.keep_every=5", "model.dropout=0"]
+    fit(tmp_path / "one", recipe_file, archive, *settings)
+    options = [part for setting in settings for part in ("--set", setting)]
+    commands = []
+    for number in range(2):
+        machine = tmp_path / f"machine{number}"
+        shutil.copytree(archive.folder, machine / "data")
+        file = machine / "tiny.toml"
+        file.write_text(recipe_file.read_text().replace(str(archive.folder), str(machine / "data")))
+        assert str(machine / "data") in file.read_text()
+        place = ["--nnodes", "2", "--node-rank", str(number), "--master-addr", "127.0.0.1", "--master-port", _port()]
+        torchrun = [sys.executable, "-m", "torch.distributed.run", *place]
+        commands.append([*torchrun, *_command(file, machine / "run", *options)[1:]])
+    machines = [_start(command) for command in commands]
+    saved = tmp_path / "machine0" / "run" / RESUME
+    deadline = time.monotonic() + 180
+    while not saved.exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    lost = psutil.Process(machines[1].pid)
+    for process in [lost, *lost.children(recursive=True)]:
+        process.kill()
+    for machine in machines:
+        machine.communicate(timeout=180)
+        assert machine.returncode != 0
+    assert not (tmp_path / "machine0" / "run" / LAST).exists()
+    assert not (tmp_path / "machine1" / "run" / RESUME).exists()
+    machines = [_start(command) for command in commands]
+    said = [machine.communicate(timeout=300)[0] for machine in machines]
+    assert [machine.returncode for machine in machines] == [0, 0], said
+    assert re.search(r"resuming after step \d+ of 60", said[0])
+    one, two = logged(tmp_path / "one"), logged(tmp_path / "machine0" / "run")
+    assert list(one) == list(two) == list(range(1, 61))
+    np.testing.assert_allclose(list(one.values()), list(two.values()), rtol=1e-3)
+
+
+@functools.cache
+def _port() -> str:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        return str(taken.getsockname()[1])
+
+
+def _start(command: list[str]) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        env={**ENVIRONMENT, "GLOO_SOCKET_IFNAME": "lo"},
+    )
 
 
 @pytest.mark.slow
