@@ -1,11 +1,12 @@
 """What many workers bring: the same days filled one after the other, by one worker and by two, and a model of more.
 
     python -m benchmarks.backfill --data FOLDER [--bundle NAME ...] [--days N] [--json FILE]
+    python -m benchmarks.backfill --data FOLDER --bundle seamless-2 --days 365 --workers 2 --without-fill
 
-FOLDER has real days of AMSR2 (LPRM, X band); each archive is filled with all of them by `fill_archive` and by
-`backfill_archive` with one and two workers of one thread each. The archives must be equal, byte for byte. Printed for
-each bundle: seconds, speed-up of two workers over one, how long the publisher was busy with a day, and the peak memory
-of a worker.
+FOLDER has real days of AMSR2 (LPRM, X band), which are repeated if more days are wanted. Each archive is filled with
+all of them by `fill_archive` and by `backfill_archive` with one and two workers of one thread each. The archives must
+be equal, byte for byte. Printed for each bundle: seconds, speed-up of two workers over one, how long the publisher was
+busy with a day, and the peak memory of a worker with the process that reads its files.
 
 The model plays the same order of work with 1 to 256 workers, event by event. Blocks of days are sent in order, a
 bounded number before the oldest is published; days are published one after the other. Of a network with a memory, each
@@ -20,7 +21,10 @@ import argparse
 import datetime as dt
 import heapq
 import json
+import math
 import os
+import re
+import shutil
 import sys
 import tempfile
 import time
@@ -81,8 +85,9 @@ class Watch:
 
     def __enter__(self) -> Watch:
         def publish(filling: Any, day: Any, task: Any) -> Any:
-            children = [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
-            self.memory = max(self.memory, *(each.memory_info().rss for each in children), 0)
+            workers = [each for each in psutil.Process().children() if "spawn_main" in " ".join(each.cmdline())]
+            families = [[worker, *worker.children(recursive=True)] for worker in workers]
+            self.memory = max(self.memory, *(sum(_memory(each) for each in family) for family in families), 0)
             began = time.perf_counter()
             published = self._publish(filling, day, task)
             self.busy_s += time.perf_counter() - began
@@ -94,6 +99,24 @@ class Watch:
 
     def __exit__(self, *_: object) -> None:
         cluster_days._Filling._publish = self._publish  # type: ignore[method-assign]
+
+
+def _memory(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.NoSuchProcess:
+        return 0
+
+
+def repeated(data: Path, days: int, folder: Path) -> Path:
+    """Return a folder with files of so many days from `FIRST` on: those of `data`, again and again."""
+    files = sorted(data.glob("LPRM*.nc4"))
+    folder.mkdir()
+    for number in range(days):
+        source = files[number % len(files)]
+        name = re.sub(r"_\d{8}", f"_{FIRST + dt.timedelta(number):%Y%m%d}", source.name, count=1)
+        shutil.copyfile(source, folder / name)
+    return folder
 
 
 def phases_of_a_day(config: Config) -> dict[str, float]:
@@ -139,33 +162,38 @@ def _work(free: list[float], ready: float, seconds: float) -> float:
     return done
 
 
-def measure(folder: Path, data: Path, bundle: str, wanted: DateRange) -> dict[str, Any]:
-    """Fill the same days three times."""
+def measure(
+    folder: Path, data: Path, bundle: str, wanted: DateRange, workers: Sequence[int], with_fill: bool
+) -> dict[str, Any]:
+    """Fill the same days in each way."""
     today = wanted.last + dt.timedelta(60)
-    serial = make(folder / f"{bundle}-serial", data, bundle)
-    began = time.perf_counter()
-    outcome = fill_archive(serial, wanted, today, RunEvents())
-    seconds = {"fill, all cores": time.perf_counter() - began}
-    expected = contents(serial)
-    found: dict[str, Any] = {"days": len(outcome.filled)}
-    for workers in (1, 2):
-        config = make(folder / f"{bundle}-{workers}", data, bundle)
+    seconds, archives = {}, []
+    if with_fill:
+        archives.append(make(folder / f"{bundle}-serial", data, bundle))
+        began = time.perf_counter()
+        fill_archive(archives[0], wanted, today, RunEvents())
+        seconds["fill, all cores"] = time.perf_counter() - began
+    for count in workers:
+        config = make(folder / f"{bundle}-{count}", data, bundle)
+        archives.append(config)
         began = time.perf_counter()
         with Watch() as watch:
-            backfill_archive(config, wanted, today, RunEvents(), ClusterChoice(workers, threads=1), block=BLOCK)
-        seconds[f"{workers} workers"] = time.perf_counter() - began
-        if contents(config) != expected:
-            raise SystemExit(f"{bundle}: {workers} workers give another archive than a fill")
+            outcome = backfill_archive(config, wanted, today, RunEvents(), ClusterChoice(count, threads=1), block=BLOCK)
+        seconds[f"{count} workers"] = time.perf_counter() - began
+    first, *others = archives
+    if not all(contents(first) == contents(other) for other in others):
+        raise SystemExit(f"{bundle}: workers give another archive than a fill")
     phases, publish_s = phases_of_a_day(config), watch.busy_s / watch.days
     manifest = load_bundle(find_bundle(bundle)).manifest
     model = Model(publish_s, sum(phases.values()))
     if manifest.carries_state:
         grid, once = config.make_grid(), phases["join"] + phases["check"]
-        batches, shares = (len(shares_of_tiles(manifest, grid, wanted)) for wanted in (sys.maxsize, 2))
+        batches, shares = (len(shares_of_tiles(manifest, grid, most)) for most in (sys.maxsize, workers[-1]))
         model = Model(publish_s, once, phases["read"] / shares, phases["infer"] / batches, batches)
-    return found | {
+    return {
+        "days": len(outcome.filled),
         "seconds": {name: round(took, 1) for name, took in seconds.items()},
-        "two workers over one": round(seconds["1 workers"] / seconds["2 workers"], 2),
+        "two workers over one": round(seconds.get("1 workers", math.nan) / seconds.get("2 workers", math.nan), 2),
         "seconds a day of all workers": {name: round(took, 3) for name, took in phases.items()},
         "seconds a day of the publisher": round(publish_s, 3),
         "memory of a worker, MiB": watch.memory >> 20,
@@ -194,11 +222,17 @@ def main() -> None:
         "--bundle", nargs="+", default=["seamless-2", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x"], help="shipped bundles"
     )
     parser.add_argument("--days", type=int, default=20)
+    parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument("--without-fill", action="store_true", help="only backfill")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     wanted = DateRange(FIRST, FIRST + dt.timedelta(arguments.days - 1))
     with tempfile.TemporaryDirectory() as scratch:
-        found = {name: measure(Path(scratch), arguments.data, name, wanted) for name in arguments.bundle}
+        data = repeated(arguments.data, arguments.days, Path(scratch, "files"))
+        found = {
+            name: measure(Path(scratch), data, name, wanted, arguments.workers, not arguments.without_fill)
+            for name in arguments.bundle
+        }
     show(found, arguments.bundle)
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
