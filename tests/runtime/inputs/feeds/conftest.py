@@ -1,4 +1,4 @@
-"""A server that behaves like NASA Earthdata, and feeds that use it."""
+"""Servers that behave like NASA Earthdata and the Climate Data Store, and feeds that use them."""
 
 import os
 from collections.abc import Iterator
@@ -8,11 +8,16 @@ import pytest
 
 from runtime.common.deadline import TimeLimits
 from runtime.common.sensors import PRODUCTS
-from runtime.config import Earthdata
-from runtime.inputs.feeds.base import GranuleFilter
+from runtime.config import Cds, Earthdata
+from runtime.inputs.feeds.base import Granule, GranuleFilter
+from runtime.inputs.feeds.cds import CdsFeed
 from runtime.inputs.feeds.earthdata import EarthdataFeed
-from tests.conftest import MakeSite, Site
+from tests.conftest import START, MakeSite, Site
+from tests.support.cds import KEY, CdsServer, serve_cds
 from tests.support.earthdata import TOKEN, Server, serve
+
+CDS_DAYS = GranuleFilter(PRODUCTS["lprm-amsr2"], "descending")
+"""The days in the zips are LPRM files with LPRM names, which the made-up world writes."""
 
 
 @pytest.fixture(autouse=True)
@@ -49,3 +54,31 @@ def empty_server(tmp_path: Path) -> Iterator[Server]:
     """A server without any file."""
     with serve(tmp_path) as server:
         yield server
+
+
+@pytest.fixture(autouse=True)
+def _cds_key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("CDSAPI_KEY", KEY)
+    monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "cdsapirc"))
+    monkeypatch.delenv("CDSAPI_URL", raising=False)
+
+
+@pytest.fixture
+def cds(make_site: MakeSite) -> Iterator[tuple[Site, CdsServer]]:
+    """A site, and a CDS that has its files."""
+    site = make_site()
+    with serve_cds(site.folder / "incoming" / "lprm") as server:
+        yield site, server
+
+
+def cds_feed(
+    server: CdsServer, limits: TimeLimits | None = None, version: str | None = None, **changes: object
+) -> CdsFeed:
+    """Return a feed that asks a server often."""
+    usual = {"wait_s": 0.01, "poll_s": 0.02, "timeout_s": 2.0, "attempts": 3, "request": {"type_of_sensor": "passive"}}
+    return CdsFeed(Cds.model_validate({"url": f"{server.url}/api", **usual, **changes}), CDS_DAYS, version, limits)
+
+
+def first_day(feed: CdsFeed) -> Granule:
+    """Return the first day on offer."""
+    return feed.granules(START, START)[START][0]

@@ -2,7 +2,6 @@
 
 import datetime as dt
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,39 +12,11 @@ from runtime.common.deadline import TimeLimits
 from runtime.common.sensors import PRODUCTS
 from runtime.config import Cds
 from runtime.errors import ConfigError, FeedUnreachable, LoginRefused
-from runtime.inputs.feeds.base import Granule, GranuleFilter
+from runtime.inputs.feeds.base import GranuleFilter
 from runtime.inputs.feeds.cds import CdsFeed, offered_days
 from tests.conftest import DAYS, START, MakeSite, Runtime, Site
+from tests.runtime.inputs.feeds.conftest import cds_feed, first_day
 from tests.support.cds import KEY, CdsServer, serve_cds, zip_of
-
-WANTED = GranuleFilter(PRODUCTS["lprm-amsr2"], "descending")
-"""The days in the zips are LPRM files with LPRM names, which the made-up world writes."""
-
-
-@pytest.fixture(autouse=True)
-def _key(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("CDSAPI_KEY", KEY)
-    monkeypatch.setenv("CDSAPI_RC", str(tmp_path / "cdsapirc"))
-    monkeypatch.delenv("CDSAPI_URL", raising=False)
-
-
-@pytest.fixture
-def cds(make_site: MakeSite) -> Iterator[tuple[Site, CdsServer]]:
-    """A site, and a CDS that has its files."""
-    site = make_site()
-    with serve_cds(site.folder / "incoming" / "lprm") as server:
-        yield site, server
-
-
-def _feed(
-    server: CdsServer, limits: TimeLimits | None = None, version: str | None = None, **changes: object
-) -> CdsFeed:
-    usual = {"wait_s": 0.01, "poll_s": 0.02, "timeout_s": 2.0, "attempts": 3, "request": {"type_of_sensor": "passive"}}
-    return CdsFeed(Cds.model_validate({"url": f"{server.url}/api", **usual, **changes}), WANTED, version, limits)
-
-
-def _first(feed: CdsFeed) -> Granule:
-    return feed.granules(START, START)[START][0]
 
 
 @pytest.mark.slow
@@ -81,11 +52,11 @@ def test_the_interim_record_is_replaced_by_the_final_one(make_site: MakeSite) ->
     site = make_site(arrived=False)
     site.bring(0, 1)
     with serve_cds(site.folder / "incoming" / "lprm") as server:
-        interim = _first(_feed(server))
+        interim = first_day(cds_feed(server))
         assert interim.name == "C3S-SOILMOISTURE-L3S-SSMV-LPRM-AMSR2-DAILY-20200401000000-ICDR-v202312.0.0.nc"
         site.fill(None, None, *server.settings(), "policy.max_lag_days=99")
         server.record = ("cdr", "v202312")
-        final = _first(_feed(server))
+        final = first_day(cds_feed(server))
         assert interim.location == final.location
         assert interim.version != final.version
         assert "-TCDR-" in final.name
@@ -120,8 +91,8 @@ def test_the_final_record_counts_and_of_it_the_newest_version() -> None:
 def test_days_come_through_a_queue(cds: tuple[Site, CdsServer], tmp_path: Path) -> None:
     site, server = cds
     server.polls = 5
-    feed = _feed(server)
-    feed.fetch(_first(feed), tmp_path / "got")
+    feed = cds_feed(server)
+    feed.fetch(first_day(feed), tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
     assert server.asked["job"] > 5
     assert feed.oldest() == START
@@ -130,12 +101,12 @@ def test_days_come_through_a_queue(cds: tuple[Site, CdsServer], tmp_path: Path) 
 def test_a_request_left_in_the_queue_is_taken_up(cds: tuple[Site, CdsServer], tmp_path: Path) -> None:
     _, server = cds
     server.polls = 10**9
-    feed = _feed(server, TimeLimits.start(file_minutes=0.5 / 60))
+    feed = cds_feed(server, TimeLimits.start(file_minutes=0.5 / 60))
     with pytest.raises(FeedUnreachable, match="request job-0 is still .* after 0.5 s .*the next run takes it up"):
-        feed.fetch(_first(feed), tmp_path / "got")
+        feed.fetch(first_day(feed), tmp_path / "got")
     server.polls = 0
-    feed = _feed(server)
-    feed.fetch(_first(feed), tmp_path / "got")
+    feed = cds_feed(server)
+    feed.fetch(first_day(feed), tmp_path / "got")
     assert len(server.requests) == 1
 
 
@@ -144,8 +115,8 @@ def test_nothing_more_is_requested_while_a_request_is_in_the_queue(cds: tuple[Si
     file = site.lprm(0)
     file.with_name(file.name.replace("20200401", "20200501")).write_bytes(file.read_bytes())
     server.polls = 10**9
-    feed = _feed(server, TimeLimits.start(file_minutes=1.0 / 60))
-    for granule in (_first(feed), feed.granules()[dt.date(2020, 5, 1)][0]):
+    feed = cds_feed(server, TimeLimits.start(file_minutes=1.0 / 60))
+    for granule in (first_day(feed), feed.granules()[dt.date(2020, 5, 1)][0]):
         with pytest.raises(FeedUnreachable, match="request job-0 is still"):
             feed.fetch(granule, tmp_path / "got")
     assert len(server.requests) == 1
@@ -154,8 +125,8 @@ def test_nothing_more_is_requested_while_a_request_is_in_the_queue(cds: tuple[Si
 def test_a_request_whose_result_is_gone_is_made_again(cds: tuple[Site, CdsServer], tmp_path: Path) -> None:
     site, server = cds
     for _ in range(2):
-        feed = _feed(server)
-        feed.fetch(_first(feed), tmp_path / "got")
+        feed = cds_feed(server)
+        feed.fetch(first_day(feed), tmp_path / "got")
         server.faults["result"] = ["expired"]
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
     assert len(server.requests) == 2
@@ -212,8 +183,8 @@ def test_passing_troubles_of_the_cds_are_overcome(
 ) -> None:
     site, server = cds
     server.faults[question] = [fault]
-    feed = _feed(server)
-    feed.fetch(_first(feed), tmp_path / "got")
+    feed = cds_feed(server)
+    feed.fetch(first_day(feed), tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
 
 
@@ -256,9 +227,9 @@ def test_lasting_troubles_of_the_cds_are_told_apart(
 ) -> None:
     _, server = cds
     server.faults[question] = [fault] * 20
-    feed = _feed(server)
+    feed = cds_feed(server)
     with pytest.raises(error, match=message) as raised:
-        feed.fetch(_first(feed), tmp_path / "got")
+        feed.fetch(first_day(feed), tmp_path / "got")
     assert KEY not in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -281,13 +252,13 @@ def test_a_cds_that_never_ends_is_given_up(
     question: str, fault: str, cds: tuple[Site, CdsServer], tmp_path: Path
 ) -> None:
     _, server = cds
-    feed = _feed(server, TimeLimits.start(file_minutes=1.0 / 60), timeout_s=0.5)
+    feed = cds_feed(server, TimeLimits.start(file_minutes=1.0 / 60), timeout_s=0.5)
     server.faults[question] = [fault] * 99
     begun = time.monotonic()
 
     def use() -> None:
         feed.check_login({})
-        feed.fetch(_first(feed), tmp_path / "got")
+        feed.fetch(first_day(feed), tmp_path / "got")
 
     with pytest.raises(FeedUnreachable):
         use()
@@ -306,7 +277,7 @@ def test_a_renamed_keyword_is_named(renamed: str, message: str, cds: tuple[Site,
     _, server = cds
     server.renamed = {renamed: "new_name"}
     with pytest.raises(FeedUnreachable, match=message) as raised:
-        _feed(server).granules()
+        cds_feed(server).granules()
     assert "new_name" in str(raised.value)
     assert "\n" not in str(raised.value)
 
@@ -315,8 +286,8 @@ def test_a_renamed_keyword_is_replaced_by_the_configuration(cds: tuple[Site, Cds
     site, server = cds
     server.renamed = {"type_of_sensor": "sensor", "time_aggregation": "aggregation"}
     request = {"type_of_sensor": "", "sensor": "passive", "time_aggregation": "", "aggregation": ["daily"]}
-    feed = _feed(server, request=request | {"type_of_sensor": ""})
-    feed.fetch(_first(feed), tmp_path / "got")
+    feed = cds_feed(server, request=request | {"type_of_sensor": ""})
+    feed.fetch(first_day(feed), tmp_path / "got")
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
     assert server.requests[0]["sensor"] == ["passive"]
     assert "type_of_sensor" not in server.requests[0]
@@ -327,85 +298,24 @@ def test_a_renamed_value_is_named_with_those_there_are(cds: tuple[Site, CdsServe
     with pytest.raises(
         FeedUnreachable, match="has no type_of_sensor radar, it has combined, passive; set cds.request.type_of_sen"
     ):
-        _feed(server, request={"type_of_sensor": "radar"}).granules()
+        cds_feed(server, request={"type_of_sensor": "radar"}).granules()
     with pytest.raises(FeedUnreachable, match="has no version v9, it has v202312; set cds.request.version"):
-        _feed(server, version="v9").granules()
+        cds_feed(server, version="v9").granules()
     with pytest.raises(
         ConfigError, match="what the CDS calls the sensor of lprm-amsr2; set cds.request.type_of_sensor"
     ):
-        _feed(server, request={})
+        cds_feed(server, request={})
 
 
 def test_a_zip_that_cannot_be_used_is_named(cds: tuple[Site, CdsServer], tmp_path: Path) -> None:
     _, server = cds
     server.zips = [b"<html>gone</html>", zip_of({"README.txt": b"x"})]
-    feed = _feed(server)
+    feed = cds_feed(server)
     with pytest.raises(
         FeedUnreachable, match="CDS, satellite-soil-moisture of 2020-04 .*: is no zip, or was cut short"
     ):
-        feed.fetch(_first(feed), tmp_path / "got")
+        feed.fetch(first_day(feed), tmp_path / "got")
     server.jobs.clear()
-    feed = _feed(server)
+    feed = cds_feed(server)
     with pytest.raises(FeedUnreachable, match="2020-04-01: the CDS offers it, and its answer has no file of that day"):
-        feed.fetch(_first(feed), tmp_path / "got")
-
-
-@pytest.mark.parametrize(
-    ("key", "file", "message"),
-    [
-        ("wrong", "", r"does not accept the key \(401\); copy the one at http://127.0.0.1:\d+/profile into CDSAPI_KEY"),
-        ("", "", "no CDS key: set CDSAPI_KEY, or write it into ~/.cdsapirc"),
-        ("two words", "", "has a space, a line break or a letter in it"),
-        (
-            "",
-            f"url: https://elsewhere.example.org/api\nkey: {KEY}\n",
-            "its key is for elsewhere.example.org, and is not",
-        ),
-    ],
-)
-def test_a_key_that_cannot_be_used(
-    key: str, file: str, message: str, cds: tuple[Site, CdsServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, server = cds
-    monkeypatch.setenv("CDSAPI_KEY", key)
-    (tmp_path / "cdsapirc").write_text(file)
-    feed = _feed(server)
-    for call in (lambda: feed.check_login({}), lambda: feed.fetch(_first(feed), tmp_path / "got")):
-        with pytest.raises(LoginRefused, match=message) as raised:
-            call()
-        assert KEY not in str(raised.value)
-        assert "two words" not in str(raised.value)
-
-
-def test_the_key_is_read_from_the_file_of_the_client_and_goes_to_one_server_only(
-    cds: tuple[Site, CdsServer], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    _, server = cds
-    monkeypatch.delenv("CDSAPI_KEY")
-    (tmp_path / "cdsapirc").write_text(f"url: {server.url}/api\nkey: {KEY}\n")
-    (tmp_path / "netrc").write_text("machine 127.0.0.1 login me password SECRET\n")
-    monkeypatch.setenv("NETRC", str(tmp_path / "netrc"))
-    feed = _feed(server)
-    assert feed.check_login({}) == "key accepted"
-    feed.fetch(_first(feed), tmp_path / "got")
-    assert set().union(*server.keys.values()) == {KEY}
-    assert not any(path.startswith(("/store", "/api/catalogue")) for path in server.keys)
-
-
-def test_the_key_is_not_sent_where_an_answer_leads(cds: tuple[Site, CdsServer], tmp_path: Path) -> None:
-    _, server = cds
-    with serve_cds(tmp_path) as other:
-        server.elsewhere, server.leads_elsewhere = other.url, True
-        feed = _feed(server)
-        with pytest.raises(FeedUnreachable, match=f"leads to {other.url}/.*, where the key is not sent"):
-            feed.fetch(_first(feed), tmp_path / "got")
-        server.leads_elsewhere, server.faults["login"] = False, ["redirect"]
-        with pytest.raises(FeedUnreachable, match=f"redirected to {other.url}/stolen"):
-            feed.check_login({})
-        assert other.keys == {}
-
-
-def test_the_key_is_not_sent_without_https() -> None:
-    feed = CdsFeed(Cds(url="http://cds.example.org/api", request={"type_of_sensor": "passive"}, attempts=1), WANTED)
-    with pytest.raises(FeedUnreachable, match="leads to http://cds.example.org/.*where the key is not sent"):
-        feed.check_login({})
+        feed.fetch(first_day(feed), tmp_path / "got")
