@@ -37,6 +37,13 @@ Names = Annotated[
 """One name, or several to try in this order. ``{band}``, and the words of `Product.orbit_words`, are filled in."""
 
 
+CdsWord = Annotated[str, Field(pattern=r"^([A-Za-z0-9_][A-Za-z0-9_.-]*)?$")]
+"""A value of a keyword of the Climate Data Store; names of fetched files are made with some of them."""
+
+CDS_DAYS = frozenset({"year", "month", "day"})
+"""Keywords that are set for each request."""
+
+
 def check_pattern(pattern: str, known: tuple[str, ...] = NAME_GROUPS) -> str:
     """Return a pattern of file names that has a group ``date`` and no unknown group.
 
@@ -79,6 +86,8 @@ class QualityRule(TomlSection):
     def _says_something(self) -> QualityRule:
         if not (self.clear_bits or self.refused) and self.least is None and self.most is None:
             raise ValueError("a quality rule needs clear_bits, refused, least or most")
+        if self.least is not None and self.most is not None and self.least > self.most:
+            raise ValueError(f"least = {self.least} is larger than most = {self.most}, so no value is accepted")
         return self
 
 
@@ -178,7 +187,7 @@ class Product(TomlSection):
     """Number of cells that no file of the product has."""
     collections: dict[str, tuple[str, str]] = Field(default={})
     """Short name and version of the Earthdata collections, by orbit or run."""
-    cds: dict[str, str] = Field(default={})
+    cds: dict[str, CdsWord] = Field(default={})
     """Keywords of a request at the Climate Data Store, for feeds of kind ``cds``: ``type_of_sensor`` at least."""
     licence: str = ""
     citation: str = ""
@@ -193,6 +202,13 @@ class Product(TomlSection):
         is_rain = self.what is InputVariable.PRECIPITATION
         if is_rain != (self.unit == "mm/day"):
             raise ValueError(f"{self.what} cannot be in {self.unit}")
+        if self.valid and self.valid[0] >= self.valid[1]:
+            raise ValueError(f"valid = [{self.valid[0]}, {self.valid[1]}] wants the smallest value first")
+        for first, last in ((self.start, self.end), *self.outages):
+            if first and last and first > last:
+                raise ValueError(f"{first} to {last} ends before it begins (start and end, or outages)")
+        if days := CDS_DAYS & set(self.cds):
+            raise ValueError(f"cds: {min(days)} is set for each request; leave it out")
         if unknown := set(self.orbit_words) - set(ORBITS):
             raise ValueError(f"orbit_words has {min(unknown)}; wanted {' and '.join(ORBITS)}")
         if self.dimensions and not {"lat", "lon"} <= set(self.dimensions):

@@ -9,7 +9,7 @@ from typing import Literal
 from pydantic import Field, field_validator, model_validator
 
 from runtime.common.section import TomlSection
-from runtime.common.sensors import check_pattern
+from runtime.common.sensors import CDS_DAYS, CdsWord, check_pattern
 from runtime.common.vocabulary import ImergRun
 
 
@@ -141,7 +141,7 @@ class Cds(TomlSection):
     url: str = Field(default="https://cds.climate.copernicus.eu/api", pattern=r"^https?://[^\s/?#@]+[^\s?#@]*$")
     """Address of the data store; the key is sent only to this server, with plain http only if it is this machine."""
     dataset: str = Field(default="satellite-soil-moisture", pattern=r"^[A-Za-z0-9_.-]+$")
-    request: dict[str, str | tuple[str, ...]] = Field(default={})
+    request: dict[str, CdsWord | tuple[CdsWord, ...]] = Field(default={})
     """Keywords of the request that replace those this software knows, or are added; ``""`` leaves one out."""
     timeout_s: float = Field(default=60.0, gt=0, le=86_400)
     """Seconds without an answer after which a question has failed."""
@@ -155,6 +155,6 @@ class Cds(TomlSection):
     @field_validator("request")
     @classmethod
     def _leaves_the_days(cls, request: dict[str, str | tuple[str, ...]]) -> dict[str, str | tuple[str, ...]]:
-        if days := {"year", "month", "day"} & set(request):
+        if days := CDS_DAYS & set(request):
             raise ValueError(f"{min(days)} is set for each request; leave it out")
         return request

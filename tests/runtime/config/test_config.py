@@ -99,6 +99,22 @@ def test_a_second_feed_can_be_set(tmp_path: Path) -> None:
             "products.p: orbit_words sets band, which has a meaning of its own; rename it",
         ),
         ("[products.p]\nextends = 'lprm-amsr2'\nvariable = '{band.x}'\n", "has a word that nothing fills in"),
+        ("[products.p]\nextends = 'smap-l3'\nvalid = [5, 1]\n", r"valid = \[5.0, 1.0\] wants the smallest value first"),
+        (
+            "[products.p]\nextends = 'smap-l3'\nstart = 2020-01-02\nend = 2020-01-01\n",
+            "2020-01-02 to 2020-01-01 ends before it begins",
+        ),
+        (
+            "[products.p]\nextends = 'smap-l3'\noutages = [[2020-01-02, 2020-01-01]]\n",
+            "2020-01-02 to 2020-01-01 ends before it begins",
+        ),
+        (
+            "[products.p]\nextends = 'smap-l3'\nquality = [{ variable = 'x', least = 2, most = 1 }]\n",
+            "is larger than most = 1.0, so no value is accepted",
+        ),
+        ("[products.p]\nextends = 'smap-l3'\ncds = { year = '2020' }\n", "year is set for each request; leave it out"),
+        ("[products.p]\nextends = 'smap-l3'\ncds = { type_of_sensor = '../x' }\n", "products.p.cds.type_of_sensor"),
+        ("[cds]\nrequest = { type_of_sensor = 'a/b' }\n", "cds.request.type_of_sensor"),
         *(
             (f"[products.'{name}']\nextends = 'lprm-amsr2'\n", "is no name of a product: a folder gets it; wanted at")
             for name in ("", "..", "../x", "/x", "a b", "x" * 81)
