@@ -62,9 +62,10 @@ def make(folder: Path, data: Path, bundle: str) -> Config:
     """Write the configuration of an archive that is empty yet."""
     folder.mkdir()
     (folder / "seamless-sm.toml").write_text(
-        f'[archive]\nstart = {FIRST}\n[model]\nbundle = "{bundle}"\nengine = "cpu"\n'
+        f'[archive]\nstart = {FIRST}\n[model]\nbundle = "{find_bundle(bundle)}"\nengine = "cpu"\n'
         f'[[feeds.soil_moisture]]\npath = "{data.resolve()}"\nproduct = "lprm-amsr2"\nband = "x"\n'
         '[feeds.precipitation]\nkind = "none"\n'
+        "[policy]\nmax_out_of_range = 1\nmax_mean_jump = 1\nmax_seam_step = 1\n"  # weights may be random
     )
     return load_config(folder / "seamless-sm.toml", environment={})
 
@@ -166,15 +167,17 @@ def measure(
     folder: Path, data: Path, bundle: str, wanted: DateRange, workers: Sequence[int], with_fill: bool
 ) -> dict[str, Any]:
     """Fill the same days in each way."""
+    folder = folder / Path(bundle).name
+    folder.mkdir()
     today = wanted.last + dt.timedelta(60)
     seconds, archives = {}, []
     if with_fill:
-        archives.append(make(folder / f"{bundle}-serial", data, bundle))
+        archives.append(make(folder / "serial", data, bundle))
         began = time.perf_counter()
         fill_archive(archives[0], wanted, today, RunEvents())
         seconds["fill, all cores"] = time.perf_counter() - began
     for count in workers:
-        config = make(folder / f"{bundle}-{count}", data, bundle)
+        config = make(folder / f"{count}", data, bundle)
         archives.append(config)
         began = time.perf_counter()
         with Watch() as watch:
@@ -230,10 +233,10 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as scratch:
         data = repeated(arguments.data, arguments.days, Path(scratch, "files"))
         found = {
-            name: measure(Path(scratch), data, name, wanted, arguments.workers, not arguments.without_fill)
+            Path(name).name: measure(Path(scratch), data, name, wanted, arguments.workers, not arguments.without_fill)
             for name in arguments.bundle
         }
-    show(found, arguments.bundle)
+    show(found, list(found))
     if arguments.json:
         arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
