@@ -13,6 +13,7 @@ from runtime.archive.dataset import open_archive
 from runtime.common import clock
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
+from runtime.output import accessor as accessor  # registers `archive.seamless`
 
 if TYPE_CHECKING:
     import xarray

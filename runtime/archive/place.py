@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from runtime.common.grid import Bools
 
-_EARTH_KM = 6371.0
+EARTH_KM = 6371.0
 """Mean radius of the earth."""
 
 
@@ -42,6 +42,6 @@ def sea_text(latitudes: NDArray[np.float64], longitudes: NDArray[np.float64], la
     share = np.sin((lat[rows] - lat[row]) / 2) ** 2
     share += np.cos(lat[rows]) * np.cos(lat[row]) * np.sin((lon[cols] - lon[col]) / 2) ** 2
     nearest = int(share.argmin())
-    distance = 2 * _EARTH_KM * float(np.arcsin(np.sqrt(share[nearest])))
+    distance = 2 * EARTH_KM * float(np.arcsin(np.sqrt(share[nearest])))
     place = place_text(latitudes[rows[nearest]], longitudes[cols[nearest]])
     return f"{text}; the nearest land cell is {place}, {distance:.0f} km away"

@@ -37,6 +37,16 @@ class Variable:
         """Packed value of the cells of a day that the cube does not have."""
         return NEVER if self.fill is None else self.fill
 
+    @property
+    def encoding(self) -> dict[str, Any]:
+        """The encoding with which xarray packs the values as they are in the archive."""
+        found: dict[str, Any] = {"dtype": self.dtype}
+        if self.fill is not None:
+            found["_FillValue"] = self.dtype.type(self.fill)
+        if self.step is not None:
+            found |= {"scale_factor": np.float32(self.step), "add_offset": np.float32(0)}
+        return found
+
     def pack(self, values: NDArray[Any]) -> NDArray[Any]:
         """Return packed values: rounded to the nearest step, and limited to the range of the type."""
         if self.step is None:

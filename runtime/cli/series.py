@@ -1,39 +1,107 @@
-"""``runtime series``: the days of one place."""
+"""``runtime series``: the days of one place, of a list of stations, or the mean over a polygon."""
 
 from __future__ import annotations
 
+import datetime as dt
 import shutil
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from runtime.cli.common import ConfigFile, From, Overrides, To, command, parse_bounds, read_config
 from runtime.common.text import counted
+from runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from runtime.archive.reader import Reader
 
 
 @command(
     epilog="Examples: `runtime series --lat 45.2 --lon 5.7` (on the terminal); "
-    "`runtime series --lat 45.2 --lon 5.7 --from 2015-04-01 --out grenoble.csv`, or `.png`, or `.nc`"
+    "`runtime series --lat 45.2 --lon 5.7 --from 2015-04-01 --out grenoble.csv`, or `.png`, or `.nc`; "
+    "`runtime series --stations list.csv --out stations.nc`; `runtime series --polygon basin.geojson > basin.csv`"
 )
 def series(
-    lat: Annotated[float, typer.Option(min=-90, max=90, help="Degrees north.")],
-    lon: Annotated[float, typer.Option(min=-180, max=360, help="Degrees east; negative is west.")],
+    lat: Annotated[float | None, typer.Option(min=-90, max=90, help="Degrees north.")] = None,
+    lon: Annotated[float | None, typer.Option(min=-180, max=360, help="Degrees east; negative is west.")] = None,
+    stations: Annotated[
+        Path | None, typer.Option(help="CSV file with the columns name, lat and lon: the days of each station.")
+    ] = None,
+    polygon: Annotated[
+        Path | None, typer.Option(help="GeoJSON file with polygons: the mean over their area, with its uncertainty.")
+    ] = None,
+    error_correlation: Annotated[
+        float | None,
+        typer.Option(
+            min=0,
+            metavar="KM",
+            help="With --polygon: distance at which the errors of two cells have the correlation 1/e; 0 if they are "
+            "independent.  [default: 200, as measured]",
+        ),
+    ] = None,
+    observed_error: Annotated[
+        float | None,
+        typer.Option(
+            min=0, metavar="M3M-3", help="With --polygon: error of a value without an uncertainty.  [default: 0]"
+        ),
+    ] = None,
     first: From = None,
     last: To = None,
     out: Annotated[
-        Path | None, typer.Option(help="File to write, .csv, .png or .nc.  [default: a plot on the terminal]")
+        Path | None,
+        typer.Option(
+            help="File to write, .csv, .nc, or .png for one place.  [default: one place is plotted on the terminal, "
+            "others are printed as CSV]"
+        ),
     ] = None,
     config: ConfigFile = None,
     overrides: Overrides = None,
 ) -> None:
-    """Show the days of a place, observed and filled values apart; files have all variables."""
+    """Show the days of a place, of stations or of an area, observed and filled values apart."""
     from runtime.archive.reader import Reader
+
+    given = [which for which in ((lat, lon), (stations,), (polygon,)) if any(part is not None for part in which)]
+    if len(given) != 1 or None in given[0]:
+        raise UsageError("give one of: --lat and --lon, --stations FILE, --polygon FILE")
+    if polygon is None and (error_correlation, observed_error) != (None, None):
+        raise UsageError("--error-correlation and --observed-error need --polygon")
+    reader = Reader(read_config(config, overrides).archive.path)
+    dates = reader.dates_between(*parse_bounds(first, last))
+    if lat is not None and lon is not None:
+        _show_place(reader, lat, lon, dates, out)
+        return
+    import numpy as np
+
+    from runtime.archive.acdd import time_coverage
+    from runtime.archive.dataset import open_archive
+    from runtime.output.series import dataset_table, write_dataset
+
+    archive = open_archive(reader.archive).sel(time=np.array(dates, "datetime64[ns]"))
+    if stations:
+        from runtime.output.stations import read_stations, station_series
+
+        found = station_series(archive, read_stations(stations))
+        what = counted(found.sizes["station"], "station")
+    else:
+        from runtime.output.area import CORRELATION_KM, area_mean
+        from runtime.output.polygon import read_polygon
+
+        assert polygon
+        length = CORRELATION_KM if error_correlation is None else error_correlation
+        found, what = area_mean(archive, read_polygon(polygon), length, observed_error or 0.0), f"mean over {polygon}"
+    found = found.assign_attrs(time_coverage(dates[0], dates[-1]))
+    if out:
+        write_dataset(found, out)
+        print(f"wrote {out}: {what}, {dates[0]} to {dates[-1]}, {counted(len(dates), 'day')}")
+    else:
+        print(dataset_table(found), end="")
+
+
+def _show_place(reader: Reader, lat: float, lon: float, dates: list[dt.date], out: Path | None) -> None:
+    """Write the series of one place, or plot it."""
     from runtime.output.series import place_name, plot_on_terminal, write_series
 
-    settings = read_config(config, overrides)
-    reader = Reader(settings.archive.path)
-    dates = reader.dates_between(*parse_bounds(first, last))
     found = reader.series(lat, lon, dates[0], dates[-1])
     if out:
         write_series(reader, found, out)

@@ -1,21 +1,23 @@
-"""Write the time series of a cell as CSV, NetCDF (CF-1.11, ACDD-1.3) or picture, or plot it on the terminal."""
+"""Write time series as CSV or NetCDF (CF-1.11, ACDD-1.3); draw that of one cell, or plot it on the terminal."""
 
 from __future__ import annotations
 
 import csv
+import datetime as dt
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.archive.acdd import time_coverage
 from runtime.archive.cf import EPOCH
 from runtime.archive.place import place_text
 from runtime.archive.reader import Reader, Series
-from runtime.archive.variables import SOURCE, VARIABLES, source_variable
+from runtime.archive.variables import SOURCE, VARIABLES, source_bits, source_variable
 from runtime.common.atomic import move_into_place, part_file
 from runtime.common.netcdf import open_dataset
 from runtime.errors import UsageError
@@ -23,6 +25,7 @@ from runtime.fill.result import Flag
 from runtime.output.colours import FILLED, OBSERVED, RAIN
 
 if TYPE_CHECKING:
+    import xarray
     from matplotlib.figure import Figure
 
 ENDINGS = (".csv", ".nc", ".png")
@@ -63,29 +66,104 @@ def write_series(reader: Reader, series: Series, out: Path) -> None:
     move_into_place(out)
 
 
+def write_dataset(found: xarray.Dataset, out: Path) -> None:
+    """Write the series of stations or of an area.
+
+    Parameters
+    ----------
+    found : xarray.Dataset
+        Variables along ``time``, and along ``station`` if there are several.
+    out : Path
+        The file to write.
+
+    Raises
+    ------
+    UsageError
+        The name ends neither in .csv nor in .nc.
+    ArchiveError
+        The file cannot be written.
+    """
+    kind = out.suffix.lower()
+    if kind not in (".csv", ".nc"):
+        raise UsageError(f"{out}: wanted a name that ends in .csv or .nc")
+    with part_file(out) as part:
+        if kind == ".csv":
+            part.write_text(dataset_table(found), encoding="utf-8")
+        else:
+            _write_dataset_netcdf(part, found)
+    move_into_place(out)
+
+
+def _write_dataset_netcdf(path: Path, found: xarray.Dataset) -> None:
+    """Write the series of stations or of an area as CF discrete sampling geometries."""
+    encoding: dict[str, dict[str, Any]] = {str(name): {"zlib": True} for name in found.data_vars}
+    if "station" in found.dims:  # packed as in the archive; means have more digits
+        encoding = {name: VARIABLES[name].encoding | options for name, options in encoding.items()}
+        # CF wants coordinate variables to be numbers, so the names must not have the name of their dimension.
+        found = found.drop_indexes("station").rename_vars(station="station_name")
+    encoding["time"] = {"dtype": "i4", "units": f"days since {EPOCH}", "calendar": "standard"}
+    time = found.time.assign_attrs(units_metadata="leap_seconds: none")
+    attributes = {"featureType": "timeSeries", "cdm_data_type": "Station"}
+    found.assign_coords(time=time).assign_attrs(attributes).to_netcdf(path, engine="netcdf4", encoding=encoding)
+
+
 def series_table(series: Series) -> str:
     """Return a series as CSV: a header, then one line per day with empty fields where there is no value."""
+    units = {name: str(VARIABLES[name].attributes.get("units", "")) for name in series.values}
+    return _table(units, [([], series.dates, list(series.values.values()))], series.source_bits)
+
+
+def dataset_table(found: xarray.Dataset) -> str:
+    """Return the series of stations or of an area as CSV: one line per station and day, otherwise as `series_table`."""
+    loaded = found.load()
+    units = {str(name): str(loaded[name].attrs.get("units", "")) for name in loaded.data_vars}
+    dates = loaded.time.values.astype("datetime64[D]").tolist()
+    places = loaded.station.values.tolist() if "station" in loaded.dims else [None]
+    parts = []
+    for number, place in enumerate(places):
+        one = loaded if place is None else loaded.isel(station=number)
+        parts.append(([] if place is None else [place], dates, [one[name].values for name in units]))
+    bits = source_bits(loaded[SOURCE.name].attrs) if SOURCE.name in loaded else {}
+    return _table(units, parts, bits, ["station"] if "station" in loaded.dims else [])
+
+
+def _table(
+    units: Mapping[str, str],
+    parts: Sequence[tuple[list[str], Sequence[dt.date], Sequence[NDArray[Any]]]],
+    bits: Mapping[str, int],
+    leading: Sequence[str] = (),
+) -> str:
+    """Return series as CSV.
+
+    Parameters
+    ----------
+    units : mapping of str to str
+        The unit of each variable; empty for none.
+    parts : sequence of (list of str, sequence of dt.date, sequence of arrays)
+        For each series the texts of the leading columns, the days, and the values of each variable.
+    bits : mapping of str to int
+        The bit of each sensor in `SOURCE`.
+    leading : sequence of str
+        Headings of the leading columns.
+    """
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
-    names = list(series.values)
-    units = [VARIABLES[name].attributes.get("units") for name in names]
-    header = [f"{name} ({unit})" if unit else name for name, unit in zip(names, units, strict=True)]
-    writer.writerow(["date", *header])
-    columns = [series.values[name].tolist() for name in names]
-    for date, *row in zip(series.dates, *columns, strict=True):
-        texts = (_value_text(name, value, series.source_bits) for name, value in zip(names, row, strict=True))
-        writer.writerow([str(date), *texts])
+    writer.writerow([*leading, "date", *(f"{name} ({unit})" if unit else name for name, unit in units.items())])
+    for place, dates, columns in parts:
+        for date, *row in zip(dates, *(values.tolist() for values in columns), strict=True):
+            texts = (_value_text(name, v, unit, bits) for (name, unit), v in zip(units.items(), row, strict=True))
+            writer.writerow([*place, str(date), *texts])
     return text.getvalue()
 
 
-def _value_text(name: str, value: float, bits: Mapping[str, int]) -> str:
+def _value_text(name: str, value: float, unit: str, bits: Mapping[str, int]) -> str:
     if math.isnan(value):
         return ""
     if name == "flag":
         return _FLAGS.get(int(value), "")
     if name == SOURCE.name:
         return " ".join(sensor for sensor, bit in bits.items() if value > 0 and int(value) & 1 << bit)
-    return f"{value:.4f}" if VARIABLES[name].attributes.get("units") == "m3 m-3" else f"{value:g}"
+    return f"{value:.4f}" if unit == "m3 m-3" else f"{value:g}"
 
 
 def _write_netcdf(path: Path, reader: Reader, series: Series) -> None:

@@ -156,14 +156,7 @@ def _write_store(part: Subset, kind: str, out: Path, names: Sequence[str]) -> No
     days = np.array(part.dates, "datetime64[ns]")
     whole = open_archive(part.reader.archive).sel(time=days).isel(lat=part.rows, lon=part.cols)
     chosen = whole[[name for name in names if name in whole]].assign_attrs(time_coverage(part.dates[0], part.dates[-1]))
-    encoding: dict[str, Any] = {}
-    for name in chosen.data_vars:
-        variable = VARIABLES[str(name)]
-        encoding[str(name)] = {"dtype": variable.dtype}
-        if variable.fill is not None:
-            encoding[str(name)] |= {"_FillValue": variable.dtype.type(variable.fill)}
-        if variable.step is not None:
-            encoding[str(name)] |= {"scale_factor": np.float32(variable.step), "add_offset": np.float32(0)}
+    encoding = {str(name): VARIABLES[str(name)].encoding for name in chosen.data_vars}
     if kind == "zarr":
         with write_guard(out):
             plain = {

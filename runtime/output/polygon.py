@@ -1,0 +1,147 @@
+"""Polygons: read them from GeoJSON, and cut the cells of a grid with them.
+
+Lines between the corners of a polygon are straight in longitude and latitude, as RFC 7946 has them. A cell is cut
+exactly. Areas are those of a sphere on a regular grid, and of WGS 84 on an EASE-Grid 2.0.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runtime.archive.place import EARTH_KM
+from runtime.common.ease2 import authalic
+from runtime.common.grid import Grid
+from runtime.errors import UsageError
+
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
+_DEGREES = ("CRS84", "4326", "4979")
+"""Endings of the names of coordinate systems in degrees that a GeoJSON file may have."""
+_PIECES = 16
+"""Pieces of a line as long as a cell is wide, when a part of a cell is measured."""
+
+Doubles = NDArray[np.float64]
+
+
+def read_polygon(path: Path) -> BaseGeometry:
+    """Return the area that the polygons of a GeoJSON file cover together.
+
+    Parameters
+    ----------
+    path : Path
+        A file with polygons, longitude before latitude, degrees; longitudes may be -180 to 180 or 0 to 360.
+
+    Returns
+    -------
+    shapely.Polygon or shapely.MultiPolygon
+        Degrees east and north. Lines that cross themselves are repaired by `shapely.make_valid`.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, is not GeoJSON, has no polygon, has something else than polygons, or is not in degrees;
+        or shapely is not installed.
+    """
+    shapely = _shapely()
+    try:
+        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        named = ((document.get("crs") or {}).get("properties") or {}).get("name", _DEGREES[0])
+        parts = list(_geometries(document))
+        shapes = [shapely.geometry.shape(part) for part in parts]
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    except Exception as error:  # JSON of any shape may be in the file, and shapely has many ways to fail on it
+        raise UsageError(f"{path}: is not a GeoJSON file with polygons ({type(error).__name__}: {error})") from error
+    if not str(named).endswith(_DEGREES):
+        raise UsageError(
+            f"{path}: is in {named}; GeoJSON has degrees: ogr2ogr -t_srs EPSG:4326 new.geojson {path.name}"
+        )
+    other = next((each.geom_type for each in shapes if not each.geom_type.endswith("Polygon")), None)
+    if other:
+        raise UsageError(f"{path}: has a {other}; wanted polygons only")
+    whole: BaseGeometry = shapely.union_all([shapely.make_valid(each) for each in shapes])
+    if not whole.area:
+        raise UsageError(f"{path}: has no polygon with an area")
+    west, south, east, north = whole.bounds
+    if west < -360 or east > 360 or south < -90 or north > 90:
+        raise UsageError(
+            f"{path}: goes from {west:g} to {east:g} east and {south:g} to {north:g} north, which are no degrees; "
+            f"ogr2ogr -t_srs EPSG:4326 new.geojson {path.name}"
+        )
+    return whole
+
+
+def _geometries(document: Any) -> Iterator[dict[str, Any]]:
+    """Yield the geometries in a GeoJSON object; features without one are left out."""
+    if document is None:
+        return
+    for key in ("features", "geometries"):
+        if key in document:
+            for each in document[key]:
+                yield from _geometries(each)
+            return
+    if document["type"] == "Feature":
+        yield from _geometries(document["geometry"])
+    else:
+        yield document
+
+
+def _shapely() -> Any:
+    try:
+        import shapely
+    except ImportError as error:
+        raise UsageError(f"polygons need shapely: pip install 'seamless-sm[polygon]' ({error})") from error
+    return shapely
+
+
+def cell_areas(polygon: BaseGeometry, grid: Grid) -> Doubles:
+    """Return the area of each cell that is inside a polygon.
+
+    Parameters
+    ----------
+    polygon : shapely.Polygon or shapely.MultiPolygon
+        Degrees east, -360 to 360, and north.
+    grid : Grid
+        The grid.
+
+    Returns
+    -------
+    float64 array, shape (rows, cols)
+        Square kilometres; 0 for a cell outside the polygon.
+    """
+    shapely = _shapely()
+    areas = np.zeros(grid.shape)
+    for turn in (-360.0, 0.0, 360.0):
+        turned = shapely.transform(polygon, lambda points, turn=turn: points + np.array([turn, 0.0]))
+        west, south, east, north = turned.bounds
+        rows = np.flatnonzero((grid.lat_edges[1:] < north) & (grid.lat_edges[:-1] > south))
+        cols = np.flatnonzero((grid.lon_edges[:-1] < east) & (grid.lon_edges[1:] > west))
+        if not rows.size or not cols.size:
+            continue
+        cells = shapely.box(
+            grid.lon_edges[cols],
+            grid.lat_edges[rows + 1][:, None],
+            grid.lon_edges[cols + 1],
+            grid.lat_edges[rows][:, None],
+        )
+        shapely.prepare(turned)
+        cut = ~shapely.contains_properly(turned, cells)  # cells that lie inside as a whole need no cutting
+        # Lines that are straight in degrees are curved on the cylinder: short pieces follow them.
+        cells[cut] = shapely.segmentize(shapely.intersection(cells[cut], turned), grid.step / _PIECES)
+        flat = shapely.transform(cells, lambda points: _equal_area(points, grid))
+        areas[np.ix_(rows, cols)] += shapely.area(flat)
+    return areas
+
+
+def _equal_area(points: Doubles, grid: Grid) -> Doubles:
+    """Return points, degrees east and north, on a cylinder on which areas are right, in km; shape (points, 2)."""
+    longitudes, latitudes = points.T
+    height = authalic(latitudes) / authalic(np.array(90.0)) if grid.cell_km else np.sin(np.radians(latitudes))
+    return EARTH_KM * np.stack([np.radians(longitudes), height], axis=1)
