@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from runtime.archive.dataset import open_archive
+from runtime.archive.timeseries import SeamlessTs
 from runtime.common import clock
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
@@ -18,7 +19,7 @@ from runtime.output import accessor as accessor  # registers `archive.seamless`
 if TYPE_CHECKING:
     import xarray
 
-__all__ = ["fill_day", "open_archive"]
+__all__ = ["SeamlessTs", "fill_day", "open_archive"]
 
 
 def fill_day(
