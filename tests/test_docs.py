@@ -170,7 +170,7 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path, globe: Grid, monkeypa
     if page in ("docs/archive.md", "docs/backfill.md"):
         CliRunner().invoke(runtime_app, ["init"])
     if page == "docs/archive.md":
-        (tmp_path / "list.csv").write_text(_blocks(page, "csv")[0])
+        (tmp_path / "list.csv").write_text(_blocks(page, "text")[1])
         basin = {"type": "Polygon", "coordinates": [[(-1, 43), (5, 44), (2, 48), (-1, 43)]]}
         (tmp_path / "basin.geojson").write_text(json.dumps(basin))
         CliRunner().invoke(runtime_app, ["fill", "--from", stage.first, "--to", stage.today])
