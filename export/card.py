@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from export.accuracy import Accuracy, EvaluatedBundle
-from export.parity import ParityReport
+from export.compare import ParityReport
 from runtime.manifest import ANY, Manifest, in_words
 from training.evaluate.kinds import HEADLINE, KINDS
 from training.presets import Preset

@@ -11,6 +11,7 @@ import torch
 from export import parity
 from export.accuracy import Accuracy
 from export.card import render_card
+from export.compare import ParityReport
 from export.folder import new_bundle_folder, write_manifest
 from export.graph import trace_graph
 from export.signature import STATE, example_inputs, output_names
@@ -57,7 +58,7 @@ def export_bundle(
     bands: tuple[str, ...] = ("x",),
     accuracy: Accuracy | None = None,
     overwrite: bool = False,
-) -> tuple[Bundle, parity.ParityReport]:
+) -> tuple[Bundle, ParityReport]:
     """Export a checkpoint and write its bundle, if ONNX Runtime computes the same as PyTorch.
 
     Parameters

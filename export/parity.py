@@ -4,32 +4,16 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from export.compare import TOLERANCE, Arrays, ParityReport, compare_outputs
 from export.signature import example_inputs, output_names
-from runtime.engines.ort import OrtEngine
-from runtime.errors import BundleError
 from training.models import LSTMCNNConfig, Model, stride
-
-TOLERANCE = 1e-5
-"""Largest difference, in standard deviations of the output."""
-
-
-@dataclass(frozen=True)
-class ParityReport:
-    """The differences that the gate measured."""
-
-    spread: float
-    """Standard deviation of the filled field over all cases, m3 m-3."""
-    worst: float
-    """Largest difference of any output, in the units of the tolerance of `check_parity`."""
-    cases: int
-    """Number of compared inputs."""
 
 
 def parity_cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, Tensor]]]:
@@ -66,11 +50,8 @@ def parity_cases(model: Model, seed: int = 0) -> Iterator[tuple[str, dict[str, T
 def check_parity(model: Model, graph: Path, tolerance: float = TOLERANCE) -> ParityReport:
     """Compare a graph in ONNX Runtime with the network in PyTorch, on the CPU.
 
-    PyTorch computes in float64, so that the difference is only the graph's own rounding error. Each output may differ
-    by at most `tolerance` times its own standard deviation over all cases. A value that is further from the mean than
-    one standard deviation may differ by `tolerance` times its distance: rounding errors grow with the value, and
-    partial convolution with random weights gives values of ten standard deviations where few cells are valid. For
-    `sigma`, which has the unit of `filled`, the larger of both standard deviations counts.
+    PyTorch computes in float64, so that the difference is only the graph's own rounding error; see `compare_outputs`
+    for how large it may be.
 
     Parameters
     ----------
@@ -129,35 +110,12 @@ def compare_graph(
     BundleError
         The outputs differ, hold a NaN, or do not vary.
     """
-    engine = OrtEngine(graph)
     exact = copy.deepcopy(model).double()
-    expected: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    actual: dict[str, list[np.ndarray]] = {name: [] for name in names}
-    count = 0
-    for inputs in cases:
+
+    def reference(inputs: Arrays) -> list[NDArray[Any]]:
         with torch.inference_mode():
-            reference = exact(*(value.double() for value in inputs.values()))
-        reference = (reference,) if isinstance(reference, Tensor) else reference
-        result = engine.run({name: value.numpy() for name, value in inputs.items()})
-        for name, value in zip(names, reference, strict=True):
-            expected[name].append(value.numpy().ravel())
-            actual[name].append(result[name].ravel())
-        count += 1
-    worst = 0.0
-    spreads = {}
-    for name in names:
-        reference, computed = np.concatenate(expected[name]), np.concatenate(actual[name])
-        spreads[name] = float(reference.std())
-        if not np.isfinite(reference).all() or not spreads[name] > 1e-6:
-            raise BundleError(f"no bundle written: output {name!r} does not vary or is not finite (a dead network?)")
-        spread = max(spreads[name], spreads["filled"]) if name == "sigma" else spreads[name]
-        scale = np.maximum(spread, np.abs(reference - reference.mean()))
-        difference = np.abs(reference - computed) / scale
-        too_large = difference[np.abs(reference - computed) > rounding].max(initial=0.0)
-        if not too_large <= tolerance or not np.isfinite(computed).all():
-            raise BundleError(
-                f"no bundle written: output {name!r} of the graph differs from PyTorch by {too_large:.2e} of its "
-                f"spread (limit {tolerance:.0e})"
-            )
-        worst = max(worst, float(difference.max()))
-    return ParityReport(spread=spreads[names[0]], worst=worst, cases=count)
+            outputs = exact(*(torch.from_numpy(value).double() for value in inputs.values()))
+        return [each.numpy() for each in ((outputs,) if isinstance(outputs, Tensor) else outputs)]
+
+    arrays = ({name: value.numpy() for name, value in inputs.items()} for inputs in cases)
+    return compare_outputs(reference, graph, arrays, names, framework="PyTorch", tolerance=tolerance, rounding=rounding)

@@ -11,9 +11,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from export.compare import ParityReport
 from export.folder import new_bundle_folder, write_manifest
 from export.graph import trace_graph
-from export.parity import ParityReport, compare_graph
+from export.parity import compare_graph
 from runtime.bundle import CARD, GRAPH, RetrievalBundle, load_retrieval
 from runtime.common.vocabulary import ModelKind
 from runtime.manifest import RetrievalManifest, RetrievedOutput

@@ -12,8 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from export.compare import TOLERANCE
 from export.graph import trace_graph
-from export.parity import TOLERANCE
 from runtime.bundle import GRAPH
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
@@ -106,7 +106,7 @@ def check_stages(stages: tuple[Stage, ...], folder: Path, halo: int, window: int
     Raises
     ------
     BundleError
-        They reach other cells, or differ by more than `export.parity.TOLERANCE` of the output's standard deviation.
+        They reach other cells, or differ by more than `export.compare.TOLERANCE` of the output's standard deviation.
     """
     rng = np.random.default_rng(0)
     size = 2 * halo + 20

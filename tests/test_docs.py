@@ -52,6 +52,7 @@ NOT_RUN = {
     r"python scripts/build_image\.py": "tests/system/test_image.py calls it",
     r"torchrun --nnodes 2 .*": "two machines",
     r"sphinx-build .*": "a test of its own",
+    r"python -m export import-tf .*": "it needs TensorFlow; tests/export/test_saved_model.py runs it",
     r"runtime backfill .*--(scheduler|cluster) .*": "it needs a cluster; tests/runtime/backfill has one",
 }
 
