@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[1]
 PROJECT: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 PACKAGES = ("runtime", "service", "training", "export")
 PAPERS = {"10.5194/essd-13-1385-2021", "10.5194/essd-14-4473-2022"}
-_CONDA = {"dask": "dask-core", "matplotlib": "matplotlib-base"}
+_CONDA = {"dask": "dask-core", "matplotlib": "matplotlib-base", "isal": "python-isal"}
 """Names that differ between PyPI and conda-forge in more than letters' case."""
 
 

@@ -7,19 +7,23 @@ without TensorFlow exist, but they do not check the CRCs.
 from __future__ import annotations
 
 import gzip
+import os
 import struct
-import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, cast
+from typing import Any, BinaryIO
 
 import google_crc32c
+from isal import igzip_lib, isal_zlib
 
 from runtime.common.atomic import move_into_place, part_file
 
 _GZIP = b"\x1f\x8b\x08"
+_GZIP_HEADER, _GZIP_TRAILER = 10, 8
+"""Bytes; a header may have more."""
+_CUT = "it ends before its end-of-stream marker"
 _LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
 _LARGEST = 2**28
@@ -74,20 +78,21 @@ def read_records(path: Path, read_on: Callable[[int], None] | None = None) -> It
     Record or BadRecord
         A record, or why it cannot be used.
     """
-    number = 0
+    number = 1
     try:
-        with path.open("rb") as raw, _uncompressed(raw) as stream:
+        with path.open("rb") as raw:
+            stream = _uncompressed(raw)
             while True:
-                number += 1
                 header = _bytes_of(stream, _LENGTH.size + _CRC.size)
                 if not header and number > 1:
                     return
                 yield _next_record(path, number, header, stream)
                 if read_on:
                     read_on(raw.tell())
+                number += 1
     except _Unreadable as error:
         yield BadRecord(path, number, str(error))
-    except (EOFError, zlib.error, gzip.BadGzipFile) as error:
+    except (EOFError, igzip_lib.IsalError) as error:
         yield BadRecord(path, number, f"the gzip stream is cut or damaged ({error})")
     except OSError as error:
         yield BadRecord(path, number, f"cannot be read ({error.strerror})")
@@ -97,18 +102,66 @@ class _Unreadable(Exception):
     """Nothing after this point of the file can be read."""
 
 
-@contextmanager
-def _uncompressed(raw: BinaryIO) -> Iterator[BinaryIO]:
+def _uncompressed(raw: BinaryIO) -> BinaryIO | _Unzipped:
     magic = raw.read(len(_GZIP))
     raw.seek(0)
-    if magic != _GZIP:
-        yield raw
-        return
-    with gzip.GzipFile(fileobj=raw) as stream:
-        yield cast(BinaryIO, stream)
+    return _Unzipped(raw) if magic == _GZIP else raw
 
 
-def _bytes_of(stream: BinaryIO, size: int) -> bytes:
+class _Unzipped:
+    """A gzip file, unpacked by ISA-L in less than half of zlib's time.
+
+    Its members are read here, since `isal.igzip` loses what it has just unpacked where it finds a cut or a wrong CRC:
+    the record before.
+    """
+
+    def __init__(self, raw: BinaryIO) -> None:
+        self._raw = raw
+        self._member: Any = None
+        self._crc = 0
+
+    def read(self, size: int) -> bytes:
+        """Return at most `size` bytes, and at least one before the end of the file."""
+        while (self._member and not self._member.eof) or self._open_next():
+            packed = self._raw.read(_CHUNK) if self._member.needs_input else b""
+            if self._member.needs_input and not packed:
+                raise EOFError(_CUT)
+            if found := self._member.decompress(packed, size):
+                self._crc = isal_zlib.crc32(found, self._crc)
+                return bytes(found)
+        return b""
+
+    def _open_next(self) -> bool:
+        """Go on to the next member of the file, and return whether there is one; see RFC 1952 for its header."""
+        if self._member:
+            self._raw.seek(-len(self._member.unused_data), os.SEEK_CUR)
+            if int.from_bytes(self._exactly(_GZIP_TRAILER)[:4], "little") != self._crc:
+                raise igzip_lib.IsalError("its CRC is wrong")
+        while (first := self._raw.read(1)) == b"\0":
+            pass  # zeros may follow a member
+        if not first:
+            return False
+        header = first + self._exactly(_GZIP_HEADER - 1)
+        if not header.startswith(_GZIP):
+            raise igzip_lib.IsalError("bytes follow that are no gzip")
+        if header[3] & 4:
+            self._exactly(int.from_bytes(self._exactly(2), "little"))
+        for flag in (8, 16):  # a name and a comment
+            while header[3] & flag and self._exactly(1) != b"\0":
+                pass
+        if header[3] & 2:
+            self._exactly(2)
+        self._member, self._crc = igzip_lib.IgzipDecompressor(flag=igzip_lib.DECOMP_DEFLATE), 0
+        return True
+
+    def _exactly(self, size: int) -> bytes:
+        found = self._raw.read(size)
+        if len(found) < size:
+            raise EOFError(_CUT)
+        return found
+
+
+def _bytes_of(stream: BinaryIO | _Unzipped, size: int) -> bytes:
     """Return `size` bytes, fewer at the end of the file; a wrong size never takes more memory than the file has."""
     parts = []
     while size and (part := stream.read(min(size, _CHUNK))):
@@ -117,7 +170,7 @@ def _bytes_of(stream: BinaryIO, size: int) -> bytes:
     return b"".join(parts)
 
 
-def _next_record(path: Path, number: int, header: bytes, stream: BinaryIO) -> Record | BadRecord:
+def _next_record(path: Path, number: int, header: bytes, stream: BinaryIO | _Unzipped) -> Record | BadRecord:
     if not header:
         raise _Unreadable("the file holds no record")
     if len(header) < _LENGTH.size + _CRC.size:

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import zlib
 from pathlib import Path
 
 import pytest
@@ -44,6 +45,24 @@ def test_what_is_written_is_read_and_the_same_records_give_the_same_file(file: P
 def test_a_file_that_is_not_compressed_is_read_too(file: Path) -> None:
     file.write_bytes(gzip.decompress(file.read_bytes()))
     assert _read(file) == RECORDS
+
+
+def test_a_gzip_file_may_have_a_name_and_several_members_and_zeros_at_its_end(file: Path) -> None:
+    stream = gzip.decompress(file.read_bytes())
+    member = gzip.compress(stream[20:], mtime=0)
+    crc = zlib.crc32(b"\x1f\x8b\x08\x1f" + member[4:10]).to_bytes(4, "little")[:2]
+    extra, name, comment = struct.pack("<H", 5) + b"extra", b"shard.tfrecord\0", b"a comment\0"
+    second = b"\x1f\x8b\x08\x1f" + member[4:10] + extra + name + comment + crc + member[10:]
+    file.write_bytes(gzip.compress(stream[:20]) + bytes(3) + second + bytes(100))
+    assert _read(file) == RECORDS
+
+
+def test_what_follows_the_records_is_refused_and_they_are_read(file: Path) -> None:
+    whole = file.read_bytes()
+    wrong_crc = whole[:-8] + bytes([whole[-8] ^ 1]) + whole[-7:]
+    for content, reason in ((wrong_crc, "its CRC is wrong"), (whole + b"more of it", "bytes follow that are no gzip")):
+        file.write_bytes(content)
+        assert _read(file) == [*RECORDS, f"{file}: record 4: the gzip stream is cut or damaged ({reason})"]
 
 
 def test_a_compressed_file_that_is_cut_anywhere_is_refused_by_name(file: Path) -> None:
