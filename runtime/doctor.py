@@ -20,6 +20,8 @@ from runtime.config import Config, PrecipitationFeed, SoilMoistureFeed
 from runtime.engines.select import ENGINES, EngineSettings, choose_engine, unavailable_reason
 from runtime.errors import SeamlessError
 from runtime.inputs.listing import open_feed
+from runtime.mirror.store import MirrorStore
+from runtime.mirror.update import require_mirror
 from runtime.pipeline.models import require_accepted
 
 _PATIENCE_S = 120.0
@@ -52,7 +54,8 @@ def examine(config: Config, *, offline: bool = False) -> list[Finding]:
     offline : bool
         Ask no server.
     """
-    return [*_engines(config), *_bundles(config), *_feeds(config, offline=offline), *_disk(config)]
+    mirror = _mirror(config, offline=offline) if config.archive.mirror else []
+    return [*_engines(config), *_bundles(config), *_feeds(config, offline=offline), *_disk(config), *mirror]
 
 
 def _engines(config: Config) -> list[Finding]:
@@ -134,6 +137,20 @@ def _disk(config: Config) -> list[Finding]:
         return f"{config.archive.path}: {free:.1f} GiB free"
 
     return [_finding("archive", True, space)]
+
+
+def _mirror(config: Config, *, offline: bool) -> list[Finding]:
+    """List the mirror; whether it can be written is seen by the first update."""
+
+    def listing() -> str:
+        limits = TimeLimits(Deadline.after(_PATIENCE_S, "runtime doctor"), config.policy.max_file_minutes)
+        store = MirrorStore(require_mirror(config), limits)
+        if offline:
+            return f"{store.shown}: not asked (--offline)"
+        store.require_outside(config.archive.path)
+        return f"{store.shown}: {counted(len(store.listing()), 'object')}"
+
+    return [_finding("mirror", True, listing)]
 
 
 def _finding(what: str, needed: bool, check: Callable[[], str]) -> Finding:

@@ -15,6 +15,7 @@
     ├── StateChainBroken          6   a state snapshot is damaged or does not belong to the chain
     ├── ArchiveBusy               7   another run holds the archive
     ├── RunOverdue                1   the time of a run was over before everything was filled
+    ├── MirrorFailed              1   the mirror of the archive could not be brought up to date
     ├── EngineFailed              1   a GPU or its libraries failed while computing
     └── ArchiveError              1   the archive cannot be written or is not whole
 
@@ -91,6 +92,10 @@ class ArchiveBusy(SeamlessError):
 
 class RunOverdue(SeamlessError):
     """The time of a run was over before everything was filled."""
+
+
+class MirrorFailed(SeamlessError):
+    """The mirror of the archive could not be brought up to date; the archive itself is not affected."""
 
 
 class EngineFailed(SeamlessError):

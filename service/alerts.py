@@ -18,6 +18,7 @@ from runtime.common.clock import now
 from runtime.config import Config
 from runtime.errors import ArchiveBusy, SeamlessError
 from runtime.inputs.sensors_seen import silent_sensors
+from runtime.mirror.ledger import mirror_fault
 from service.faults import failed_run_fault, lag_fault, stuck_run_fault
 from service.runner import Runner
 from service.schedule import FillSchedule
@@ -42,6 +43,9 @@ RUN_STUCK = "run stuck"
 
 SCHEDULE_FAILED = "schedule failed"
 """Kind of the incident that a poll, or the start of a run, failed by itself."""
+
+MIRROR = "mirror"
+"""Kind of the incident that the last update of the mirror failed."""
 
 CATALOG = "catalog"
 """Kind of the incident that the catalog cannot be read."""
@@ -157,6 +161,7 @@ class Alerts:
             RUN_FAILED: failed_run_fault(self._runner),
             RUN_STUCK: stuck_run_fault(self._config, self._runner, moment),
             SCHEDULE_FAILED: self._schedule.failure,
+            MIRROR: mirror_fault(self._config),
         }
         try:
             with Catalog.open(self._catalog, read_only=True) as catalog:

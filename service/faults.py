@@ -54,7 +54,7 @@ def stuck_run_fault(config: Config, runner: Runner, moment: dt.datetime) -> str 
     Parameters
     ----------
     config : Config
-        ``policy.max_run_minutes`` is how long a run may take.
+        ``policy.max_run_minutes`` is how long a run may take, and ``policy.max_mirror_minutes`` its mirror after that.
     runner : Runner
         Runs the fills.
     moment : datetime
@@ -66,6 +66,8 @@ def stuck_run_fault(config: Config, runner: Runner, moment: dt.datetime) -> str 
         The reason; None if no run is in progress, or not for too long.
     """
     since, limit = runner.running_since, config.policy.max_run_minutes
+    if config.archive.mirror:
+        limit += config.policy.max_mirror_minutes
     if since is None or moment - since <= dt.timedelta(minutes=limit) + _GRACE:
         return None
     return (

@@ -66,6 +66,7 @@ FLOORS = (
     {"merge"},
     {"archive"},
     {"inputs"},
+    {"mirror"},
     {"pipeline"},
     {"output", "retrieval", "backfill"},
     {"api", "doctor", "demo"},

@@ -87,6 +87,7 @@ PAGES = {
         first="2026-08-01", days=8, today="2026-08-08", written="seamless-sm.toml", remote=True
     ),
     "docs/archive.md": Stage(),
+    "docs/mirror.md": Stage(environment={"SEAMLESS_SM__ARCHIVE__MIRROR": "mirror"}),
     "docs/backfill.md": Stage(days=5, replaced={"2012-07-03": "2015-04-01", "2022-02-05": "2015-04-03"}),
     **{f"docs/products/{name}.md": Stage(days=0) for name in ("lprm", "smap", "c3s", "cci", "jaxa-amsr2")},
     "README.md": Stage(),
@@ -168,12 +169,13 @@ def test_the_commands_of_a_page(page: str, tmp_path: Path, globe: Grid, monkeypa
         for lprm, imerg in (("server", "server"),) if stage.remote else stage.folders:
             write_lprm(tmp_path / lprm, day, grid)
             write_imerg(tmp_path / imerg, day.date, day.rain, grid)
-    if page in ("docs/archive.md", "docs/backfill.md"):
+    if page in ("docs/archive.md", "docs/backfill.md", "docs/mirror.md"):
         CliRunner().invoke(runtime_app, ["init"])
     if page == "docs/archive.md":
         (tmp_path / "list.csv").write_text(_blocks(page, "text")[1])
         basin = {"type": "Polygon", "coordinates": [[(-1, 43), (5, 44), (2, 48), (-1, 43)]]}
         (tmp_path / "basin.geojson").write_text(json.dumps(basin))
+    if page in ("docs/archive.md", "docs/mirror.md"):
         CliRunner().invoke(runtime_app, ["fill", "--from", stage.first, "--to", stage.today])
     if stage.written and stage.written != "seamless-sm.toml":
         _write_settings(stage, page, tmp_path)

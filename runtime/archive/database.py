@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,20 @@ class Database:
     def close(self) -> None:
         """Close the connection."""
         self._db.close()
+
+    def copy_to(self, path: Path) -> None:
+        """Write a copy of the catalog, as it is now, to a new file; if nothing changes, its bytes are the same.
+
+        Raises
+        ------
+        ArchiveError
+            It cannot be read or written.
+        """
+        try:
+            with closing(sqlite3.connect(path)) as copy:
+                self._db.backup(copy)
+        except sqlite3.Error as error:
+            raise ArchiveError(f"{path}: the catalog cannot be copied ({error}); check free disk space") from error
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:

@@ -46,6 +46,11 @@ class ArchivePaths:
         return self.root / ".catalog" / "catalog.sqlite"
 
     @property
+    def mirror_ledger(self) -> Path:
+        """What was sent to the mirror, a SQLite file."""
+        return self.catalog.with_name("mirror.sqlite")
+
+    @property
     def lock(self) -> Path:
         """The file that a run locks while it writes."""
         return self.catalog.with_name("lock")

@@ -14,6 +14,7 @@ from runtime.cli import (
     inbox,
     init,
     inspect,
+    mirror,
     plan,
     products,
     reprocess,
@@ -27,6 +28,7 @@ from runtime.cli.common import app
 _ORDER = (
     *(init.init, plan.plan, fill.fill, fetch.fetch, reprocess.reprocess, backfill.backfill),
     *(status.status, show.show, series.series, export.export, changes.changes, inbox.inbox, check.check),
+    mirror.mirror,
     *(retrieve.retrieve, products.products, inspect.inspect, doctor.doctor, demo.demo),
 )
 app.registered_commands.sort(key=lambda command: [each.__name__ for each in _ORDER].index(str(command.name)))

@@ -35,6 +35,7 @@ def status(
     from runtime.archive.catalog import Catalog
     from runtime.archive.paths import ArchivePaths
     from runtime.inputs.sensors_seen import handover_steps, sensor_spans, silent_sensors
+    from runtime.mirror.ledger import mirror_fault
     from runtime.output.coverage_figure import annual_coverage, write_coverage
 
     settings = read_config(config, overrides)
@@ -64,6 +65,8 @@ def status(
         "last_published_at": revision and revision.made_at,
         "interrupted": interrupted,
     }
+    if settings.archive.mirror:
+        facts["mirror"] = mirror_fault(settings) or "the last update did not fail"
     if len(settings.sensors) > 1:
         facts["sensors_gone"] = list(silent)
         facts["sensors"] = [str(span) for span in sensor_spans(rows, settings)]

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, ValidationInfo, field_validator
 
-_PATHS = ("path", "state", "inbox", "engines", "bundle")
+_PATHS = ("path", "state", "inbox", "engines", "bundle", "mirror")
 """Keys that name a file or a folder; empty, they would be the folder of the configuration."""
 
 

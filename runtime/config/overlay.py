@@ -208,7 +208,12 @@ def _anchor(config: Config, folder: Path) -> Config:
     )
     return config.model_copy(
         update={
-            "archive": config.archive.model_copy(update={"path": anchored(config.archive.path)}),
+            "archive": config.archive.model_copy(
+                update={
+                    "path": anchored(config.archive.path),
+                    "mirror": config.archive.mirror and anchored_url(config.archive.mirror),
+                }
+            ),
             "paths": Paths(**{name: anchored(path) for name, path in config.paths}),
             "model": config.model.model_copy(update={"bundle": anchored_bundle(config.model.bundle)}),
             "feeds": feeds,

@@ -35,6 +35,9 @@ class Archive(TomlSection):
     """Keep the file a new revision replaces, below ``.superseded``."""
     cube: bool = True
     """Also keep the days in ``cube.zarr``, chunked for time series."""
+    mirror: str | None = None
+    """Folder, any that fsspec knows (``s3://bucket/prefix``), that each run brings up to date with what is published;
+    one archive each. Its log-in comes from the environment, never from here."""
 
 
 class Paths(TomlSection):
@@ -135,6 +138,8 @@ class Policy(TomlSection):
     """Minutes after which a file or a listing of a remote feed is given up, all tries together."""
     max_run_minutes: float = Field(default=720.0, gt=0, le=1e6)
     """Minutes after which a run ends; what it has published stays, and the next run goes on."""
+    max_mirror_minutes: float = Field(default=60.0, gt=0, le=1e6)
+    """Minutes, after those of a run, that bringing the mirror up to date may take; the next run goes on."""
 
 
 _TIME_OF_DAY = r"^([01]\d|2[0-3]):[0-5]\d$"

@@ -10,6 +10,7 @@ layout = "cf"                     # cf | sgd-sm; a change, also of [grid], needs
 # start = 2012-07-03              # the chain's first day; unset: the oldest day the feed has
 keep_superseded = false           # keep files that are replaced, below .superseded
 cube = true                       # keep the days a second time, chunked for time series, in cube.zarr
+# mirror = "s3://bucket/prefix"   # each run uploads what has changed; any address fsspec knows; docs/mirror.md
 
 [paths]                           # default: hidden folders under archive.path
 # state = "/var/lib/seamless-sm/state"
@@ -98,6 +99,7 @@ max_out_of_range = 0.2            # share of filled cells the network may put ou
 inbox_gib = 20.0                  # fetched files kept beyond those a plain `fill` may read again
 max_file_minutes = 20.0           # a file or listing of a remote feed that takes longer is given up
 max_run_minutes = 720.0           # then a run ends, what it published stays, and the next goes on
+max_mirror_minutes = 60.0         # then the upload to archive.mirror ends, and the next run goes on
 
 [service]
 run_at = "15:30"                  # daily run of `python -m service`, UTC; polling begins

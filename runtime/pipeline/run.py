@@ -33,6 +33,7 @@ from runtime.errors import (
 )
 from runtime.inputs.day_input import Pending, Refused, to_be_fetched
 from runtime.inputs.sensors_seen import silent_sensors
+from runtime.mirror.update import mirror_published
 from runtime.pipeline.context import RunContext
 from runtime.pipeline.day import fill_days
 from runtime.pipeline.plan import Action, PlannedDay, plan_days
@@ -254,6 +255,8 @@ def _fill_selection(run: RunContext, selection: DaySelection, way: FillWay = _IN
         _prune_states(run)
     _note_problems(run.catalog, outcome)
     run.warn_once([*run.inbox.silent_feeds(), *silent_sensors(run.config, run.catalog).values()])
+    if not run.inbox.offline:
+        mirror_published(run.config, run.catalog)
     return outcome
 
 

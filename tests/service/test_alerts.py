@@ -15,6 +15,9 @@ import pytest
 from runtime.archive.catalog import Catalog
 from runtime.common.clock import now
 from runtime.config import Config
+from runtime.errors import MirrorFailed
+from runtime.mirror.ledger import Ledger
+from runtime.mirror.update import update_mirror
 from service.alerts import Alerts
 from service.schedule import FillSchedule
 from tests.conftest import START, MakeSite, Site
@@ -81,6 +84,22 @@ def test_a_catalog_that_cannot_be_written_does_not_repeat_an_alert(empty: Site, 
     restarted.check(now())
     assert len(hook.got) == 3, "kept as soon as it can be"
     assert hook.kinds()[-1] == ("closed", "lag"), "before the first run has ended an archive may be empty"
+
+
+def test_a_mirror_that_is_not_up_to_date_is_reported_and_that_it_is_over(empty: Site, hook: Hook) -> None:
+    config = empty.config(hook.setting, "archive.mirror=ftp://me:SECRET@127.0.0.1:9/mirror")
+    alerts = _alerts(config, KnownRunner())
+    with pytest.raises(MirrorFailed):
+        update_mirror(config)
+    for _ in range(2):
+        alerts.check(now())
+    assert hook.kinds() == [("opened", "mirror")]
+    assert hook.got[0]["message"].startswith("the mirror ftp://127.0.0.1:9/mirror: it cannot be opened")
+    assert "SECRET" not in str(hook.got)
+    with Ledger(empty.paths.mirror_ledger, str(config.archive.mirror)) as ledger:
+        ledger.note_end(None)
+    alerts.check(now())
+    assert hook.kinds() == [("opened", "mirror"), ("closed", "mirror")]
 
 
 def test_no_catalog_is_made_by_an_alert(make_site: MakeSite, hook: Hook) -> None:

@@ -57,10 +57,13 @@ class RemoteFolder:
         except SeamlessError:
             raise
         except (TypeError, AttributeError) as error:  # how several libraries fail if something is missing in an address
-            raise ConfigError(f"the feed {shown} cannot be used ({self._cause(error)}); set the feed's path") from error
+            raise ConfigError(
+                f"the feed {shown} cannot be used ({shown_cause(error, self._url)}); set the feed's path"
+            ) from error
         except Exception as error:  # every library behind fsspec has errors of its own
+            cause = shown_cause(error, self._url)
             raise FeedUnreachable(
-                f"the feed {shown} cannot be listed ({self._cause(error)}); check the network and its address"
+                f"the feed {shown} cannot be listed ({cause}); check the network and its address"
             ) from error
         if not found:
             raise FeedUnreachable(f"the feed {shown} has no file at all; check its address")
@@ -69,24 +72,7 @@ class RemoteFolder:
     @cached_property
     def _file_system(self) -> tuple[fsspec.AbstractFileSystem, str]:
         """The file system, and the folder's path on it; some file systems connect when they are made."""
-        if self._url.endswith("://"):
-            raise ConfigError(f"the feed {self._url} names no folder; set the feed's path")
-        kind = self._url.split("://", 1)[0]
-        try:
-            if kind in ("sftp", "ssh"):
-                from runtime.inputs.feeds.sftp import KnownHostSftp
-
-                fresh = KnownHostSftp(**KnownHostSftp._get_kwargs_from_urls(self._url), skip_instance_cache=True)
-                return fresh, KnownHostSftp._strip_protocol(self._url)
-            # A cached instance would keep its listing, and a connection that has ended, as long as the program runs.
-            file_system, root = fsspec.core.url_to_fs(self._url, skip_instance_cache=True)
-        except (ImportError, ValueError) as error:
-            package = f"pip install 'seamless-sm[{_EXTRAS[kind]}]'" if kind in _EXTRAS else "install the package"
-            raise ConfigError(
-                f"the feed {without_secrets(self._url)} cannot be opened ({self._cause(error)}); set the feed's path, "
-                f"or {package}"
-            ) from error
-        return file_system, root
+        return open_file_system(self._url, "the feed", "the feed's path")
 
     def _find(self) -> dict[str, dict[str, Any]]:
         """Return what fsspec says of every file, by its name; its own `find` leaves out what cannot be listed."""
@@ -142,7 +128,7 @@ class RemoteFolder:
                 with write_guard(target):
                     raise
             raise FeedUnreachable(
-                f"{location} cannot be copied ({self._cause(error)}); check the network, then run again"
+                f"{location} cannot be copied ({shown_cause(error, self._url)}); check the network, then run again"
             ) from error
         finally:
             shutil.rmtree(folder, ignore_errors=True)
@@ -160,10 +146,56 @@ class RemoteFolder:
         self._file_system[0].get_file(address, str(copy), callback=Callback(hooks={"limits": check}))
         check(copy.stat().st_size, 0)
 
-    def _cause(self, error: BaseException) -> str:
-        """Return an error in one line that may be shown."""
-        text = str(error).replace(self._url, without_secrets(self._url))
-        return without_secrets(text)[:200] or type(error).__name__
+
+def open_file_system(url: str, what: str, key: str) -> tuple[fsspec.AbstractFileSystem, str]:
+    """Open a folder on another machine.
+
+    Parameters
+    ----------
+    url : str
+        A URL that fsspec can open. Log-ins are found as the library of its kind finds them.
+    what : str
+        What the folder is, for messages.
+    key : str
+        What sets it, for messages.
+
+    Returns
+    -------
+    file_system : fsspec.AbstractFileSystem
+        Its file system.
+    root : str
+        The folder's path on it.
+
+    Raises
+    ------
+    ConfigError
+        fsspec does not know this kind of URL, or needs a package for it that is not installed.
+    LoginRefused
+        The server does not accept the log-in.
+    """
+    if url.endswith("://"):
+        raise ConfigError(f"{what} {url} names no folder; set {key}")
+    kind = url.split("://", 1)[0]
+    try:
+        if kind in ("sftp", "ssh"):
+            from runtime.inputs.feeds.sftp import KnownHostSftp
+
+            fresh = KnownHostSftp(**KnownHostSftp._get_kwargs_from_urls(url), skip_instance_cache=True)
+            return fresh, KnownHostSftp._strip_protocol(url)
+        # A cached instance would keep its listing, and a connection that has ended, as long as the program runs.
+        file_system, root = fsspec.core.url_to_fs(url, skip_instance_cache=True)
+    except (ImportError, ValueError) as error:
+        package = f"pip install 'seamless-sm[{_EXTRAS[kind]}]'" if kind in _EXTRAS else "install the package"
+        raise ConfigError(
+            f"{what} {without_secrets(url)} cannot be opened ({shown_cause(error, url)}); set {key}, or {package}"
+        ) from error
+    return file_system, root
+
+
+def shown_cause(error: BaseException, url: str) -> str:
+    """Return an error about a URL in one line that may be shown."""
+    text = str(error).replace(url, without_secrets(url))
+    return without_secrets(text)[:200] or type(error).__name__
 
 
 def _is_hidden(path: str) -> bool:
