@@ -99,6 +99,7 @@ def main(url: str, options: str) -> None:
         except Exception as error:
             seen = {"error": repr(error)}
         print(json.dumps({"began": began, "ended": time.time(), **seen}), flush=True)
+        ended.wait(0.1)
 
 
 if __name__ == "__main__":
