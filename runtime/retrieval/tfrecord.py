@@ -13,13 +13,14 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, cast
 
 import google_crc32c
 from isal import igzip_lib, isal_zlib
 
 from runtime.common.atomic import move_into_place, part_file
 
+_IsalError = cast("type[Exception]", igzip_lib.IsalError)  # its stubs say that it is an exception, not a class
 _GZIP = b"\x1f\x8b\x08"
 _GZIP_HEADER, _GZIP_TRAILER = 10, 8
 """Bytes; a header may have more."""
@@ -92,7 +93,7 @@ def read_records(path: Path, read_on: Callable[[int], None] | None = None) -> It
                 number += 1
     except _Unreadable as error:
         yield BadRecord(path, number, str(error))
-    except (EOFError, igzip_lib.IsalError) as error:
+    except (EOFError, _IsalError) as error:
         yield BadRecord(path, number, f"the gzip stream is cut or damaged ({error})")
     except OSError as error:
         yield BadRecord(path, number, f"cannot be read ({error.strerror})")
@@ -136,14 +137,14 @@ class _Unzipped:
         if self._member:
             self._raw.seek(-len(self._member.unused_data), os.SEEK_CUR)
             if int.from_bytes(self._exactly(_GZIP_TRAILER)[:4], "little") != self._crc:
-                raise igzip_lib.IsalError("its CRC is wrong")
+                raise _IsalError("its CRC is wrong")
         while (first := self._raw.read(1)) == b"\0":
             pass  # zeros may follow a member
         if not first:
             return False
         header = first + self._exactly(_GZIP_HEADER - 1)
         if not header.startswith(_GZIP):
-            raise igzip_lib.IsalError("bytes follow that are no gzip")
+            raise _IsalError("bytes follow that are no gzip")
         if header[3] & 4:
             self._exactly(int.from_bytes(self._exactly(2), "little"))
         for flag in (8, 16):  # a name and a comment
