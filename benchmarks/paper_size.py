@@ -41,15 +41,16 @@ def measured(*command: str) -> tuple[float, float]:
     return time.monotonic() - started, usage.ru_maxrss / 2**20
 
 
-def days_folder(data: str | None, scratch: Path, date: dt.date) -> Path:
-    """Return a folder with the LPRM files of the days of a window."""
+def days_folder(data: str | None, scratch: Path, first: dt.date, count: int, grid: Grid) -> Path:
+    """Return a folder with the LPRM files of some days; those of the synthetic world are written once."""
     folder = data or (os.environ.get("SEAMLESS_SM_DATA", "") and f"{os.environ['SEAMLESS_SM_DATA']}/lprm_april2015_x")
     if folder:
         return Path(folder).absolute()
-    print("no --data and no SEAMLESS_SM_DATA: days of the synthetic world")
-    grid = Grid.globe()
-    for day in World(grid, 1).days(date - dt.timedelta(4), 9):
-        write_lprm(scratch / "days", day, grid)
+    if not (scratch / "days").exists():
+        print("no --data and no SEAMLESS_SM_DATA: days of the synthetic world", flush=True)
+        for day in World(grid, 1).days(first, count):
+            write_lprm(scratch / "days.part", day, grid)
+        (scratch / "days.part").rename(scratch / "days")
     return scratch / "days"
 
 
@@ -76,7 +77,7 @@ def main() -> None:
     rows = []
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
-        days = days_folder(arguments.data, scratch, arguments.date)
+        days = days_folder(arguments.data, scratch, arguments.date - dt.timedelta(4), 9, Grid.globe())
         for preset in arguments.presets:
             checkpoint, bundle, archive = (scratch / f"{preset}{end}" for end in (".safetensors", "", "-archive"))
             measured("-m", "training", "random", "--preset", str(of_size(preset, scratch)), "--out", str(checkpoint))

@@ -24,12 +24,13 @@ EngineKind = Literal["cpu", "openvino", "cuda", "tensorrt"]
 ENGINES: tuple[EngineKind, ...] = get_args(EngineKind)
 """All engines."""
 
-_PRECISIONS: dict[EngineKind, tuple[Precision, ...]] = {
+PRECISIONS: dict[EngineKind, tuple[Precision, ...]] = {
     "cpu": ("fp32", "int8"),
     "openvino": ("fp32", "bf16", "int8"),
     "cuda": ("fp32",),
     "tensorrt": ("fp32", "bf16", "fp16"),
 }
+"""The precisions that each engine computes in."""
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ def choose_engine(bundle: AnyBundle, setup: EngineSettings) -> ChosenEngine:
         names = ("tensorrt", "cuda", "cpu", "openvino")
     for name in names:
         reason = unavailable_reason(name)
-        if reason is None and setup.precision not in _PRECISIONS[name]:
+        if reason is None and setup.precision not in PRECISIONS[name]:
             reason = f"does not compute in {setup.precision}"
         if reason is None and name == "tensorrt" and not cached(bundle, setup.cache, setup.precision):
             reason = "no engine of this bundle has been built (python -m export tensorrt)"
@@ -143,9 +144,9 @@ def open_engine(bundle: AnyBundle, setup: EngineSettings | None = None) -> Engin
     """
     setup = setup or EngineSettings()
     name, manifest = choose_engine(bundle, setup).engine, bundle.manifest
-    if setup.precision not in _PRECISIONS[name]:
+    if setup.precision not in PRECISIONS[name]:
         raise ConfigError(
-            f'model.precision = "{setup.precision}": engine {name} computes in {", ".join(_PRECISIONS[name])}'
+            f'model.precision = "{setup.precision}": engine {name} computes in {", ".join(PRECISIONS[name])}'
         )
     if setup.precision != "fp32" and setup.precision not in manifest.precisions:
         offered = ", ".join(("fp32", *manifest.precisions))
