@@ -116,7 +116,7 @@ def series_table(series: Series) -> str:
 def dataset_table(found: xarray.Dataset) -> str:
     """Return the series of stations or of an area as CSV: one line per station and day, otherwise as `series_table`."""
     loaded = found.load()
-    units = {str(name): str(loaded[name].attrs.get("units", "")) for name in loaded.data_vars}
+    units = {str(name): str(loaded[name].attrs.get("units", "")).removeprefix("1") for name in loaded.data_vars}
     dates = loaded.time.values.astype("datetime64[D]").tolist()
     places = loaded.station.values.tolist() if "station" in loaded.dims else [None]
     parts = []

@@ -174,6 +174,7 @@ def test_the_command_writes_csv_and_netcdf(filled_site: Site, runtime: Runtime, 
     rows = list(csv.DictReader(runtime(*asked).stdout.splitlines()))
     assert [row["date"] for row in rows] == [str(day)[:10] for day in found.time.values]
     np.testing.assert_allclose([float(row["soil_moisture (m3 m-3)"]) for row in rows], found.soil_moisture, atol=6e-5)
+    np.testing.assert_allclose([float(row["observed_share"]) for row in rows], found.observed_share, atol=1e-5)
     out = tmp_path / "basin.nc"
     said = runtime(*asked, "--error-correlation", "50", "--out", out)
     assert said.stdout == f"wrote {out}: mean over {basin}, 2020-04-01 to 2020-04-14, 14 days\n", said.stderr
