@@ -133,7 +133,7 @@ def import_saved_model(
         inputs=stacked_inputs(),
         output=RetrievedOutput(name=OUTPUT),
     )
-    with new_bundle_folder(out, overwrite) as folder, _opened(saved_model, tensorflow) as model:
+    with new_bundle_folder(out, overwrite) as folder, _opened_session(saved_model, tensorflow) as model:
         _require_tensors(model, manifest.inputs, tensorflow)
         _convert(model, manifest.inputs, folder / GRAPH, tensorflow, tf2onnx)
         report = compare_outputs(
@@ -175,7 +175,7 @@ def _import_tensorflow() -> tuple[Any, Any]:
 
 
 @contextmanager
-def _opened(path: Path, tensorflow: Any) -> Iterator[OpenedModel]:
+def _opened_session(path: Path, tensorflow: Any) -> Iterator[OpenedModel]:
     if not any((path / name).is_file() for name in _SAVED):
         raise BundleError(f"{path}: no SavedModel (a folder with {' or '.join(_SAVED)})")
     v1 = tensorflow.compat.v1

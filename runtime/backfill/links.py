@@ -151,7 +151,7 @@ class _Share:
         tiles = shares_of_tiles(manifest, grid, self.shares)[self.number]
         before = self._state_before(link, network, tiles)
         try:
-            fields = _fields(self.worker, link)
+            fields = _fields_of_link(self.worker, link)
             read = time.monotonic()
             observed, rain = fields.soil_moisture[0].values, fields.precipitation[0].values
             computed = compute_tiles(network.engine, manifest, grid, observed, rain, before.tensors, tiles)
@@ -196,7 +196,7 @@ class _Share:
         return State({name: tensor[tiles] for name, tensor in whole.tensors.items()}, whole.days_since_observation)
 
 
-def _fields(worker: Worker, link: LinkTask) -> DayFields:
+def _fields_of_link(worker: Worker, link: LinkTask) -> DayFields:
     return worker.fields([link.soil_moisture], [link.precipitation], link.bundle, link.model_id)
 
 
@@ -223,7 +223,7 @@ def _join(worker: Worker, link: LinkTask, shares: int) -> SeamlessError | None:
     network, store = worker.network(link.bundle, link.model_id), StateStore(worker.settings.states, link.model_id)
     computed = ComputedTiles.joined(parts)
     try:
-        fields = _fields(worker, link)
+        fields = _fields_of_link(worker, link)
     except InputRefused as refusal:
         return refusal
     try:

@@ -129,7 +129,7 @@ def _fill_days(
     for tier, dates in fitted.items():
         _LOG.info("fitting trees, %s, to the days before %s", tier, dates[0])
     if workers == 1:
-        filling = _Filling(judged)
+        filling = _Judging(judged)
         trees = {tier: filling.fit(tier, dates[0]) for tier, dates in fitted.items()}
         for date, tier in wanted:
             yield filling.fill(date, tier, trees.get(tier))
@@ -148,23 +148,23 @@ def _fill_days(
             yield filled.result()
 
 
-_FILLING: list[_Filling] = []
+_JUDGING: list[_Judging] = []
 """What a process of its own has opened."""
 
 
 def _prepare_process(judged: Judged) -> None:
-    _FILLING.append(_Filling(judged))
+    _JUDGING.append(_Judging(judged))
 
 
 def _fit_in_process(tier: Tier, before: dt.date) -> Trees:
-    return _FILLING[0].fit(tier, before)
+    return _JUDGING[0].fit(tier, before)
 
 
 def _fill_in_process(date: dt.date, tier: Tier, trees: Trees | None) -> list[_Part]:
-    return _FILLING[0].fill(date, tier, trees)
+    return _JUDGING[0].fill(date, tier, trees)
 
 
-class _Filling:
+class _Judging:
     """Everything that fills a day, opened once for many."""
 
     def __init__(self, judged: Judged) -> None:
