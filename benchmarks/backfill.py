@@ -31,7 +31,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 from rich.console import Console
@@ -141,7 +141,7 @@ class Model:
     batches: int = 0
     """Batches of tiles; 0 for a window network."""
 
-    def hours(self, workers: int, days: int, block: int = BLOCK) -> float:
+    def hours(self, workers: int, days: int, block: int) -> float:
         """Return how long a backfill takes."""
         shares = min(workers, self.batches)
         counts = [self.batches * (n + 1) // shares - self.batches * n // shares for n in range(shares)]
@@ -163,25 +163,35 @@ def _work(free: list[float], ready: float, seconds: float) -> float:
     return done
 
 
-def measure(
-    folder: Path, data: Path, bundle: str, wanted: DateRange, workers: Sequence[int], with_fill: bool
-) -> dict[str, Any]:
+class Way(NamedTuple):
+    """How days are filled."""
+
+    workers: Sequence[int]
+    block: int
+    """Days in a row of a task."""
+    with_fill: bool
+    """Whether `fill_archive` fills them as well."""
+
+
+def measure(folder: Path, data: Path, bundle: str, wanted: DateRange, way: Way) -> dict[str, Any]:
     """Fill the same days in each way."""
     folder = folder / Path(bundle).name
     folder.mkdir()
     today = wanted.last + dt.timedelta(60)
     seconds, archives = {}, []
-    if with_fill:
+    if way.with_fill:
         archives.append(make(folder / "serial", data, bundle))
         began = time.perf_counter()
         fill_archive(archives[0], wanted, today, RunEvents())
         seconds["fill, all cores"] = time.perf_counter() - began
-    for count in workers:
+    for count in way.workers:
         config = make(folder / f"{count}", data, bundle)
         archives.append(config)
         began = time.perf_counter()
         with Watch() as watch:
-            outcome = backfill_archive(config, wanted, today, RunEvents(), ClusterChoice(count, threads=1), block=BLOCK)
+            outcome = backfill_archive(
+                config, wanted, today, RunEvents(), ClusterChoice(count, threads=1), block=way.block
+            )
         seconds[f"{count} workers"] = time.perf_counter() - began
     first, *others = archives
     if not all(contents(first) == contents(other) for other in others):
@@ -191,7 +201,7 @@ def measure(
     model = Model(publish_s, sum(phases.values()))
     if manifest.carries_state:
         grid, once = config.make_grid(), phases["join"] + phases["check"]
-        batches, shares = (len(shares_of_tiles(manifest, grid, most)) for most in (sys.maxsize, workers[-1]))
+        batches, shares = (len(shares_of_tiles(manifest, grid, most)) for most in (sys.maxsize, way.workers[-1]))
         model = Model(publish_s, once, phases["read"] / shares, phases["infer"] / batches, batches)
     return {
         "days": len(outcome.filled),
@@ -200,8 +210,10 @@ def measure(
         "seconds a day of all workers": {name: round(took, 3) for name, took in phases.items()},
         "seconds a day of the publisher": round(publish_s, 3),
         "memory of a worker, MiB": watch.memory >> 20,
-        f"model, hours of {RECORD} days": {str(n): round(model.hours(n, RECORD), 2) for n in WORKERS},
-        "model, efficiency": {str(n): round(model.hours(1, RECORD) / model.hours(n, RECORD) / n, 3) for n in WORKERS},
+        f"model, hours of {RECORD} days": {str(n): round(model.hours(n, RECORD, way.block), 2) for n in WORKERS},
+        "model, efficiency": {
+            str(n): round(model.hours(1, RECORD, way.block) / model.hours(n, RECORD, way.block) / n, 3) for n in WORKERS
+        },
     }
 
 
@@ -226,19 +238,22 @@ def main() -> None:
     )
     parser.add_argument("--days", type=int, default=20)
     parser.add_argument("--workers", type=int, nargs="+", default=[1, 2])
+    parser.add_argument(
+        "--block", type=int, default=BLOCK, help="days in a row of a task; fewer than --days / --workers"
+    )
     parser.add_argument("--without-fill", action="store_true", help="only backfill")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
     wanted = DateRange(FIRST, FIRST + dt.timedelta(arguments.days - 1))
     with tempfile.TemporaryDirectory() as scratch:
         data = repeated(arguments.data, arguments.days, Path(scratch, "files"))
-        found = {
-            Path(name).name: measure(Path(scratch), data, name, wanted, arguments.workers, not arguments.without_fill)
-            for name in arguments.bundle
-        }
+        found = {}
+        for name in arguments.bundle:
+            way = Way(arguments.workers, arguments.block, not arguments.without_fill)
+            found[Path(name).name] = measure(Path(scratch), data, name, wanted, way)
+            if arguments.json:
+                arguments.json.write_text(json.dumps(found, indent=1) + "\n")
     show(found, list(found))
-    if arguments.json:
-        arguments.json.write_text(json.dumps(found, indent=1) + "\n")
 
 
 if __name__ == "__main__":
