@@ -7,7 +7,11 @@ from pathlib import Path
 
 import pytest
 
-_INTERRUPT = "import os, signal\nos.kill(os.getpid(), signal.SIGINT)\n"
+_INTERRUPT = (
+    "import os, signal\n"
+    "signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # a shell's background job ignores it
+    "os.kill(os.getpid(), signal.SIGINT)\n"
+)
 
 
 @pytest.mark.parametrize("module", [_INTERRUPT, f"def app():\n    exec({_INTERRUPT!r})\n"], ids=["loaded", "called"])
