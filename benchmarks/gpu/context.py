@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
+
 from benchmarks.days import read_window
 from benchmarks.gpu.rows import Row
 from benchmarks.paper_size import days_folder
@@ -66,5 +68,18 @@ class Context:
         return self.data or days_folder(None, self.scratch, DATE + dt.timedelta(WINDOW[0]), len(WINDOW), self.grid)
 
     def frames(self, grid: Grid) -> Floats:
-        """Return soil moisture of the window on a grid, shape (17, rows, cols), m3 m-3, NaN for a gap."""
-        return read_window(self.days(), DATE, grid, WINDOW)
+        """Return soil moisture of the window, shape (17, rows, cols), m3 m-3, NaN for a gap; files are read once.
+
+        Parameters
+        ----------
+        grid : Grid
+            `Context.grid` or `Context.box`.
+        """
+        whole, file = self.grid, self.scratch / "frames.npy"
+        if not file.exists():
+            part = self.scratch / "part.npy"
+            np.save(part, read_window(self.days(), DATE, whole, WINDOW))
+            part.rename(file)
+        row, col = round((whole.north - grid.north) / grid.step), round((grid.west - whole.west) / grid.step)
+        frames: Floats = np.load(file)[:, row : row + grid.shape[0], col : col + grid.shape[1]]
+        return frames

@@ -13,6 +13,8 @@ import torch
 
 from benchmarks.gpu.context import Device
 from benchmarks.memory import peak_memory_of_process
+from training.models import build_network
+from training.presets import load_preset
 
 
 @dataclass(frozen=True)
@@ -91,3 +93,16 @@ def _outside_pytorch() -> float:
     """Return the memory of the GPU that others than PyTorch have taken, GiB."""
     free, total = torch.cuda.mem_get_info()
     return (total - free - torch.cuda.memory_reserved()) / 2**30
+
+
+def too_large(device: Device, preset: str, copies: int) -> str:
+    """Return why the weights of a preset do not fit so many times into the free memory; empty if they do."""
+    with torch.device("meta"):
+        model = build_network(load_preset(preset).model)
+    needed = copies * 4 * sum(weights.numel() for weights in model.parameters()) / 2**30
+    if device == "cuda":
+        free = torch.cuda.mem_get_info()[0] / 2**30
+    else:
+        lines = Path("/proc/meminfo").read_text().splitlines()
+        free = next(int(line.split()[1]) for line in lines if line.startswith("MemAvailable")) / 2**20
+    return "" if needed < free else f"{needed:.0f} GiB of memory are wanted for it, and {free:.0f} GiB are free"

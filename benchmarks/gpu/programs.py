@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import copy
 import functools
-import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,6 @@ import numpy as np
 import torch
 
 from benchmarks.gpu.context import TODAY, Context, Device
-from benchmarks.gpu.rows import Row
 from benchmarks.gpu.torch_engine import WAYS, AsPublished, TorchEngine, Way, Work, count_work, load_weights
 from benchmarks.paper_size import of_size
 from export.folder import write_manifest
@@ -37,6 +35,8 @@ from training.recipe import load_recipe
 
 PUBLISHED = "PyTorch as published"
 """SGD-SM 1.0's own program: 40 x 40 tiles without a halo, every frame in every layer."""
+PUBLISHED_BATCH = 8
+"""Its tiles per call here."""
 
 
 Compute = Callable[[Grid, Floats], Floats | None]
@@ -86,11 +86,10 @@ def _random_model(context: Context, preset: str) -> Checkpoint:
     return Checkpoint(build_network(chosen.model), chosen)
 
 
-def export_paper(context: Context, preset: str) -> Row:
-    """Export a network of a published size into the scratch folder, in every precision that an engine here needs."""
-    started = time.monotonic()
-    bundle, report = export_bundle(_random_model(context, preset), context.scratch / preset)
-    seconds = time.monotonic() - started
+def paper(context: Context, preset: str) -> Network:
+    """Export a network of a published size, in every precision that an engine here needs, and return it."""
+    checkpoint = _random_model(context, preset)
+    bundle, _ = export_bundle(checkpoint, context.scratch / preset)
     precisions: list[Precision] = ["bf16", "fp16"]
     if unavailable_reason("tensorrt") is None:  # OpenVINO lowers by itself
         for precision in precisions:
@@ -100,18 +99,7 @@ def export_paper(context: Context, preset: str) -> Row:
         add_int8(bundle, bundle.path, frames, np.full_like(frames, np.nan), context.box)
         precisions.append("int8")
     write_manifest(bundle.path, unproven(bundle, *precisions).manifest)
-    return {"preset": preset, "s to export": seconds, "graph differs from PyTorch by, spreads": report.worst}
-
-
-def paper(context: Context, preset: str) -> Network:
-    """Return a network of a published size that `export_paper` has exported.
-
-    Raises
-    ------
-    BundleError
-        It has not been exported.
-    """
-    return Network(load_bundle(context.scratch / preset), _random_model(context, preset).model.eval())
+    return Network(load_bundle(bundle.path), checkpoint.model.eval())
 
 
 def own_frames(bundle: Bundle, frames: Floats) -> Floats:
@@ -185,7 +173,7 @@ def _published(model: STPCNN, device: Device, way: Way) -> Compute:
         first = TODAY - frames_read // 2
         sm = tiling.pad(frames[first : first + frames_read], np.nan)
         land = tiling.pad(grid.land.astype(np.float32), 0.0)
-        for batch in batches(tiling.tiles(grid.land), 8):
+        for batch in batches(tiling.tiles(grid.land), PUBLISHED_BATCH):
             tiles = tiling.cut(sm, batch)
             mask = (~np.isnan(tiles)).astype(np.float32)
             engine.run({"sm": tiles, "mask": mask, "land": tiling.cut(land, batch)})
@@ -193,29 +181,53 @@ def _published(model: STPCNN, device: Device, way: Way) -> Compute:
     return compute
 
 
+@dataclass(frozen=True)
+class Tiles:
+    """The tiles in which a program computes a day."""
+
+    count: int
+    size: tuple[int, int]
+    """Rows and columns of a tile, halo included."""
+
+    @property
+    def cells(self) -> int:
+        """Number of computed cells."""
+        return self.count * self.size[0] * self.size[1]
+
+
+def tiles_of(network: Network, program: Program, grid: Grid, frames: Floats) -> Tiles:
+    """Return the tiles in which a program computes the day on a grid; of one with stages, those of the first stage."""
+    manifest = network.bundle.manifest
+    gaps = grid.land & np.isnan(frames[TODAY])
+    if program.staged:
+        stage = manifest.stages[0]
+        need = cells_needed(grid, gaps, manifest.stages)[0]
+        return Tiles(len(Tiling(grid, TILE, stage.halo).cover(need)), TILE)
+    if program.published:
+        return Tiles(len(Tiling(grid, (40, 40), 0).tiles(grid.land)), (40, 40))
+    if manifest.carries_state:
+        return Tiles(len(land_tiles(manifest, grid)), (manifest.tile_core, manifest.tile_core))
+    core = cheapest_core(grid, gaps, manifest.tile_core, manifest.halo, manifest.stride)
+    tiles = Tiling.of(grid, core, manifest.halo, manifest.stride).cover(gaps, manifest.stride)
+    return Tiles(len(tiles), (core[0] + 2 * manifest.halo, core[1] + 2 * manifest.halo))
+
+
 def work_of(network: Network, program: Program, grid: Grid, frames: Floats) -> Work | None:
     """Return what a program does for the day on a grid; None if that is not known.
 
     Of a program that computes stage by stage, the bytes are not known.
     """
-    model, manifest = network.model, network.bundle.manifest
+    model = network.model
     if model is None:
         return None
-    gaps = grid.land & np.isnan(frames[TODAY])
     if program.staged:
         assert isinstance(model, STPCNN)
+        gaps = grid.land & np.isnan(frames[TODAY])
         return Work(2e9 * staged_products(model, network.bundle, grid, gaps), float("nan"))
-    if program.published:
-        count, size, call = len(Tiling(grid, (40, 40), 0).tiles(grid.land)), (40, 40), AsPublished
-        each = count_work(model, size, call)  # type: ignore[arg-type]
-    elif manifest.carries_state:
-        count = len(land_tiles(manifest, grid))
-        each = count_work(model, (manifest.tile_core, manifest.tile_core))
-    else:
-        core = cheapest_core(grid, gaps, manifest.tile_core, manifest.halo, manifest.stride)
-        count = len(Tiling.of(grid, core, manifest.halo, manifest.stride).cover(gaps, manifest.stride))
-        each = count_work(model, (core[0] + 2 * manifest.halo, core[1] + 2 * manifest.halo))
-    return Work(count * each.flops, count * each.moved)
+    tiles = tiles_of(network, program, grid, frames)
+    batch = PUBLISHED_BATCH if program.published else network.bundle.manifest.batch
+    each = count_work(model, batch, tiles.size, AsPublished if program.published else None)
+    return Work(tiles.count * each.flops, tiles.count * each.moved)
 
 
 def staged_products(network: STPCNN, bundle: Bundle, grid: Grid, gaps: Bools) -> float:

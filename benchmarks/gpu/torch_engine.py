@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -100,7 +101,7 @@ class TorchEngine:
 
     @classmethod
     def of(cls, model: Model, device: Device, way: Way) -> TorchEngine:
-        """Return an engine with a copy of the network on the device.
+        """Return an engine with the network on the device; on a CPU several share its weights.
 
         Raises
         ------
@@ -111,7 +112,9 @@ class TorchEngine:
             raise ValueError("CUDA graphs need a GPU")
         if way.precision == "fp16" and device == "cpu":
             raise ValueError("PyTorch emulates fp16 on a CPU, and takes minutes")
-        network: Any = copy.deepcopy(model).eval().to(device)
+        network: Any = model
+        if device != "cpu" or way.channels_last:
+            network = copy.deepcopy(model).to(device)
         if way.channels_last:
             layout = torch.channels_last_3d if isinstance(model, STPCNN) else torch.channels_last
             network = network.to(memory_format=layout)
@@ -237,27 +240,30 @@ class _BytesMoved(TorchDispatchMode):
         return out
 
 
-def count_work(model: Model, size: tuple[int, int], call: Callable[..., Any] | None = None) -> Work:
-    """Count what a network does for one tile, in fp32, without computing it.
+@functools.cache
+def count_work(model: Model, tiles: int, size: tuple[int, int], call: Callable[[Any], nn.Module] | None = None) -> Work:
+    """Count what a network does for the tiles of a call, in fp32, without computing it.
 
     Parameters
     ----------
     model : Model
         The network.
+    tiles : int
+        Tiles of a call: they share the weights.
     size : (int, int)
-        Rows and columns of the tile, halo included.
+        Rows and columns of a tile, halo included.
     call : callable, optional
-        What to count instead of the network's own call.
+        Makes of the network the module to count; by default it is the network itself.
 
     Returns
     -------
     Work
-        For one tile.
+        For one of the tiles.
     """
     empty = copy.deepcopy(model).eval().to("meta")
     rows, cols = size
-    examples = example_inputs(model, 1, max(rows, cols)).values()
+    examples = example_inputs(model, tiles, max(rows, cols)).values()
     inputs = [(x[..., :rows, :cols] if x.ndim > 2 else x).to("meta") for x in examples]
     with torch.inference_mode(), FlopCounterMode(display=False) as flops, _BytesMoved() as moved:
         (call(empty) if call else empty)(*inputs)
-    return Work(float(flops.get_total_flops()), float(moved.total))
+    return Work(flops.get_total_flops() / tiles, moved.total / tiles)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
-import os
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
@@ -13,12 +12,13 @@ from pathlib import Path
 import torch
 
 from benchmarks.gpu.context import Context
+from benchmarks.gpu.meter import too_large
 from benchmarks.gpu.rows import Row, not_run
 from runtime.common.grid import Grid
 from training.data import DataSection
 from training.events import TrainingEvents
 from training.fit import TrainingRun
-from training.models import SeamlessConfig, build_network
+from training.models import SeamlessConfig
 from training.presets import preset_names
 from training.recipe import load_recipe
 
@@ -29,8 +29,8 @@ _SAME = 1e-3
 """Largest relative difference of a loss that counts as rounding: a step of Adam enlarges that of the gradients."""
 _SPEED_STEPS = 40
 _WARM_UP = 3
-_COPIES = 6
-"""Copies of the weights in memory: weights, mean, gradients, two moments, and one for what else there is."""
+_COPIES = 12
+"""Memory in sizes of the weights: twice what weights, mean, gradients, two moments and all else need."""
 _BOX = (0.0, 20.0, 30.0, 50.0)
 _DAYS = 24
 
@@ -71,15 +71,16 @@ def measure_training(context: Context, *, is_reference: bool) -> Iterator[Row]:
         The losses of the first steps in float32; unless this is the reference, also the speed as the preset trains.
     """
     reference = {row.get("preset"): row for row in context.earlier.get("training-cpu", ())}
-    names = sorted(preset_names(), key=lambda name: name.endswith("-paper"))  # the small ones first
+    names = sorted(preset_names(), key=lambda name: ("paper" in name, "lstm" in name))  # the small ones first
     for number, name in enumerate(names):
         share = context.left / (len(names) - number)
         if share < 1.0:
             yield not_run(name, "no time left")
             continue
-        if reason := _too_large(context, name):
+        if reason := too_large(context.device, name, _COPIES):
             yield not_run(name, reason)
             continue
+        yield {"preset": name}
         try:
             ends = time.monotonic() + share * (1.0 if is_reference else 0.4)
             steps = 2 if context.small else CURVE_STEPS
@@ -106,18 +107,6 @@ def _exact() -> Iterator[None]:
 def _without_dropout(name: str) -> list[str]:
     """Return the settings without dropout: each device draws other cells to leave out."""
     return ["model.dropout=0"] if isinstance(load_recipe(name).preset.model, SeamlessConfig) else []
-
-
-def _too_large(context: Context, name: str) -> str:
-    """Return why the weights do not fit twice into the free memory; empty if they do."""
-    with torch.device("meta"):
-        model = build_network(load_recipe(name).preset.model)
-    needed = _COPIES * 4 * sum(weights.numel() for weights in model.parameters()) / 2**30
-    if context.device == "cuda":
-        free = torch.cuda.mem_get_info()[0] / 2**30
-    else:
-        free = os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2**30
-    return "" if 2 * needed < free else f"it needs {needed:.1f} GiB, and half of the free memory is {free / 2:.1f} GiB"
 
 
 def _train(
@@ -163,7 +152,7 @@ def _speed_row(context: Context, name: str, ends: float) -> Row:
         batch = 2
     if context.device == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    clock = _train(context, name, batch, _SPEED_STEPS, ends, schedule.precision)
+    clock = _train(context, name, batch, 6 if context.small else _SPEED_STEPS, ends, schedule.precision)
     steps = len(clock.times) - _WARM_UP
     row: Row = {"batch": float(batch), "precision": schedule.precision, "steps timed": float(max(steps, 0))}
     if steps > 0:

@@ -88,13 +88,13 @@ def test_why_has_one_line() -> None:
 
 @pytest.mark.slow
 def test_whole_measurement_of_a_region_on_the_cpu(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--small", "--minutes", "6"]
-    only = ["machine", "days", "sgdsm1-amsr2-x", "sgdsm2-amsr2-x", "fusion-made-up", "year", "training-cpu", "training"]
+    command = [sys.executable, "-m", "benchmarks.gpu", "--device", "cpu", "--small", "--minutes", "12"]
+    only = ["machine", "days", "sgdsm2-amsr2-x", "fusion-made-up", "year", "training-cpu", "training"]
     environment = {name: value for name, value in os.environ.items() if name != "SEAMLESS_SM_DATA"}
     subprocess.run([*command, "--out", tmp_path, "--only", *only], check=True, cwd=ROOT, env=environment)
     sections = {each["name"]: each for each in json.loads((tmp_path / "gpu.json").read_text())["sections"]}
     assert {name: each["status"] for name, each in sections.items()} == dict.fromkeys(only, "done")
-    for name in ("sgdsm1-amsr2-x", "sgdsm2-amsr2-x", "fusion-made-up"):
+    for name in ("sgdsm2-amsr2-x", "fusion-made-up"):
         judged = {row["program"]: row["agrees"] for row in sections[name]["rows"] if "agrees" in row}
         assert judged["runtime cpu, fp32"] == "yes", name
         assert not [program for program, agrees in judged.items() if agrees.startswith("NO")], name
@@ -123,6 +123,7 @@ print(*{name.partition(".")[0] for name in sys.modules})
     assert used - needed_by_torch <= listed
 
 
+@pytest.mark.slow
 def test_pytorch_computes_what_a_shipped_bundle_computes() -> None:
     from benchmarks.gpu.programs import shipped
     from benchmarks.gpu.torch_engine import TorchEngine, Way
