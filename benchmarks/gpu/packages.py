@@ -25,17 +25,7 @@ WITH_PYTORCH = (
 """Packages that an image for PyTorch and ONNX usually has."""
 CARRIED = (
     *("netCDF4", "cftime", "pydantic", "pydantic_core", "annotated-types", "typing-inspection", "google-re2"),
-    *(
-        "google-crc32c",
-        "isal",
-        "zarr",
-        "numcodecs",
-        "donfig",
-        "pytesmo",
-        "certifi",
-        "lightning-fabric",
-        "lightning-utilities",
-    ),
+    *("google-crc32c", "zarr", "numcodecs", "donfig", "pytesmo", "lightning-fabric", "lightning-utilities"),
 )
 """Packages that it usually lacks: their wheels have 20 MB together (Python 3.12, x86-64)."""
 OPTIONAL = {
