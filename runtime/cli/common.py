@@ -18,6 +18,7 @@ from runtime.errors import UsageError
 
 if TYPE_CHECKING:
     from runtime.config import Config
+    from runtime.output.derive import Derived
 
 P = ParamSpec("P")
 
@@ -42,6 +43,20 @@ Overrides = Annotated[
 Json = Annotated[bool, typer.Option("--json", help="Print JSON for machines.")]
 From = Annotated[str | None, typer.Option("--from", metavar="DATE", help="First day.")]
 To = Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day, included.")]
+Every = Annotated[str | None, typer.Option(metavar="PERIOD", help="Means of each dekad or month instead of days.")]
+Anomalies = Annotated[
+    bool,
+    typer.Option(
+        "--anomalies",
+        help="Add climatology, anomaly and percentile: each day or period beside the same weeks of all years.",
+    ),
+]
+RootZone = Annotated[
+    float | None,
+    typer.Option(
+        metavar="DAYS", help="Add a root-zone index: exponential filter with this time (20 is usual for 1 m)."
+    ),
+]
 Offline = Annotated[bool, typer.Option("--offline", help="Use only what has been fetched; ask no server.")]
 LogFormatOption = Annotated[
     LogFormat,
@@ -123,3 +138,23 @@ def parse_bounds(first: str | None, last: str | None) -> tuple[dt.date | None, d
     if begin and end and end < begin:
         raise UsageError(f"--from {begin} is after --to {end}")
     return begin, end
+
+
+def read_derived(every: str | None, anomalies: bool, root_zone: float | None) -> Derived:
+    """Read ``--every``, ``--anomalies`` and ``--root-zone``.
+
+    Raises
+    ------
+    UsageError
+        There is no such period, or the time is not a positive number.
+    """
+    from typing import cast
+
+    from runtime.output.derive import Derived
+    from runtime.output.periods import PERIODS, Period
+
+    if every is not None and every not in PERIODS:
+        raise UsageError(f"--every {every}: wanted one of {', '.join(PERIODS)}")
+    if root_zone is not None and not 0 < root_zone < float("inf"):
+        raise UsageError(f"--root-zone {root_zone:g}: wanted a number of days above 0")
+    return Derived(root_zone, cast(Period | None, every), anomalies)

@@ -7,14 +7,27 @@ from typing import Annotated
 
 import typer
 
-from runtime.cli.common import ConfigFile, From, Overrides, To, command, parse_bounds, read_config
+from runtime.cli.common import (
+    Anomalies,
+    ConfigFile,
+    Every,
+    From,
+    Overrides,
+    RootZone,
+    To,
+    command,
+    parse_bounds,
+    read_config,
+    read_derived,
+)
 from runtime.common.text import counted
 from runtime.errors import UsageError
 
 
 @command(
     epilog="Examples: `runtime export --format geotiff --from 2015-04-01 --to 2015-04-20 --box 5 44 8 47 --out alps`; "
-    "`runtime export --format netcdf --from 2015-01-01 --to 2015-12-31 --out 2015.nc --variable soil_moisture`"
+    "`runtime export --format netcdf --from 2015-01-01 --to 2015-12-31 --out 2015.nc --variable soil_moisture`; "
+    "`runtime export --format netcdf --every month --anomalies --out months.nc`"
 )
 def export(
     kind: Annotated[str, typer.Option("--format", help="netcdf, zarr, geotiff, cog or sgd-sm.")],
@@ -28,6 +41,9 @@ def export(
     variable: Annotated[
         list[str] | None, typer.Option(help="May be repeated.  [default: soil_moisture and flag, or all in one file]")
     ] = None,
+    every: Every = None,
+    anomalies: Anomalies = False,
+    root_zone: RootZone = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="List the files, write nothing.")] = False,
     config: ConfigFile = None,
     overrides: Overrides = None,
@@ -42,7 +58,9 @@ def export(
 
     if kind not in FORMATS:
         raise UsageError(f"--format {kind}: wanted one of {', '.join(FORMATS)}")
-    chosen = cast(Format, kind)
+    chosen, derived = cast(Format, kind), read_derived(every, anomalies, root_zone)
+    if derived and kind not in ("netcdf", "zarr"):
+        raise UsageError(f"--format {kind} has days only; --every, --anomalies and --root-zone need netcdf or zarr")
     part = Subset.of(Reader(read_config(config, overrides).archive.path), *parse_bounds(first, last), box)
     names = variable or (list(VARIABLES) if kind in ("netcdf", "zarr") else ["soil_moisture", "flag"])
     if dry_run:
@@ -50,6 +68,6 @@ def export(
         print("\n".join(str(path) for path in wanted))
         print(f"{counted(len(part.dates), 'day')}, {counted(len(wanted), 'file')}")
         return
-    written = write_subset(part, chosen, out, names, track)
+    written = write_subset(part, chosen, out, names, track, derived)
     where = written[0] if len(written) == 1 else f"{counted(len(written), 'file')} in {out}"
-    print(f"wrote {counted(len(part.dates), 'day')}: {where}")
+    print(f"wrote {f'each {every} of ' if every else ''}{counted(len(part.dates), 'day')}: {where}")

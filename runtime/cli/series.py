@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from runtime.cli.common import ConfigFile, From, Overrides, To, command, parse_bounds, read_config
+from runtime.cli.common import (
+    Anomalies,
+    ConfigFile,
+    Every,
+    From,
+    Overrides,
+    RootZone,
+    To,
+    command,
+    parse_bounds,
+    read_config,
+    read_derived,
+)
 from runtime.common.text import counted
 from runtime.errors import UsageError
 
@@ -20,7 +32,8 @@ if TYPE_CHECKING:
 @command(
     epilog="Examples: `runtime series --lat 45.2 --lon 5.7` (on the terminal); "
     "`runtime series --lat 45.2 --lon 5.7 --from 2015-04-01 --out grenoble.csv`, or `.png`, or `.nc`; "
-    "`runtime series --stations list.csv --out stations.nc`; `runtime series --polygon basin.geojson > basin.csv`"
+    "`runtime series --stations list.csv --out stations.nc`; `runtime series --polygon basin.geojson > basin.csv`; "
+    "`runtime series --polygon basin.geojson --every dekad --anomalies --out basin.csv`"
 )
 def series(
     lat: Annotated[float | None, typer.Option(min=-90, max=90, help="Degrees north.")] = None,
@@ -46,6 +59,9 @@ def series(
             min=0, metavar="M3M-3", help="With --polygon: error of a value without an uncertainty.  [default: 0]"
         ),
     ] = None,
+    every: Every = None,
+    anomalies: Anomalies = False,
+    root_zone: RootZone = None,
     first: From = None,
     last: To = None,
     out: Annotated[
@@ -66,31 +82,32 @@ def series(
         raise UsageError("give one of: --lat and --lon, --stations FILE, --polygon FILE")
     if polygon is None and (error_correlation, observed_error) != (None, None):
         raise UsageError("--error-correlation and --observed-error need --polygon")
+    derived = read_derived(every, anomalies, root_zone)
     reader = Reader(read_config(config, overrides).archive.path)
     dates = reader.dates_between(*parse_bounds(first, last))
-    if lat is not None and lon is not None:
+    if lat is not None and lon is not None and not derived:
         _show_place(reader, lat, lon, dates, out)
         return
-    import numpy as np
-
     from runtime.archive.acdd import time_coverage
     from runtime.archive.dataset import open_archive
     from runtime.output.series import dataset_table, write_dataset
 
-    archive = open_archive(reader.archive).sel(time=np.array(dates, "datetime64[ns]"))
-    if stations:
-        from runtime.output.stations import read_stations, station_series
+    archive = open_archive(reader.archive)
+    if not derived:  # what is derived from a day needs others
+        archive = archive.sel(time=slice(str(dates[0]), str(dates[-1])))
+    if polygon is None:
+        from runtime.output.stations import ListedStation, read_stations, station_series
 
-        found = station_series(archive, read_stations(stations))
-        what = counted(found.sizes["station"], "station")
+        place = [ListedStation(f"{lat:g} N {lon:g} E", lat, lon)] if lat is not None and lon is not None else []
+        listed = read_stations(stations) if stations else place
+        found, what = station_series(archive, listed), counted(len(listed), "station")
     else:
         from runtime.output.area import CORRELATION_KM, area_mean
         from runtime.output.polygon import read_polygon
 
-        assert polygon
         length = CORRELATION_KM if error_correlation is None else error_correlation
         found, what = area_mean(archive, read_polygon(polygon), length, observed_error or 0.0), f"mean over {polygon}"
-    found = found.assign_attrs(time_coverage(dates[0], dates[-1]))
+    found = derived.of(found, dates[0], dates[-1]).assign_attrs(time_coverage(dates[0], dates[-1]))
     if out:
         write_dataset(found, out)
         print(f"wrote {out}: {what}, {dates[0]} to {dates[-1]}, {counted(len(dates), 'day')}")

@@ -1,4 +1,4 @@
-"""What a dataset from `runtime.open_archive` can do, as ``archive.seamless``: series of stations, mean over an area."""
+"""What a dataset from `runtime.open_archive` can do, as ``archive.seamless``: series, means, anomalies."""
 
 from __future__ import annotations
 
@@ -10,7 +10,10 @@ from typing import TYPE_CHECKING
 import xarray
 
 from runtime.output.area import CORRELATION_KM, area_mean
+from runtime.output.climatology import WINDOW_DAYS, anomalies
+from runtime.output.periods import Period, period_means
 from runtime.output.polygon import read_polygon
+from runtime.output.root_zone import root_zone
 from runtime.output.stations import ListedStation, read_stations, station_series
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ if TYPE_CHECKING:
 
 @xarray.register_dataset_accessor("seamless")  # type: ignore[no-untyped-call]
 class SeamlessAccessor:
-    """Series that users compute first; choose days beforehand with ``archive.sel(time=...)``.
+    """What users compute first; values are dask arrays.
 
     Parameters
     ----------
@@ -31,6 +34,8 @@ class SeamlessAccessor:
     >>> archive = runtime.open_archive("archive")  # doctest: +SKIP
     >>> archive.seamless.stations("list.csv").soil_moisture.sel(station="Grenoble").to_series()  # doctest: +SKIP
     >>> archive.sel(time="2015").seamless.area_mean("basin.geojson").to_dataframe()  # doctest: +SKIP
+    >>> archive.seamless.means("month").soil_moisture.sel(time="2015-04-01").plot()  # doctest: +SKIP
+    >>> archive.seamless.area_mean("basin.geojson").seamless.anomalies().sel(time="2015-04")  # doctest: +SKIP
     """
 
     def __init__(self, archive: xarray.Dataset) -> None:
@@ -50,3 +55,15 @@ class SeamlessAccessor:
         """Return the mean over a polygon, a GeoJSON file or shapely's, on each day; see `runtime.output.area`."""
         whole = read_polygon(Path(polygon)) if isinstance(polygon, str | os.PathLike) else polygon
         return area_mean(self._archive, whole, error_correlation_km, observed_error)
+
+    def means(self, every: Period) -> xarray.Dataset:
+        """Return the mean of each month or dekad; see `runtime.output.periods`."""
+        return period_means(self._archive, every)
+
+    def anomalies(self, window_days: int = WINDOW_DAYS) -> xarray.Dataset:
+        """Compare days with the same weeks of all years; choose days afterwards; see `runtime.output.climatology`."""
+        return anomalies(self._archive, window_days)
+
+    def root_zone(self, time_days: float = 20.0) -> xarray.Dataset:
+        """Return the root-zone index of each day; choose days afterwards. See `runtime.output.root_zone`."""
+        return root_zone(self._archive, time_days)

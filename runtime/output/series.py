@@ -23,6 +23,7 @@ from runtime.common.netcdf import open_dataset
 from runtime.errors import UsageError
 from runtime.fill.result import Flag
 from runtime.output.colours import FILLED, OBSERVED, RAIN
+from runtime.output.derive import encodings
 
 if TYPE_CHECKING:
     import xarray
@@ -96,12 +97,10 @@ def write_dataset(found: xarray.Dataset, out: Path) -> None:
 
 def _write_dataset_netcdf(path: Path, found: xarray.Dataset) -> None:
     """Write the series of stations or of an area as CF discrete sampling geometries."""
-    encoding: dict[str, dict[str, Any]] = {str(name): {"zlib": True} for name in found.data_vars}
-    if "station" in found.dims:  # packed as in the archive; means have more digits
-        encoding = {name: VARIABLES[name].encoding | options for name, options in encoding.items()}
+    encoding = {name: {**stored, "zlib": True} for name, stored in encodings(found).items()}
+    if "station" in found.dims:
         # CF wants coordinate variables to be numbers, so the names must not have the name of their dimension.
         found = found.drop_indexes("station").rename_vars(station="station_name")
-    encoding["time"] = {"dtype": "i4", "units": f"days since {EPOCH}", "calendar": "standard"}
     time = found.time.assign_attrs(units_metadata="leap_seconds: none")
     attributes = {"featureType": "timeSeries", "cdm_data_type": "Station"}
     found.assign_coords(time=time).assign_attrs(attributes).to_netcdf(path, engine="netcdf4", encoding=encoding)

@@ -20,6 +20,7 @@ from runtime.common.atomic import move_into_place, part_file, write_guard
 from runtime.common.ease2 import project
 from runtime.common.events import Track
 from runtime.errors import UsageError
+from runtime.output.derive import Derived, encodings
 
 Format = Literal["netcdf", "zarr", "geotiff", "cog", "sgd-sm"]
 """Format of the files; ``cog`` is a cloud-optimised GeoTIFF."""
@@ -103,7 +104,9 @@ def subset_files(part: Subset, kind: Format, out: Path, names: Sequence[str]) ->
     return [out]
 
 
-def write_subset(part: Subset, kind: Format, out: Path, names: Sequence[str], track: Track) -> list[Path]:
+def write_subset(
+    part: Subset, kind: Format, out: Path, names: Sequence[str], track: Track, derived: Derived | None = None
+) -> list[Path]:
     """Write a part of an archive.
 
     Parameters
@@ -119,6 +122,8 @@ def write_subset(part: Subset, kind: Format, out: Path, names: Sequence[str], tr
         two variables.
     track : Track
         Shows progress over the days.
+    derived : Derived, optional
+        What to derive from the days and write with them, or in place of them; for ``netcdf`` and ``zarr``.
 
     Returns
     -------
@@ -143,7 +148,7 @@ def write_subset(part: Subset, kind: Format, out: Path, names: Sequence[str], tr
     if existing:
         raise UsageError(f"{existing} exists; choose another --out or delete it")
     if kind in ("netcdf", "zarr"):
-        _write_store(part, kind, out, names)
+        _write_store(part, kind, out, names, derived or Derived())
     else:
         write_day = _write_rasters if kind in ("geotiff", "cog") else _write_sgdsm
         for date in track(part.dates, "export"):
@@ -151,12 +156,13 @@ def write_subset(part: Subset, kind: Format, out: Path, names: Sequence[str], tr
     return wanted
 
 
-def _write_store(part: Subset, kind: str, out: Path, names: Sequence[str]) -> None:
-    """Write all days to one NetCDF file or Zarr store."""
-    days = np.array(part.dates, "datetime64[ns]")
-    whole = open_archive(part.reader.archive).sel(time=days).isel(lat=part.rows, lon=part.cols)
-    chosen = whole[[name for name in names if name in whole]].assign_attrs(time_coverage(part.dates[0], part.dates[-1]))
-    encoding = {str(name): VARIABLES[str(name)].encoding for name in chosen.data_vars}
+def _write_store(part: Subset, kind: str, out: Path, names: Sequence[str], derived: Derived) -> None:
+    """Write all days, or what is derived from them, to one NetCDF file or Zarr store."""
+    record = open_archive(part.reader.archive).isel(lat=part.rows, lon=part.cols)
+    found = derived.of(record, part.dates[0], part.dates[-1])
+    left_out = [name for name in found.data_vars if name in VARIABLES and name not in names]
+    chosen = found.drop_vars(left_out).assign_attrs(time_coverage(part.dates[0], part.dates[-1]))
+    encoding = encodings(chosen)
     if kind == "zarr":
         with write_guard(out):
             plain = {
@@ -166,7 +172,7 @@ def _write_store(part: Subset, kind: str, out: Path, names: Sequence[str]) -> No
             chosen.chunk(time=128, lat=40, lon=40).to_zarr(out, mode="w-", encoding=plain, consolidated=False)
         return
     with part_file(out) as file:
-        for name in encoding:
+        for name in map(str, chosen.data_vars):
             encoding[name] |= {"zlib": True, "complevel": 4}
         chosen.to_netcdf(file, engine="netcdf4", encoding=encoding, unlimited_dims=["time"])
     move_into_place(out)
