@@ -359,13 +359,11 @@ class Inbox:
     def preload(self, day_inputs: Iterable[DayInput]) -> None:
         """Read the fields that `read` will be asked for into memory; may run in another thread."""
         for day_input in day_inputs:
-            if isinstance(day_input, Merged) and not self._is_merged(day_input):
-                self.preload(part.day_input for part in day_input.usable)
+            if isinstance(day_input, Merged):
+                if not (isinstance(self._days, MergedDays) and self._days.holds(day_input)):
+                    self.preload(part.day_input for part in day_input.usable)
             elif isinstance(day_input, Ready):
                 self.store.preload(day_input)
-
-    def _is_merged(self, day_input: Merged) -> bool:
-        return isinstance(self._days, MergedDays) and self._days.holds(day_input)
 
     def read(self, day_input: DayInput) -> InputField:
         """Return an input's field on the grid, all NaN where there is none.

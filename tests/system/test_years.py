@@ -24,5 +24,6 @@ def test_some_days_over_a_hand_over(bundle: str, days: int, tmp_path: Path) -> N
 
 
 @pytest.mark.slow
-def test_two_years_over_both_hand_overs(tmp_path: Path) -> None:
-    assert _differences(tmp_path, dt.date(2011, 6, 1), 730, "sgdsm2-amsr2-x") == []
+def test_a_year_over_both_hand_overs(tmp_path: Path) -> None:
+    """AMSR-E hands over to WindSat on 4 October 2011, WindSat to AMSR2 on 3 July 2012."""
+    assert _differences(tmp_path, dt.date(2011, 8, 20), 365, "sgdsm2-amsr2-x") == []
