@@ -33,14 +33,23 @@ def _random(preset: Preset, seed: int = 0) -> Checkpoint:
     return Checkpoint(build_network(preset.model), preset)
 
 
-@pytest.fixture(scope="module")
-def exported(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Bundle]:
-    def make(folder: Path) -> None:
-        for kind, preset in PRESETS.items():
-            exporting.export_bundle(_random(preset), folder / kind)
+class _Exported(dict[str, Bundle]):
+    """A bundle of each preset, exported when it is asked for."""
 
-    folder = made_once(tmp_path_factory, "exported", make)
-    return {kind: load_bundle(folder / kind) for kind in PRESETS}
+    def __init__(self, factory: pytest.TempPathFactory) -> None:
+        self._factory = factory
+
+    def __missing__(self, kind: str) -> Bundle:
+        def make(folder: Path) -> None:
+            exporting.export_bundle(_random(PRESETS[kind]), folder)
+
+        self[kind] = load_bundle(made_once(self._factory, f"exported {kind}", make))
+        return self[kind]
+
+
+@pytest.fixture(scope="module")
+def exported(tmp_path_factory: pytest.TempPathFactory) -> _Exported:
+    return _Exported(tmp_path_factory)
 
 
 def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
@@ -50,6 +59,7 @@ def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
     assert [(s.halo, s.frames, s.maps) for s in manifest.stages] == [(2, 3, 4), (1, 1, 1)]
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize("reading", ["recurrent", "recurrent, as printed"])
 def test_manifest_of_the_recurrent_kind(reading: str, exported: dict[str, Bundle]) -> None:
     manifest = exported[reading].manifest
@@ -69,7 +79,7 @@ def test_manifest_of_our_own_network(seamless_bundle: Bundle) -> None:
 
 @pytest.mark.slow
 def test_graphs_hold_no_source_paths(exported: dict[str, Bundle], seamless_bundle: Bundle) -> None:
-    for bundle in (*exported.values(), seamless_bundle):
+    for bundle in (*(exported[kind] for kind in PRESETS), seamless_bundle):
         for file in bundle.path.glob("*.onnx"):
             assert b".py" not in file.read_bytes(), file
 
@@ -110,12 +120,14 @@ def test_a_dead_network_passes_no_gate(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow_but_the_first
 @pytest.mark.parametrize(("kind", "preset"), PRESETS.items())
 def test_another_graph_passes_no_gate(kind: str, preset: Preset, exported: dict[str, Bundle]) -> None:
     with pytest.raises(BundleError, match="no bundle written: output '.*' of the graph differs from PyTorch"):
         parity.check_parity(_random(preset, seed=2).model, exported[kind].graph)
 
 
+@pytest.mark.slow
 def test_the_same_weights_in_the_other_reading_pass_no_gate(exported: dict[str, Bundle]) -> None:
     original, other = _random(AS_PRINTED).model, _random(RECURRENT).model
     parity.check_parity(original, exported["recurrent, as printed"].graph)

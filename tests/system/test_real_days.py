@@ -37,6 +37,7 @@ def later(monkeypatch: pytest.MonkeyPatch, runtime: Runtime) -> Runtime:
     return runtime
 
 
+@pytest.mark.slow
 def test_a_real_day_is_filled(data: Path, globe: Grid, tmp_path: Path, later: Runtime) -> None:
     config = _config(tmp_path, data, "sgdsm1-amsr2-x")
     result = later("fill", "--date", DAY, "--config", config)

@@ -282,6 +282,7 @@ def test_a_planted_law_is_learned_and_the_shipped_bundle_knows_it(tmp_path: Path
     assert sum(file.stat().st_size for file in bundle.path.iterdir()) < 300e3
 
 
+@pytest.mark.slow
 def test_the_demo_shows_estimates_and_labels(tmp_path: Path) -> None:
     result = CliRunner().invoke(runtime_app, ["demo", "--fusion", "--folder", str(tmp_path / "demo")])
     assert result.exit_code == 0, result.output

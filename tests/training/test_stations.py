@@ -338,6 +338,7 @@ def test_an_archive_is_compared_with_published_files_of_sgd_sm(made_up: Path, tm
     assert {row["all days"]["n"] for row in theirs} == {91, 32, 59}
 
 
+@pytest.mark.slow
 def test_a_station_that_one_archive_has_no_value_for_is_named_and_left_out_of_all(
     made_up: Path, tmp_path: Path
 ) -> None:

@@ -145,6 +145,7 @@ def test_an_error_that_nobody_foresaw_comes_with_where_it_was(reader: ReaderProc
         reader.read(LPRM, granule(fortnight, 0), Site.date(0), "no grid", "x")  # type: ignore[arg-type]
 
 
+@pytest.mark.slow
 def test_a_day_whose_file_is_read_without_end_is_refused_and_the_others_are_filled(
     make_site: MakeSite, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -62,6 +62,8 @@ def _step(site: SensorSite, truth: list[Floats]) -> float:
     return error(CHANGE) - error(CHANGE - SIDE)
 
 
+@pytest.mark.slow
+@pytest.mark.slow
 def test_a_planted_bias_is_taken_out_where_that_is_asked_for(
     matched: SensorSite, as_it_is: SensorSite, truth: list[Floats]
 ) -> None:
@@ -69,6 +71,7 @@ def test_a_planted_bias_is_taken_out_where_that_is_asked_for(
     assert abs(_step(matched, truth)) < 0.005
 
 
+@pytest.mark.slow
 @pytest.mark.slow
 def test_the_days_of_the_reference_are_the_same_with_and_without_matching(
     matched: SensorSite, as_it_is: SensorSite
@@ -78,6 +81,7 @@ def test_the_days_of_the_reference_are_the_same_with_and_without_matching(
         np.testing.assert_array_equal(with_it, without)
 
 
+@pytest.mark.slow
 def test_check_and_status_tell_the_step_and_how_it_was_treated(
     matched: SensorSite, as_it_is: SensorSite, runtime: Runtime
 ) -> None:
@@ -93,6 +97,7 @@ def test_check_and_status_tell_the_step_and_how_it_was_treated(
         assert f"handovers          {date}: {names[1]} ({how})" in shown
 
 
+@pytest.mark.slow
 def test_a_handover_without_matching_knows_no_transfer(as_it_is: SensorSite) -> None:
     item = DayRecord.from_file(as_it_is.day_file(CHANGE)).inputs[TODAY]
     assert item

@@ -124,6 +124,7 @@ def test_a_late_file_that_the_transfer_is_fitted_on_fits_it_again(site: SensorSi
     assert "T is mapped by a transfer that was fitted again" in reason
 
 
+@pytest.mark.slow
 def test_files_that_are_deleted_after_use_change_nothing(site: SensorSite) -> None:
     site.fill(22, 23)
     before = site.published()

@@ -77,6 +77,7 @@ def test_days_stay_provisional_until_the_final_files_come(bundle: str, make_site
     assert set(_tiers(site)) == {"consolidated"}
 
 
+@pytest.mark.slow
 def test_a_final_file_counts_before_an_interim_one_in_any_order_of_arrival(make_site: MakeSite) -> None:
     late, early = make_site(name="late"), make_site(name="early")
     _make_interim(late)
