@@ -16,7 +16,7 @@ from runtime.errors import InputsMissing, SeamlessError, UsageError
 from service.metrics import ArchiveCollector
 from service.middleware import SECURITY_HEADERS, BodyLimit, CommonHeaders, HeadAsGet, HostCheck, allowed_hosts
 from service.reader_cache import ReaderCache
-from service.routes import days, files, maps, runs, series, status
+from service.routes import days, files, maps, runs, series, status, tiles
 from service.runner import Runner
 from service.schedule import FillSchedule
 from service.services import Services
@@ -53,7 +53,7 @@ def application(config: Config, runner: Runner, schedule: FillSchedule, collecto
     app.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=4)
     app.add_middleware(HostCheck, allowed=allowed_hosts(config.service))
     app.add_middleware(CommonHeaders)
-    for module in (status, days, maps, series, files):
+    for module in (status, days, maps, tiles, series, files):
         app.include_router(module.router)
     if config.service.token:
         app.include_router(runs.router)

@@ -230,6 +230,16 @@ export const LayerName = Object.freeze({
  */
 
 /**
+ * The tile matrix sets, by their names in OGC's registry.
+ * @typedef {"WebMercatorQuad" | "WorldCRS84Quad"} MatrixSet
+ */
+
+export const MatrixSet = Object.freeze({
+  WEBMERCATORQUAD: "WebMercatorQuad",
+  WORLDCRS84QUAD: "WorldCRS84Quad",
+});
+
+/**
  * The published days of one cell.
  * @typedef {Object} PlaceSeries
  * @property {number} latitude Of the cell's centre, degrees north.

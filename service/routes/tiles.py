@@ -1,0 +1,82 @@
+"""Tiles of a day's layer for QGIS, OpenLayers, Leaflet and others, by address (XYZ) or as a map server (WMTS)."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+
+import numpy as np
+from fastapi import APIRouter, HTTPException, Request, Response
+
+from runtime.archive.reader import Reader
+from service.maps import LayerName, encode_map
+from service.routes.files import is_known
+from service.services import RequestServices
+from service.tiles import MAX_ZOOM, MapTile, MatrixSet, draw_tile
+from service.wmts import NEWEST, Offered, capabilities_document
+
+router = APIRouter()
+
+
+@router.get(
+    "/tiles/{layer}/{date}/{matrix_set}/{zoom}/{col}/{row}.png",
+    response_class=Response,
+    responses={200: {"content": {"image/png": {}}, "description": "256 x 256 pixels."}},
+)
+def get_tile(
+    services: RequestServices,
+    layer: LayerName,
+    date: str,
+    matrix_set: MatrixSet,
+    zoom: int,
+    col: int,
+    row: int,
+    request: Request,
+) -> Response:
+    """A tile of a layer, on a date or on the newest day; zoom, column and row are those of XYZ tiles."""
+    reader = services.readers.reader()
+    tile = MapTile(matrix_set, zoom, col, row)
+    if not tile.exists:
+        raise HTTPException(404, f"{matrix_set} has no tile {zoom}/{col}/{row}; zooms are 0 to {MAX_ZOOM}")
+    day = _day(reader, date)
+    tag = f'"{reader.days[day].sha256[:16]}-{layer}-{matrix_set}-{zoom}-{col}-{row}"'
+    if is_known(tag, request):
+        return Response(status_code=304, headers={"ETag": tag})
+    content = encode_map(reader.file(day).path, layer, reader.days[day].sha256)
+    if content is None:
+        raise HTTPException(404, f"{day} has no {layer}")
+    cells = np.frombuffer(gzip.decompress(content), np.uint8).reshape(reader.grid.shape)
+    return Response(draw_tile(cells, reader.grid, layer, tile), media_type="image/png", headers={"ETag": tag})
+
+
+@router.get(
+    "/wmts/1.0.0/WMTSCapabilities.xml",
+    response_class=Response,
+    responses={200: {"content": {"application/xml": {}}, "description": "OGC WMTS 1.0.0."}},
+)
+def get_capabilities(services: RequestServices, request: Request) -> Response:
+    """What the map server offers: give this address to QGIS as a WMTS connection."""
+    reader, metadata = services.readers.reader(), services.config.metadata
+    edges = reader.grid.lon_edges, reader.grid.lat_edges
+    offered = Offered(
+        metadata.title,
+        metadata.licence,
+        str(request.base_url).rstrip("/"),
+        sorted(reader.days),
+        [layer for layer in LayerName if layer in reader.names],
+        (edges[0][0], edges[1][-1], edges[0][-1], edges[1][0]),
+    )
+    return Response(capabilities_document(offered), media_type="application/xml")
+
+
+def _day(reader: Reader, text: str) -> dt.date:
+    """Return the published day of an address."""
+    if text == NEWEST:
+        return max(reader.days)
+    try:
+        day = dt.date.fromisoformat(text[:10])  # a WMTS client may add a time
+    except ValueError:
+        raise HTTPException(422, f"{text[:40]!r}: wanted a date such as 2015-04-12, or {NEWEST}") from None
+    if day not in reader.days:
+        raise HTTPException(404, reader.left_out.get(day, f"{day} is not in the archive"))
+    return day
