@@ -40,7 +40,7 @@ def main(file: str, fragment: str, today: str) -> None:
     noon = dt.datetime.fromisoformat(today).replace(hour=17, tzinfo=dt.UTC)
     with time_machine.travel(noon), sync_playwright() as control:
         runner = _FinishedRunner(FillRun(noon - dt.timedelta(minutes=82), noon - dt.timedelta(minutes=81), 0))
-        schedule = FillSchedule(settings, runner, lambda: None)
+        schedule = FillSchedule(settings, runner)
         schedule.scheduler.start(paused=True)
         app = application(settings, runner, schedule, ArchiveCollector(settings, runner, noon.date))
         browser = control.chromium.launch(executable_path=shutil.which("chromium"), args=list(ARGUMENTS))

@@ -84,6 +84,15 @@ export class YearCalendar {
     return Boolean(this.state(date)?.has_map);
   }
 
+  /** Return the newest day that has a map and observations of its own; null if there is none. */
+  newestObserved() {
+    for (let number = this.states.length - 1; number >= 0; number--) {
+      const state = LEGEND.get(this.states[number]);
+      if (state?.has_map && state.state !== CalendarState.NO_OBSERVATION) return days.shifted(this.first, number);
+    }
+    return null;
+  }
+
   /**
    * Return the state of a day and its reason, in words.
    *

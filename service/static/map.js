@@ -1,5 +1,6 @@
 // The map: one or two canvases on a Leaflet map in plain longitude and latitude, with the service's colours.
 
+import { MapLines } from "./lines.js";
 import { LayerName } from "./schema.js";
 
 /* global L */
@@ -56,9 +57,13 @@ export class DayMap {
     this.map.createPane("left").style.zIndex = 410;
     this.map.createPane("place").style.zIndex = 450;
     this.map.getPane("place").style.pointerEvents = "none";
+    this.outlines = new MapLines(this.map);
+    L.control.scale({ imperial: false, position: "bottomright" }).addTo(this.map);
     this.base = new Canvas(bounds).addTo(this.map);
     this.left = new Canvas(bounds, { pane: "left" });
-    this.map.fitBounds([[Math.max(south, -60), west], [Math.min(north, 85), east]]); // Antarctica has no soil moisture
+    this.map.fitBounds([[Math.max(south, -60), west], [Math.min(north, 75), east]]); // there is little to see beyond
+    /** The colour of what is not land: that of the map's background. */
+    this.nothing = getComputedStyle(element).getPropertyValue("--sea").trim() || archive.nothing.colour;
     /** @type {Map<string, Uint32Array>} The colour of each byte, by layer. */
     this.tables = new Map(archive.scales.map((scale) => [scale.name, this.#scaleTable(scale)]));
     this.tables.set(LayerName.FLAG, this.#flagTable());
@@ -78,15 +83,16 @@ export class DayMap {
 
   /** @param {ColourScale} scale */
   #scaleTable(scale) {
-    const table = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
+    const table = new Uint32Array(256).fill(rgba(this.nothing));
     scale.colours.forEach((colour, step) => (table[step] = rgba(colour)));
     table[this.archive.gap.value] = rgba(this.archive.gap.colour);
     return table;
   }
 
   #flagTable() {
-    const table = new Uint32Array(256).fill(rgba(this.archive.nothing.colour));
-    this.archive.flags.forEach((flag) => (table[flag.value] = rgba(flag.colour)));
+    const table = new Uint32Array(256).fill(rgba(this.nothing));
+    for (const { value, colour } of this.archive.flags)
+      table[value] = rgba(colour === this.archive.nothing.colour ? this.nothing : colour);
     return table;
   }
 

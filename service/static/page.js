@@ -52,6 +52,8 @@ const player = new Player(element("play"), {
 
 // The state of the service
 
+/** The newest day with an observation, when the archive was loaded last: the page opens on it. */
+let opened = "";
 /** @type {string | null} What the archive was when it was loaded last. */
 let loadedVersion = null;
 let pollTimer = 0;
@@ -101,11 +103,12 @@ async function loadArchive(again) {
   element("coverage-picture").src = api.coverageAddress(archive.days);
   if (!map) createMap();
   const slider = element("slider");
-  const followsNewest = !shown.date || (again && Number(slider.value) === Number(slider.max));
+  const followsNewest = !shown.date || (again && (shown.date === opened || Number(slider.value) === Number(slider.max)));
   slider.max = days.number(archive.days.newest) - days.number(archive.days.first);
   [element("date").min, element("date").max] = [archive.days.first, archive.days.newest];
   api.clearMaps();
-  await showDay(followsNewest ? addressState().get("date") || archive.days.newest : shown.date);
+  if (followsNewest) opened = calendar.newestObserved() ?? archive.days.newest;
+  await showDay(followsNewest ? addressState().get("date") || opened : shown.date);
 }
 
 /** Return what the page's address says about day, layer and place. */
@@ -132,6 +135,8 @@ function createMap() {
     element("layers").append(box);
     if (layer === wanted.get("layer")) shown.layer = layer;
   }
+  const lines = element("lines");
+  lines.addEventListener("change", () => map.outlines.show(lines.checked));
   if (wanted.has("lat") && wanted.has("lon")) place.show(Number(wanted.get("lat")), Number(wanted.get("lon")));
 }
 
@@ -311,6 +316,16 @@ element("date").addEventListener("change", () => {
   showDay(element("date").value);
 });
 element("swipe").addEventListener("input", () => map.swipeTo(moveSwipeLine()));
+element("swipe-line").addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
+  const [line, box] = [element("swipe-line"), element("stage").getBoundingClientRect()];
+  line.setPointerCapture(event.pointerId);
+  const drag = (/** @type {PointerEvent} */ moved) => {
+    element("swipe").value = (100 * (moved.clientX - box.left)) / box.width;
+    map.swipeTo(moveSwipeLine());
+  };
+  line.addEventListener("pointermove", drag);
+  line.addEventListener("lostpointercapture", () => line.removeEventListener("pointermove", drag), { once: true });
+});
 
 const KEY_STEPS = new Map([["ArrowLeft", -1], ["ArrowRight", 1], ["PageUp", -MONTH], ["PageDown", MONTH]]);
 
@@ -331,4 +346,7 @@ addEventListener("hashchange", () => {
 });
 
 await poll();
-if (archive?.days) chooseLayer(shown.layer);
+if (archive?.days) {
+  await chooseLayer(shown.layer);
+  await map.outlines.show(element("lines").checked); // after the first map
+}

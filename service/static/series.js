@@ -50,7 +50,15 @@ const TIME_LABELS = [
   [28 * DAY_S, "{MMM}", "\n{YYYY}", null, null, null, null, null, 1],
   [DAY_S, "{D} {MMM}", "\n{YYYY}", null, null, null, null, null, 1],
 ];
-const AXIS = { font: FONT, labelFont: FONT, stroke: "#1b2430", grid: { stroke: "#e4e8ec" } };
+
+/**
+ * Return what gives a colour of the page, which is another one in dark mode.
+ *
+ * @param {string} name
+ */
+const pageColour = (name) => () => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+
+const AXIS = { font: FONT, labelFont: FONT, stroke: pageColour("--ink"), grid: { stroke: pageColour("--grid") } };
 const DATE_SERIES = { label: "Day", value: "{YYYY}-{MM}-{DD}" };
 const COMMON = {
   cursor: { sync: { key: "place" } },
@@ -128,8 +136,8 @@ export class PlaceChart {
         },
         series: [
           DATE_SERIES,
-          { label: "line", stroke: "#b3bac2", width: 1, points: { show: false } },
-          points("filled", orange, "#ffffff"),
+          { label: "line", stroke: pageColour("--trace"), width: 1, points: { show: false } },
+          points("filled", orange, pageColour("--card")()),
           points("observed", blue, blue),
         ],
       },

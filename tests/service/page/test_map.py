@@ -121,7 +121,39 @@ def test_swipe(visit: Open, varied: Site) -> None:
         page.page.keyboard.press("ArrowLeft")
     width = page.page.evaluate("document.querySelector('#map').clientWidth")
     assert middle - edge() == pytest.approx(0.2 * width, abs=2)
+    box = page.page.locator("#swipe-line span").bounding_box()
+    page.page.mouse.move(box["x"] + 16, box["y"] + 16)
+    page.page.mouse.down()
+    page.page.mouse.move(box["x"] + 16 + 0.3 * width, box["y"] + 40, steps=5)
+    page.page.mouse.up()
+    page.page.mouse.move(box["x"], box["y"])
+    assert edge() - middle == pytest.approx(0.1 * width, abs=0.02 * width)
     page.picture("swipe")
+    page.is_accessible()
+
+
+def test_coasts_and_borders_can_be_hidden(visit: Open) -> None:
+    page = visit()
+    page.expected.append("willReadFrequently")
+    page.goes_to("#date=2020-04-06")
+    drawn = """(canvas => canvas !== null && new Uint32Array(canvas.getContext("2d")
+        .getImageData(0, 0, canvas.width, canvas.height).data.buffer).some(Boolean))
+        (document.querySelector(".leaflet-lines-pane canvas"))"""
+    page.until(drawn)
+    page.page.click("#lines")
+    page.until(f"!{drawn}")
+    page.page.click("#lines")
+    page.until(drawn)
+
+
+def test_in_dark_mode_the_sea_is_dark(visit: Open) -> None:
+    page = visit(color_scheme="dark").goes_to("#date=2020-04-06&lat=45&lon=5")
+    page.shows("2020-04-06 soil_moisture")
+    page.page.wait_for_selector("#chart canvas")
+    colours = page.colours()[..., :3].reshape(-1, 3)
+    assert (colours == (0x23, 0x2B, 0x33)).all(-1).any()
+    assert not (colours == (0xE6, 0xE9, 0xEC)).all(-1).any()
+    page.picture("dark")
     page.is_accessible()
 
 
