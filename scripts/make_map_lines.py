@@ -15,7 +15,7 @@ import json
 import sys
 from collections import Counter
 from collections.abc import Iterator
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
@@ -73,7 +73,7 @@ def _packed(line: Line) -> list[int]:
         if far or number == len(steps) - 1:
             kept.append(point)
     packed = [*kept[0]]
-    for before, point in zip(kept, kept[1:], strict=False):
+    for before, point in pairwise(kept):
         packed += [point[0] - before[0], point[1] - before[1]]
     return packed
 
