@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 import functools
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +28,7 @@ from runtime.fill.base import make_filler
 from runtime.fill.recurrent import land_tiles
 from runtime.fill.staged import TILE, cells_needed
 from runtime.fill.tiling import Tiling, batches, cheapest_core
+from runtime.manifest import Stage
 from training.checkpoint import Checkpoint
 from training.models import STPCNN, Model, build_network
 from training.presets import load_preset
@@ -223,16 +224,16 @@ def work_of(network: Network, program: Program, grid: Grid, frames: Floats) -> W
     if program.staged:
         assert isinstance(model, STPCNN)
         gaps = grid.land & np.isnan(frames[TODAY])
-        return Work(2e9 * staged_products(model, network.bundle, grid, gaps), float("nan"))
+        return Work(2e9 * staged_products(model, network.bundle.manifest.stages, grid, gaps), float("nan"))
     tiles = tiles_of(network, program, grid, frames)
     batch = PUBLISHED_BATCH if program.published else network.bundle.manifest.batch
     each = count_work(model, batch, tiles.size, AsPublished if program.published else None)
     return Work(tiles.count * each.flops, tiles.count * each.moved)
 
 
-def staged_products(network: STPCNN, bundle: Bundle, grid: Grid, gaps: Bools) -> float:
+def staged_products(network: STPCNN, stages: Sequence[Stage], grid: Grid, gaps: Bools) -> float:
     """Return the multiply-adds of a day stage by stage, in units of 1e9, without those on frames outside the window."""
-    stages, (height, width) = bundle.manifest.stages, TILE
+    height, width = TILE
     total, index, frames = 0.0, 0, network.config.window
     for stage, need in zip(stages, cells_needed(grid, gaps, stages), strict=True):
         tiles = len(Tiling(grid, TILE, stage.halo).cover(need))

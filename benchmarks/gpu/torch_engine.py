@@ -260,10 +260,15 @@ def count_work(model: Model, tiles: int, size: tuple[int, int], call: Callable[[
     Work
         For one of the tiles.
     """
-    empty = copy.deepcopy(model).eval().to("meta")
-    rows, cols = size
-    examples = example_inputs(model, tiles, max(rows, cols)).values()
-    inputs = [(x[..., :rows, :cols] if x.ndim > 2 else x).to("meta") for x in examples]
+    empty, inputs = on_no_device(model, tiles, size)
     with torch.inference_mode(), FlopCounterMode(display=False) as flops, _BytesMoved() as moved:
         (call(empty) if call else empty)(*inputs)
     return Work(flops.get_total_flops() / tiles, moved.total / tiles)
+
+
+def on_no_device(model: Model, tiles: int, size: tuple[int, int]) -> tuple[nn.Module, list[Tensor]]:
+    """Return a copy of a network and inputs of tiles of a size, halo included, all of them without values."""
+    rows, cols = size
+    examples = example_inputs(model, tiles, max(rows, cols)).values()
+    inputs = [(x[..., :rows, :cols] if x.ndim > 2 else x).to("meta") for x in examples]
+    return copy.deepcopy(model).eval().to("meta"), inputs
