@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from runtime.archive.record import DayRecord
 from runtime.archive.rows import DayRow, Problem
-from runtime.common.clock import days_between
+from runtime.common.clock import day_runs, days_between
 from runtime.common.vocabulary import Tier
 
 
@@ -110,22 +110,17 @@ def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[Calen
 
 def _absent_inputs(record: DayRecord) -> str:
     """Return which inputs a day was made without, in words; empty if it had all."""
-    absent = [role for role, item in record.inputs.items() if item is None]
-    offsets = {
-        "soil moisture": [role.offset for role in absent if role.is_soil_moisture],
-        "rain": [role.offset for role in absent if role.is_precipitation],
-    }
-    parts = [f"{what} of {_day_ranges(days)}" for what, days in offsets.items() if days]
+    parts = []
+    for what, roles in (
+        ("soil moisture", [role for role in record.inputs if role.is_soil_moisture]),
+        ("rain", [role for role in record.inputs if role.is_precipitation]),
+    ):
+        days = [record.date + dt.timedelta(role.offset) for role in roles if record.inputs[role] is None]
+        if days:
+            parts.append(what if len(days) == len(roles) else f"{what} of {_day_ranges(days)}")
     return f"made without {' and '.join(parts)}" if parts else ""
 
 
-def _day_ranges(offsets: list[int]) -> str:
-    """Return days relative to day T in words, consecutive days joined: ``T-4, T-2, T+1 to T+4``."""
-    ranges: list[list[int]] = []
-    for offset in sorted(offsets):
-        if ranges and ranges[-1][-1] == offset - 1:
-            ranges[-1].append(offset)
-        else:
-            ranges.append([offset])
-    ends = [[f"T{day:+d}" if day else "the day itself" for day in (days[0], days[-1])] for days in ranges]
-    return ", ".join(first if first == last else f"{first} to {last}" for first, last in ends)
+def _day_ranges(days: list[dt.date]) -> str:
+    """Return days in words, consecutive ones joined: ``2015-03-31, 2015-04-02 to 2015-04-05``."""
+    return ", ".join(str(first) if first == last else f"{first} to {last}" for first, last in day_runs(days))

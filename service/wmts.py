@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from xml.etree import ElementTree
 
-from runtime.common.clock import DAY
+from runtime.common.clock import day_runs
 from runtime.output import colours
 from service.maps import LayerName
 from service.tiles import MAX_ZOOM, SIZE, MatrixSet, matrix_size, scale_denominator
@@ -47,13 +47,7 @@ def layer_title(layer: LayerName) -> str:
 
 def day_ranges(days: Iterable[dt.date]) -> list[str]:
     """Return days as ISO 8601 periods, one for each run of days without a gap."""
-    runs: list[tuple[dt.date, dt.date]] = []
-    for day in days:
-        if runs and day - runs[-1][1] == DAY:
-            runs[-1] = runs[-1][0], day
-        else:
-            runs.append((day, day))
-    return [str(first) if first == last else f"{first}/{last}/P1D" for first, last in runs]
+    return [str(first) if first == last else f"{first}/{last}/P1D" for first, last in day_runs(days)]
 
 
 def capabilities_document(offered: Offered) -> bytes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 DAY = dt.timedelta(days=1)
@@ -48,3 +49,14 @@ def today() -> dt.date:
 def days_between(first: dt.date, last: dt.date) -> list[dt.date]:
     """Return the days from `first` to `last`, both included; none if `last` is before `first`."""
     return [first + number * DAY for number in range((last - first).days + 1)]
+
+
+def day_runs(days: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
+    """Return the first and the last day of each run of days without a gap; the days may be in any order."""
+    runs: list[tuple[dt.date, dt.date]] = []
+    for day in sorted(days):
+        if runs and day - runs[-1][1] == DAY:
+            runs[-1] = runs[-1][0], day
+        else:
+            runs.append((day, day))
+    return runs

@@ -109,7 +109,8 @@ def test_the_calendar_says_why(client: httpx.Client, varied: Site) -> None:
     assert "HDF5" in reasons[str(varied.date(REFUSED))] or "NetCDF" in reasons[str(varied.date(REFUSED))]
     assert reasons[str(varied.date(MISSING))].startswith("wait: soil moisture is not published")
     assert reasons[str(varied.date(DAYS - 1))] == (
-        "made without soil moisture of T-4, T-2, T+1 to T+4 and rain of T+1 to T+4"
+        "made without soil moisture of 2020-04-10, 2020-04-12, 2020-04-15 to 2020-04-18 "
+        "and rain of 2020-04-15 to 2020-04-18"
     )
     assert len(states) == DAYS, "years without any input are not listed"
 
