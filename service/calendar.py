@@ -99,9 +99,9 @@ def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[Calen
             CalendarState.MISSING,
             f"{problem.kind}: {problem.reason}" if problem else "not filled: nothing was planned for it yet",
         )
+    if row.record.tier is Tier.NO_OBSERVATION:  # one text for all days of an outage, so that the page lists it once
+        return CalendarState.NO_OBSERVATION, "nothing of the grid was observed on this day"
     reason = _absent_inputs(row.record)
-    if row.record.tier is Tier.NO_OBSERVATION:
-        return CalendarState.NO_OBSERVATION, reason or "nothing of the grid was observed on this day"
     if row.record.tier is Tier.PROVISIONAL:
         changes = "its file, its rain or a day of its window may still change"
         return CalendarState.PROVISIONAL, reason or f"provisional: {changes}"

@@ -105,6 +105,26 @@ export class YearCalendar {
   }
 
   /**
+   * Draw the states of some days side by side, each in its colour.
+   *
+   * @param {HTMLCanvasElement} canvas
+   * @param {string} first
+   * @param {string} last
+   */
+  drawTimeline(canvas, first, last) {
+    const context = canvas.getContext("2d");
+    const style = getComputedStyle(document.documentElement);
+    const count = days.number(last) - days.number(first) + 1;
+    canvas.width = Math.max(count, 1000);
+    const width = canvas.width / count;
+    for (let number = 0; context && number < count; number++) {
+      const name = this.state(days.shifted(first, number))?.name ?? "missing";
+      context.fillStyle = style.getPropertyValue(`--${name}`);
+      context.fillRect(number * width, 0, width + 0.5, canvas.height);
+    }
+  }
+
+  /**
    * Return which sensors a published day has, in words; empty in an archive of one sensor.
    *
    * @param {string} date

@@ -104,6 +104,7 @@ async function loadArchive(again) {
   if (!map) createMap();
   const slider = element("slider");
   const followsNewest = !shown.date || (again && (shown.date === opened || Number(slider.value) === Number(slider.max)));
+  calendar.drawTimeline(element("timeline"), archive.days.first, archive.days.newest);
   slider.max = days.number(archive.days.newest) - days.number(archive.days.first);
   [element("date").min, element("date").max] = [archive.days.first, archive.days.newest];
   api.clearMaps();

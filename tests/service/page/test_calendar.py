@@ -48,7 +48,7 @@ def test_days_alike_are_one_range_on_the_page(visit: Open, make_site: MakeSite) 
     with web(site) as app, listening(site.config(), app) as address:
         page = visit(address).goes_to("#date=2020-04-04")
         page.shows("2020-04-04 soil_moisture")
-        assert page.text("#day-state").startswith("no observation, filled from other days: made without")
+        assert page.text("#day-state").startswith("no observation, filled from other days: nothing of the grid")
         assert page.page.locator("#calendar .no_observation").count() == 1
         assert page.page.locator("#calendar-ranges li").count() == 2
         outage = "5 April 2020 to 8 April 2020 (4 days): missing: outage: no soil moisture for more than 1 days"
