@@ -12,13 +12,21 @@ from numpy.typing import NDArray
 
 from runtime.archive.acdd import day_attributes
 from runtime.archive.record import PublishedDay
-from runtime.archive.variables import MERGED_UNCERTAINTY, SOURCE, VARIABLES, Variable, source_bits, source_variable
+from runtime.archive.variables import (
+    MERGED_UNCERTAINTY,
+    QUALITY_MASKS,
+    SOURCE,
+    VARIABLES,
+    Variable,
+    source_bits,
+    source_variable,
+)
 from runtime.common.grid import Floats
 from runtime.common.netcdf import Dataset, open_dataset
 from runtime.common.vocabulary import TODAY
 
 EPOCH = dt.date(2000, 1, 1)
-_ANCILLARY = ("flag", "soil_moisture_uncertainty", "days_since_observation", "soil_moisture_source")
+_ANCILLARY = ("flag", "quality_flag", "soil_moisture_uncertainty", "days_since_observation", "soil_moisture_source")
 _STATUS = {1: "soil_moisture_absent", 2: "precipitation_absent", 4: "window_incomplete"}
 
 
@@ -90,6 +98,10 @@ class CfLayout:
                 }
             )
             status[:] = [_status(day)]
+            if day.quality is not None:
+                judged = file.createVariable("quality_judged", "i2", ("time",))
+                judged.setncatts({**QUALITY_MASKS, "long_name": "bits of quality_flag that could be judged on the day"})
+                judged[:] = [int(day.quality.judged)]
 
     def read(self, path: Path, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
         """Return variables of a published day as they are stored, (rows, cols); a variable may be missing."""
@@ -128,6 +140,7 @@ def _fields(day: PublishedDay) -> dict[str, NDArray[Any] | None]:
         "soil_moisture_uncertainty": filled.uncertainty,
         "precipitation": day.precipitation,
         "flag": filled.flag,
+        "quality_flag": day.quality.flags if day.quality else None,
         "days_since_observation": filled.days_since_observation,
         "soil_moisture_source": day.source,
     }

@@ -38,8 +38,9 @@ def open_archive(path: Path | str) -> xarray.Dataset:
         Variables with the dimensions (time, lat, lon), as far as the archive has them: ``soil_moisture``,
         ``soil_moisture_observed`` and ``soil_moisture_uncertainty`` (m3 m-3), ``precipitation`` (mm day-1),
         ``days_since_observation`` (day), all float32 with NaN where there is no value, ``flag`` (int8, see its
-        ``flag_meanings``; -1 for days that have no flags) and ``soil_moisture_source`` (int16, see its ``flag_masks``
-        and ``flag_meanings``; -1 for days that were not made from several sensors). The values are dask arrays.
+        ``flag_meanings``; -1 for days that have no flags), ``quality_flag`` (int16, see its ``flag_masks`` and
+        ``flag_meanings``; -1 for days that were made before there was one) and ``soil_moisture_source`` (int16, with
+        the same attributes; -1 for days that were not made from several sensors). The values are dask arrays.
 
     Raises
     ------

@@ -16,6 +16,7 @@ from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import open_dataset
 from runtime.common.vocabulary import RAIN_TODAY, ImergRun, InputRole, Tier, Verdict
 from runtime.errors import ArchiveError
+from runtime.fill.quality import DayQuality
 from runtime.fill.result import Filled
 from runtime.fill.statistics import DayStatistics
 
@@ -199,3 +200,5 @@ class PublishedDay(DayDescription):
     """mm day-1, NaN for no estimate; None where the network reads no rain, or there was none."""
     source: NDArray[np.int16] | None = None
     """The bits of the sensors that saw each cell; None if the day's soil moisture is one file as it is."""
+    quality: DayQuality | None = None
+    """What speaks against each value; None where it was not judged."""

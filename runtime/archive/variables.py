@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.common.grid import Floats
+from runtime.common.quality import QualityBit
 from runtime.fill.result import NEVER, Flag
 
 STEP = 1e-4
@@ -126,6 +127,25 @@ SINCE = Variable(
     },
 )
 
+QUALITY_MASKS = {
+    "standard_name": "status_flag",
+    "flag_masks": np.array([int(bit) for bit in QualityBit], np.int16),
+    "flag_meanings": " ".join(str(bit.name).lower() for bit in QualityBit),
+    "coverage_content_type": "qualityInformation",
+}
+"""CF attributes of bits of `QualityBit`."""
+
+QUALITY = Variable(
+    "quality_flag",
+    np.dtype(np.int16),
+    None,
+    {
+        **QUALITY_MASKS,
+        "long_name": "why a value of soil_moisture may be wrong",
+        "comment": "0: recommended, and cells without a value; a bit that quality_judged does not have is 0 everywhere",
+    },
+)
+
 MERGED_UNCERTAINTY = {
     "long_name": "uncertainty of a value, observed or filled",
     "comment": "observed cells: the error of the sensors' weighted mean, from comparing the sensors; filled cells: as "
@@ -162,5 +182,5 @@ def source_bits(attributes: Mapping[str, Any]) -> dict[str, int]:
 SOURCE = source_variable({})
 """Without the meaning of its bits, which each archive has of its own; only in files made from several sensors."""
 
-VARIABLES = {v.name: v for v in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY, PRECIPITATION, FLAG, SINCE, SOURCE)}
+VARIABLES = {v.name: v for v in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY, PRECIPITATION, FLAG, QUALITY, SINCE, SOURCE)}
 """All variables by name, in the order in which they are written."""

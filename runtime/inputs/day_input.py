@@ -10,6 +10,7 @@ from functools import cached_property
 from runtime.archive.record import RecordedInput, RecordedPart
 from runtime.common import digest
 from runtime.common.grid import Floats
+from runtime.common.quality import ProductMarks
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.listing import FeedListing
 from runtime.merge.combine import MergedField
@@ -275,6 +276,8 @@ class InputField:
     """The grid's shape; m3 m-3 or mm/day, NaN where there is no value."""
     merged: MergedField | None = None
     """The same with its errors and sources, if it was made of several sensors."""
+    marks: ProductMarks | None = None
+    """What the file says of its values; None if it says nothing, and for a field of several sensors."""
 
 
 def to_be_fetched(day_inputs: Iterable[DayInput]) -> list[Pending]:

@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 import xarray
 
+from runtime.archive.variables import OBSERVED, QUALITY, SOIL_MOISTURE, UNCERTAINTY
+from runtime.errors import UsageError
 from runtime.output.area import CORRELATION_KM, area_mean
 from runtime.output.climatology import WINDOW_DAYS, anomalies
 from runtime.output.periods import Period, period_means
@@ -40,6 +42,29 @@ class SeamlessAccessor:
 
     def __init__(self, archive: xarray.Dataset) -> None:
         self._archive = archive
+
+    def recommended(self) -> xarray.Dataset:
+        """Return the dataset with the recommended values only: those whose ``quality_flag`` is 0.
+
+        Returns
+        -------
+        xarray.Dataset
+            ``soil_moisture``, ``soil_moisture_observed`` and ``soil_moisture_uncertainty`` are NaN where a bit is set,
+            and on days that were made before there was a ``quality_flag``.
+
+        Raises
+        ------
+        UsageError
+            No day of the archive has a ``quality_flag``.
+        """
+        if QUALITY.name not in self._archive:
+            raise UsageError(
+                f"the archive has no {QUALITY.name}: its layout is sgd-sm, or an earlier version of this software made "
+                "it; `runtime fill --from FIRST --to LAST` makes its days again"
+            )
+        masked = [each.name for each in (SOIL_MOISTURE, OBSERVED, UNCERTAINTY) if each.name in self._archive]
+        is_good = self._archive[QUALITY.name] == 0
+        return self._archive.assign({name: self._archive[name].where(is_good) for name in masked})
 
     def stations(self, stations: str | os.PathLike[str] | Sequence[ListedStation]) -> xarray.Dataset:
         """Return the series of stations, listed in a CSV file or here; see `runtime.output.stations`."""

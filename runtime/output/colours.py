@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from runtime.common.quality import QualityBit
 from runtime.fill.result import Flag
 
 OBSERVED, FILLED, RAIN = "#0072b2", "#d55e00", "#56b4e9"
@@ -32,6 +33,19 @@ FLAGS = {
     Flag.NOT_LAND: NO_LAND,
 }
 """Colour of each flag."""
+
+QUALITY_BITS = {
+    QualityBit.FROZEN: "#56b4e9",
+    QualityBit.DENSE_VEGETATION: "#009e73",
+    QualityBit.SENSOR_FLAG: "#000000",
+    QualityBit.AT_LIMIT: "#d55e00",
+    QualityBit.JUMP: "#cc79a7",
+    QualityBit.NEAR_NEVER_OBSERVED: "#f0e442",
+}
+"""Colour of each bit of the quality; a cell with several has that of the first."""
+
+RECOMMENDED = "#0072b2"
+"""Colour of a value that nothing speaks against."""
 
 
 @dataclass(frozen=True)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import datetime as dt
 import math
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +18,7 @@ from runtime.common.grid import Floats, Grid
 from runtime.config import Config
 from runtime.errors import UsageError
 from runtime.fill.result import Flag
-from runtime.output.colours import DIFFERENCE, FLAGS, NO_LAND, NO_VALUE, SCALES, Scale
+from runtime.output.colours import DIFFERENCE, FLAGS, NO_LAND, NO_VALUE, QUALITY_BITS, RECOMMENDED, SCALES, Scale
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -30,6 +31,10 @@ _SIDE = 8.6
 """Length of the longer side of a map, inches."""
 
 
+def _words(member: Enum) -> str:
+    return member.name.lower().replace("_", " ")
+
+
 @dataclass(frozen=True)
 class _Map:
     """One of the maps of a day."""
@@ -37,9 +42,15 @@ class _Map:
     title: str
     values: Floats
     scale: Scale | None = None
-    """How values become colours; None for flags."""
+    """How values become colours; None for categories."""
     gap: str = ""
     """What land without a value is, for the legend."""
+    categories: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    """Name and colour of each value that is a category."""
+
+
+_FLAGS = {int(flag): (_words(flag), colour) for flag, colour in FLAGS.items() if flag is not Flag.NOT_LAND}
+_QUALITY = {0: ("recommended", RECOMMENDED)} | {int(bit): (_words(bit), colour) for bit, colour in QUALITY_BITS.items()}
 
 
 def draw_map(config: Config, date: dt.date, out: Path) -> None:
@@ -80,7 +91,11 @@ def _maps(reader: Reader, date: dt.date) -> Iterator[_Map]:
     if "soil_moisture_uncertainty" in day:
         yield _Map(uncertainty.title, day["soil_moisture_uncertainty"], uncertainty, "observed, or not reached")
     if "flag" in day:
-        yield _Map("Where values come from", day["flag"])
+        yield _Map("Where values come from", day["flag"], categories=_FLAGS)
+    if "quality_flag" in day:
+        first_bit = np.select([(day["quality_flag"].astype(int) & bit) > 0 for bit in QUALITY_BITS], list(QUALITY_BITS))
+        first_bit = np.where(np.isnan(day["soil_moisture"]), np.nan, first_bit)
+        yield _Map("Why values may be wrong (the first reason)", first_bit, None, "not reached", _QUALITY)
     if before in reader.days:
         change = day["soil_moisture"] - reader.fields(before, ("soil_moisture",))["soil_moisture"]
         scale = Scale("Difference", DIFFERENCE, -0.2, 0.2, scale.unit)
@@ -110,10 +125,12 @@ def _draw(reader: Reader, date: dt.date) -> Figure:
         axis.tick_params(labelsize=8)
         draw_background(axis, land, extent)
         if each.scale is None:
-            _draw_flags(axis, each.values[shown], extent)
+            legend = _draw_categories(axis, each.values[shown], each.categories, extent)
         else:
             _draw_values(axis, each.values[shown], each.scale, extent)
-            _draw_legend(axis, {each.gap: NO_VALUE} if (land & np.isnan(each.values[shown])).any() else {})
+            legend = {}
+        has_gap = bool((land & np.isnan(each.values[shown])).any())
+        _draw_legend(axis, legend | ({each.gap: NO_VALUE} if has_gap else {}))
         if land.any() and not land.all() and min(land.shape) > 1:  # otherwise there is no line to draw
             axis.contour(grid.longitudes, lat, land, levels=[0.5], colors="#333333", linewidths=0.4)
     return figure
@@ -190,15 +207,18 @@ def _draw_values(axis: Axes, values: Floats, scale: Scale, extent: _Extent, quan
     axis.figure.colorbar(image, ax=axis, label=f"{quantity}, {scale.unit}", pad=0.01, shrink=0.9)
 
 
-def _draw_flags(axis: Axes, flags: Floats, extent: _Extent) -> None:
-    from matplotlib.colors import to_rgb
+def _draw_categories(
+    axis: Axes, values: Floats, categories: Mapping[int, tuple[str, str]], extent: _Extent
+) -> dict[str, str]:
+    """Draw values that are categories; return the names and colours of those that occur."""
+    from matplotlib.colors import to_rgba
 
-    picture = np.full((*flags.shape, 3), to_rgb(NO_LAND), np.float32)
-    present = [flag for flag in Flag if flag is not Flag.NOT_LAND and (flags == flag).any()]
-    for flag in present:
-        picture[flags == flag] = to_rgb(FLAGS[flag])
+    picture = np.zeros((*values.shape, 4), np.float32)
+    present = {value: known for value, known in categories.items() if (values == value).any()}
+    for value, (_, colour) in present.items():
+        picture[values == value] = to_rgba(colour)
     axis.imshow(picture, extent=extent, interpolation="nearest")
-    _draw_legend(axis, {flag.name.lower().replace("_", " "): FLAGS[flag] for flag in present})
+    return dict(present.values())
 
 
 def _draw_legend(axis: Axes, colours: dict[str, str]) -> None:

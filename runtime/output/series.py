@@ -17,9 +17,10 @@ from runtime.archive.acdd import time_coverage
 from runtime.archive.cf import EPOCH
 from runtime.archive.place import place_text
 from runtime.archive.reader import Reader, Series
-from runtime.archive.variables import SOURCE, VARIABLES, source_bits, source_variable
+from runtime.archive.variables import QUALITY, SOIL_MOISTURE, SOURCE, VARIABLES, source_bits, source_variable
 from runtime.common.atomic import move_into_place, part_file
 from runtime.common.netcdf import open_dataset
+from runtime.common.quality import QualityBit
 from runtime.errors import UsageError
 from runtime.fill.result import Flag
 from runtime.output.colours import FILLED, OBSERVED, RAIN
@@ -150,8 +151,10 @@ def _table(
     writer.writerow([*leading, "date", *(f"{name} ({unit})" if unit else name for name, unit in units.items())])
     for place, dates, columns in parts:
         for date, *row in zip(dates, *(values.tolist() for values in columns), strict=True):
-            texts = (_value_text(name, v, unit, bits) for (name, unit), v in zip(units.items(), row, strict=True))
-            writer.writerow([*place, str(date), *texts])
+            texts = {name: _value_text(name, value, units[name], bits) for name, value in zip(units, row, strict=True)}
+            if not texts.get(SOIL_MOISTURE.name):  # nothing is said of the quality of no value
+                texts |= dict.fromkeys(texts.keys() & {QUALITY.name}, "")
+            writer.writerow([*place, str(date), *texts.values()])
     return text.getvalue()
 
 
@@ -160,6 +163,9 @@ def _value_text(name: str, value: float, unit: str, bits: Mapping[str, int]) -> 
         return ""
     if name == "flag":
         return _FLAGS.get(int(value), "")
+    if name == QUALITY.name:
+        found = "" if value < 0 else " ".join(str(bit.name).lower() for bit in QualityBit(int(value)))
+        return "recommended" if value == 0 else found
     if name == SOURCE.name:
         return " ".join(sensor for sensor, bit in bits.items() if value > 0 and int(value) & 1 << bit)
     return f"{value:.4f}" if unit == "m3 m-3" else f"{value:g}"

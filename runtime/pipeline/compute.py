@@ -13,6 +13,7 @@ from runtime.common.events import Progress
 from runtime.common.grid import Grid
 from runtime.common.vocabulary import RAIN_TODAY
 from runtime.fill.base import Filler
+from runtime.fill.quality import day_quality
 from runtime.fill.result import Filled
 from runtime.fill.state import State
 from runtime.fill.statistics import day_statistics
@@ -55,6 +56,7 @@ def compose_day(
     statistics = day_statistics(filled, grid, bundle.manifest.tile_core)
     merged = fields.soil_moisture[fields.today].merged
     known = {**vars(description), "record": replace(description.record, statistics=statistics)}
+    frames = [each.values for each in fields.soil_moisture]
     has_rain = description.record.inputs.get(RAIN_TODAY) is not None
     return PublishedDay(
         **known,
@@ -62,4 +64,5 @@ def compose_day(
         filled=filled,
         precipitation=fields.precipitation[fields.today].values if has_rain else None,
         source=merged.source if merged else None,
+        quality=day_quality(filled, grid, frames, fields.today, [each.marks for each in fields.soil_moisture]),
     )

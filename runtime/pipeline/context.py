@@ -26,7 +26,7 @@ from runtime.fill.state import StateStore
 from runtime.inputs.inbox import Inbox
 from runtime.pipeline.models import Models
 
-LAYOUT_VERSIONS = {LayoutName.CF: 2, LayoutName.SGD_SM: 3}
+LAYOUT_VERSIONS = {LayoutName.CF: 3, LayoutName.SGD_SM: 3}
 """Raised by hand when a published file of the layout gets other content from the same fields."""
 
 logger = logging.getLogger(__name__)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from netCDF4 import Dataset
 
+from runtime.common.quality import QualityBit
 from runtime.fill.result import Flag
 from tests.conftest import Site
 
@@ -43,7 +44,10 @@ def test_soil_moisture(name: str, path: Path) -> None:
             assert limit.dtype == variable.dtype
         values = variable[:]
         assert 0 <= values.min() <= values.max() <= 1
-        assert file["soil_moisture"].ancillary_variables == "flag soil_moisture_uncertainty days_since_observation"
+        assert (
+            file["soil_moisture"].ancillary_variables
+            == "flag quality_flag soil_moisture_uncertainty days_since_observation"
+        )
 
 
 def test_flags(path: Path) -> None:
@@ -54,6 +58,19 @@ def test_flags(path: Path) -> None:
         assert set(np.unique(flag[:])) <= set(flag.flag_values)
         assert len(status.flag_masks) == len(status.flag_meanings.split()) == 3
         assert file["days_since_observation"].units == "day"
+
+
+def test_quality(path: Path) -> None:
+    with Dataset(path) as file:
+        quality, judged = file["quality_flag"], file["quality_judged"]
+        for variable in (quality, judged):
+            assert variable.flag_masks.dtype == variable.dtype
+            assert variable.flag_masks.tolist() == list(QualityBit)
+            assert variable.flag_meanings.split() == [bit.name.lower() for bit in QualityBit]
+        assert judged[:].tolist() == [QualityBit.AT_LIMIT]  # it reads no other days, and is the seventh of its chain
+        values = file["soil_moisture"][:].filled(np.nan)
+        assert np.isnan(values).any()
+        np.testing.assert_array_equal(quality[:] > 0, (values == 0) | (values >= 0.6))
 
 
 def test_lineage_and_no_clock(path: Path) -> None:

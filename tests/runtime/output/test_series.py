@@ -1,6 +1,7 @@
 """What `runtime series` writes, read back by other programs."""
 
 import csv
+import datetime as dt
 import itertools
 import re
 import subprocess
@@ -14,8 +15,8 @@ import xarray
 from matplotlib.image import imread
 
 from runtime.archive import cf
-from runtime.archive.reader import Reader
-from runtime.output.series import draw_series
+from runtime.archive.reader import Reader, Series
+from runtime.output.series import draw_series, series_table
 from tests.conftest import DAYS, Runtime, Site
 
 HERE = ("--lat", "45.1", "--lon", "2.2")
@@ -34,6 +35,16 @@ def test_csv(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
     flags = {row["flag"] for row in rows}
     assert flags <= {"observed", "filled_from_other_days", "filled_from_neighbours"}
     assert "observed" in flags
+    for row, quality, value in zip(rows, series.values["quality_flag"], series.values["soil_moisture"], strict=True):
+        assert (row["quality_flag"] == "recommended") == (quality == 0 and np.isfinite(value))
+
+
+def test_csv_names_the_bits_of_the_quality() -> None:
+    nan = np.float32(np.nan)
+    values = {"soil_moisture": np.array([0.0, 0.2, nan, 0.2], np.float32), "quality_flag": np.array([3.0, 0, 0, -1])}
+    series = Series(45, 2, [dt.date(2020, 4, day) for day in (1, 2, 3, 4)], values)
+    rows = csv.DictReader(series_table(series).splitlines())
+    assert [row["quality_flag"] for row in rows] == ["at_limit jump", "recommended", "", ""]
 
 
 def test_netcdf(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:

@@ -328,7 +328,10 @@ def test_uncertainty_is_published_where_the_bundle_has_one(
         np.testing.assert_array_equal(np.isfinite(day.soil_moisture_uncertainty), filled)
         values = day.soil_moisture_uncertainty.values[filled.values]
         assert 0.004 < values.min() < values.max() <= 0.6
-        assert day.soil_moisture.attrs["ancillary_variables"] == "flag soil_moisture_uncertainty days_since_observation"
+        assert (
+            day.soil_moisture.attrs["ancillary_variables"]
+            == "flag quality_flag soil_moisture_uncertainty days_since_observation"
+        )
         assert day.soil_moisture_uncertainty.attrs["standard_name"].endswith("standard_error")
 
 
