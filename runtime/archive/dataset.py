@@ -63,7 +63,13 @@ def open_archive(path: Path | str) -> xarray.Dataset:
     for variable in (variable for name, variable in VARIABLES.items() if name in names):
         stored = _stored_days(reader, variable, cube, in_cube, others)
         is_packed = variable.step is not None or variable.fill is not None
-        values = stored.map_blocks(variable.unpack, dtype=np.float32) if is_packed else stored
+        values = (
+            stored.map_blocks(variable.unpack, dtype=np.float32)
+            if is_packed
+            else stored.map_blocks(
+                np.asarray, meta=np.empty((0, 0, 0), variable.dtype)
+            )  # Zarr's type names a byte order
+        )
         described = source_variable(reader.source_bits) if variable is SOURCE else variable
         attributes = {key: value for key, value in described.attributes.items() if key not in _PACKING}
         data[variable.name] = (("time", "lat", "lon"), values, attributes)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from runtime.archive.variables import SOURCE, VARIABLES
+from runtime.archive.variables import QUALITY, SOURCE, VARIABLES
 from runtime.output.colours import SCALES
 from service.calendar import CalendarState
 from service.maps import LayerName
@@ -30,7 +30,7 @@ def test_every_json_answer_has_a_schema() -> None:
 
 def test_the_layers_are_the_published_variables() -> None:
     assert list(LayerName) == [*SCALES, "flag"]
-    assert {*LayerName, SOURCE.name} == set(VARIABLES), "bits have no colours"
+    assert {*LayerName, QUALITY.name, SOURCE.name} == set(VARIABLES), "bits have no colours"
 
 
 def test_the_style_sheet_has_every_state_of_the_calendar() -> None:
