@@ -31,6 +31,7 @@ class LayerName(StrEnum):
     DAYS_SINCE_OBSERVATION = "days_since_observation"
     PRECIPITATION = "precipitation"
     FLAG = "flag"
+    QUALITY_FLAG = "quality_flag"
 
 
 @lru_cache(_CACHED_MAPS)
@@ -49,8 +50,9 @@ def encode_map(path: Path, layer: LayerName, sha256: str) -> bytes | None:
     Returns
     -------
     bytes or None
-        None if the file does not have the layer. A flag is its own byte; a value is its step of the colour scale,
-        from 0 to ``colours.STEPS`` - 1, or `GAP` or `NOTHING`.
+        None if the file does not have the layer. A flag is its own byte, a quality the bit that its colour stands for;
+        a value is its step of the colour scale, from 0 to ``colours.STEPS`` - 1. Land without a value is `GAP`, what is
+        not land `NOTHING`.
     """
     fields = fields_of(path, {layer, LayerName.FLAG})
     if layer not in fields:
@@ -58,8 +60,12 @@ def encode_map(path: Path, layer: LayerName, sha256: str) -> bytes | None:
     flag, values = fields.get(LayerName.FLAG), fields[layer]
     if layer is LayerName.FLAG:
         return gzip.compress(values.astype(np.uint8).tobytes(), 6)
+    land = np.zeros(values.shape, bool) if flag is None else flag != Flag.NOT_LAND
+    if layer is LayerName.QUALITY_FLAG:
+        judged = colours.first_bits(values)
+        has_value = land if flag is None else land & (flag != Flag.NOT_REACHED)
+        return gzip.compress(np.where(has_value, judged, np.where(land, GAP, NOTHING)).astype(np.uint8).tobytes(), 6)
     scale, highest = colours.SCALES[layer], colours.STEPS - 1
     steps = np.rint((np.nan_to_num(values) - scale.low) / (scale.high - scale.low) * highest).clip(0, highest)
-    land = np.zeros(values.shape, bool) if flag is None else flag != Flag.NOT_LAND
     cells = np.where(np.isnan(values), np.where(land, GAP, NOTHING), steps).astype(np.uint8)
     return gzip.compress(cells.tobytes(), 6)

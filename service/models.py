@@ -271,7 +271,7 @@ class ColourScale(Answer):
 
 
 class FlagColour(Answer):
-    """A value of the layer ``flag``."""
+    """A value of the layer ``flag`` or ``quality_flag``."""
 
     value: int
     meaning: str
@@ -307,6 +307,7 @@ class ArchiveInfo(Answer):
     """The layers that the archive has."""
     scales: list[ColourScale]
     flags: list[FlagColour]
+    qualities: list[FlagColour]
     steps: int
     """Number of colours of a scale: bytes of a map below it are steps of the scale."""
     gap: ByteColour

@@ -73,8 +73,10 @@ def scale_denominator(matrix_set: MatrixSet, zoom: int) -> float:
 
 def palette(layer: LayerName) -> dict[int, str]:
     """Return the colour of each byte of `service.maps.encode_map`, as ``#rrggbb``; others are transparent."""
-    if layer is LayerName.FLAG:
-        return {int(flag): colour for flag, colour in colours.FLAGS.items() if colour != colours.NO_LAND}
+    if known := colours.CATEGORIES.get(layer):
+        return {GAP: colours.NO_VALUE} | {
+            value: colour for value, (_, colour) in known.items() if colour != colours.NO_LAND
+        }
     return {**dict(enumerate(colours.SCALES[layer].colours)), GAP: colours.NO_VALUE}
 
 

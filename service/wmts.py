@@ -23,6 +23,7 @@ _NAMESPACES = {
 _CRS = {MatrixSet.MERCATOR: "urn:ogc:def:crs:EPSG::3857", MatrixSet.DEGREES: "urn:ogc:def:crs:OGC:1.3:CRS84"}
 _SCALE_SETS = {MatrixSet.MERCATOR: "GoogleMapsCompatible", MatrixSet.DEGREES: "GoogleCRS84Quad"}
 _TOP_LEFT = {MatrixSet.MERCATOR: "-20037508.342789244 20037508.342789244", MatrixSet.DEGREES: "-180 90"}
+_TITLES = {LayerName.FLAG: "Where a value comes from", LayerName.QUALITY_FLAG: "Why a value may be wrong"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,7 @@ class Offered:
 
 def layer_title(layer: LayerName) -> str:
     """Return the title of a layer."""
-    return "Where a value comes from" if layer is LayerName.FLAG else colours.SCALES[layer].title
+    return _TITLES.get(layer) or colours.SCALES[layer].title
 
 
 def day_ranges(days: Iterable[dt.date]) -> list[str]:

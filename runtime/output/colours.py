@@ -6,8 +6,10 @@ Sequences of colours come from Matplotlib, colours of categories from Okabe and 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runtime.common.quality import QualityBit
 from runtime.fill.result import Flag
@@ -46,6 +48,19 @@ QUALITY_BITS = {
 
 RECOMMENDED = "#0072b2"
 """Colour of a value that nothing speaks against."""
+
+CATEGORIES = {
+    "flag": {int(flag): (flag.name.lower().replace("_", " "), colour) for flag, colour in FLAGS.items()},
+    "quality_flag": {0: ("recommended", RECOMMENDED)}
+    | {int(bit): (str(bit.name).lower().replace("_", " "), colour) for bit, colour in QUALITY_BITS.items()},
+}
+"""Of each variable with categories, the name and the colour of each; of several bits the first one here counts."""
+
+
+def first_bits(quality: NDArray[Any]) -> NDArray[np.uint8]:
+    """Return the bit of each cell's quality that its colour stands for; 0 for no bit."""
+    bits = list(QUALITY_BITS)
+    return np.select([(quality.astype(np.int16) & bit) > 0 for bit in bits], bits).astype(np.uint8)
 
 
 @dataclass(frozen=True)

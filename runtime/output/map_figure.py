@@ -6,7 +6,6 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from enum import Enum
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +17,7 @@ from runtime.common.grid import Floats, Grid
 from runtime.config import Config
 from runtime.errors import UsageError
 from runtime.fill.result import Flag
-from runtime.output.colours import DIFFERENCE, FLAGS, NO_LAND, NO_VALUE, QUALITY_BITS, RECOMMENDED, SCALES, Scale
+from runtime.output.colours import CATEGORIES, DIFFERENCE, NO_LAND, NO_VALUE, SCALES, Scale, first_bits
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -29,10 +28,6 @@ _Extent = tuple[float, float, float, float]
 
 _SIDE = 8.6
 """Length of the longer side of a map, inches."""
-
-
-def _words(member: Enum) -> str:
-    return member.name.lower().replace("_", " ")
 
 
 @dataclass(frozen=True)
@@ -49,8 +44,7 @@ class _Map:
     """Name and colour of each value that is a category."""
 
 
-_FLAGS = {int(flag): (_words(flag), colour) for flag, colour in FLAGS.items() if flag is not Flag.NOT_LAND}
-_QUALITY = {0: ("recommended", RECOMMENDED)} | {int(bit): (_words(bit), colour) for bit, colour in QUALITY_BITS.items()}
+_FLAGS = {value: known for value, known in CATEGORIES["flag"].items() if value != Flag.NOT_LAND}
 
 
 def draw_map(config: Config, date: dt.date, out: Path) -> None:
@@ -93,9 +87,10 @@ def _maps(reader: Reader, date: dt.date) -> Iterator[_Map]:
     if "flag" in day:
         yield _Map("Where values come from", day["flag"], categories=_FLAGS)
     if "quality_flag" in day:
-        first_bit = np.select([(day["quality_flag"].astype(int) & bit) > 0 for bit in QUALITY_BITS], list(QUALITY_BITS))
-        first_bit = np.where(np.isnan(day["soil_moisture"]), np.nan, first_bit)
-        yield _Map("Why values may be wrong (the first reason)", first_bit, None, "not reached", _QUALITY)
+        first_bit = np.where(np.isnan(day["soil_moisture"]), np.nan, first_bits(day["quality_flag"]))
+        yield _Map(
+            "Why values may be wrong (the first reason)", first_bit, None, "not reached", CATEGORIES["quality_flag"]
+        )
     if before in reader.days:
         change = day["soil_moisture"] - reader.fields(before, ("soil_moisture",))["soil_moisture"]
         scale = Scale("Difference", DIFFERENCE, -0.2, 0.2, scale.unit)

@@ -121,15 +121,19 @@ def _describe_archive(config: Config, reader: Reader | None) -> ArchiveInfo:
             ColourScale(name=LayerName(name), title=s.title, low=s.low, high=s.high, unit=s.unit, colours=s.colours)
             for name, s in colours.SCALES.items()
         ],
-        flags=[
-            FlagColour(value=flag, meaning=flag.name.lower().replace("_", " "), colour=colour)
-            for flag, colour in colours.FLAGS.items()
-        ],
+        flags=_categories(LayerName.FLAG),
+        qualities=_categories(LayerName.QUALITY_FLAG),
         steps=colours.STEPS,
         gap=ByteColour(value=GAP, colour=colours.NO_VALUE),
         nothing=ByteColour(value=NOTHING, colour=colours.NO_LAND),
         series=SeriesColours(observed=colours.OBSERVED, filled=colours.FILLED, rain=colours.RAIN),
     )
+
+
+def _categories(layer: LayerName) -> list[FlagColour]:
+    """Return the values of a layer that has no scale."""
+    known = colours.CATEGORIES[layer]
+    return [FlagColour(value=value, meaning=meaning, colour=colour) for value, (meaning, colour) in known.items()]
 
 
 def _day_span(reader: Reader) -> DaySpan:

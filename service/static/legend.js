@@ -3,7 +3,7 @@
 import { element, textElement } from "./page_parts.js";
 import { LayerName } from "./schema.js";
 
-/** @import { ArchiveInfo } from "./schema.js" */
+/** @import { ArchiveInfo, FlagColour } from "./schema.js" */
 
 /** The layer that the page makes itself: observed to the left of a line, filled to the right. */
 export const SWIPE = "swipe";
@@ -16,6 +16,7 @@ export const LAYER_LABELS = [
   [LayerName.SOIL_MOISTURE_OBSERVED, "Observed"],
   [SWIPE, "Swipe"],
   [LayerName.FLAG, "What was filled"],
+  [LayerName.QUALITY_FLAG, "Quality"],
   [LayerName.DAYS_SINCE_OBSERVATION, "Days since observation"],
   [LayerName.SOIL_MOISTURE_UNCERTAINTY, "Uncertainty"],
   [LayerName.PRECIPITATION, "Rain"],
@@ -36,15 +37,25 @@ export const mainLayer = (layer) => (layer === SWIPE ? LayerName.SOIL_MOISTURE :
  * @param {LayerName} layer
  */
 export function showLegend(archive, layer) {
-  const parts = layer === LayerName.FLAG ? [flagList(archive)] : scaleBar(archive, layer);
+  const categories = categoriesOf(archive, layer);
+  const parts = categories ? [categoryList(categories)] : scaleBar(archive, layer);
   element("legend").replaceChildren(...parts);
 }
 
-/** @param {ArchiveInfo} archive */
-function flagList(archive) {
+/**
+ * Return the categories of a layer; undefined for one with a scale.
+ *
+ * @param {ArchiveInfo} archive
+ * @param {LayerName} layer
+ */
+const categoriesOf = (archive, layer) =>
+  layer === LayerName.FLAG ? archive.flags : layer === LayerName.QUALITY_FLAG ? archive.qualities : undefined;
+
+/** @param {FlagColour[]} categories */
+function categoryList(categories) {
   const list = document.createElement("ul");
   list.append(
-    ...archive.flags.map(({ meaning, colour }) => {
+    ...categories.map(({ meaning, colour }) => {
       const item = textElement("li", meaning);
       item.style.setProperty("--swatch", colour);
       return item;
@@ -82,6 +93,7 @@ function scaleBar(archive, layer) {
  * @param {number} value The cell's byte.
  */
 export function valueText(archive, layer, value) {
+  if (layer === LayerName.QUALITY_FLAG) return archive.qualities.find((known) => known.value === value)?.meaning ?? "";
   const scale = scaleOf(archive, layer);
   if (!scale || value >= archive.steps) return "";
   const { low, high, unit } = scale;

@@ -5,7 +5,7 @@ import { LayerName } from "./schema.js";
 
 /* global L */
 
-/** @import { ArchiveInfo, ColourScale, LayerName as Layer } from "./schema.js" */
+/** @import { ArchiveInfo, ColourScale, FlagColour, LayerName as Layer } from "./schema.js" */
 
 const Canvas = L.ImageOverlay.extend({
   initialize(/** @type {any} */ bounds, /** @type {any} */ options) {
@@ -66,7 +66,8 @@ export class DayMap {
     this.nothing = getComputedStyle(element).getPropertyValue("--sea").trim() || archive.nothing.colour;
     /** @type {Map<string, Uint32Array>} The colour of each byte, by layer. */
     this.tables = new Map(archive.scales.map((scale) => [scale.name, this.#scaleTable(scale)]));
-    this.tables.set(LayerName.FLAG, this.#flagTable());
+    this.tables.set(LayerName.FLAG, this.#categoryTable(archive.flags));
+    this.tables.set(LayerName.QUALITY_FLAG, this.#categoryTable(archive.qualities));
     this.map.on("click", (/** @type {any} */ event) => onPick(event.latlng.lat, event.latlng.lng));
     this.map.on("mousemove", (/** @type {any} */ event) => onHover(event.latlng.lat, event.latlng.lng));
     this.map.on("mouseout", () => onHover(null, null));
@@ -89,9 +90,11 @@ export class DayMap {
     return table;
   }
 
-  #flagTable() {
+  /** @param {FlagColour[]} categories */
+  #categoryTable(categories) {
     const table = new Uint32Array(256).fill(rgba(this.nothing));
-    for (const { value, colour } of this.archive.flags)
+    table[this.archive.gap.value] = rgba(this.archive.gap.colour);
+    for (const { value, colour } of categories)
       table[value] = rgba(colour === this.archive.nothing.colour ? this.nothing : colour);
     return table;
   }

@@ -12,6 +12,7 @@
  * @property {LayerName[]} layers The layers that the archive has.
  * @property {ColourScale[]} scales
  * @property {FlagColour[]} flags
+ * @property {FlagColour[]} qualities
  * @property {number} steps Number of colours of a scale: bytes of a map below it are steps of the scale.
  * @property {ByteColour} gap Land without a value.
  * @property {ByteColour} nothing No land, or nothing known.
@@ -157,7 +158,7 @@ export const CalendarState = Object.freeze({
  */
 
 /**
- * A value of the layer ``flag``.
+ * A value of the layer ``flag`` or ``quality_flag``.
  * @typedef {Object} FlagColour
  * @property {number} value
  * @property {string} meaning
@@ -204,7 +205,7 @@ export const LAG_INCIDENT = "lag";
 
 /**
  * The layers of the map: the variables of a published day.
- * @typedef {"soil_moisture" | "soil_moisture_observed" | "soil_moisture_uncertainty" | "days_since_observation" | "precipitation" | "flag"} LayerName
+ * @typedef {"soil_moisture" | "soil_moisture_observed" | "soil_moisture_uncertainty" | "days_since_observation" | "precipitation" | "flag" | "quality_flag"} LayerName
  */
 
 export const LayerName = Object.freeze({
@@ -214,6 +215,7 @@ export const LayerName = Object.freeze({
   DAYS_SINCE_OBSERVATION: "days_since_observation",
   PRECIPITATION: "precipitation",
   FLAG: "flag",
+  QUALITY_FLAG: "quality_flag",
 });
 
 /**

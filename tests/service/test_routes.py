@@ -71,6 +71,14 @@ def test_a_map_is_the_day_in_bytes(client: httpx.Client, varied: Site) -> None:
         assert (cells[~finite & (flag == Flag.NOT_LAND)] == NOTHING).all()
     flags = np.frombuffer(client.get(f"/api/days/{varied.date(5)}/map/flag").content, np.uint8)
     np.testing.assert_array_equal(flags.reshape(flag.shape), flag)
+    shown = np.frombuffer(client.get(f"/api/days/{varied.date(5)}/map/quality_flag").content, np.uint8).reshape(
+        flag.shape
+    )
+    quality = cf.values(varied.day_file(5), "quality_flag")
+    has_value = (flag != Flag.NOT_LAND) & (flag != Flag.NOT_REACHED)
+    assert ((shown[has_value] == 0) == (quality[has_value] == 0)).all()
+    assert (shown[has_value] & ~quality[has_value].astype(np.uint8) == 0).all()
+    assert (shown[flag == Flag.NOT_LAND] == NOTHING).all()
 
 
 def test_a_map_is_asked_for_once(client: httpx.Client, varied: Site) -> None:
@@ -91,7 +99,7 @@ def test_the_archive_describes_itself(client: httpx.Client) -> None:
         **{"north": 50.0, "south": 35.0, "west": -10.0, "east": 10.0},
         "row_edges": [50 - row / 4 for row in range(61)],
     }
-    assert set(answer["layers"]) == {*SCALES, "flag"}
+    assert set(answer["layers"]) == {*SCALES, "flag", "quality_flag"}
     assert all(len(scale["colours"]) == answer["steps"] == STEPS for scale in answer["scales"])
 
 

@@ -82,6 +82,7 @@ def test_layers(visit: Open, varied: Site) -> None:
     for label, layer in (
         ("Observed", "soil_moisture_observed"),
         ("What was filled", "flag"),
+        ("Quality", "quality_flag"),
         ("Days since observation", "days_since_observation"),
         ("Uncertainty", "soil_moisture_uncertainty"),
         ("Rain", "precipitation"),
