@@ -56,10 +56,10 @@ class FieldFile:
         InputRefused
             The file cannot be read, or holds another field than when the day was planned.
         """
-        values = reader_process().read(self.product, self.path, self.date, grid, self.band, self.orbit).field
-        if digest.of_field(values) != self.field_digest:
+        reading = reader_process().read(self.product, self.path, self.date, grid, self.band, self.orbit)
+        if reading.digest != self.field_digest:
             raise InputRefused(f"{self.path}: has changed since the day was planned; {FETCH_AGAIN}")
-        return InputField(values)
+        return InputField.of(reading)
 
 
 @dataclass(frozen=True)

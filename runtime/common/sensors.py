@@ -91,6 +91,16 @@ class QualityRule(TomlSection):
         return self
 
 
+class MarkRule(QualityRule):
+    """``[[products.NAME.marks]]``: cells that get a bit of ``quality_flag``; their values are kept.
+
+    A cell is marked if the rule refuses it. A file that does not have the variable, or none of the meanings, is read,
+    too: the bit is then not judged.
+    """
+
+    bit: Literal["sensor_flag", "frozen", "dense_vegetation"]
+
+
 class TimeRule(TomlSection):
     """``[[products.NAME.time]]``: a variable that tells the day; the first one that the file has is used."""
 
@@ -169,6 +179,7 @@ class Product(TomlSection):
     valid: tuple[float, float] | None = None
     """Smallest and largest value, in the file's unit; unset: the file's ``valid_range`` or ``valid_min``."""
     quality: tuple[QualityRule, ...] = ()
+    marks: tuple[MarkRule, ...] = ()
     time: tuple[TimeRule, ...] = ()
     grid: ProductGrid = ProductGrid()
     run: ImergRun = ImergRun.LATE
@@ -216,7 +227,7 @@ class Product(TomlSection):
         for words in self.orbit_words.values() or [{}]:
             if reserved := {"band", "variable"} & set(words):
                 raise ValueError(f"orbit_words sets {min(reserved)}, which has a meaning of its own; rename it")
-            rules = [*(rule.variable for rule in self.quality), *(rule.variable for rule in self.time)]
+            rules = [rule.variable for rule in (*self.quality, *self.marks)] + [rule.variable for rule in self.time]
             for names in (self.variable, *rules):
                 for name in names:
                     try:

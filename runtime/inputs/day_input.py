@@ -13,6 +13,7 @@ from runtime.common.grid import Floats
 from runtime.common.quality import ProductMarks
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.listing import FeedListing
+from runtime.inputs.products.granule import Reading
 from runtime.merge.combine import MergedField
 from runtime.merge.store import DayPair
 
@@ -278,6 +279,11 @@ class InputField:
     """The same with its errors and sources, if it was made of several sensors."""
     marks: ProductMarks | None = None
     """What the file says of its values; None if it says nothing, and for a field of several sensors."""
+
+    @classmethod
+    def of(cls, reading: Reading) -> InputField:
+        """Return what one file holds."""
+        return cls(reading.field, marks=reading.marks)
 
 
 def to_be_fetched(day_inputs: Iterable[DayInput]) -> list[Pending]:

@@ -17,7 +17,7 @@ from runtime.common import digest
 from runtime.common.clock import DAY, DateRange, now
 from runtime.common.deadline import TimeLimits
 from runtime.common.events import RunEvents
-from runtime.common.grid import Floats, Grid
+from runtime.common.grid import Grid
 from runtime.common.vocabulary import ImergRun, Verdict
 from runtime.config import Config, Policy
 from runtime.errors import FeedUnreachable
@@ -36,12 +36,13 @@ from runtime.inputs.day_input import (
 from runtime.inputs.feeds.base import Granule
 from runtime.inputs.listing import FeedListing, open_feed
 from runtime.inputs.merged_days import MergedDays
+from runtime.inputs.products.granule import Reading
 from runtime.inputs.sensor_days import SensorDays
 from runtime.inputs.store import GranuleStore
 from runtime.inputs.transfers import Transfers
 from runtime.merge.store import TransferStore
 
-READER_VERSION = 3
+READER_VERSION = 4
 """Raised by hand when a reader gives other values for the same file."""
 
 CONTEXT = 40 * DAY
@@ -156,8 +157,6 @@ class Inbox:
         )
         handover = None if self.together else self._sensor_days(self.soil_moisture_feeds)
         self._days = MergedDays(self.grid, handover, sensors, transfers, self._read_file)
-
-    # What there is
 
     def oldest(self) -> dt.date | None:
         """Return the first day for which a soil-moisture feed has a file; None if there is none."""
@@ -376,7 +375,7 @@ class Inbox:
         if isinstance(day_input, Merged) and isinstance(self._days, MergedDays):
             merged = self._days.read(day_input)
             return InputField(merged.field, merged)
-        return InputField(self._read_file(day_input))
+        return InputField.of(self._read_file(day_input))
 
     def check(self, day_input: DayInput) -> None:
         """Read the files of an input once more, wherever their fields are kept; errors are those of `read`."""
@@ -385,8 +384,8 @@ class Inbox:
                 self.store.forget(file)
                 self._read_file(file)
 
-    def _read_file(self, day_input: DayInput) -> Floats:
-        """Return the field of one sensor's file, all NaN where there is none."""
+    def _read_file(self, day_input: DayInput) -> Reading:
+        """Return the content of one sensor's file, all NaN where there is none."""
         if isinstance(day_input, Ready):
             file = day_input.file
             if file.key in self._failed:  # one wait for a file is enough
@@ -396,4 +395,4 @@ class Inbox:
             except FeedUnreachable as error:
                 self._failed[file.key] = file.listing, str(error)
                 raise
-        return np.full(self.grid.shape, np.nan, np.float32)
+        return Reading(np.full(self.grid.shape, np.nan, np.float32), None)

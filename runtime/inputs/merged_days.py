@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from runtime.common.grid import Floats, Grid
+from runtime.common.grid import Grid
 from runtime.inputs.day_input import Absent, DayInput, Merged, Refused, SensorPart, Unknown
+from runtime.inputs.products.granule import Reading
 from runtime.inputs.sensor_days import SensorDays
 from runtime.inputs.transfers import Transfers
 from runtime.merge.combine import MergedField, SensorField, merge_fields
@@ -29,7 +30,7 @@ class MergedDays:
     sensors: Mapping[str, SensorDays]
     """By name, in the order of their bits."""
     transfers: Transfers
-    read_file: Callable[[DayInput], Floats]
+    read_file: Callable[[DayInput], Reading]
     _fields: OrderedDict[str, MergedField] = field(default_factory=OrderedDict)
     """By identity, the oldest first."""
     _judged: dict[dt.date, DayInput] = field(default_factory=dict)
@@ -90,7 +91,7 @@ class MergedDays:
 
     def _read(self, merged: Merged) -> MergedField:
         latitudes, unknown = self.grid.latitudes, np.full(self.grid.shape[0], np.nan)
-        fields = [(part, self.read_file(part.day_input)) for part in merged.usable]
+        fields = [(part, self.read_file(part.day_input).field) for part in merged.usable]
         if merged.transfer is None:
             return merge_fields([SensorField(seen, unknown, part.bit) for part, seen in fields], unknown)
         kept = self.transfers.fitted(merged.transfer).sensors

@@ -18,12 +18,12 @@ from runtime.common import digest
 from runtime.common.atomic import move_into_place, part_file, write_guard
 from runtime.common.clock import now_text
 from runtime.common.events import RunEvents
-from runtime.common.grid import Floats, Grid
+from runtime.common.grid import Grid
 from runtime.common.sensors import Product
 from runtime.errors import ArchiveError, FeedUnreachable, InputRefused
 from runtime.inputs.day_input import ListedFile, Ready
 from runtime.inputs.feeds.base import Granule
-from runtime.inputs.products.granule import unreadable
+from runtime.inputs.products.granule import Reading, unreadable
 from runtime.inputs.reader_process import ReaderProcess, reader_process
 
 _CACHED_FIELDS = 24
@@ -46,7 +46,7 @@ class GranuleStore:
     offline: bool = False
     """Fetch nothing."""
     reader: ReaderProcess = field(default_factory=reader_process)
-    _fields: OrderedDict[str, Floats] = field(default_factory=OrderedDict)
+    _fields: OrderedDict[str, Reading] = field(default_factory=OrderedDict)
     """By digest, the oldest first."""
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -170,9 +170,9 @@ class GranuleStore:
         listing = file.listing
         wanted = listing.wanted
         reading = self.reader.read(wanted.product, path, file.granule.date, self.grid, listing.band, wanted.orbit)
-        field_digest = digest.of_field(reading.field)
+        field_digest = reading.digest
         with self._lock:
-            self._fields[field_digest] = reading.field
+            self._fields[field_digest] = reading
             while len(self._fields) > _CACHED_FIELDS:
                 self._fields.popitem(last=False)
         return field_digest, reading.coverage
@@ -190,13 +190,13 @@ class GranuleStore:
         with self._lock:
             self._fields.pop(day_input.field_digest, None)
 
-    def read_field(self, day_input: Ready) -> Floats:
-        """Return the field of a file that was ingested; one that was deleted since is fetched again.
+    def read_field(self, day_input: Ready) -> Reading:
+        """Return the field of a file that was ingested, and its marks; one that was deleted since is fetched again.
 
         Returns
         -------
-        float32 array
-            The grid's shape; m3 m-3 or mm/day, NaN where there is no value.
+        Reading
+            The field in m3 m-3 or mm/day, NaN where there is no value, and its marks.
 
         Raises
         ------
@@ -205,8 +205,8 @@ class GranuleStore:
         FeedUnreachable
             It was deleted or damaged on this disk, and cannot be fetched.
         """
-        values = self._fields.get(day_input.field_digest)
-        if values is None:
+        reading = self._fields.get(day_input.field_digest)
+        if reading is None:
             file = day_input.file
             path = self.local_path(file, day_input.sha256)
             known = file.listing.known(file.key)
@@ -214,12 +214,12 @@ class GranuleStore:
                 self.catalog.add_granule(replace(known, file=str(path.relative_to(self.folder))))
             with contextlib.suppress(InputRefused):
                 self._read(file, path)
-            values = self._fields.get(day_input.field_digest)
-            if values is None:
+            reading = self._fields.get(day_input.field_digest)
+            if reading is None:
                 found = self.ingest(file, path, known.fetched_bytes if known else 0)
                 changed = f"{file.granule.location}: changed since it was read first; run again"
                 raise InputRefused(found.refused or changed)
-        return values
+        return reading
 
     def prune(self, budget_gib: float, needed_from: dt.date) -> list[Path]:
         """Delete refused files and the oldest fetched ones until the rest keeps to a budget; return what was deleted.

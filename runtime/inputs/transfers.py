@@ -14,6 +14,7 @@ from runtime.common.clock import DAY, days_between
 from runtime.common.grid import Floats, Grid
 from runtime.config import Merge
 from runtime.inputs.day_input import DayInput, TransferUse
+from runtime.inputs.products.granule import Reading
 from runtime.inputs.sensor_days import SensorDays
 from runtime.merge.store import DayPair, KeptTransfer, TransferStore
 from runtime.merge.transfer import MIN_PAIRS, Basis, Matchups, fit_transfer
@@ -54,7 +55,7 @@ class Transfers:
     store: TransferStore
     list_days: Callable[[dt.date, dt.date], None]
     """Lists the soil-moisture feeds for a range of days."""
-    read_field: Callable[[DayInput], Floats]
+    read_field: Callable[[DayInput], Reading]
     is_rejected: Callable[[dt.date], bool]
     """Returns whether an operator rejected a day."""
     _planned: dict[dt.date, TransferUse] = field(default_factory=dict)
@@ -256,4 +257,4 @@ class Transfers:
 
     def _field(self, use: TransferUse, sensor: str, date: dt.date) -> Floats:
         """Return a field on land: only there the sensors are compared."""
-        return np.where(self.grid.land, self.read_field(use.inputs[sensor, date]), np.float32(np.nan))
+        return np.where(self.grid.land, self.read_field(use.inputs[sensor, date]).field, np.float32(np.nan))

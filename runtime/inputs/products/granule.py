@@ -13,8 +13,10 @@ import h5py
 import numpy as np
 from numpy.typing import NDArray
 
+from runtime.common import digest
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import Dataset, open_dataset
+from runtime.common.quality import ProductMarks
 from runtime.common.regrid import covers
 from runtime.errors import InputRefused, SeamlessError
 
@@ -47,6 +49,16 @@ class Reading(NamedTuple):
     """The values on the grid, NaN where there is none."""
     coverage: float | None
     """Share of all cells of the file that have a value; None for products where the share is not meaningful."""
+    marks: ProductMarks | None = None
+    """What the file says of its cells; None if it says nothing, and without any value on the grid."""
+
+    @property
+    def digest(self) -> str:
+        """Digest of the field, and of the marks if there are any."""
+        field = digest.of_field(self.field)
+        if self.marks is None:
+            return field
+        return digest.of_values(field, digest.of_bytes(self.marks.bits.tobytes()), int(self.marks.judged))
 
 
 def is_netcdf(head: bytes) -> bool:

@@ -1,4 +1,4 @@
-"""Leave out the values that a product's quality rules refuse."""
+"""Leave out the values that a product's quality rules refuse, and mark those that its file warns of."""
 
 from __future__ import annotations
 
@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from runtime.common.grid import Bools
 from runtime.common.netcdf import Dataset
+from runtime.common.quality import ProductMarks, QualityBit
 from runtime.common.sensors import Product, QualityRule
 from runtime.errors import InputRefused
 from runtime.inputs.products.cells import layer
-from runtime.inputs.products.granule import FETCH_AGAIN, variable
+from runtime.inputs.products.granule import FETCH_AGAIN, find_variable, variable
 
 _COMBINATION = re.compile(r"combination_of_flag_values((?:_?(?:and_)?\d+)+)")
 """How ESA CCI and C3S write the meaning of several bits: ``combination_of_flag_values_1_and_4``."""
@@ -61,10 +62,67 @@ def refusals(
     for rule in product.quality:
         names = [name.format(**words) for name in rule.variable]
         found = variable(file, path, *names, most=product.max_cells)
-        values = layer(found, product, path)
-        if values.shape != shape:
-            raise InputRefused(f"{path}: {found.name} has {values.shape} cells, the values {shape}; {FETCH_AGAIN}")
-        yield from _refused_by(rule, found, values, path)
+        values = _values_of(found, product, shape, path)
+        absent = _is_absent(rule, found, values)
+        if _has_fill(rule, found):
+            yield Refusal(f"{found.name} is missing", absent)
+        if not _has_meanings(rule, found, path):
+            raise InputRefused(
+                f"{path}: {found.name} has none of the meanings {', '.join(rule.refused)}; the product has changed, "
+                "check its quality rules"
+            )
+        yield from _refused_by(rule, found, values, ~absent, path, also=(_UNKNOWN,))
+
+
+def product_marks(
+    file: Dataset, product: Product, words: dict[str, str], shape: tuple[int, ...], path: Path
+) -> ProductMarks | None:
+    """Return what a file says of its cells by the rules ``marks`` of its product; None if it has nothing to say.
+
+    Parameters
+    ----------
+    file : netCDF4.Dataset
+        The open file.
+    product : Product
+        The product.
+    words : dict of str to str
+        What is filled into the names of variables.
+    shape : (int, int)
+        Shape of the values, which the rule's variable must have.
+    path : Path
+        The file, for messages.
+
+    Returns
+    -------
+    ProductMarks or None
+        The bits in the file's order.
+
+    Raises
+    ------
+    InputRefused
+        A rule's variable has another shape, or flags without their meanings.
+    """
+    bits, judged = np.zeros(shape, np.uint8), QualityBit(0)
+    for rule in product.marks:
+        names = [name.format(**words) for name in rule.variable]
+        if find_variable(file, names) is None:
+            continue
+        found = variable(file, path, *names, most=product.max_cells)
+        if not _has_meanings(rule, found, path):
+            continue
+        values, bit = _values_of(found, product, shape, path), QualityBit[rule.bit.upper()]
+        for refusal in _refused_by(rule, found, values, ~_is_absent(rule, found, values), path):
+            bits[refusal.cells] |= np.uint8(bit)
+        judged |= bit
+    return ProductMarks(bits, judged) if judged else None
+
+
+def _values_of(found: Any, product: Product, shape: tuple[int, ...], path: Path) -> NDArray[Any]:
+    """Return the stored values of a rule's variable."""
+    values = layer(found, product, path)
+    if values.shape != shape:
+        raise InputRefused(f"{path}: {found.name} has {values.shape} cells, the values {shape}; {FETCH_AGAIN}")
+    return values
 
 
 def stored_as(found: Any, values: NDArray[Any], number: float) -> Bools:
@@ -73,42 +131,51 @@ def stored_as(found: Any, values: NDArray[Any], number: float) -> Bools:
     return np.asarray(values == wanted)
 
 
-def _refused_by(rule: QualityRule, found: Any, values: NDArray[Any], path: Path) -> Iterator[Refusal]:
+def _has_meanings(rule: QualityRule, found: Any, path: Path) -> bool:
+    """Return whether a rule's variable has any of the meanings that the rule refuses."""
+    return not rule.refused or bool(set(rule.refused) & set().union(*_meanings(found, path).values()))
+
+
+def _has_fill(rule: QualityRule, found: Any) -> bool:
+    """Return whether a stored value stands for none; the fill of a bit field may be a combination of bits."""
+    return hasattr(found, "_FillValue") and not rule.clear_bits
+
+
+def _is_absent(rule: QualityRule, found: Any, values: NDArray[Any]) -> Bools:
+    """Return where a rule's variable has no value."""
     absent = np.isnan(values) if values.dtype.kind == "f" else np.zeros_like(values, bool)
-    fill = getattr(found, "_FillValue", None)
-    if fill is not None and not rule.clear_bits:  # the fill of a bit field may be a combination of bits
-        absent |= stored_as(found, values, fill)
-        yield Refusal(f"{found.name} is missing", absent)
+    return absent | stored_as(found, values, found._FillValue) if _has_fill(rule, found) else absent
+
+
+def _refused_by(
+    rule: QualityRule, found: Any, values: NDArray[Any], present: Bools, path: Path, also: tuple[str, ...] = ()
+) -> Iterator[Refusal]:
+    """Yield what a rule refuses of the values that are present; `also` are further meanings that it refuses."""
     for bit in rule.clear_bits:
         if values.dtype.kind == "f":
             raise InputRefused(f"{path}: {found.name} has no bits, it is {values.dtype}; check the feed's product")
         yield Refusal(f"{found.name} bit {bit}", (values.astype(np.int64) >> bit) & 1 == 1)
     if rule.refused:
-        yield from _refused_meanings(rule, found, values, ~absent, path)
+        yield from _refused_meanings((*rule.refused, *also), found, values, present, path)
     if rule.least is not None or rule.most is not None:
         amounts = values * float(getattr(found, "scale_factor", 1.0)) + float(getattr(found, "add_offset", 0.0))
         if rule.least is not None:
-            below = ~(amounts >= rule.least) & ~absent
+            below = ~(amounts >= rule.least) & present
             is_uniform = bool(below.all()) and amounts.min() == amounts.max()
             reason = f"is {amounts.flat[0]:g} everywhere" if is_uniform else f"below {rule.least:g}"
             yield Refusal(f"{found.name} {reason}", below)
         if rule.most is not None:
-            yield Refusal(f"{found.name} above {rule.most:g}", ~(amounts <= rule.most) & ~absent)
+            yield Refusal(f"{found.name} above {rule.most:g}", ~(amounts <= rule.most) & present)
 
 
 def _refused_meanings(
-    rule: QualityRule, found: Any, values: NDArray[Any], present: Bools, path: Path
+    refused: tuple[str, ...], found: Any, values: NDArray[Any], present: Bools, path: Path
 ) -> Iterator[Refusal]:
     table = _meanings(found, path)
-    if not set(rule.refused) & set().union(*table.values()):
-        raise InputRefused(
-            f"{path}: {found.name} has none of the meanings {', '.join(rule.refused)}; the product has changed, check "
-            "its quality rules"
-        )
     cells: dict[str, Bools] = {}
     for value in np.unique(values[present]):
         for meaning in sorted(_meanings_of(int(value), table)):
-            if meaning in rule.refused or meaning == _UNKNOWN:
+            if meaning in refused:
                 where = (values == value) & present
                 cells[meaning] = cells[meaning] | where if meaning in cells else where
     for meaning, where in cells.items():

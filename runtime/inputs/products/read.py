@@ -11,13 +11,14 @@ import numpy as np
 
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import Dataset
+from runtime.common.quality import ProductMarks, QualityBit
 from runtime.common.sensors import Product
 from runtime.common.vocabulary import InputVariable
 from runtime.errors import InputRefused
 from runtime.inputs.products.cells import FileCells, are_as_large, find_cells, is_south_first, layer, put_on
 from runtime.inputs.products.days import check_day
 from runtime.inputs.products.granule import FETCH_AGAIN, Reading, open_granule, variable
-from runtime.inputs.products.quality import refusals
+from runtime.inputs.products.quality import product_marks, refusals
 from runtime.inputs.products.units import holds_value, outside_range, packing, unit_factor
 
 MAX_DAILY = 3000.0
@@ -37,6 +38,8 @@ class FileField:
     """What values in the file's unit were multiplied by."""
     removed: dict[str, tuple[int, int]]
     """For each reason to leave values out: the number of cells it holds for, and of those that had a value before."""
+    marks: ProductMarks | None = None
+    """What the file says of its cells, in their order; None if it says nothing."""
 
     @property
     def coverage(self) -> float:
@@ -80,7 +83,20 @@ def read_field(
     with open_granule(path) as file, np.errstate(all="ignore"):  # a damaged file may contain any numbers
         found = decode(file, product, path, words, date)
     is_rain = product.what is InputVariable.PRECIPITATION
-    return Reading(on_grid(found, product, path, grid), None if is_rain else found.coverage)
+    field = on_grid(found, product, path, grid)
+    marks = _marks_on_grid(found, product, path, grid) if np.isfinite(field).any() else None
+    return Reading(field, None if is_rain else found.coverage, marks)
+
+
+def _marks_on_grid(found: FileField, product: Product, path: Path, grid: Grid) -> ProductMarks | None:
+    """Return what a file says of the cells of a grid; a larger cell is marked if half of it is."""
+    if found.marks is None:
+        return None
+    bits = np.zeros(grid.shape, np.uint8)
+    for bit in QualityBit(found.marks.judged):
+        share = ((found.marks.bits & bit) > 0).astype(np.float32)
+        bits[put_on(share, found.cells, path, grid, is_partial=product.grid.partial) >= 0.5] |= np.uint8(bit)
+    return ProductMarks(bits, found.marks.judged)
 
 
 def on_grid(found: FileField, product: Product, path: Path, grid: Grid, *, is_partial: bool = False) -> Floats:
@@ -152,7 +168,9 @@ def decode(
     present = holds_value(source, stored, product) & np.isfinite(values)
     range_name, outside = outside_range(source, stored, values, product)
     reasons = [(range_name, outside & present)]
-    reasons += refusals(file, product, {**words, "variable": source.name}, stored.shape, path)
+    words = {**words, "variable": source.name}
+    reasons += refusals(file, product, words, stored.shape, path)
+    marks = product_marks(file, product, words, stored.shape, path)
     removed: dict[str, tuple[int, int]] = {}
     had_any = bool(present.any())
     for reason, refused in reasons:
@@ -163,7 +181,8 @@ def decode(
     field = np.where(present, values if factor == 1 else values * factor, np.nan).astype(np.float32)
     if cells.edges and not is_south_first(file, source, product, path):
         field = field[::-1]
-    return FileField(source.name, field, cells, factor, removed)
+        marks = marks and ProductMarks(marks.bits[::-1], marks.judged)
+    return FileField(source.name, field, cells, factor, removed, marks)
 
 
 def _nothing(
