@@ -171,5 +171,6 @@ def nearest_marks(frames: Sequence[Floats], today: int, marks: Sequence[ProductM
     for day in sorted(range(len(frames)), key=lambda day: (abs(day - today), day)):
         if (said := marks[day]) is not None:
             found = np.where(open_cells, said.bits, found)
-            open_cells &= np.isnan(frames[day]) & (said.bits == 0)
+            open_cells &= said.bits == 0
+        open_cells &= np.isnan(frames[day])
     return found.astype(np.int16)

@@ -123,6 +123,13 @@ def test_the_marks_of_the_nearest_day_that_says_something_count() -> None:
     assert (quality(frames, marks).flags[:, 4] == frozen).all()  # marked on the day before, without an observation
 
 
+def test_an_observation_counts_more_than_the_marks_of_another_day() -> None:
+    frames = window(NAN, NAN, NAN, NAN, 0.2, NAN, NAN, NAN, NAN)
+    marks: list[ProductMarks | None] = [None] * 9
+    marks[3] = mark(QualityBit.FROZEN, 3)
+    assert not quality(frames, marks).flags.any()
+
+
 def test_without_marks_of_the_product_its_bits_are_not_judged() -> None:
     assert not quality(window(*[0.2] * 9)).judged & OF_PRODUCT
 
