@@ -88,9 +88,7 @@ def _maps(reader: Reader, date: dt.date) -> Iterator[_Map]:
         yield _Map("Where values come from", day["flag"], categories=_FLAGS)
     if "quality_flag" in day:
         first_bit = np.where(np.isnan(day["soil_moisture"]), np.nan, first_bits(day["quality_flag"]))
-        yield _Map(
-            "Why values may be wrong (the first reason)", first_bit, None, "not reached", CATEGORIES["quality_flag"]
-        )
+        yield _Map(f"Why values may be wrong, {date}", first_bit, None, "not reached", CATEGORIES["quality_flag"])
     if before in reader.days:
         change = day["soil_moisture"] - reader.fields(before, ("soil_moisture",))["soil_moisture"]
         scale = Scale("Difference", DIFFERENCE, -0.2, 0.2, scale.unit)
@@ -222,5 +220,5 @@ def _draw_legend(axis: Axes, colours: dict[str, str]) -> None:
 
     areas = [Patch(facecolor=colour, label=name) for name, colour in {**colours, "sea": NO_LAND}.items()]
     axis.legend(
-        handles=areas, loc="upper left", bbox_to_anchor=(0, -0.03), ncols=3, fontsize=8, frameon=False, borderaxespad=0
+        handles=areas, loc="upper left", bbox_to_anchor=(0, -0.08), ncols=3, fontsize=8, frameon=False, borderaxespad=0
     )

@@ -43,7 +43,7 @@ def test_a_day_is_drawn_with_its_uncertainty_and_where_values_come_from(window_s
         "Filled, 2020-04-07",
         "Uncertainty of filled values",
         "Where values come from",
-        "Why values may be wrong (the first reason)",
+        "Why values may be wrong, 2020-04-07",
         "Difference from 2020-04-06",
     ]
 
