@@ -67,7 +67,8 @@ def test_quality(path: Path) -> None:
             assert variable.flag_masks.dtype == variable.dtype
             assert variable.flag_masks.tolist() == list(QualityBit)
             assert variable.flag_meanings.split() == [bit.name.lower() for bit in QualityBit]
-        assert judged[:].tolist() == [QualityBit.AT_LIMIT]  # it reads no other days, and is the seventh of its chain
+        # It reads no other days, is the seventh of its chain, and its file has the temperature of the ground.
+        assert judged[:].tolist() == [QualityBit.AT_LIMIT | QualityBit.FROZEN]
         values = file["soil_moisture"][:].filled(np.nan)
         assert np.isnan(values).any()
         np.testing.assert_array_equal(quality[:] > 0, (values == 0) | (values >= 0.6))
