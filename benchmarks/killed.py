@@ -8,32 +8,36 @@ The archive has five days, and the input of one of them has been published again
 loopback, fills the stale days again and appends new ones. After every kill the archive must pass `runtime check`. After
 the next run, published files, snapshots and catalog rows must equal those of an archive whose run was not killed.
 
-    PYTHONPATH=. python benchmarks/killed.py --points 200 --json benchmarks/results/killed.json
+    python -m benchmarks.killed --points 500 --json benchmarks/results/killed.json
+
+A series that is stopped goes on where it was, if the file with its figures is there.
 """
 
 from __future__ import annotations
 
 import argparse
 import datetime as dt
-import json
 import os
 import shutil
 import signal
 import statistics
 import sys
 import tempfile
-from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from pydantic import TypeAdapter
+from rich.progress import track
 
 from benchmarks.forked import Command
 from runtime.archive.catalog import Catalog
 from runtime.archive.cube import Cube
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.verify import archive_faults
+from runtime.common.atomic import move_into_place, part_file
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
 from runtime.common.grid import Grid
@@ -160,23 +164,37 @@ class Trial:
         return (f"differs: {different[0]}" if different else found[0] if found else ""), published
 
 
-def trials(folder: Path, bundle: str, points: int) -> tuple[list[str], Counter[int], float]:
-    """Kill at this many points; return the faults, how often each number of days was published, and a run's seconds."""
+@dataclass
+class Kills:
+    """Points at which the run of a bundle was killed, and what came of them."""
+
+    points: int
+    """Of the whole series."""
+    played: int = 0
+    run_s: float = 0.0
+    """Median seconds of a run that is not killed, from when it holds the lock."""
+    published: dict[int, int] = field(default_factory=dict)
+    """How often each number of days was published when the run was killed."""
+    wrong: list[str] = field(default_factory=list)
+
+
+def play(folder: Path, bundle: str, kills: Kills) -> Iterator[None]:
+    """Kill at the points that were not played yet; yield after each of them."""
     os.environ["EARTHDATA_TOKEN"] = TOKEN
     (folder / "server").mkdir(parents=True)
     with serve(folder / "server") as server:
         trial = Trial(folder, bundle, server)
         trial.prepare()
         lines = trial.run()[2]
-        length = statistics.median(trial.run(3600.0)[0] for _ in range(3))
-        wrong, published = [], Counter[int]()
-        for number in range(points):
-            share = (number + 0.5) / points
-            fault, days = trial.point(*((None, int(lines * share)) if number % 2 else (length * share, 0)))
-            published[days] += 1
+        kills.run_s = round(statistics.median(trial.run(3600.0)[0] for _ in range(3)), 2)
+        for number in range(kills.played, kills.points):
+            share = (number + 0.5) / kills.points
+            fault, days = trial.point(*((None, int(lines * share)) if number % 2 else (kills.run_s * share, 0)))
+            kills.published[days] = kills.published.get(days, 0) + 1
+            kills.played += 1
             if fault:
-                wrong.append(f"point {number + 1} of {points}: {fault}")
-    return wrong, published, length
+                kills.wrong.append(f"point {number + 1} of {kills.points}: {fault}")
+            yield
 
 
 def main() -> None:
@@ -184,24 +202,21 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--points", type=int, default=200)
     parser.add_argument("--bundle", action="append", help="shipped bundles; default: one of each kind")
-    parser.add_argument("--json", type=Path, help="also write the figures here")
+    parser.add_argument("--json", type=Path, help="write the figures here; go on from those that are there")
     arguments = parser.parse_args()
-    results: dict[str, Any] = {}
+    known = TypeAdapter(dict[str, Kills])
+    there = arguments.json is not None and arguments.json.exists()
+    results = known.validate_json(arguments.json.read_bytes()) if there else {}
     for bundle in arguments.bundle or ["sgdsm2-amsr2-x", "seamless-amsr2-x"]:
+        kills = results.setdefault(bundle, Kills(arguments.points))
         with tempfile.TemporaryDirectory() as folder:
-            wrong, published, length = trials(Path(folder), bundle, arguments.points)
-        results[bundle] = {
-            "points": arguments.points,
-            "healed": arguments.points - len(wrong),
-            "run_s": round(length, 2),
-            "days published when killed": {str(days): count for days, count in sorted(published.items())},
-            "wrong": wrong,
-        }
-        print(json.dumps({bundle: results[bundle]}, indent=1), flush=True)
-        if arguments.json:
-            arguments.json.parent.mkdir(parents=True, exist_ok=True)
-            arguments.json.write_text(json.dumps(results, indent=1) + "\n")
-    sys.exit(1 if any(result["wrong"] for result in results.values()) else 0)
+            for _ in track(play(Path(folder), bundle, kills), bundle, kills.points - kills.played):
+                if arguments.json:
+                    with part_file(arguments.json) as part:
+                        part.write_bytes(known.dump_json(results, indent=1) + b"\n")
+                    move_into_place(arguments.json)
+    print(known.dump_json(results, indent=1).decode())
+    sys.exit(1 if any(kills.wrong for kills in results.values()) else 0)
 
 
 if __name__ == "__main__":

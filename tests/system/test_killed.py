@@ -16,6 +16,8 @@ def test_a_killed_run_is_healed_by_the_next(
     bundle: str, points: int, stages: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("EARTHDATA_TOKEN", killed.TOKEN)
-    wrong, published, _ = killed.trials(tmp_path / "trials", bundle, points)
-    assert wrong == []
-    assert len(published) >= stages, "the points are spread over the run"
+    kills = killed.Kills(points)
+    for _ in killed.play(tmp_path / "trials", bundle, kills):
+        pass
+    assert (kills.wrong, kills.played) == ([], points)
+    assert len(kills.published) >= stages, "the points are spread over the run"
