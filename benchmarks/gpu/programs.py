@@ -172,12 +172,13 @@ def _published(model: STPCNN, device: Device, way: Way) -> Compute:
     def compute(grid: Grid, frames: Floats) -> None:
         tiling = Tiling(grid, (40, 40), 0)
         first = TODAY - frames_read // 2
-        sm = tiling.pad(frames[first : first + frames_read], np.nan)
-        land = tiling.pad(grid.land.astype(np.float32), 0.0)
-        for batch in batches(tiling.tiles(grid.land), PUBLISHED_BATCH):
-            tiles = tiling.cut(sm, batch)
-            mask = (~np.isnan(tiles)).astype(np.float32)
-            engine.run({"sm": tiles, "mask": mask, "land": tiling.cut(land, batch)})
+        tiles = tiling.tiles(grid.land)
+        sm = tiling.pad(frames[first : first + frames_read], np.nan, tiles)
+        land = tiling.pad(grid.land.astype(np.float32), 0.0, tiles)
+        for batch in batches(tiles, PUBLISHED_BATCH):
+            cut = tiling.cut(sm, batch)
+            mask = (~np.isnan(cut)).astype(np.float32)
+            engine.run({"sm": cut, "mask": mask, "land": tiling.cut(land, batch)})
 
     return compute
 

@@ -119,8 +119,8 @@ def compute_tiles(
         raise BundleError(f"bundle {manifest.name}: a network with a memory has no stages; export it again")
     tiling = Tiling.of(grid, manifest.tile_core, manifest.halo)
     tiles = land_tiles(manifest, grid)[share]
-    sm, rain = tiling.pad(observed, np.nan), tiling.pad(precipitation, np.nan)
-    land = tiling.pad(grid.land.astype(np.float32), 0.0)
+    sm, rain = tiling.pad(observed, np.nan, tiles), tiling.pad(precipitation, np.nan, tiles)
+    land = tiling.pad(grid.land.astype(np.float32), 0.0, tiles)
     memory = engine.load_state(tensors)
     none = np.zeros((0, *tiling.core), np.float32)
     filled, reached, done = [none], [none], 0

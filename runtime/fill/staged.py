@@ -132,7 +132,7 @@ def predict_staged(
             store = _CellStore(needs[0], max(stage.frames for stage in but_last), size, engine.carried)
         tiling = Tiling(grid, tile, stage.halo)
         made = stage.frames, stage.maps
-        for count in _run_stage(engine, tiling, tiling.pad(land, 0.0), source, shape, store, made, cover):
+        for count in _run_stage(engine, tiling, tiling.pad(land, 0.0, cover), source, shape, store, made, cover):
             done += count
             if progress:
                 progress(done, total)
@@ -157,7 +157,10 @@ def _run_stage(
     It reads `source`, whose cells have `shape` (frames, maps), and writes `target`, whose cells have `made`. Both may
     be the same: a batch is written when no later tile reads its cells.
     """
-    inputs, outputs = tiling.pad(source.slots, 0), Tiling(tiling.grid, tiling.core, 0).pad(target.slots, 0)
+    inputs, outputs = (
+        tiling.pad(source.slots, 0, cover),
+        Tiling(tiling.grid, tiling.core, 0).pad(target.slots, 0, cover),
+    )
     waiting: deque[_ComputedBatch] = deque()
     for batch in batches(cover, BATCH):
         while waiting and waiting[0].next_row <= batch[0].row - tiling.halo:

@@ -127,8 +127,8 @@ class Tiling:
             row += height
         return tiles
 
-    def pad(self, field: NDArray[Number], beyond: float) -> NDArray[Number]:
-        """Extend a field so that every tile with its halo lies inside it.
+    def pad(self, field: NDArray[Number], beyond: float, tiles: Sequence[Tile]) -> NDArray[Number]:
+        """Extend a field so that the given tiles with their halo lie inside it.
 
         Parameters
         ----------
@@ -136,14 +136,17 @@ class Tiling:
             The field on the grid.
         beyond : float
             Value of cells beyond the poles, or beyond the edge of a region.
+        tiles : sequence of Tile
+            The tiles to cut out of it.
 
         Returns
         -------
-        array, shape (..., rows + 2 * halo + height - 1, cols + 2 * halo + width - 1)
-            The extended field, with cores of height x width cells.
+        array, shape (..., rows + 2 * halo + south, cols + 2 * halo + east)
+            The extended field, if cores reach `south` rows and `east` columns beyond the grid.
         """
-        (height, width), halo = self.core, self.halo
-        south, east = halo + height - 1, halo + width - 1
+        (rows, cols), (height, width), halo = self.grid.shape, self.core, self.halo
+        south = halo + max([0, *(tile.row + height - rows for tile in tiles)])
+        east = halo + max([0, *(tile.col + width - cols for tile in tiles)])
         other_axes = [(0, 0)] * (field.ndim - 2)
         if self.grid.wraps:
             field = np.pad(field, [*other_axes, (0, 0), (halo, east)], mode="wrap")

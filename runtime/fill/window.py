@@ -66,8 +66,8 @@ def predict_window(
     inputs = {"sm": frames}
     if manifest.takes_rain and rain is not None:
         inputs["precip"] = rain
-    padded = {name: tiling.pad(field, np.nan) for name, field in inputs.items()}
-    land = tiling.pad(grid.land.astype(np.float32), 0.0)
+    padded = {name: tiling.pad(field, np.nan, tiles) for name, field in inputs.items()}
+    land = tiling.pad(grid.land.astype(np.float32), 0.0, tiles)
     names = ("filled", "reached", *(("sigma",) if manifest.gives_sigma else ()))
     fields = {name: np.zeros(grid.shape, np.float32) for name in names}
     done = 0

@@ -3,7 +3,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.common.grid import Grid
-from runtime.fill.tiling import Tiling, batches, cheapest_core, dilate
+from runtime.fill.tiling import Tile, Tiling, batches, cheapest_core, dilate
 
 SHAPES = st.tuples(st.integers(3, 40), st.integers(3, 40))
 
@@ -19,7 +19,7 @@ def test_cutting_and_pasting_gives_the_field_back(
     field = np.random.default_rng(seed).random(shape).astype(np.float32)
     tiling = Tiling.of(grid, core, halo)
     tiles = tiling.tiles(grid.land)
-    cut = tiling.cut(tiling.pad(field, np.nan), tiles)
+    cut = tiling.cut(tiling.pad(field, np.nan, tiles), tiles)
     assert cut.shape[1:] == (core + 2 * halo,) * 2
     out = np.full(shape, np.nan, np.float32)
     tiling.paste(out, tiles, cut[:, halo : halo + core, halo : halo + core])
@@ -34,7 +34,7 @@ def test_the_halo_is_the_neighbourhood_on_the_globe(shape: tuple[int, int], core
     field = np.random.default_rng(seed).random(shape).astype(np.float32)
     tiling = Tiling.of(grid, core, halo)
     tiles = tiling.tiles(grid.land)
-    for tile, cut in zip(tiles, tiling.cut(tiling.pad(field, -1.0), tiles), strict=True):
+    for tile, cut in zip(tiles, tiling.cut(tiling.pad(field, -1.0, tiles), tiles), strict=True):
         rows = tile.row - halo + np.arange(core + 2 * halo)
         cols = (tile.col - halo + np.arange(core + 2 * halo)) % shape[1]
         expected = field[np.ix_(rows.clip(0, shape[0] - 1), cols)]
@@ -48,6 +48,14 @@ def test_only_tiles_with_a_wanted_cell() -> None:
     wanted[5, 6] = True
     (tile,) = Tiling.of(grid, 4, 1).tiles(wanted)
     assert (tile.row, tile.col) == (4, 4)
+
+
+def test_a_field_is_extended_only_as_far_as_the_tiles_reach() -> None:
+    grid = Grid(90, -180, np.ones((8, 12), bool), 30)
+    field = np.zeros(grid.shape, np.float32)
+    assert Tiling.of(grid, grid.shape, 2).pad(field, 0, [Tile(0, 0)]).shape == (8 + 4, 12 + 4)
+    assert Tiling.of(grid, 5, 2).pad(field, 0, [Tile(5, 0), Tile(0, 10)]).shape == (10 + 4, 15 + 4)
+    assert Tiling.of(grid, 5, 2).pad(field, 0, []).shape == (8 + 4, 12 + 4)
 
 
 def test_batches_lose_nothing() -> None:
