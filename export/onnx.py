@@ -14,6 +14,7 @@ from export.card import render_card
 from export.compare import ParityReport
 from export.folder import new_bundle_folder, write_manifest
 from export.graph import trace_graph
+from export.memory import bytes_per_cell
 from export.signature import STATE, example_inputs, output_names
 from export.stages import check_stages, write_stages
 from runtime.bundle import CARD, GRAPH, Bundle, load_bundle
@@ -118,6 +119,7 @@ def export_bundle(
             errors=evaluated.errors if evaluated else None,
             judged=(accuracy.judgement(name, *_only(products, bands)),) if accuracy else (),
             training=checkpoint.record,
+            bytes_per_cell=bytes_per_cell(folder / GRAPH, model.config.halo, stride(model.config)),
             **_network_fields(model),
         )
         (folder / CARD).write_text(render_card(manifest, checkpoint.preset, report, accuracy))

@@ -205,6 +205,9 @@ class Manifest(BundleManifest):
     """The same network as a sequence of graphs, for engines on a CPU; empty if there are none."""
     state: tuple[StateTensor, ...] = ()
     """Tensors carried from day to day; empty for a window network."""
+    bytes_per_cell: Annotated[int, Field(ge=1)] | None = None
+    """Bytes that the values between the layers need at once in fp32, for each cell of the tiles of a call, halo
+    included; None if they were not counted."""
     spin_up_days: int = Field(default=0, ge=0, le=3660)
     """Days that a recurrent network must run before its results are useful."""
 

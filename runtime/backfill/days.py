@@ -90,7 +90,8 @@ class _Filling:
     def work(self) -> Work:
         engine = chosen_engine(self.run)
         layout = self.run.config.archive.layout  # workers of a cluster that runs on keep what they know by this folder
-        way = digest.of_values(program_digest(), engine.engine, engine.precision, self.run.grid.digest, layout)
+        how = engine.engine, engine.precision, bool(engine.whole_grid)
+        way = digest.of_values(program_digest(), *how, self.run.grid.digest, layout)
         maker = TaskMaker(self.run, self.run.paths.staging.absolute() / way[:16])
         kind = ChainOfDays if self.run.models.carry_state else SeparateDays
         workers = max(self.cluster.workers, worker_count(self.cluster.client))

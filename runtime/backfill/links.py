@@ -147,7 +147,7 @@ class _Share:
             self.worker.settings.grid,
             time.monotonic(),
         )
-        manifest = network.bundle.manifest
+        manifest = network.filler.manifest
         tiles = shares_of_tiles(manifest, grid, self.shares)[self.number]
         before = self._state_before(link, network, tiles)
         try:

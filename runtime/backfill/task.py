@@ -232,8 +232,10 @@ class Worker:
             bundle = load_bundle(folder)
             if bundle.model_id != model_id:
                 raise SeamlessError(f"{folder}: is another network on the worker than where the days are planned")
-            engine = open_engine(bundle, self.settings.engine)
-            self._networks[folder] = Network(bundle, engine, make_filler(engine, bundle.manifest, self.settings.grid))
+            settings = self.settings
+            engine = open_engine(bundle, settings.engine)
+            filler = make_filler(engine, bundle.manifest, settings.grid, whole_grid=settings.engine.whole_grid)
+            self._networks[folder] = Network(bundle, engine, filler)
         return self._networks[folder]
 
     def fields(

@@ -213,7 +213,9 @@ class ChainOfDays(Work):
     @cached_property
     def shares(self) -> int:
         """Number of shares of the tiles."""
-        return len(shares_of_tiles(self.maker.run.models.first.manifest, self.maker.run.grid, self.workers))
+        models = self.maker.run.models
+        wanted = 1 if models.engine.whole_grid else self.workers
+        return len(shares_of_tiles(models.first.manifest, models.grid, wanted))
 
     def blocks_ahead(self, workers: int) -> int:
         """Return a few."""

@@ -95,6 +95,8 @@ class Model(TomlSection):
     """What multiplications are computed in; lower ones than fp32 only if the bundle is offered in them."""
     rebuild: bool = True
     """Build a TensorRT engine again if it no longer fits; if false, that is an error."""
+    whole_grid: bool | None = None
+    """Compute a day in one call instead of tile by tile; unset: with the engine cuda, if the GPU's memory is enough."""
 
 
 class Metadata(TomlSection):

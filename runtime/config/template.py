@@ -27,6 +27,7 @@ bundle = "seamless-2"             # a shipped bundle's name (see `runtime doctor
 engine = "auto"                   # auto | cpu | openvino | cuda | tensorrt; `runtime doctor` says which are there
 precision = "fp32"                # fp32 | bf16 | fp16 | int8; the model card says what a bundle is offered in
 rebuild = true                    # build a TensorRT engine again that does not fit any more, or refuse it
+# whole_grid = true               # a day in one call, not in tiles; unset: with cuda, if the GPU's memory is enough
 
 [[feeds.soil_moisture]]           # one or more; several hand over by from/to
 kind = "folder"                   # folder | earthdata | cds (docs/operating.md: an account)

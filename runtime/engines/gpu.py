@@ -15,6 +15,8 @@ class Gpu:
     name: str
     capability: tuple[int, int]
     """Compute capability, major and minor."""
+    memory: int = 0
+    """All of its memory, bytes."""
 
 
 def find_gpu(library: str = "libcuda.so.1") -> Gpu | str:
@@ -32,4 +34,6 @@ def find_gpu(library: str = "libcuda.so.1") -> Gpu | str:
     cuda.cuDeviceGetName(name, len(name), 0)
     cuda.cuDeviceGetAttribute(ctypes.byref(major), _MAJOR, 0)
     cuda.cuDeviceGetAttribute(ctypes.byref(minor), _MINOR, 0)
-    return Gpu(name.value.decode(), (major.value, minor.value))
+    memory = ctypes.c_size_t()
+    cuda.cuDeviceTotalMem_v2(ctypes.byref(memory), 0)
+    return Gpu(name.value.decode(), (major.value, minor.value), memory.value)

@@ -46,6 +46,8 @@ class EngineSettings:
     """Whether a TensorRT engine that is missing or does not fit any more is built; otherwise that is an error."""
     threads: int = 0
     """Threads that compute on a CPU; 0 leaves the number to the engine, which takes all cores."""
+    whole_grid: bool | None = False
+    """Whether a day is computed in one call; None leaves it to `runtime.fill.whole_grid.choose_size`."""
 
     def __post_init__(self) -> None:
         if self.engine not in get_args(EngineName) or self.precision not in get_args(Precision):
@@ -68,10 +70,10 @@ class EngineSettings:
         Returns
         -------
         EngineSettings
-            Engine, precision and whether engines may be built, as configured.
+            Engine, precision, size of the calls and whether engines may be built, as configured.
         """
         model = config.model
-        return cls(engine=model.engine, precision=model.precision, cache=cache, rebuild=model.rebuild)
+        return cls(model.engine, model.precision, cache, rebuild=model.rebuild, whole_grid=model.whole_grid)
 
 
 @dataclass(frozen=True)
@@ -138,7 +140,7 @@ def open_engine(bundle: AnyBundle, setup: EngineSettings | None = None) -> Engin
     Raises
     ------
     ConfigError
-        The engine cannot run on this machine, or the bundle may not be used in this precision.
+        The engine cannot run on this machine or takes only tiles, or the bundle may not be used in this precision.
     BundleError
         The engine cannot load the graph.
     """
@@ -155,11 +157,16 @@ def open_engine(bundle: AnyBundle, setup: EngineSettings | None = None) -> Engin
             "been shown to keep its accuracy; `python -m export precision` measures that and writes such a bundle"
         )
     if name == "tensorrt" and not tensorrt_unavailable_reason():
+        if setup.whole_grid:
+            raise ConfigError(
+                "model.whole_grid: TensorRT engines are built for tiles of the bundle's size; leave it unset, or set "
+                'model.engine = "cuda"'
+            )
         return open_tensorrt_engine(bundle, setup.cache, setup.precision, rebuild=setup.rebuild)
     if name in ("cuda", "tensorrt"):
         cache = setup.cache and setup.cache / "onnxruntime" / bundle.model_id
         return OrtEngine(bundle.graph_in(setup.precision), name, cache=cache, precision=setup.precision)
-    stages = manifest.stages if isinstance(manifest, Manifest) else ()
+    stages = manifest.stages if isinstance(manifest, Manifest) and not setup.whole_grid else ()
     if not stages:
         return _open_cpu_engine(bundle, GRAPH, name, setup)
     last = len(stages) - 1

@@ -11,6 +11,7 @@ from runtime.engines.base import Engine, Staged
 from runtime.fill.recurrent import fill_recurrent, land_tiles
 from runtime.fill.result import Filled
 from runtime.fill.state import State
+from runtime.fill.whole_grid import shape_of_call
 from runtime.fill.window import fill_window
 from runtime.manifest import Manifest
 
@@ -21,6 +22,10 @@ class Filler(Protocol):
     @property
     def engine_name(self) -> str:
         """The engine, as the catalog records it."""
+
+    @property
+    def manifest(self) -> Manifest:
+        """The network's manifest, with the number of tiles that a call takes as its batch."""
 
     def initial_state(self) -> State | None:
         """Return the state before the first day; None for a network that carries none."""
@@ -59,11 +64,13 @@ class _NetworkFiller:
     engine: Engine | Staged
     manifest: Manifest
     grid: Grid
+    whole_grid: bool = False
+    """Whether a day is computed in one call; see `runtime.fill.whole_grid`."""
 
     @property
     def engine_name(self) -> str:
         """The engine, as the catalog records it."""
-        return self.engine.name
+        return f"{self.engine.name} whole grid" if self.whole_grid else self.engine.name
 
 
 @dataclass(frozen=True)
@@ -81,7 +88,11 @@ class WindowFiller(_NetworkFiller):
         progress: Progress | None = None,
     ) -> tuple[Filled, None]:
         """Fill day T; see `Filler.fill`."""
-        return fill_window(self.engine, self.manifest, self.grid, soil_moisture, precipitation, progress), None
+        core = None
+        if self.whole_grid:
+            _, rows, cols = shape_of_call(self.manifest, self.grid)
+            core = rows - 2 * self.manifest.halo, cols - 2 * self.manifest.halo
+        return fill_window(self.engine, self.manifest, self.grid, soil_moisture, precipitation, progress, core), None
 
 
 @dataclass(frozen=True)
@@ -105,7 +116,26 @@ class RecurrentFiller(_NetworkFiller):
         return fill_recurrent(self.engine, self.manifest, self.grid, soil_moisture[0], rain[0], before, progress)
 
 
-def make_filler(engine: Engine | Staged, manifest: Manifest, grid: Grid) -> Filler:
-    """Return the filler of a network's kind."""
+def make_filler(engine: Engine | Staged, manifest: Manifest, grid: Grid, *, whole_grid: bool | None = False) -> Filler:
+    """Return the filler of a network's kind.
+
+    Parameters
+    ----------
+    engine : Engine or Staged
+        The network, opened by an engine.
+    manifest : Manifest
+        The bundle's manifest.
+    grid : Grid
+        The grid of the fields.
+    whole_grid : bool, optional
+        Whether a day is computed in one call; see `runtime.fill.whole_grid`. None is no.
+
+    Returns
+    -------
+    Filler
+        The filler.
+    """
     kind = RecurrentFiller if manifest.carries_state else WindowFiller
-    return kind(engine, manifest, grid)
+    if whole_grid:
+        manifest = manifest.model_copy(update={"batch": shape_of_call(manifest, grid)[0]})
+    return kind(engine, manifest, grid, bool(whole_grid))

@@ -157,10 +157,8 @@ def _run_stage(
     It reads `source`, whose cells have `shape` (frames, maps), and writes `target`, whose cells have `made`. Both may
     be the same: a batch is written when no later tile reads its cells.
     """
-    inputs, outputs = (
-        tiling.pad(source.slots, 0, cover),
-        Tiling(tiling.grid, tiling.core, 0).pad(target.slots, 0, cover),
-    )
+    inputs = tiling.pad(source.slots, 0, cover)
+    outputs = Tiling(tiling.grid, tiling.core, 0).pad(target.slots, 0, cover)
     waiting: deque[_ComputedBatch] = deque()
     for batch in batches(cover, BATCH):
         while waiting and waiting[0].next_row <= batch[0].row - tiling.halo:

@@ -111,9 +111,10 @@ def fill_window(
     frames: Floats,
     rain: Floats | None = None,
     progress: Progress | None = None,
+    core: tuple[int, int] | None = None,
 ) -> Filled:
     """Fill day T from its window; parameters as in `predict_window`."""
-    predicted = predict_window(engine, manifest, grid, frames, rain, progress=progress)
+    predicted = predict_window(engine, manifest, grid, frames, rain, core=core, progress=progress)
     today = manifest.window.index(0)
     seen = np.zeros(grid.shape, bool)
     for offset, frame in zip(manifest.window, frames, strict=True):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 from runtime.bundle import Bundle, find_bundle, load_bundle
 from runtime.common.grid import Grid
@@ -16,6 +17,7 @@ from runtime.engines.select import EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, ConfigError
 from runtime.fill.base import Filler, make_filler
 from runtime.fill.fit import require_fit
+from runtime.fill.whole_grid import choose_size
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +31,7 @@ class Models:
     default: str
     """Name of the bundle of the feeds that name none."""
     grid: Grid
-    engine: EngineSettings
+    configured_engine: EngineSettings
     _fillers: dict[str, Filler] = field(default_factory=dict)
     """By model id."""
 
@@ -68,6 +70,11 @@ class Models:
         """Return the bundle that fills the days of a feed."""
         return self.by_name[feed.bundle or self.default]
 
+    @cached_property
+    def engine(self) -> EngineSettings:
+        """Which engine computes the networks, and whether it computes a day in one call."""
+        return choose_size(self.configured_engine, self.by_name.values(), self.grid)
+
     @property
     def first(self) -> Bundle:
         """The bundle of the first feed; of all feeds, if the network has a memory."""
@@ -93,12 +100,15 @@ class Models:
         """Return a bundle's network, on the configured engine."""
         if bundle.model_id not in self._fillers:
             if self.engine.engine == "auto":
-                logger.info(f"engine {choose_engine(bundle, self.engine).engine}, {self.engine.precision}")
+                size = ", the whole grid in one call" if self.engine.whole_grid else ""
+                logger.info(f"engine {choose_engine(bundle, self.engine).engine}, {self.engine.precision}{size}")
             engine = open_engine(bundle, self.engine)
             # TensorRT takes only tiles of the sizes that it was built for
             if isinstance(engine, OrtEngine | OpenVinoEngine | Staged):
                 require_fit(engine, bundle)
-            self._fillers[bundle.model_id] = make_filler(engine, bundle.manifest, self.grid)
+            self._fillers[bundle.model_id] = make_filler(
+                engine, bundle.manifest, self.grid, whole_grid=self.engine.whole_grid
+            )
         return self._fillers[bundle.model_id]
 
 

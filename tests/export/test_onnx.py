@@ -14,6 +14,7 @@ from export import graph as graph_export
 from export import onnx as exporting
 from export import parity
 from export.cli import app
+from export.memory import bytes_per_cell
 from runtime.bundle import Bundle, load_bundle
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
@@ -57,6 +58,15 @@ def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
     assert (manifest.kind, manifest.window, manifest.halo, manifest.state) == ("window", (-2, -1, 0, 1, 2), 3, ())
     assert set(manifest.files) == {"model.onnx", "MODEL_CARD.md", "stage-01.onnx", "stage-02.onnx"}
     assert [(s.halo, s.frames, s.maps) for s in manifest.stages] == [(2, 3, 4), (1, 1, 1)]
+
+
+def test_the_memory_between_layers_is_counted(exported: dict[str, Bundle]) -> None:
+    """The second of three layers reads and writes five days of four maps, with a mask each: 2 * 5 * (4 + 1) values."""
+    manifest = exported["window"].manifest
+    assert manifest.bytes_per_cell is not None
+    inputs, two_layers = 4 * (5 + 5 + 1), 4 * 2 * 5 * (4 + 1)
+    assert two_layers <= manifest.bytes_per_cell <= 2 * (inputs + two_layers)
+    assert manifest.bytes_per_cell == bytes_per_cell(exported["window"].graph, 3, 1)
 
 
 @pytest.mark.slow_but_the_first

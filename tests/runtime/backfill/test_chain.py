@@ -76,6 +76,14 @@ def test_it_gives_the_bytes_and_snapshots_of_a_fill(
     assert _backfill(site, cluster).filled == []
 
 
+@pytest.mark.slow
+def test_with_the_whole_grid_in_one_call_too(make_site: MakeSite, bundle: str, cluster: str) -> None:
+    whole, serial, site = "model.whole_grid=true", make_site(bundle, name="serial"), make_site(bundle)
+    serial.fill(0, DAYS - 1, whole)
+    _backfill(site, cluster, whole)
+    assert _is_whole(site, serial)
+
+
 @pytest.fixture
 def threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Address of a cluster whose two workers are threads of this process, so that a test can change what they do."""

@@ -365,6 +365,14 @@ def test_a_run_says_which_engine_auto_chose_and_the_doctor_says_why(window_site:
     assert f"openvino, fp32 ({reason})" in doctor
 
 
+def test_a_day_in_one_call_is_recorded_as_such(window_site: Site, runtime: Runtime) -> None:
+    override = ("--set", "model.whole_grid=true")
+    result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file, *override)
+    assert result.exit_code == 0, result.stderr
+    (change,) = json.loads(runtime("changes", "--config", window_site.file, "--json").stdout)
+    assert change["engine"].endswith("CPU fp32 whole grid")
+
+
 def test_a_precision_the_bundle_is_not_offered_in_is_refused(window_site: Site, runtime: Runtime) -> None:
     override = ("--set", "model.engine=openvino", "--set", "model.precision=int8")
     result = runtime("fill", "--date", "2020-04-07", "--config", window_site.file, *override)

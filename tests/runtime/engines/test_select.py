@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -44,6 +45,33 @@ def test_a_driver_that_is_not_there() -> None:
     assert find_gpu("libnosuchcuda.so.1") == "no NVIDIA driver (libnosuchcuda.so.1 is not on this machine)"
 
 
+def test_what_the_driver_says_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Driver:
+        """Answers as the driver's library: 0, and the result where the first pointer points."""
+
+        def cuInit(self, flags: int) -> int:
+            return flags
+
+        def cuDeviceGetCount(self, count: Any) -> int:
+            count._obj.value = 1
+            return 0
+
+        def cuDeviceGetName(self, name: Any, length: int, device: int) -> int:
+            name.value = b"NVIDIA RTX A4000"[:length]
+            return device
+
+        def cuDeviceGetAttribute(self, value: Any, attribute: int, device: int) -> int:
+            value._obj.value = {75: 8, 76: 6}[attribute]
+            return device
+
+        def cuDeviceTotalMem_v2(self, size: Any, device: int) -> int:
+            size._obj.value = 16 * 2**30
+            return device
+
+    monkeypatch.setattr("ctypes.CDLL", lambda library: Driver())
+    assert find_gpu() == Gpu("NVIDIA RTX A4000", (8, 6), 16 * 2**30)
+
+
 def test_auto_falls_back_and_names_each_reason(
     window: Bundle, recurrent: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -66,6 +94,12 @@ def test_a_gpu_without_the_library_for_it(window: Bundle, monkeypatch: pytest.Mo
     assert choose_engine(window, EngineSettings()).engine == "openvino"
     with pytest.raises(ConfigError, match=r'model.engine = "cuda": .*no CUDAExecutionProvider; pip install'):
         open_engine(window, EngineSettings("cuda"))
+
+
+def test_an_engine_for_tiles_does_not_take_the_whole_grid(window: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("runtime.engines.select.tensorrt_unavailable_reason", lambda: None)
+    with pytest.raises(ConfigError, match=r'built for tiles .* set model.engine = "cuda"'):
+        open_engine(window, EngineSettings("tensorrt", whole_grid=True))
 
 
 @pytest.mark.filterwarnings("ignore:Specified provider")
