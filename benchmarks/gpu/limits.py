@@ -1,8 +1,9 @@
 """What bounds a network on a GPU: networks, a day's gaps and two peaks walk in; the least seconds of a day walk out.
 
-Nothing is computed: operations are counted on arrays without values. Peaks are given, by default those of one H200 as
-its maker states them for dense bf16 (989 TFLOP/s, 4.8 TB/s) times the share of them that large matrix products and
-copies usually reach (790 TFLOP/s, 4.3 TB/s).
+No network is computed: operations are counted on arrays without values. What is measured is the time of one core that
+cuts the inputs of the default network out of its fields and puts the outputs back. Peaks are given, by default those of
+one H200 as its maker states them for dense bf16 (989 TFLOP/s, 4.8 TB/s) times the share of them that large matrix
+products and copies usually reach (790 TFLOP/s, 4.3 TB/s).
 
     python -m benchmarks.gpu.limits --data FOLDER
 """
@@ -11,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,7 +26,10 @@ from torch.utils._pytree import tree_leaves
 from benchmarks.gpu.context import TODAY, Context
 from benchmarks.gpu.programs import staged_products
 from benchmarks.gpu.torch_engine import count_work, on_no_device
-from runtime.common.grid import Bools, Grid
+from runtime.bundle import find_bundle, load_bundle
+from runtime.common.grid import Bools, Floats, Grid
+from runtime.engines.base import Arrays, TileStates
+from runtime.fill.base import make_filler
 from runtime.fill.tiling import Tiling, cheapest_core
 from runtime.manifest import Stage
 from training.models import STPCNN, LSTMCNNConfig, Model, SeamlessConfig, build_network
@@ -37,6 +42,7 @@ NETWORKS = {
 }
 BYTES = 2
 """Of a value in bf16."""
+_ROUNDS = 5
 _PRODUCTS = ("conv2d", "conv3d", "linear", "matmul", "convolution", "mm", "addmm", "bmm")
 
 
@@ -101,8 +107,42 @@ def layouts(preset: Preset, grid: Grid, gaps: Bools) -> Iterator[Layout]:
         yield Layout("layer by layer, blocks of 8 x 16 cells", flops, float("nan"), float("nan"))
 
 
+class _NoNetwork:
+    """An engine that returns zeros at once, and adds up the bytes of its inputs."""
+
+    name, carried = "none", np.dtype(np.float32)
+
+    def __init__(self, halo: int) -> None:
+        self._halo, self.bytes = halo, 0
+
+    def run(self, inputs: Arrays) -> dict[str, Floats]:
+        """Return outputs of the size of cores."""
+        self.bytes += sum(values.nbytes for values in inputs.values())
+        tiles, rows, cols = inputs["land"].shape
+        core = np.zeros((tiles, rows - 2 * self._halo, cols - 2 * self._halo), np.float32)
+        return dict.fromkeys(("filled", "reached", "sigma"), core)
+
+    def load_state(self, state: Arrays) -> TileStates:
+        """Refuse: window networks have no state."""
+        raise NotImplementedError
+
+
+def around_the_network(name: str, grid: Grid, frames: Floats) -> Iterator[str]:
+    """Yield what it costs to hand a day with rain to a window network, in tiles and in one call, as rows of a table."""
+    manifest = load_bundle(find_bundle(name)).manifest
+    for whole in (False, True):
+        spent, engine = [], _NoNetwork(manifest.halo)
+        filler = make_filler(engine, manifest, grid, whole_grid=whole)
+        for _ in range(_ROUNDS):
+            began = time.process_time()
+            filler.fill(frames, frames, None)
+            spent.append(time.process_time() - began)
+        size = "whole globe" if whole else "tiles with a gap"
+        yield f"| {name} | {size} | {engine.bytes / _ROUNDS / 1e6:.0f} | {np.median(spent):.2f} |"
+
+
 def main() -> None:
-    """Count, and print a table."""
+    """Count, and print tables."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", type=Path, help="folder of LPRM AMSR2 files of April 2015; default: a made-up day")
     parser.add_argument("--tflops", type=float, default=790.0, help="speed of products, TFLOP/s")
@@ -111,7 +151,8 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         context = Context("cpu", Path(folder), float("inf"), arguments.data)
         grid = context.grid
-        gaps = grid.land & np.isnan(context.frames(grid)[TODAY])
+        frames = context.frames(grid)
+    gaps = grid.land & np.isnan(frames[TODAY])
     print(f"{gaps.sum():,} gaps on {grid.land.sum():,} cells of land")
     print("| network | computed as | TFLOP | GB | GB of a layer | products, s | memory, s |")
     print("| --- | --- | ---: | ---: | ---: | ---: | ---: |")
@@ -124,6 +165,10 @@ def main() -> None:
                     "nan", "-"
                 )
             )
+    print("| bundle | computed as | MB of inputs | s of one core around the network |")
+    print("| --- | --- | ---: | ---: |")
+    for row in around_the_network("seamless-2", grid, frames):
+        print(row)
 
 
 if __name__ == "__main__":
