@@ -8,6 +8,10 @@ find . -type f \( -name '*.c' -o -name '*.cpp' -o -name '*.h' -o -name '*.pyi' -
 find . -type f \( -name '*.cpython-*.so' -o -name '*.abi3.so' \) -exec strip --strip-unneeded {} +
 rm -rf numpy/distutils numpy/f2py onnxruntime/transformers onnxruntime/tools onnxruntime/quantization
 rm -f onnxruntime/capi/libonnxruntime.so* # for programs in C; Python has its own
+# Figures are PNG: what Matplotlib needs for PDF and PostScript only.
+rm -rf fontTools matplotlib/mpl-data/fonts/afm matplotlib/mpl-data/fonts/pdfcorefonts
+# Of the languages that Pygments colours, the one that tracebacks are in.
+find pygments/lexers -type f -not -name '__init__.*' -not -name '_mapping.*' -not -name 'python.*' -delete
 # Of the services of AWS, object storage and log-in.
 find botocore/data -mindepth 1 -maxdepth 1 -type d \
     -not -name s3 -not -name sts -not -name 'sso*' -not -name signin -exec rm -r {} +
