@@ -9,7 +9,8 @@ find . -type f \( -name '*.cpython-*.so' -o -name '*.abi3.so' \) -exec strip --s
 rm -rf numpy/distutils numpy/f2py onnxruntime/transformers onnxruntime/tools onnxruntime/quantization
 rm -f onnxruntime/capi/libonnxruntime.so* # for programs in C; Python has its own
 # Figures are PNG: what Matplotlib needs for PDF and PostScript only.
-rm -rf fontTools matplotlib/mpl-data/fonts/afm matplotlib/mpl-data/fonts/pdfcorefonts
+find fontTools -mindepth 1 -maxdepth 1 -type d -not -name misc -not -name __pycache__ -exec rm -r {} +
+rm -rf matplotlib/mpl-data/fonts/afm matplotlib/mpl-data/fonts/pdfcorefonts
 # Of the languages that Pygments colours, the one that tracebacks are in.
 find pygments/lexers -type f -not -name '__init__.*' -not -name '_mapping.*' -not -name 'python.*' -delete
 # Of the services of AWS, object storage and log-in.
