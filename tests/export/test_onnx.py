@@ -18,20 +18,15 @@ from export.memory import bytes_per_cell
 from runtime.bundle import Bundle, load_bundle
 from runtime.engines.ort import OrtEngine
 from runtime.errors import BundleError
+from tests.support.networks import WINDOW, random_network, random_window_bundle
 from tests.support.once import made_once
 from training.checkpoint import Checkpoint, save_checkpoint
-from training.models import LSTMCNNConfig, STPCNNConfig, build_network
+from training.models import LSTMCNNConfig
 from training.presets import Preset
 
-WINDOW = Preset(STPCNNConfig(window=5, layers=3, maps=4), tile_core=12, batch=2)
 RECURRENT = Preset(LSTMCNNConfig(tile=8, layers=2, maps=4, fc_maps=2, memory=12), tile_core=8, batch=3, spin_up_days=7)
 AS_PRINTED = dataclasses.replace(RECURRENT, model=dataclasses.replace(RECURRENT.model, reading="published"))  # type: ignore[call-overload]
 PRESETS = {"window": WINDOW, "recurrent": RECURRENT, "recurrent, as printed": AS_PRINTED}
-
-
-def _random(preset: Preset, seed: int = 0) -> Checkpoint:
-    torch.manual_seed(seed)
-    return Checkpoint(build_network(preset.model), preset)
 
 
 class _Exported(dict[str, Bundle]):
@@ -42,9 +37,12 @@ class _Exported(dict[str, Bundle]):
 
     def __missing__(self, kind: str) -> Bundle:
         def make(folder: Path) -> None:
-            exporting.export_bundle(_random(PRESETS[kind]), folder)
+            exporting.export_bundle(random_network(PRESETS[kind]), folder)
 
-        self[kind] = load_bundle(made_once(self._factory, f"exported {kind}", make))
+        if kind == "window":
+            self[kind] = random_window_bundle(self._factory)
+        else:
+            self[kind] = load_bundle(made_once(self._factory, f"exported {kind}", make))
         return self[kind]
 
 
@@ -55,18 +53,19 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> _Exported:
 
 def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
     manifest = exported["window"].manifest
-    assert (manifest.kind, manifest.window, manifest.halo, manifest.state) == ("window", (-2, -1, 0, 1, 2), 3, ())
-    assert set(manifest.files) == {"model.onnx", "MODEL_CARD.md", "stage-01.onnx", "stage-02.onnx"}
-    assert [(s.halo, s.frames, s.maps) for s in manifest.stages] == [(2, 3, 4), (1, 1, 1)]
+    assert (manifest.kind, manifest.window, manifest.halo, manifest.state) == ("window", tuple(range(-4, 5)), 5, ())
+    stages = {"stage-01.onnx", "stage-02.onnx", "stage-03.onnx"}
+    assert set(manifest.files) == {"model.onnx", "MODEL_CARD.md"} | stages
+    assert [(s.halo, s.frames, s.maps) for s in manifest.stages] == [(2, 7, 6), (2, 3, 6), (1, 1, 1)]
 
 
 def test_the_memory_between_layers_is_counted(exported: dict[str, Bundle]) -> None:
-    """The second of three layers reads and writes five days of four maps, with a mask each: 2 * 5 * (4 + 1) values."""
+    """The second of five layers reads and writes nine days of six maps, with a mask each: 2 * 9 * (6 + 1) values."""
     manifest = exported["window"].manifest
     assert manifest.bytes_per_cell is not None
-    inputs, two_layers = 4 * (5 + 5 + 1), 4 * 2 * 5 * (4 + 1)
+    inputs, two_layers = 4 * (9 + 9 + 1), 4 * 2 * 9 * (6 + 1)
     assert two_layers <= manifest.bytes_per_cell <= 2 * (inputs + two_layers)
-    assert manifest.bytes_per_cell == bytes_per_cell(exported["window"].graph, 3, 1)
+    assert manifest.bytes_per_cell == bytes_per_cell(exported["window"].graph, 5, 1)
 
 
 @pytest.mark.slow_but_the_first
@@ -102,26 +101,26 @@ def test_graph_is_valid_and_dynamic(exported: dict[str, Bundle]) -> None:
     assert set(shapes) == {"sm", "mask", "land"}
     assert {i.type.tensor_type.elem_type for i in graph.graph.input} == {onnx.TensorProto.FLOAT}
     engine = OrtEngine(exported["window"].graph)
-    for tiles, rows, cols in ((1, 7, 7), (4, 20, 9)):
+    for tiles, rows, cols in ((1, 11, 11), (4, 20, 13)):
         inputs = {
-            "sm": np.full((tiles, 5, rows, cols), np.nan, np.float32),
-            "mask": np.zeros((tiles, 5, rows, cols), np.float32),
+            "sm": np.full((tiles, 9, rows, cols), np.nan, np.float32),
+            "mask": np.zeros((tiles, 9, rows, cols), np.float32),
             "land": np.ones((tiles, rows, cols), np.float32),
         }
         out = engine.run(inputs)
-        assert out["filled"].shape == out["reached"].shape == (tiles, rows - 6, cols - 6)
+        assert out["filled"].shape == out["reached"].shape == (tiles, rows - 10, cols - 10)
         assert np.isfinite(out["filled"]).all()
 
 
-def test_the_card_says_that_random_weights_are_random(exported: dict[str, Bundle]) -> None:
+def test_the_card_says_that_random_weights_arerandom_network(exported: dict[str, Bundle]) -> None:
     card = (exported["window"].path / "MODEL_CARD.md").read_text()
     assert "the weights are random" in card
-    assert "T-2, T-1, T, T+1, T+2" in card
+    assert "T-4, T-3, T-2, T-1, T, T+1, T+2, T+3, T+4" in card
 
 
 @pytest.mark.slow
 def test_a_dead_network_passes_no_gate(tmp_path: Path) -> None:
-    dead = _random(WINDOW)
+    dead = random_network(WINDOW)
     with torch.no_grad():
         dead.model.layers[1].bias.fill_(-1e6)  # type: ignore[union-attr, operator]
         dead.model.layers[-1].bias.zero_()  # type: ignore[union-attr, operator]
@@ -134,12 +133,12 @@ def test_a_dead_network_passes_no_gate(tmp_path: Path) -> None:
 @pytest.mark.parametrize(("kind", "preset"), PRESETS.items())
 def test_another_graph_passes_no_gate(kind: str, preset: Preset, exported: dict[str, Bundle]) -> None:
     with pytest.raises(BundleError, match="no bundle written: output '.*' of the graph differs from PyTorch"):
-        parity.check_parity(_random(preset, seed=2).model, exported[kind].graph)
+        parity.check_parity(random_network(preset, seed=2).model, exported[kind].graph)
 
 
 @pytest.mark.slow
 def test_the_same_weights_in_the_other_reading_pass_no_gate(exported: dict[str, Bundle]) -> None:
-    original, other = _random(AS_PRINTED).model, _random(RECURRENT).model
+    original, other = random_network(AS_PRINTED).model, random_network(RECURRENT).model
     parity.check_parity(original, exported["recurrent, as printed"].graph)
     other.load_state_dict(original.state_dict())
     with pytest.raises(BundleError, match="differs from PyTorch"):
@@ -147,7 +146,7 @@ def test_the_same_weights_in_the_other_reading_pass_no_gate(exported: dict[str, 
 
 
 def test_a_small_change_of_one_weight_is_found(exported: dict[str, Bundle]) -> None:
-    original = _random(WINDOW)
+    original = random_network(WINDOW)
     parity.check_parity(original.model, exported["window"].graph)
     with torch.no_grad():
         next(original.model.parameters()).view(-1)[0] += 2e-3
@@ -156,9 +155,9 @@ def test_a_small_change_of_one_weight_is_found(exported: dict[str, Bundle]) -> N
 
 
 def test_parity_covers_the_cases_it_names() -> None:
-    names = [name for name, _ in parity.parity_cases(_random(WINDOW).model)]
+    names = [name for name, _ in parity.parity_cases(random_network(WINDOW).model)]
     assert set(names) == {"half observed, NaN in the holes", "all observed", "nothing observed", "no land"}
-    cases = dict(parity.parity_cases(_random(WINDOW).model))
+    cases = dict(parity.parity_cases(random_network(WINDOW).model))
     assert np.isnan(cases["nothing observed"]["sm"].numpy()).all()
     assert np.isnan(cases["half observed, NaN in the holes"]["sm"].numpy()).any()
 
@@ -167,13 +166,13 @@ def test_an_existing_bundle_is_kept_unless_told(exported: dict[str, Bundle]) -> 
     path = exported["window"].path
     before = exported["window"].model_id
     with pytest.raises(BundleError, match="exists"):
-        exporting.export_bundle(_random(WINDOW, seed=5), path)
+        exporting.export_bundle(random_network(WINDOW, seed=5), path)
     assert load_bundle(path).model_id == before
 
 
 @pytest.mark.slow
 def test_the_command_line(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "c.safetensors", _random(RECURRENT))
+    save_checkpoint(tmp_path / "c.safetensors", random_network(RECURRENT))
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "out" / "mine")]
     result = CliRunner().invoke(app, [*arguments, "--band", "c1", "--band", "x"])
     assert result.exit_code == 0, result.output
@@ -188,7 +187,7 @@ def test_the_command_line(tmp_path: Path) -> None:
 @pytest.mark.slow
 def test_large_weights_go_beside_the_graph(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(graph_export, "EMBEDDED_LIMIT", 100)
-    made, _ = exporting.export_bundle(_random(RECURRENT), tmp_path / "large")
+    made, _ = exporting.export_bundle(random_network(RECURRENT), tmp_path / "large")
     assert set(made.manifest.files) == {"model.onnx", "model.onnx.data", "MODEL_CARD.md"}
     raw = bytearray((made.path / "model.onnx.data").read_bytes())
     raw[10] ^= 1
@@ -273,7 +272,7 @@ def test_a_bundle_is_judged_on_one_more_product(tmp_path: Path, exported: dict[s
 
 @pytest.mark.slow
 def test_a_bundle_for_any_product_says_so(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "c.safetensors", _random(WINDOW))
+    save_checkpoint(tmp_path / "c.safetensors", random_network(WINDOW))
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "mine")]
     both = CliRunner().invoke(app, [*arguments, "--any-product", "--band", "x"])
     assert "--any-product accepts all; leave out --product and --band" in both.stderr
@@ -284,7 +283,7 @@ def test_a_bundle_for_any_product_says_so(tmp_path: Path) -> None:
 
 
 def test_a_report_of_another_bundle_is_refused(tmp_path: Path) -> None:
-    save_checkpoint(tmp_path / "c.safetensors", _random(WINDOW))
+    save_checkpoint(tmp_path / "c.safetensors", random_network(WINDOW))
     report = _report(tmp_path / "report.json", "other", None)
     arguments = ["onnx", "--checkpoint", str(tmp_path / "c.safetensors"), "--out", str(tmp_path / "mine")]
     refused = CliRunner().invoke(app, [*arguments, "--report", str(report)])

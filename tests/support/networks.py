@@ -1,4 +1,4 @@
-"""A random network that tests of exporting and of filling share, so that it is exported once for all of them."""
+"""Random networks that tests of exporting and of filling share, so that each is exported once for all of them."""
 
 from __future__ import annotations
 
@@ -9,8 +9,22 @@ from export.onnx import export_bundle
 from runtime.bundle import Bundle, load_bundle
 from tests.support.once import made_once
 from training.checkpoint import Checkpoint
-from training.models import Seamless, SeamlessConfig, build_network
+from training.models import Seamless, SeamlessConfig, STPCNNConfig, build_network
 from training.presets import Preset
+
+WINDOW = Preset(STPCNNConfig(layers=5, maps=6), tile_core=16, batch=3)
+"""A window network of nine days."""
+
+
+def random_network(preset: Preset, seed: int = 3) -> Checkpoint:
+    """Return a network with random weights."""
+    torch.manual_seed(seed)
+    return Checkpoint(build_network(preset.model), preset)
+
+
+def random_window_bundle(factory: pytest.TempPathFactory) -> Bundle:
+    """Return the bundle of `random_network(WINDOW)`."""
+    return load_bundle(made_once(factory, "window", lambda folder: export_bundle(random_network(WINDOW), folder)))
 
 
 def random_seamless() -> Checkpoint:

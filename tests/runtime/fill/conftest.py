@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import numpy as np
 import pytest
-import torch
 
-from export.onnx import export_bundle
-from runtime.bundle import Bundle, load_bundle
+from runtime.bundle import Bundle
 from runtime.common.grid import Floats, Grid
-from tests.support.once import made_once
-from training.checkpoint import Checkpoint
-from training.models import STPCNNConfig, build_network
-from training.presets import Preset
+from tests.support.networks import random_window_bundle
 
 
 @pytest.fixture(scope="session")
 def small_bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     """A random STPCNN of five layers."""
-
-    def make(folder: Path) -> None:
-        torch.manual_seed(3)
-        preset = Preset(STPCNNConfig(layers=5, maps=6), tile_core=16, batch=3)
-        export_bundle(Checkpoint(build_network(preset.model), preset), folder)
-
-    return load_bundle(made_once(tmp_path_factory, "small", make))
+    return random_window_bundle(tmp_path_factory)
 
 
 @pytest.fixture(scope="session")
