@@ -68,7 +68,7 @@ def test_the_memory_between_layers_is_counted(exported: dict[str, Bundle]) -> No
     assert manifest.bytes_per_cell == bytes_per_cell(exported["window"].graph, 5, 1)
 
 
-@pytest.mark.slow_but_the_first
+@pytest.mark.slow
 @pytest.mark.parametrize("reading", ["recurrent", "recurrent, as printed"])
 def test_manifest_of_the_recurrent_kind(reading: str, exported: dict[str, Bundle]) -> None:
     manifest = exported[reading].manifest

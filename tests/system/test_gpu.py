@@ -31,6 +31,7 @@ def test_section_that_crashes_is_reported_with_its_rows_and_the_rest_is_run(tmp_
     assert good.status == "done"
 
 
+@pytest.mark.slow
 def test_section_that_does_not_end_is_stopped_with_what_it_has_started(tmp_path: Path) -> None:
     run(tmp_path, 60, ("good", 1, 0))  # starts the server
     started = time.monotonic()

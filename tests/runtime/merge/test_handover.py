@@ -105,6 +105,7 @@ def test_a_handover_without_matching_knows_no_transfer(as_it_is: SensorSite) -> 
     assert not (as_it_is.archive / ".transfer").exists()
 
 
+@pytest.mark.slow
 def test_a_sensor_that_begins_at_the_handover_is_mapped_by_its_own_first_days(
     tmp_path: Path, grid: Grid, truth: list[Floats]
 ) -> None:

@@ -133,6 +133,7 @@ def test_swipe(visit: Open, varied: Site) -> None:
     page.is_accessible()
 
 
+@pytest.mark.slow
 def test_coasts_and_borders_can_be_hidden(visit: Open) -> None:
     page = visit()
     page.expected.append("willReadFrequently")
@@ -147,6 +148,7 @@ def test_coasts_and_borders_can_be_hidden(visit: Open) -> None:
     page.until(drawn)
 
 
+@pytest.mark.slow
 def test_in_dark_mode_the_sea_is_dark(visit: Open) -> None:
     page = visit(color_scheme="dark").goes_to("#date=2020-04-06&lat=45&lon=5")
     page.shows("2020-04-06 soil_moisture")
