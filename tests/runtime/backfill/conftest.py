@@ -5,7 +5,8 @@ from collections.abc import Iterator
 import pytest
 from distributed import LocalCluster
 
-from tests.conftest import Site
+from runtime.archive.verify import archive_faults
+from tests.conftest import DAYS, MakeSite, Site
 
 
 @pytest.fixture(scope="package")
@@ -13,6 +14,20 @@ def cluster() -> Iterator[str]:
     """Address of a cluster of two workers."""
     with LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", memory_limit=0) as started:
         yield started.scheduler_address
+
+
+@pytest.fixture
+def serial(make_site: MakeSite) -> Site:
+    """A site that `fill` has filled."""
+    site = make_site(name="serial")
+    site.fill(0, DAYS - 1)
+    return site
+
+
+def is_whole(site: Site, serial: Site) -> bool:
+    """Whether readers see the same bytes at both sites, and the catalog agrees with them."""
+    same = seen_by_readers(site) == seen_by_readers(serial)
+    return same and archive_faults(site.config(), lambda items, _: items) == []
 
 
 def seen_by_readers(site: Site) -> dict[str, bytes]:

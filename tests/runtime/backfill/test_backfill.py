@@ -1,19 +1,15 @@
 """A backfill gives the bytes of a fill, whatever happens to workers, staged days and inputs."""
 
 import datetime as dt
-import os
-import sys
 import threading
 import time
 from pathlib import Path
 from typing import Any
 
-import dask
 import psutil
 import pytest
 from distributed import LocalCluster
 
-from runtime.archive.verify import archive_faults
 from runtime.backfill import days, task, work
 from runtime.backfill.cluster import ClusterChoice
 from runtime.backfill.run import backfill_archive
@@ -24,7 +20,7 @@ from runtime.errors import ArchiveError, SeamlessError
 from runtime.pipeline.publishing import Publisher
 from runtime.pipeline.run import Outcome
 from tests.conftest import DAYS, MakeSite, Runtime, Site
-from tests.runtime.backfill.conftest import seen_by_readers
+from tests.runtime.backfill.conftest import is_whole
 from tests.support.sensor_site import FIRST, SensorSite, write_month
 
 
@@ -34,24 +30,11 @@ def _backfill(site: Site, cluster: str, *overrides: str, block: int = 3) -> Outc
     return backfill_archive(site.config(*overrides), wanted, site.today, RunEvents(), choice, block=block)
 
 
-@pytest.fixture
-def serial(make_site: MakeSite) -> Site:
-    """A site that `fill` has filled."""
-    site = make_site(name="serial")
-    site.fill(0, DAYS - 1)
-    return site
-
-
-def _is_whole(site: Site, serial: Site) -> bool:
-    same = seen_by_readers(site) == seen_by_readers(serial)
-    return same and archive_faults(site.config(), lambda items, _: items) == []
-
-
 def test_it_gives_the_bytes_of_a_fill(make_site: MakeSite, serial: Site, cluster: str) -> None:
     site = make_site()
     outcome = _backfill(site, cluster)
     assert outcome.filled == [site.date(number) for number in range(DAYS)]
-    assert _is_whole(site, serial)
+    assert is_whole(site, serial)
     assert not site.paths.staging.exists()
     assert _backfill(site, cluster).filled == []
 
@@ -78,7 +61,7 @@ def test_a_killed_publisher_leaves_days_that_are_not_computed_again(
     monkeypatch.setattr(days.Staging, "read", read)
     assert _backfill(site, cluster).exit_code == 0
     assert [name for name in staged if seen[name] != staged[name]] == []
-    assert _is_whole(site, serial)
+    assert is_whole(site, serial)
 
 
 def _raise_archive_error(*_: object, **__: object) -> None:
@@ -107,7 +90,7 @@ def test_a_damaged_staged_day_is_computed_again(
     monkeypatch.setattr(days.Staging, "read", read)
     assert _backfill(site, cluster).exit_code == 0
     assert damaged
-    assert _is_whole(site, serial)
+    assert is_whole(site, serial)
 
 
 @pytest.mark.slow
@@ -208,30 +191,7 @@ def test_killed_workers_of_this_machine_change_nothing(make_site: MakeSite, seri
         killer.join()
     assert outcome.exit_code == 0
     assert killed
-    assert _is_whole(site, serial)
-
-
-@pytest.mark.slow
-def test_workers_that_a_batch_system_starts(
-    make_site: MakeSite, serial: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """A stand-in for Slurm: `sbatch` runs the script that it is handed, `scancel` ends it."""
-    script, log = tmp_path / "job-$$.sh", tmp_path / "job.log"
-    programs = {
-        "sbatch": f'cp "${{@: -1}}" {script}\nsetsid bash {script} >> {log} 2>&1 &\necho "Submitted batch job $!"\n',
-        "scancel": "kill -TERM -- -$1\n",
-    }
-    for name, text in programs.items():
-        (tmp_path / name).write_text(f"#!/bin/bash\n{text}")
-        (tmp_path / name).chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
-    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    site, wanted = make_site(), DateRange(serial.date(0), serial.date(DAYS - 1))
-    with dask.config.set({"jobqueue.slurm.memory": "2GB", "jobqueue.slurm.log-directory": str(tmp_path)}):
-        choice = ClusterChoice(workers=2, batch="slurm")
-        outcome = backfill_archive(site.config(), wanted, site.today, RunEvents(), choice)
-    assert outcome.exit_code == 0
-    assert _is_whole(site, serial)
+    assert is_whole(site, serial)
 
 
 def test_the_digest_of_the_program_covers_its_files() -> None:
@@ -255,7 +215,7 @@ def test_a_cluster_that_ends_is_named_and_the_next_run_goes_on(
         with pytest.raises(SeamlessError, match="run again: it goes on where it was"):
             _backfill(site, dying.scheduler_address, block=1)
     assert _backfill(site, cluster).exit_code == 0
-    assert _is_whole(site, serial)
+    assert is_whole(site, serial)
 
 
 @pytest.mark.slow
