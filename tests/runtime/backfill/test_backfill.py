@@ -1,7 +1,6 @@
 """A backfill gives the bytes of a fill, whatever happens to workers, staged days and inputs."""
 
 import datetime as dt
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -168,29 +167,25 @@ def test_options_that_do_not_go_together(arguments: list[str], says: str, window
 
 
 @pytest.mark.slow
-def test_killed_workers_of_this_machine_change_nothing(make_site: MakeSite, serial: Site) -> None:
-    site, stop, killed = make_site(), threading.Event(), []
+def test_killed_workers_of_this_machine_change_nothing(
+    make_site: MakeSite, serial: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    site, publish, published, killed = make_site(), Publisher.publish, [], []
 
-    def kill() -> None:
-        while not stop.wait(1.0) and len(killed) < 2:
+    def kill_then_publish(*arguments: Any) -> Any:
+        if len(published) in (1, 4):
             children = psutil.Process().children()
-            workers = [each for each in children if "multiprocessing" in " ".join(each.cmdline())]
-            staged = len([*site.paths.staging.glob("*/*/day.json")])
-            if staged > len(killed) and len(workers) > 1:
-                workers[-1].kill()
-                killed.append(workers[-1])
+            worker = [each for each in children if "multiprocessing" in " ".join(each.cmdline())][-1]
+            worker.kill()
+            killed.append(worker)
+        published.append(arguments)
+        return publish(*arguments)
 
-    killer = threading.Thread(target=kill)
-    killer.start()
-    try:
-        wanted = DateRange(site.date(0), site.date(DAYS - 1))
-        choice = ClusterChoice(workers=2)
-        outcome = backfill_archive(site.config(), wanted, site.today, RunEvents(), choice, block=1)
-    finally:
-        stop.set()
-        killer.join()
+    monkeypatch.setattr(Publisher, "publish", kill_then_publish)
+    wanted = DateRange(site.date(0), site.date(DAYS - 1))
+    outcome = backfill_archive(site.config(), wanted, site.today, RunEvents(), ClusterChoice(workers=2), block=1)
     assert outcome.exit_code == 0
-    assert killed
+    assert len({worker.pid for worker in killed}) == 2
     assert is_whole(site, serial)
 
 

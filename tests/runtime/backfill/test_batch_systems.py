@@ -14,6 +14,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import dask
+import dask_jobqueue
 import psutil
 import pytest
 from distributed.utils import open_port
@@ -26,6 +27,8 @@ from tests.conftest import DAYS, MakeSite, Site, tool
 from tests.runtime.backfill.conftest import is_whole
 
 pytestmark = pytest.mark.slow
+
+assert dask_jobqueue, "its defaults must be there before a test sets others for a while"
 
 SLURM = """
 ClusterName=here
