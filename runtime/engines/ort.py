@@ -75,6 +75,9 @@ class OrtEngine:
         Type of the graph's multiplications; used for `name` and for the TensorRT provider.
     threads : int
         Threads that compute on a CPU; 0 for one on each core.
+    keeps_memory : bool
+        Whether memory of the CPU that one layer has freed is kept for the next ones, until the engine is closed.
+        Large values would otherwise cost a page fault for every 4 KiB, each time.
 
     Raises
     ------
@@ -92,6 +95,8 @@ class OrtEngine:
         cache: Path | None = None,
         precision: str = "fp32",
         threads: int = 0,
+        *,
+        keeps_memory: bool = True,
     ) -> None:
         ort = _import_onnxruntime()
         missing = ort_unavailable_reason(device)
@@ -100,8 +105,7 @@ class OrtEngine:
         options = ort.SessionOptions()
         options.log_severity_level = 3
         options.intra_op_num_threads = threads
-        # Shapes differ from graph to graph and from batch to batch; the arena would keep memory for the largest of all.
-        options.enable_cpu_mem_arena = False
+        options.enable_cpu_mem_arena = keeps_memory
         options.enable_mem_pattern = False
         if graph.with_name(graph.name + ".data").exists():
             # Packing copies every weight: for the published sizes 4 GB instead of 2 GB, for a few per cent of speed.

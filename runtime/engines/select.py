@@ -115,8 +115,8 @@ def choose_engine(bundle: AnyBundle, setup: EngineSettings) -> ChosenEngine:
         return ChosenEngine(setup.engine, "as configured")
     not_usable: dict[str, list[str]] = {}
     names: tuple[EngineKind, ...] = ("tensorrt", "cuda", "openvino", "cpu")
-    if isinstance(bundle.manifest, Manifest) and bundle.manifest.carries_state:
-        # Its matrices are multiplied with single vectors: OpenVINO is not faster there, and copies all weights.
+    if isinstance(bundle.manifest, Manifest) and not bundle.manifest.stages:
+        # OpenVINO is faster in stages, whose tiles are small; a whole graph takes it more memory, and no less time.
         names = ("tensorrt", "cuda", "cpu", "openvino")
     for name in names:
         reason = unavailable_reason(name)
@@ -185,4 +185,6 @@ def _open_cpu_engine(
     graph = bundle.path / (in_precision(file, "int8") if setup.precision == "int8" else file)
     if name == "openvino":
         return OpenVinoEngine(graph, setup.precision, carried, setup.threads)
-    return OrtEngine(graph, "cpu", precision=setup.precision, threads=setup.threads)
+    # Tiles of stages are small, and memory that each of many graphs keeps adds up.
+    alone = file == GRAPH
+    return OrtEngine(graph, "cpu", precision=setup.precision, threads=setup.threads, keeps_memory=alone)

@@ -34,6 +34,11 @@ def window() -> Bundle:
     return load_bundle(find_bundle("seamless-amsr2-x"))
 
 
+@pytest.fixture(scope="module")
+def in_stages() -> Bundle:
+    return load_bundle(find_bundle("sgdsm1-amsr2-x"))
+
+
 def test_onnx_runtime_is_told_to_report_nothing_before_it_is_loaded() -> None:
     code = "import os, runtime, sys; print('onnxruntime' in sys.modules, os.environ['ORT_DISABLE_TELEMETRY'])"
     environment = {name: value for name, value in os.environ.items() if name != "ORT_DISABLE_TELEMETRY"}
@@ -73,25 +78,27 @@ def test_what_the_driver_says_of_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_auto_falls_back_and_names_each_reason(
-    window: Bundle, recurrent: Bundle, monkeypatch: pytest.MonkeyPatch
+    window: Bundle, in_stages: Bundle, recurrent: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(gpu, "find_gpu", lambda: "no GPU")
-    assert choose_engine(window, EngineSettings()) == ChosenEngine("openvino", "tensorrt and cuda: no GPU")
-    assert choose_engine(recurrent, EngineSettings()) == ChosenEngine("cpu", "tensorrt and cuda: no GPU")
+    assert choose_engine(in_stages, EngineSettings()) == ChosenEngine("openvino", "tensorrt and cuda: no GPU")
+    for whole in (window, recurrent):
+        assert choose_engine(whole, EngineSettings()) == ChosenEngine("cpu", "tensorrt and cuda: no GPU")
+    assert choose_engine(window, EngineSettings(precision="bf16")).engine == "openvino"
     monkeypatch.setitem(sys.modules, "openvino", None)
-    chosen = choose_engine(window, EngineSettings())
+    chosen = choose_engine(in_stages, EngineSettings())
     assert chosen.engine == "cpu"
     assert chosen.why.startswith("tensorrt and cuda: no GPU; openvino: OpenVINO cannot be imported")
     assert "pip install 'seamless-sm[openvino]'" in chosen.why
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ConfigError, match=r"finds no engine: .*cpu: ONNX Runtime cannot be imported"):
-        choose_engine(window, EngineSettings())
+        choose_engine(in_stages, EngineSettings())
 
 
 def test_a_gpu_without_the_library_for_it(window: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
     """With a GPU but ONNX Runtime for the CPU, `auto` takes another engine, and `cuda` says what to install."""
     monkeypatch.setattr(gpu, "find_gpu", lambda: GPU)
-    assert choose_engine(window, EngineSettings()).engine == "openvino"
+    assert choose_engine(window, EngineSettings()).engine == "cpu"
     with pytest.raises(ConfigError, match=r'model.engine = "cuda": .*no CUDAExecutionProvider; pip install'):
         open_engine(window, EngineSettings("cuda"))
 
