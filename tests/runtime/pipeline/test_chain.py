@@ -1,8 +1,9 @@
-"""The chain of a recurrent network after days that are not filled, and over more days than one chunk."""
+"""The chain of a recurrent network: days that are not filled, more days than one chunk, and its snapshots."""
 
 import datetime as dt
 
 import pytest
+from netCDF4 import Dataset
 
 from runtime.common.clock import DateRange
 from runtime.common.events import RunEvents
@@ -10,12 +11,12 @@ from runtime.common.grid import Floats, Grid
 from runtime.common.vocabulary import ImergRun
 from runtime.demo.files import write_imerg
 from runtime.demo.world import WorldDay
-from runtime.errors import FeedUnreachable
+from runtime.errors import FeedUnreachable, StateChainBroken
 from runtime.inputs.day_input import Ready
 from runtime.inputs.feeds.folder import FolderFeed
 from runtime.inputs.store import GranuleStore
 from runtime.pipeline.run import reprocess_archive
-from tests.conftest import DAYS, Site
+from tests.conftest import DAYS, FillOnce, Site
 
 
 @pytest.fixture
@@ -91,3 +92,34 @@ def test_reprocessing_reaches_beyond_the_chunk_that_was_fetched(
     outcome = reprocess_archive(site.config(), DateRange(site.date(0), site.date(2)), site.today, RunEvents())
     assert (len(outcome.filled), outcome.exit_code) == (DAYS, 0)
     assert site.fill().filled == []
+
+
+def test_spin_up_days_before_the_start_warm_the_memory(recurrent_site: Site) -> None:
+    recurrent_site.fill(8, 8, f"archive.start={recurrent_site.date(8)}")
+    warm = recurrent_site.published()
+    assert recurrent_site.said == ["2020-04-09: replaying 8 days from a cold start"]
+    assert list(warm) == [recurrent_site.day_file(8).name]
+
+
+def test_a_damaged_snapshot_stops_the_chain_and_nothing_else(recurrent_site: Site, fill_once: FillOnce) -> None:
+    fill_once(recurrent_site)
+    recurrent_site.day_file(9).unlink()
+    before = recurrent_site.published()
+    (snapshot,) = (recurrent_site.archive / ".state").glob(f"*/{recurrent_site.date(8):%Y%m%d}-*")
+    raw = bytearray(snapshot.read_bytes())
+    raw[len(raw) // 2] ^= 1
+    snapshot.write_bytes(raw)
+    with pytest.raises(StateChainBroken, match=f"{snapshot.name}.*delete it and run again"):
+        recurrent_site.fill(9)
+    assert recurrent_site.published() == before
+    snapshot.unlink()
+    recurrent_site.fill(9)
+    assert recurrent_site.day_file(9).exists()
+
+
+def test_snapshots_that_were_superseded_go(recurrent_site: Site, fill_once: FillOnce) -> None:
+    fill_once(recurrent_site)
+    with Dataset(recurrent_site.imerg(8), "a") as file:
+        file["precipitation"][:] = file["precipitation"][:] + 12
+    recurrent_site.fill()
+    assert len(recurrent_site.snapshots()) == DAYS

@@ -145,37 +145,6 @@ def test_a_bridged_day_is_made_later_the_same(recurrent_site: Site, make_site: M
     assert recurrent_site.published() == straight.published()
 
 
-def test_spin_up_days_before_the_start_warm_the_memory(recurrent_site: Site) -> None:
-    recurrent_site.fill(8, 8, f"archive.start={recurrent_site.date(8)}")
-    warm = recurrent_site.published()
-    assert recurrent_site.said == ["2020-04-09: replaying 8 days from a cold start"]
-    assert list(warm) == [recurrent_site.day_file(8).name]
-
-
-def test_a_damaged_snapshot_stops_the_chain_and_nothing_else(recurrent_site: Site, fill_once: FillOnce) -> None:
-    fill_once(recurrent_site)
-    recurrent_site.day_file(9).unlink()
-    before = recurrent_site.published()
-    (snapshot,) = (recurrent_site.archive / ".state").glob(f"*/{recurrent_site.date(8):%Y%m%d}-*")
-    raw = bytearray(snapshot.read_bytes())
-    raw[len(raw) // 2] ^= 1
-    snapshot.write_bytes(raw)
-    with pytest.raises(StateChainBroken, match=f"{snapshot.name}.*delete it and run again"):
-        recurrent_site.fill(9)
-    assert recurrent_site.published() == before
-    snapshot.unlink()
-    recurrent_site.fill(9)
-    assert recurrent_site.day_file(9).exists()
-
-
-def test_snapshots_that_were_superseded_go(recurrent_site: Site, fill_once: FillOnce) -> None:
-    fill_once(recurrent_site)
-    with Dataset(recurrent_site.imerg(8), "a") as file:
-        file["precipitation"][:] = file["precipitation"][:] + 12
-    recurrent_site.fill()
-    assert len(recurrent_site.snapshots()) == DAYS
-
-
 def test_a_lost_catalog_is_read_back_from_the_files(recurrent_site: Site, fill_once: FillOnce) -> None:
     fill_once(recurrent_site)
     before = recurrent_site.published()
