@@ -12,6 +12,7 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from runtime.manifest import NamedInput
 from runtime.retrieval.stacks import AUX, OF_SOURCE, Source, stacked_inputs
@@ -110,17 +111,23 @@ class Fusion(nn.Module):
         """
         features, groups = [], self.config.groups()
         for each, values in zip(self.config.inputs(), inputs, strict=True):
-            axes = tuple(range(1, values.ndim))
-            scaled = (values - self.get_buffer(f"{each.name}_mean")) / self.get_buffer(f"{each.name}_std")
-            parts = []
-            for place in groups[each.name]:
-                found = (values[..., place].abs().amax(axes, keepdim=True) > 0).to(values.dtype)
-                parts.append(scaled[..., place] * found)
-                features.append(found.reshape(-1, 1))
-            joined = torch.cat(parts, -1)
-            if each.name in self.towers:
-                joined = self.towers[each.name](joined.permute(0, 3, 1, 2)).mean((2, 3))
-            features.append(joined)
+            mean, std = self.get_buffer(f"{each.name}_mean"), self.get_buffer(f"{each.name}_std")
+            pixels = tuple(range(1, values.ndim - 1))
+            largest = torch.maximum(values.amax(pixels), -values.amin(pixels)) if pixels else values.abs()
+            found = [(largest[:, place].amax(1, keepdim=True) > 0).to(values.dtype) for place in groups[each.name]]
+            means = torch.cat([mean[place] * here for place, here in zip(groups[each.name], found, strict=True)], 1)
+            departure = values - means.reshape(-1, *(1 for _ in pixels), len(mean))
+            if each.name == AUX:
+                joined = departure / std
+            else:  # the first convolution divides by the spread, which is quicker than to divide each pixel
+                tower = self.towers[each.name]
+                assert isinstance(tower, nn.Sequential)
+                first = tower[0]
+                assert isinstance(first, nn.Conv2d)
+                weight = first.weight / std[:, None, None]
+                joined = F.conv2d(departure.permute(0, 3, 1, 2), weight, first.bias, first.stride[0])
+                joined = tower[1:](joined).mean((2, 3))
+            features += [*found, joined]
         return torch.sigmoid(self.head(torch.cat(features, 1)))[:, 0]
 
 
