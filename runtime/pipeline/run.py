@@ -351,7 +351,8 @@ def _judge(run: RunContext, outcome: Outcome, selection: DaySelection, *, is_due
     if outcome.failed:
         return ResultRefused("; ".join(map(str, outcome.failed.values())))
     if refused:
-        return InputRefused(f"{refused[-1].date} is not published: {refused[-1].reason}")
+        others = f"; `runtime plan` lists {counted(len(refused) - 1, 'other refused day')}" if refused[1:] else ""
+        return InputRefused(f"{refused[-1].date} is not published: {refused[-1].reason}{others}")
     if failures:
         return FeedUnreachable(failures[0] + (f" (and {len(failures) - 1} more)" if len(failures) > 1 else ""))
     if selection.ended:

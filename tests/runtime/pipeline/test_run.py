@@ -120,6 +120,14 @@ def test_a_refused_day_does_not_block_the_days_after_it(bundle: str, make_site: 
     assert _whole(site)
 
 
+def test_several_refused_days_are_counted(window_site: Site) -> None:
+    for number in (3, 4, 8):
+        window_site.lprm(number).write_bytes(b"<html>log in</html>")
+    message = window_site.fill().message
+    assert message.startswith("2020-04-09 is not published")
+    assert message.endswith("; `runtime plan` lists 2 other refused days")
+
+
 @BOTH
 def test_a_published_day_stands_when_its_file_is_damaged_later(
     bundle: str, make_site: MakeSite, fill_once: FillOnce
