@@ -29,7 +29,8 @@ def require_fit(engine: Engine | Staged, bundle: Bundle) -> None:
     manifest = bundle.manifest
     cells = np.ones((manifest.stride, manifest.stride), bool)
     filler = make_filler(engine, manifest, Grid(45.0, 0.0, cells))
-    frames = np.full((len(manifest.window), *cells.shape), np.nan, np.float32)
+    frames = np.full((len(manifest.window), *cells.shape), 0.2, np.float32)
+    frames[manifest.window.index(0)] = np.nan  # only a gap that an observation reaches is computed
     try:
         filler.fill(frames, frames if manifest.takes_rain else None, filler.initial_state())
     except (SeamlessError, MemoryError):

@@ -258,11 +258,14 @@ def dilate(cells: Bools, distance: int, wraps: bool) -> Bools:
         The larger set of cells.
     """
     for axis in (0, 1):
-        for _ in range(distance):
-            forward, backward = np.roll(cells, 1, axis), np.roll(cells, -1, axis)
+        done = 0
+        while done < distance:
+            step = min(done + 1, distance - done)  # each cell is a run of done + 1 or more by now, also at an edge
+            forward, backward = np.roll(cells, step, axis), np.roll(cells, -step, axis)
             if axis == 0 or not wraps:
-                forward.swapaxes(0, axis)[0], backward.swapaxes(0, axis)[-1] = False, False
+                forward.swapaxes(0, axis)[:step], backward.swapaxes(0, axis)[-step:] = False, False
             cells = cells | forward | backward
+            done += step
     return cells
 
 

@@ -12,7 +12,7 @@ from runtime.common.grid import Floats, Grid
 from runtime.engines.base import Engine, Staged
 from runtime.fill.result import NEVER, Filled, compose
 from runtime.fill.staged import predict_staged
-from runtime.fill.tiling import Tiling, batches, cheapest_core
+from runtime.fill.tiling import Tiling, batches, cheapest_core, dilate
 from runtime.manifest import Manifest
 
 _MASK = {"sm": "mask", "precip": "precip_mask"}
@@ -38,7 +38,7 @@ def predict_window(
     core: int | tuple[int, int] | None = None,
     progress: Progress | None = None,
 ) -> Prediction:
-    """Run the network where day T has a land gap.
+    """Run the network where day T has a land gap that an observation of the window can reach.
 
     Parameters
     ----------
@@ -57,7 +57,8 @@ def predict_window(
     progress : callable, optional
         Called with the number of tiles done and of all tiles.
     """
-    gaps = grid.land & np.isnan(frames[manifest.window.index(0)])
+    reachable = dilate(~np.isnan(frames).all(axis=0), manifest.halo, grid.wraps)
+    gaps = grid.land & np.isnan(frames[manifest.window.index(0)]) & reachable
     if isinstance(engine, Staged):
         return Prediction(*predict_staged(engine.stages, manifest.stages, grid, frames, gaps, progress=progress), None)
     core = core or cheapest_core(grid, gaps, manifest.tile_core, manifest.halo, manifest.stride)

@@ -85,7 +85,7 @@ def test_a_cover_holds_every_wanted_cell_once(
 
 
 @settings(max_examples=40, deadline=None)
-@given(SHAPES, st.integers(0, 4), st.booleans(), st.integers(0, 2**31))
+@given(SHAPES, st.integers(0, 14), st.booleans(), st.integers(0, 2**31))
 def test_grown_is_everything_within_reach(shape: tuple[int, int], by: int, wraps: bool, seed: int) -> None:
     cells = np.random.default_rng(seed).random(shape) < 0.05
     expected = np.zeros(shape, bool)

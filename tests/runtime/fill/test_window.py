@@ -11,6 +11,7 @@ from runtime.bundle import Bundle
 from runtime.common.grid import Floats, Grid
 from runtime.common.sensors import PRODUCTS
 from runtime.engines.ort import OrtEngine
+from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import ConfigError
 from runtime.fill.result import NEVER, Flag
 from runtime.fill.tiling import Tiling
@@ -216,6 +217,25 @@ def test_tiles_without_a_gap_are_not_run(small_bundle: Bundle) -> None:
     )
     assert calls == [1]
     assert len(Tiling.of(grid, 16, 5).tiles(grid.land)) == 8
+
+
+@pytest.mark.parametrize("staged", [False, True])
+def test_gaps_that_no_observation_reaches_are_not_computed(
+    staged: bool, small_bundle: Bundle, ring: tuple[Grid, Floats]
+) -> None:
+    grid, frames = ring[0], ring[1].copy()
+    frames[:, :, 20:60] = np.nan
+    engine = open_engine(small_bundle, EngineSettings("cpu")) if staged else OrtEngine(small_bundle.graph)
+    counts: list[int] = []
+    part = predict_window(engine, small_bundle.manifest, grid, frames, progress=lambda done, of: counts.append(of))
+    frames[0, ::3, 20:60:3] = 0.2  # no gap is far from an observation now
+    predict_window(engine, small_bundle.manifest, grid, frames, progress=lambda done, of: counts.append(of))
+    assert counts[0] < counts[-1]
+    frames[0, :, 20:60] = np.nan
+    whole = predict_window(OrtEngine(small_bundle.graph), small_bundle.manifest, grid, frames, core=grid.shape)
+    np.testing.assert_array_equal(part.reached, whole.reached)
+    here = part.reached > 0
+    np.testing.assert_allclose(part.filled[here], whole.filled[here], atol=1e-5 * _spread(whole.filled, whole.reached))
 
 
 @pytest.mark.slow
