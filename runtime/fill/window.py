@@ -57,7 +57,7 @@ def predict_window(
     progress : callable, optional
         Called with the number of tiles done and of all tiles.
     """
-    reachable = dilate(~np.isnan(frames).all(axis=0), manifest.halo, grid.wraps)
+    reachable = dilate(np.logical_or.reduce(~np.isnan(frames)), manifest.halo, grid.wraps)
     gaps = grid.land & np.isnan(frames[manifest.window.index(0)]) & reachable
     if isinstance(engine, Staged):
         return Prediction(*predict_staged(engine.stages, manifest.stages, grid, frames, gaps, progress=progress), None)
