@@ -130,7 +130,7 @@ def test_the_demo_runs_in_it(podman: Podman) -> None:
 def test_doctor_finds_a_fast_engine_and_no_gpu(podman: Podman, mounts: list[str]) -> None:
     said = podman("run", "--rm", *RIGHTS, *LIMITS, *mounts, podman.image, "runtime", "doctor")
     assert "no NVIDIA driver" in said
-    assert "openvino, fp32" in said
+    assert "available" in next(line for line in said.splitlines() if "engine openvino" in line)
 
 
 def test_it_fills_days_of_mounted_feeds(podman: Podman, mounts: list[str]) -> None:
