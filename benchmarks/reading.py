@@ -151,7 +151,7 @@ def measure(settings: Config) -> dict[str, Any]:
         return {"lat": grid.latitudes[row], "lon": grid.longitudes[col]}
 
     runner = Runner([])
-    schedule = FillSchedule(settings, runner, lambda: None)
+    schedule = FillSchedule(settings, runner)
     schedule.scheduler.start(paused=True)
     collector = ArchiveCollector(settings, runner, lambda: dt.datetime.now(dt.UTC).date())
     with listening(settings, application(settings, runner, schedule, collector)) as address:

@@ -22,8 +22,8 @@ SECURITY_HEADERS = {
     "Referrer-Policy": "no-referrer",
 }
 
-MAX_BODY = 64 * 1024
-"""Bytes of a request's body; the only one that is read is that of ``POST /api/runs``."""
+MAX_BODY = 1024 * 1024
+"""Bytes of a request's body: the polygon of ``POST /api/area``, or the days of ``POST /api/runs``."""
 
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 _HOST_AND_PORT = re.compile(r"(?P<host>\[[^\[\]]+\]|[^\[\]:@/\\]+)(:\d*)?")

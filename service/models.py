@@ -333,6 +333,23 @@ class PlaceSeries(Answer):
     """Published days that are left out because they are on another grid, with the reason."""
 
 
+class AreaSeries(Answer):
+    """The mean over an area on each published day."""
+
+    latitude: float
+    """Of the area's centroid, degrees north."""
+    longitude: float
+    """Of the area's centroid, degrees east."""
+    km2: float
+    """The area's land in the archive, km2."""
+    dates: list[dt.date]
+    values: dict[str, list[float | None]]
+    """By variable, one value per day; null where there is none: ``soil_moisture`` and its uncertainty,
+    ``precipitation``, and ``observed_share`` and ``filled_share`` of the land, 0 to 1."""
+    left_out: dict[dt.date, str]
+    """Published days that are left out because they are on another grid, with the reason."""
+
+
 # Runs
 
 

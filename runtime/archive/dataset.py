@@ -52,9 +52,13 @@ def open_archive(path: Path | str) -> xarray.Dataset:
     >>> archive = runtime.open_archive("archive")  # doctest: +SKIP
     >>> archive.soil_moisture.sel(lat=45, lon=5, method="nearest").plot()  # doctest: +SKIP
     """
+    return dataset_of(Reader(Path(path)))
+
+
+def dataset_of(reader: Reader) -> xarray.Dataset:
+    """Return all days of a reader as `open_archive` does."""
     import xarray
 
-    reader = Reader(Path(path))
     cube = reader.cube.open()
     in_cube = reader.cube.numbers(cube) if cube else {}
     others = [date for date in reader.days if date not in in_cube]

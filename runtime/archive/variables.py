@@ -49,11 +49,12 @@ class Variable:
         return found
 
     def pack(self, values: NDArray[Any]) -> NDArray[Any]:
-        """Return packed values: rounded to the nearest step, and limited to the range of the type."""
+        """Return packed values: rounded to the nearest step, and limited to the range of the type; NaN has no value."""
         if self.step is None:
-            return values.astype(self.dtype)
-        scaled = np.rint(np.nan_to_num(values) / self.step).clip(0, np.iinfo(self.dtype).max)
-        stored: NDArray[Any] = np.asarray(np.where(np.isnan(values), self.fill, scaled), self.dtype)
+            whole = np.nan_to_num(values)
+        else:
+            whole = np.rint(np.nan_to_num(values) / self.step).clip(0, np.iinfo(self.dtype).max)
+        stored: NDArray[Any] = np.asarray(np.where(np.isnan(values), self.empty, whole), self.dtype)
         return stored
 
     def unpack(self, stored: NDArray[Any]) -> Floats:

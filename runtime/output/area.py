@@ -96,7 +96,8 @@ def area_mean(
         Along ``time``: ``soil_moisture``, the mean over the cells with a value (m3 m-3), NaN on a day without any;
         ``soil_moisture_uncertainty`` of this mean (m3 m-3) if the archive has one; ``observed_share`` and
         ``filled_share``, the shares of the polygon's land that were observed and filled (0 to 1; the rest has no
-        value); and ``precipitation`` (mm day-1) if the archive has rain. Values are dask arrays.
+        value); and ``precipitation`` (mm day-1) if the archive has rain. Values are dask arrays. Coordinates are
+        ``lat`` and ``lon`` of the centroid (degrees) and ``area``, the polygon's land in the archive (km2).
 
     Raises
     ------
@@ -129,7 +130,9 @@ def area_mean(
     found["filled_share"] = _total(has_value & ~observed, area) / land_area
     if PRECIPITATION.name in part:
         found[PRECIPITATION.name] = _mean(part[PRECIPITATION.name], area)
-    return _with_attributes(xarray.Dataset(found), polygon, correlation_km, observed_error).assign_attrs(archive.attrs)
+    described = _with_attributes(xarray.Dataset(found), polygon, correlation_km, observed_error)
+    what = {"long_name": "land area of the archive inside the polygon", "units": "km2"}
+    return described.assign_coords(area=((), float(km2[land].sum()), what)).assign_attrs(archive.attrs)
 
 
 def _mean(values: xarray.DataArray, area: xarray.DataArray) -> xarray.DataArray:

@@ -36,7 +36,34 @@ def read_polygon(path: Path) -> BaseGeometry:
     Parameters
     ----------
     path : Path
-        A file with polygons, longitude before latitude, degrees; longitudes may be -180 to 180 or 0 to 360.
+        A file with polygons; see `parse_polygon`.
+
+    Returns
+    -------
+    shapely.Polygon or shapely.MultiPolygon
+        Degrees east and north.
+
+    Raises
+    ------
+    UsageError
+        The file cannot be read, or see `parse_polygon`.
+    """
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
+    return parse_polygon(content, str(path))
+
+
+def parse_polygon(content: bytes, source: str) -> BaseGeometry:
+    """Return the area that the polygons of a GeoJSON document cover together.
+
+    Parameters
+    ----------
+    content : bytes
+        The document: polygons, longitude before latitude, degrees; longitudes may be -180 to 180 or 0 to 360.
+    source : str
+        Where it is from, for messages.
 
     Returns
     -------
@@ -46,34 +73,31 @@ def read_polygon(path: Path) -> BaseGeometry:
     Raises
     ------
     UsageError
-        The file cannot be read, is not GeoJSON, has no polygon, has something else than polygons, or is not in degrees;
-        or shapely is not installed.
+        It is not GeoJSON, has no polygon, has something else than polygons, or is not in degrees; or shapely is not
+        installed.
     """
     shapely = _shapely()
     try:
-        document = json.loads(path.read_text(encoding="utf-8-sig"))
+        document = json.loads(content.decode("utf-8-sig"))
         named = ((document.get("crs") or {}).get("properties") or {}).get("name", _DEGREES[0])
         parts = list(_geometries(document))
         shapes = [shapely.geometry.shape(part) for part in parts]
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    except Exception as error:  # JSON of any shape may be in the file, and shapely has many ways to fail on it
-        raise UsageError(f"{path}: is not a GeoJSON file with polygons ({type(error).__name__}: {error})") from error
+        whole: BaseGeometry = shapely.union_all([shapely.make_valid(each) for each in shapes])
+    except Exception as error:  # JSON of any shape may be there, and shapely has many ways to fail on it
+        raise UsageError(f"{source}: is not GeoJSON with polygons ({type(error).__name__}: {error})") from error
+    in_degrees = f"ogr2ogr -t_srs EPSG:4326 new.geojson {Path(source).name}"
     if not str(named).endswith(_DEGREES):
-        raise UsageError(
-            f"{path}: is in {named}; GeoJSON has degrees: ogr2ogr -t_srs EPSG:4326 new.geojson {path.name}"
-        )
+        raise UsageError(f"{source}: is in {named}; GeoJSON has degrees: {in_degrees}")
     other = next((each.geom_type for each in shapes if not each.geom_type.endswith("Polygon")), None)
     if other:
-        raise UsageError(f"{path}: has a {other}; wanted polygons only")
-    whole: BaseGeometry = shapely.union_all([shapely.make_valid(each) for each in shapes])
-    if not whole.area:
-        raise UsageError(f"{path}: has no polygon with an area")
+        raise UsageError(f"{source}: has a {other}; wanted polygons only")
+    if not whole.area > 0:  # NaN, too
+        raise UsageError(f"{source}: has no polygon with an area")
     west, south, east, north = whole.bounds
     if west < -360 or east > 360 or south < -90 or north > 90:
         raise UsageError(
-            f"{path}: goes from {west:g} to {east:g} east and {south:g} to {north:g} north, which are no degrees; "
-            f"ogr2ogr -t_srs EPSG:4326 new.geojson {path.name}"
+            f"{source}: goes from {west:g} to {east:g} east and {south:g} to {north:g} north, which are no degrees; "
+            f"{in_degrees}"
         )
     return whole
 

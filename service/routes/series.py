@@ -1,53 +1,164 @@
-"""The time series of a place."""
+"""Time series: of the cell that a place lies in, and of the mean over an area."""
 
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated, Literal
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from fastapi import APIRouter, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
+from runtime.archive.acdd import time_coverage
+from runtime.archive.dataset import dataset_of
+from runtime.archive.reader import Reader
 from runtime.archive.variables import VARIABLES
 from runtime.common.grid import Floats
-from runtime.output.series import series_table
-from service.models import PlaceSeries
+from runtime.output.area import area_mean
+from runtime.output.polygon import parse_polygon
+from runtime.output.series import dataset_table, series_table, write_dataset, write_series
+from service.models import AreaSeries, PlaceSeries
 from service.services import RequestServices
 
+if TYPE_CHECKING:
+    from shapely.geometry.base import BaseGeometry
+
 router = APIRouter()
+
+MOST_PAIRS = 1e11
+"""Pairs of cells of the box around an area, times days: the uncertainty of its mean then takes some 15 s of a core."""
+
+_MEASURING = threading.Lock()
+"""Held while a mean over an area is computed: one at a time has both cores and the memory that it needs."""
+_PATIENCE_S = 30
+"""How long a request waits for others."""
+
+EXAMPLE_AREA = {"type": "Polygon", "coordinates": [[[5, 44], [7, 44], [7, 46], [5, 46], [5, 44]]]}
+
+_OTHER_FORMATS: dict[str, dict[str, Any]] = {"text/csv": {}, "application/netcdf": {}}
+
+From = Annotated[dt.date | None, Query(alias="from")]
+To = Annotated[dt.date | None, Query(alias="to")]
+Format = Literal["json", "csv", "nc"]
 
 
 @router.get(
     "/api/series",
     response_model=PlaceSeries,
-    responses={200: {"content": {"text/csv": {}}, "description": "JSON, or CSV with ``format=csv``."}},
+    responses={200: {"content": _OTHER_FORMATS, "description": "JSON; CSV or NetCDF with ``format=csv`` or ``nc``."}},
 )
 def get_series(
     services: RequestServices,
-    lat: Annotated[float, Query(ge=-90, le=90)],
-    lon: Annotated[float, Query(ge=-180, le=360)],
-    first: Annotated[dt.date | None, Query(alias="from")] = None,
-    last: Annotated[dt.date | None, Query(alias="to")] = None,
-    format: Literal["json", "csv"] = "json",
+    lat: Annotated[float, Query(ge=-90, le=90, examples=[45.2])],
+    lon: Annotated[float, Query(ge=-180, le=360, examples=[5.7])],
+    first: From = None,
+    last: To = None,
+    format: Format = "json",
 ) -> PlaceSeries | Response:
-    """The published days of the cell that a place lies in: every variable, as JSON or as CSV."""
-    if first and last and last < first:
-        raise HTTPException(422, f"from {first} is after to {last}")
-    series = services.readers.reader().series(lat, lon, first, last)
+    """The published days of the cell that a place lies in: every variable, as JSON, CSV or NetCDF."""
+    _require_order(first, last)
+    reader = services.readers.reader()
+    series = reader.series(lat, lon, first, last)
+    name = f"soil_moisture_{series.latitude:g}_{series.longitude:g}"
     if format == "csv":
-        name = f"soil_moisture_{series.latitude:g}_{series.longitude:g}.csv"
-        headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-        return Response(series_table(series), media_type="text/csv", headers=headers)
+        return _download(series_table(series).encode(), f"{name}.csv")
+    if format == "nc":
+        return _download(_written(lambda path: write_series(reader, series, path)), f"{name}.nc")
     return PlaceSeries(
         latitude=series.latitude,
         longitude=series.longitude,
         dates=series.dates,
-        values={name: _rounded_values(name, values) for name, values in series.values.items()},
+        values={name: _rounded_values(values, _digits(name)) for name, values in series.values.items()},
         not_from_cube=series.not_from_cube,
         left_out=dict(series.left_out),
     )
 
 
-def _rounded_values(name: str, values: Floats) -> list[float | None]:
-    """Return the values of a variable with the digits that mean something; None for NaN."""
-    digits = 4 if VARIABLES[name].attributes.get("units") == "m3 m-3" else 2
+async def request_body(request: Request) -> bytes:
+    """Return the body of a request, whatever type it says it has."""
+    return await request.body()
+
+
+@router.post(
+    "/api/area",
+    response_model=AreaSeries,
+    responses={200: {"content": _OTHER_FORMATS, "description": "JSON; CSV or NetCDF with ``format=csv`` or ``nc``."}},
+    openapi_extra={"requestBody": {"required": True, "content": {"application/geo+json": {"example": EXAMPLE_AREA}}}},
+)
+def post_area(
+    services: RequestServices,
+    body: Annotated[bytes, Depends(request_body)],
+    first: From = None,
+    last: To = None,
+    format: Format = "json",
+) -> AreaSeries | Response:
+    """The mean over the polygons of a GeoJSON document on each published day, with its uncertainty."""
+    _require_order(first, last)
+    polygon = parse_polygon(body, "the area")
+    reader = services.readers.reader()
+    dates = reader.dates_between(first, last)
+    _require_little(polygon, reader, len(dates))
+    if not _MEASURING.acquire(timeout=_PATIENCE_S):
+        raise HTTPException(503, "the service computes the means of other areas; try again in a minute")
+    try:
+        days = dataset_of(reader).sel(time=slice(str(dates[0]), str(dates[-1])))
+        found = area_mean(days, polygon).assign_attrs(time_coverage(dates[0], dates[-1])).compute()
+    finally:
+        _MEASURING.release()
+    if format == "csv":
+        return _download(dataset_table(found).encode(), "soil_moisture_area.csv")
+    if format == "nc":
+        return _download(_written(lambda path: write_dataset(found, path)), "soil_moisture_area.nc")
+    return AreaSeries(
+        latitude=round(float(found.lat), 3),
+        longitude=round(float(found.lon), 3),
+        km2=round(float(found.area)),
+        dates=dates,
+        values={str(name): _rounded_values(values.values, _digits(str(name))) for name, values in found.items()},
+        left_out=dict(reader.left_out),
+    )
+
+
+def _require_order(first: dt.date | None, last: dt.date | None) -> None:
+    """Refuse a range that ends before it begins."""
+    if first and last and last < first:
+        raise HTTPException(422, f"from {first} is after to {last}")
+
+
+def _require_little(polygon: BaseGeometry, reader: Reader, days: int) -> None:
+    """Refuse an area whose mean takes longer than a reader of a page waits."""
+    west, south, east, north = polygon.bounds
+    cells = (east - west) * (north - south) / reader.grid.step**2
+    if cells**2 * days > MOST_PAIRS:
+        raise HTTPException(
+            422,
+            f"the area has some {cells:.0f} cells, too many for {days} days here; choose a smaller one, "
+            f"{int(MOST_PAIRS / cells**2)} days or fewer with from and to, or use `runtime series --polygon`",
+        )
+
+
+def _written(write: Callable[[Path], None]) -> bytes:
+    """Return what a function writes into a NetCDF file."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "series.nc")
+        write(path)
+        return path.read_bytes()
+
+
+def _download(content: bytes, name: str) -> Response:
+    """Return a file for the browser to save."""
+    kind = "text/csv" if name.endswith(".csv") else "application/netcdf"
+    return Response(content, media_type=kind, headers={"Content-Disposition": f'attachment; filename="{name}"'})
+
+
+def _digits(name: str) -> int:
+    """Return how many decimals of a variable mean something."""
+    known = VARIABLES.get(name)
+    return 2 if known and known.attributes.get("units") != "m3 m-3" else 4
+
+
+def _rounded_values(values: Floats, digits: int) -> list[float | None]:
+    """Return values with some decimals; None for NaN."""
     return [None if value != value else round(value, digits) for value in values.tolist()]

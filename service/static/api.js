@@ -1,6 +1,6 @@
 // Requests to the service. A server that does not answer raises Unreachable, an answer with an error status Refused.
 
-/** @import { ArchiveInfo, Calendar, DaySpan, LayerName, PlaceSeries, ServiceStatus } from "./schema.js" */
+/** @import { ArchiveInfo, AreaSeries, Calendar, DaySpan, LayerName, PlaceSeries, ServiceStatus } from "./schema.js" */
 
 export class Unreachable extends Error {}
 
@@ -17,11 +17,14 @@ export class Refused extends Error {
 
 const GATEWAY_ERRORS = [502, 504]; // a web server in front of the service answers these when the service does not
 
-/** @param {string} path */
-async function request(path) {
+/**
+ * @param {string} path
+ * @param {RequestInit} [options]
+ */
+async function request(path, options = {}) {
   let answer;
   try {
-    answer = await fetch(path, { headers: { Accept: "*/*" } });
+    answer = await fetch(path, { headers: { Accept: "*/*" }, ...options });
   } catch {
     throw new Unreachable("the service does not answer");
   }
@@ -54,8 +57,29 @@ export const getSeries = (lat, lon) => requestJson(`api/series?lat=${lat}&lon=${
 /**
  * @param {number} lat
  * @param {number} lon
+ * @param {string} format csv or nc.
  */
-export const csvAddress = (lat, lon) => `api/series?lat=${lat}&lon=${lon}&format=csv`;
+export const seriesAddress = (lat, lon, format) => `api/series?lat=${lat}&lon=${lon}&format=${format}`;
+
+/**
+ * Ask for the mean over an area.
+ *
+ * @param {any} area GeoJSON.
+ * @param {string} format
+ */
+const requestArea = (area, format) => request(`api/area?format=${format}`, { method: "POST", body: JSON.stringify(area) });
+
+/**
+ * @param {any} area GeoJSON.
+ * @returns {Promise<AreaSeries>}
+ */
+export const getArea = async (area) => (await requestArea(area, "json")).json();
+
+/**
+ * @param {any} area GeoJSON.
+ * @param {string} format csv or nc.
+ */
+export const getAreaFile = async (area, format) => (await requestArea(area, format)).blob();
 
 /** @param {string} date */
 export const fileAddress = (date) => `api/days/${date}/file`;

@@ -205,7 +205,7 @@ export class DayMap {
    * @param {number} lon
    */
   mark(lat, lon) {
-    this.marker?.remove();
+    this.unmark();
     const { row_edges: edges, step } = this.grid;
     const row = this.#row(lat) ?? 0;
     const box = [[edges[row + 1], lon - step / 2], [edges[row], lon + step / 2]];
@@ -213,5 +213,10 @@ export class DayMap {
       L.rectangle(box, { pane: "place", color: "#000", weight: 2, fill: false, interactive: false }),
       L.circleMarker([lat, lon], { pane: "place", radius: 11, color: "#000", weight: 2, fill: false, interactive: false }),
     ]).addTo(this.map);
+  }
+
+  /** Mark no cell. */
+  unmark() {
+    this.marker?.remove();
   }
 }

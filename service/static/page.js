@@ -1,6 +1,7 @@
 // The page: which day, layer and place are shown, and what is shown when the service or the archive has no data.
 
 import * as api from "./api.js";
+import { areaOfText, areaText, AreaTool } from "./area.js";
 import { YearCalendar } from "./calendar.js";
 import { credits } from "./credits.js";
 import * as days from "./days.js";
@@ -22,8 +23,8 @@ const shown = {
   date: "",
   /** @type {ShownLayer} */
   layer: LayerName.SOIL_MOISTURE,
-  /** @type {{ lat: number, lon: number } | null} */
-  place: null,
+  /** @type {Record<string, number | string>} The place or the area whose series is shown, as in the page's address. */
+  place: {},
   /** @type {Uint8Array | null} Bytes of the layer on the map. */
   map: null,
   /** @type {Uint8Array | null} Flags of the day on the map. */
@@ -37,6 +38,7 @@ let archive;
 let map;
 /** @type {PlacePanel} */
 let place;
+const areas = new AreaTool((area) => place.showArea(area));
 
 const calendar = new YearCalendar(
   { grid: element("calendar"), year: element("year"), reason: element("reason"), legend: element("calendar-legend"),
@@ -118,14 +120,15 @@ const addressState = () => new URLSearchParams(location.hash.slice(1));
 /** Write day, layer and place into the page's address. */
 function updateAddress() {
   /** @type {any} */
-  const state = { date: shown.date, layer: shown.layer, ...(shown.place || {}) };
+  const state = { date: shown.date, layer: shown.layer, ...shown.place };
   history.replaceState(null, "", `#${new URLSearchParams(state)}`);
 }
 
 /** Create map, chart and layer buttons; an archive without days has none. */
 function createMap() {
-  place = new PlacePanel(archive.series, markPlace);
-  map = new DayMap(element("map"), archive, { onPick: (lat, lon) => place.show(lat, lon), onHover: showValue });
+  place = new PlacePanel(archive.series, { onPlace: markPlace, onArea: markArea, onDay: showDay });
+  map = new DayMap(element("map"), archive, { onPick: pick, onHover: showValue });
+  areas.use(map.map);
   const wanted = addressState();
   for (const [layer, label] of LAYER_LABELS) {
     if (layer !== SWIPE && !archive.layers.includes(layer)) continue;
@@ -138,7 +141,9 @@ function createMap() {
   }
   const lines = element("lines");
   lines.addEventListener("change", () => map.outlines.show(lines.checked));
-  if (wanted.has("lat") && wanted.has("lon")) place.show(Number(wanted.get("lat")), Number(wanted.get("lon")));
+  const area = areaOfText(wanted.get("area"));
+  if (area) place.showArea(area);
+  else if (wanted.has("lat") && wanted.has("lon")) place.show(Number(wanted.get("lat")), Number(wanted.get("lon")));
 }
 
 // The day
@@ -161,6 +166,7 @@ function labelDay(date) {
   element("next").disabled = date === newest;
   element("download").href = api.fileAddress(date);
   calendar.mark(date);
+  place.chart.markDay(date);
   updateAddress();
 }
 
@@ -285,14 +291,41 @@ function showValue(lat, lon) {
 }
 
 /**
+ * Use a place that was clicked: as a corner of the area that is being drawn, or for its series.
+ *
+ * @param {number} lat
+ * @param {number} lon
+ */
+function pick(lat, lon) {
+  if (areas.isDrawing) areas.add(lat, lon);
+  else place.show(lat, lon);
+}
+
+/**
  * Mark the place whose series is shown.
  *
  * @param {number} lat
  * @param {number} lon
  */
 function markPlace(lat, lon) {
+  areas.clear();
   map.mark(lat, lon);
   shown.place = { lat, lon };
+  place.chart.markDay(shown.date);
+  updateAddress();
+}
+
+/**
+ * Mark the area whose mean is shown.
+ *
+ * @param {any} area
+ */
+function markArea(area) {
+  map.unmark();
+  areas.outlineOf(area);
+  const text = areaText(area);
+  shown.place = text ? { area: text } : {};
+  place.chart.markDay(shown.date);
   updateAddress();
 }
 

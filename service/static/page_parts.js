@@ -20,3 +20,16 @@ export function textElement(tag, text) {
   made.textContent = text;
   return made;
 }
+
+/**
+ * Let the browser save a file.
+ *
+ * @param {Blob} content
+ * @param {string} name
+ */
+export function save(content, name) {
+  const link = document.createElement("a");
+  [link.href, link.download] = [URL.createObjectURL(content), name];
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
+}

@@ -20,6 +20,20 @@
  */
 
 /**
+ * The mean over an area on each published day.
+ * @typedef {Object} AreaSeries
+ * @property {number} latitude Of the area's centroid, degrees north.
+ * @property {number} longitude Of the area's centroid, degrees east.
+ * @property {number} km2 The area's land in the archive, km2.
+ * @property {string[]} dates
+ * @property {Record<string, (number | null)[]>} values By variable, one value per day; null where there is none:
+ *   ``soil_moisture`` and its uncertainty, ``precipitation``, and ``observed_share`` and ``filled_share`` of the land,
+ *   0 to 1.
+ * @property {Record<string, string>} left_out Published days that are left out because they are on another grid, with
+ *   the reason.
+ */
+
+/**
  * A byte of a map with a meaning of its own.
  * @typedef {Object} ByteColour
  * @property {number} value

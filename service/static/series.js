@@ -1,31 +1,45 @@
-// The time series of a place: observed values solid, filled values hollow with their uncertainty, rain below.
+// The chart of a time series: soil moisture with its uncertainty, other places as lines, and rain below.
 
 /* global uPlot */
 
 import * as days from "./days.js";
-import { LayerName } from "./schema.js";
 
-/** @import { PlaceSeries, SeriesColours } from "./schema.js" */
 /** @typedef {(number | null)[]} Values */
+/** @typedef {{ label: string, colour: string, values: Values, sigma?: Values, hollow?: boolean }} Points */
+/** @typedef {{ label: string, dates: string[], values: Values }} Line */
+/**
+ * @typedef {object} Drawing
+ * @property {string[]} dates
+ * @property {Values} all Soil moisture of each day, joined by a thin line.
+ * @property {Points[]} points
+ * @property {Line[]} others Series of other places.
+ * @property {Values} [rain]
+ */
 
 const DAY_S = 86400;
+const OTHER_COLOURS = ["#009e73", "#cc79a7", "#e69f00", "#56b4e9"];
+
+/** How many other places a chart can show. */
+export const MOST_OTHERS = OTHER_COLOURS.length;
 
 /**
+ * Return a value as text.
+ *
  * @param {number | null} value
  * @param {number} digits
  */
-const round = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits));
+export const round = (value, digits = 3) => (value === null ? "–" : value.toFixed(digits));
 
 /**
- * Draw a line from one sigma below each filled value to one sigma above it.
+ * Draw a line from one sigma below each value to one sigma above it.
  *
  * @param {any} plot
  * @param {number[]} x
- * @param {Values} filled
+ * @param {Values} values
  * @param {Values} sigma
  * @param {string} colour
  */
-function drawUncertainty(plot, x, filled, sigma, colour) {
+function drawUncertainty(plot, x, values, sigma, colour) {
   const { ctx } = plot;
   ctx.save();
   ctx.beginPath();
@@ -33,7 +47,7 @@ function drawUncertainty(plot, x, filled, sigma, colour) {
   ctx.clip();
   ctx.beginPath();
   for (let i = 0; i < x.length; i++) {
-    const [value, spread] = [filled[i], sigma[i]];
+    const [value, spread] = [values[i], sigma[i]];
     if (value === null || spread === null || x[i] < plot.scales.x.min || x[i] > plot.scales.x.max) continue;
     const at = plot.valToPos(x[i], "x", true);
     ctx.moveTo(at, plot.valToPos(value - spread, "y", true));
@@ -61,112 +75,154 @@ const pageColour = (name) => () => getComputedStyle(document.documentElement).ge
 const AXIS = { font: FONT, labelFont: FONT, stroke: pageColour("--ink"), grid: { stroke: pageColour("--grid") } };
 const DATE_SERIES = { label: "Day", value: "{YYYY}-{MM}-{DD}" };
 const COMMON = {
+  width: 300,
   cursor: { sync: { key: "place" } },
-  scales: { x: { time: true } },
   tzDate: (/** @type {number} */ seconds) => uPlot.tzDate(new Date(seconds * 1e3), "UTC"),
 };
+const inLegend = (digits = 3) => (/** @type {any} */ _, /** @type {number | null} */ value) => round(value, digits);
 
 /**
  * Return the options of a series of points without a line.
  *
- * @param {string} label
- * @param {string} stroke
- * @param {string} fill
+ * @param {Points} drawn
  */
-const points = (label, stroke, fill) => ({
-  label, stroke, width: 0, paths: () => null,
-  points: { show: true, size: 5, width: 1.5, stroke, fill },
-  value: (/** @type {any} */ _, /** @type {number | null} */ value) => round(value),
+const pointSeries = ({ label, colour, hollow }) => ({
+  label, stroke: colour, width: 0, paths: () => null, value: inLegend(),
+  points: { show: true, size: 5, width: 1.5, stroke: colour, fill: hollow ? pageColour("--card")() : colour },
 });
 
-export class PlaceChart {
+export class SeriesChart {
   /**
    * @param {HTMLElement} chart Where soil moisture is drawn.
    * @param {HTMLElement} rain Where rain is drawn.
-   * @param {SeriesColours} colours
+   * @param {string} rainColour
+   * @param {(date: string) => void} onPick Called with the day that was clicked.
    */
-  constructor(chart, rain, colours) {
+  constructor(chart, rain, rainColour, onPick) {
     this.boxes = [chart, rain];
-    this.colours = colours;
+    this.rainColour = rainColour;
+    this.onPick = onPick;
     /** @type {any[]} */
     this.plots = [];
+    /** @type {number[]} */
+    this.x = [];
+    this.day = NaN;
     new ResizeObserver(() => this.#resize()).observe(chart);
   }
 
   /**
    * Draw a series.
    *
-   * @param {PlaceSeries} series
-   * @returns {string} The series in words.
+   * @param {Drawing} drawing
    */
-  show(series) {
+  show(drawing) {
     this.plots.forEach((plot) => plot.destroy());
-    const x = series.dates.map((date) => days.number(date) * DAY_S);
-    const observed = series.values[LayerName.SOIL_MOISTURE_OBSERVED];
-    const filled = series.values[LayerName.SOIL_MOISTURE].map((value, i) => (observed[i] === null ? value : null));
-    const rain = series.values[LayerName.PRECIPITATION];
-    this.plots = [this.#drawSoilMoisture(series, x, observed, filled)];
-    if (rain?.some((value) => value !== null)) this.plots.push(this.#drawRain(x, rain));
+    this.x = drawing.dates.map((date) => days.number(date) * DAY_S);
+    this.plots = [this.#drawSoilMoisture(drawing)];
+    if (drawing.rain?.some((value) => value !== null)) this.plots.push(this.#drawRain(drawing.rain));
     this.#resize();
-    return summary(series, observed, filled);
   }
 
   /**
-   * @param {PlaceSeries} series
-   * @param {number[]} x
-   * @param {Values} observed
-   * @param {Values} filled
+   * Mark a day with a line.
+   *
+   * @param {string} date
    */
-  #drawSoilMoisture({ values }, x, observed, filled) {
-    const all = values[LayerName.SOIL_MOISTURE];
-    const sigma = values[LayerName.SOIL_MOISTURE_UNCERTAINTY];
-    const { observed: blue, filled: orange } = this.colours;
-    const ends = all.flatMap((value, i) => (value === null ? [] : [value - (sigma?.[i] ?? 0), value + (sigma?.[i] ?? 0)]));
-    const [low, high] = [Math.min(...ends, 0.5), Math.max(...ends, 0)];
+  markDay(date) {
+    this.day = days.number(date) * DAY_S;
+    this.plots.forEach((plot) => plot.redraw(false));
+  }
+
+  /** @returns {Promise<Blob>} What is drawn, as a PNG. */
+  async picture() {
+    const parts = this.plots.map((plot) => plot.ctx.canvas);
+    const canvas = document.createElement("canvas");
+    [canvas.width, canvas.height] = [parts[0].width, parts.reduce((sum, part) => sum + part.height, 0)];
+    const ctx = /** @type {CanvasRenderingContext2D} */ (canvas.getContext("2d"));
+    ctx.fillStyle = pageColour("--card")();
+    ctx.fillRect(0, 0, canvas.width, canvas.height);
+    let top = 0;
+    for (const part of parts) {
+      ctx.drawImage(part, 0, top);
+      top += part.height;
+    }
+    return new Promise((resolve) => canvas.toBlob((blob) => resolve(/** @type {Blob} */ (blob))));
+  }
+
+  /** @param {Drawing} drawing */
+  #drawSoilMoisture({ dates, all, points, others }) {
+    const lines = others.map((line) => onDates(line, dates));
+    const ends = [...lines.flat(), ...all, ...points.flatMap(({ values, sigma }) => spread(values, sigma))];
+    const known = ends.filter((value) => value !== null);
+    const range = [Math.max(0, Math.min(0.5, ...known) - 0.01), Math.max(0, ...known) + 0.01];
     const plot = new uPlot(
       {
-        ...COMMON, width: 300, height: 260,
-        scales: { x: { time: true }, y: { range: [Math.max(0, low - 0.01), high + 0.01] } },
+        ...COMMON, height: 260,
+        scales: { x: { time: true }, y: { range } },
         axes: [{ ...AXIS, values: TIME_LABELS }, { ...AXIS, label: "soil moisture, m³ m⁻³", size: 56 }],
         hooks: {
+          ...this.#hooks(),
           drawSeries: [
             (/** @type {any} */ drawn, /** @type {number} */ n) =>
-              n === 1 && sigma && drawUncertainty(drawn, x, filled, sigma, `${orange}88`),
+              n === 1 && points.forEach(({ values, sigma, colour }) => sigma && drawUncertainty(drawn, this.x, values, sigma, `${colour}88`)),
           ],
         },
         series: [
           DATE_SERIES,
           { label: "line", stroke: pageColour("--trace"), width: 1, points: { show: false } },
-          points("filled", orange, pageColour("--card")()),
-          points("observed", blue, blue),
+          ...others.map(({ label }, n) => ({ label, stroke: OTHER_COLOURS[n], width: 1.5, points: { show: false }, value: inLegend() })),
+          ...points.map(pointSeries),
         ],
       },
-      [x, all, filled, observed],
+      [this.x, all, ...lines, ...points.map(({ values }) => values)],
       this.boxes[0],
     );
     plot.root.querySelectorAll(".u-series")[1].hidden = true; // the legend does not need the line
     return plot;
   }
 
-  /**
-   * @param {number[]} x
-   * @param {Values} rain
-   */
-  #drawRain(x, rain) {
-    const colour = this.colours.rain;
+  /** @param {Values} rain */
+  #drawRain(rain) {
+    const bars = { paths: uPlot.paths.bars({ size: [0.9, 40] }), points: { show: false } };
     return new uPlot(
       {
-        ...COMMON, width: 300, height: 130,
+        ...COMMON, height: 130,
+        scales: { x: { time: true } },
         axes: [{ ...AXIS, values: TIME_LABELS }, { ...AXIS, label: "rain, mm/day", size: 56 }],
-        series: [
-          DATE_SERIES,
-          { label: "rain", stroke: colour, fill: colour, paths: uPlot.paths.bars({ size: [0.9, 40] }), points: { show: false },
-            value: (/** @type {any} */ _, /** @type {number | null} */ value) => round(value, 1) },
-        ],
+        hooks: this.#hooks(),
+        series: [DATE_SERIES, { label: "rain", stroke: this.rainColour, fill: this.rainColour, ...bars, value: inLegend(1) }],
       },
-      [x, rain],
+      [this.x, rain],
       this.boxes[1],
     );
+  }
+
+  /** Return what marks the day of the map in a plot, and shows the day that is clicked. */
+  #hooks() {
+    return {
+      draw: [(/** @type {any} */ plot) => this.#drawDay(plot)],
+      ready: [
+        (/** @type {any} */ plot) =>
+          plot.over.addEventListener("click", () => {
+            const { idx } = plot.cursor;
+            if (typeof idx === "number" && !plot.select.width) this.onPick(days.date(this.x[idx] / DAY_S));
+          }),
+      ],
+    };
+  }
+
+  /** @param {any} plot */
+  #drawDay({ ctx, bbox, scales, valToPos }) {
+    if (!(this.day >= scales.x.min && this.day <= scales.x.max)) return;
+    const at = valToPos(this.day, "x", true);
+    ctx.save();
+    [ctx.strokeStyle, ctx.lineWidth] = [pageColour("--ink")(), devicePixelRatio];
+    ctx.setLineDash([4 * devicePixelRatio, 3 * devicePixelRatio]);
+    ctx.beginPath();
+    ctx.moveTo(at, bbox.top);
+    ctx.lineTo(at, bbox.top + bbox.height);
+    ctx.stroke();
+    ctx.restore();
   }
 
   #resize() {
@@ -175,44 +231,22 @@ export class PlaceChart {
 }
 
 /**
- * Return a series in words.
+ * Return the lower and upper ends of values with an uncertainty.
  *
- * @param {PlaceSeries} series
- * @param {Values} observed
- * @param {Values} filled
+ * @param {Values} values
+ * @param {Values} [sigma]
  */
-function summary({ dates }, observed, filled) {
-  const present = (/** @type {Values} */ values) => values.flatMap((value) => (value === null ? [] : [value]));
-  const [seen, added] = [present(observed), present(filled)];
-  const mean = (/** @type {number[]} */ values) => round(values.length ? values.reduce((a, b) => a + b) / values.length : null);
-  const none = dates.length - seen.length - added.length;
-  return (
-    `${dates.length} days from ${dates[0]} to ${dates.at(-1)}: ${seen.length} observed ` +
-    `(solid; mean ${mean(seen)} m³ m⁻³), ${added.length} filled (hollow, with uncertainty; mean ${mean(added)})` +
-    (none ? `, ${none} without a value.` : ".")
-  );
-}
+const spread = (values, sigma) =>
+  values.flatMap((value, i) => (value === null ? [] : [value - (sigma?.[i] ?? 0), value + (sigma?.[i] ?? 0)]));
 
 /**
- * Return in words which days a series does not have, and which were read another way than usual.
+ * Return the values that a line has on other dates than its own; null where it has none.
  *
- * @param {PlaceSeries} series
+ * @param {Line} line
+ * @param {string[]} dates
+ * @returns {Values}
  */
-export function notes({ left_out, not_from_cube }) {
-  const found = [];
-  const others = Object.keys(left_out).sort();
-  if (others.length) found.push(`${daysInWords(others)} left out, on another grid than the archive: ${left_out[others[0]]}`);
-  if (not_from_cube.length) {
-    found.push(
-      `${daysInWords(not_from_cube)} read from the daily files, because the cube (the archive's copy for time series) ` +
-      "cannot be read there. The values are the same; the next run repairs the cube.",
-    );
-  }
-  return found;
+function onDates(line, dates) {
+  const known = new Map(line.dates.map((date, i) => [date, line.values[i]]));
+  return dates.map((date) => known.get(date) ?? null);
 }
-
-/**
- * @param {string[]} dates In order of time.
- */
-const daysInWords = (dates) =>
-  dates.length === 1 ? `1 day (${days.words(dates[0])})` : `${dates.length} days from ${days.words(dates[0])} to ${days.words(dates[dates.length - 1])}`;

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from runtime.demo.world import WorldDay
 from service.metrics import ArchiveCollector
 from service.runner import FillRun, Runner
 from service.schedule import FillSchedule
+from service.serve import listening
 from service.web import application
 from tests.conftest import BOX, START, Site
 from tests.support.hook import Hook, serve_hook
@@ -82,3 +84,15 @@ def publish_anew(site: Site, day: WorldDay, grid: Grid, shift: float) -> None:
     site.lprm(number).unlink()
     with LOCK:  # the application may be reading in other threads
         write_lprm(site.folder / "incoming" / "lprm", replace(day, observed=observed), grid)
+
+
+@contextmanager
+def asking(site: Site) -> Iterator[httpx.Client]:
+    with web(site) as app, listening(site.config(), app) as address, httpx.Client(base_url=address) as client:
+        yield client
+
+
+@pytest.fixture(scope="module")
+def client(varied: Site) -> Iterator[httpx.Client]:
+    with asking(varied) as client:
+        yield client

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-import csv
 import json
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import httpx
 import numpy as np
@@ -18,7 +16,6 @@ import xarray
 from runtime.archive import cf
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
-from runtime.archive.reader import Reader
 from runtime.common.grid import Grid
 from runtime.demo.world import WorldDay
 from runtime.fill.result import Flag
@@ -26,24 +23,12 @@ from runtime.output.colours import SCALES, STEPS
 from service.maps import GAP, NOTHING
 from service.serve import listening
 from tests.conftest import DAYS, START, MakeSite, Site
-from tests.service.conftest import MISSING, REFUSED, KnownRunner, publish_anew, web
-
-
-@contextmanager
-def _asking(site: Site) -> Iterator[httpx.Client]:
-    with web(site) as app, listening(site.config(), app) as address, httpx.Client(base_url=address) as client:
-        yield client
-
-
-@pytest.fixture(scope="module")
-def client(varied: Site) -> Iterator[httpx.Client]:
-    with _asking(varied) as client:
-        yield client
+from tests.service.conftest import MISSING, REFUSED, KnownRunner, asking, publish_anew, web
 
 
 @pytest.fixture
 def empty(make_site: MakeSite) -> Iterator[httpx.Client]:
-    with _asking(make_site(arrived=False)) as client:
+    with asking(make_site(arrived=False)) as client:
         yield client
 
 
@@ -123,36 +108,6 @@ def test_the_calendar_says_why(client: httpx.Client, varied: Site) -> None:
     assert len(states) == DAYS, "years without any input are not listed"
 
 
-@pytest.mark.parametrize("point", [(45.1, 2.2), (40.2, -5.1)])
-def test_a_series_is_that_of_the_reader(client: httpx.Client, varied: Site, point: tuple[float, float]) -> None:
-    lat, lon = point
-    answer = client.get("/api/series", params={"lat": lat, "lon": lon}).json()
-    series = Reader(varied.archive).series(lat, lon)
-    assert answer["dates"] == [str(date) for date in series.dates]
-    for name, values in series.values.items():
-        np.testing.assert_allclose([np.nan if v is None else v for v in answer["values"][name]], values, atol=0.005)
-
-
-def test_a_series_names_the_days_that_the_cube_lost(window_site: Site) -> None:
-    window_site.fill(0, 3)
-    point = {"lat": 45.1, "lon": 2.2}
-    with _asking(window_site) as client:
-        whole = client.get("/api/series", params=point).json()
-        (window_site.archive / "cube.zarr" / "soil_moisture" / "c" / "0" / "0" / "0").unlink()
-        left = client.get("/api/series", params=point).json()
-    assert (whole["not_from_cube"], whole["left_out"]) == ([], {})
-    assert left["not_from_cube"] == left["dates"]
-    assert left["values"] == whole["values"]
-
-
-def test_a_series_as_csv(client: httpx.Client) -> None:
-    answer = client.get("/api/series", params={"lat": 45.1, "lon": 2.2, "format": "csv", "from": "2020-04-03"})
-    assert answer.headers["content-disposition"] == 'attachment; filename="soil_moisture_45.125_2.125.csv"'
-    rows = list(csv.DictReader(answer.text.splitlines()))
-    assert rows[0]["date"] == "2020-04-03"
-    assert float(rows[0]["soil_moisture (m3 m-3)"]) > 0
-
-
 @pytest.mark.parametrize(
     ("path", "code", "reason"),
     [
@@ -164,7 +119,7 @@ def test_a_series_as_csv(client: httpx.Client) -> None:
         ("/api/series?lat=47&lon=-7", 422, "is in the sea; the nearest land cell is 48.375"),
         ("/api/series?lat=45&lon=2&from=2020-04-09&to=2020-04-01", 422, "is after to"),
         ("/api/series?lat=45&lon=2&from=yesterday", 422, "date"),
-        ("/api/series?lat=45&lon=2&format=xls", 422, "'json' or 'csv'"),
+        ("/api/series?lat=45&lon=2&format=xls", 422, "'json', 'csv' or 'nc'"),
         ("/api/days/2020-02-31/map/soil_moisture", 422, "date"),
         ("/api/days/1999-01-01/map/soil_moisture", 404, "1999-01-01 is not in the archive"),
         ("/api/days/2020-04-05/map/soil", 404, "no layer 'soil'; there are soil_moisture"),
@@ -272,7 +227,7 @@ def test_a_damaged_catalog_leaves_the_metrics_of_the_runs(make_site: MakeSite) -
     site = make_site(arrived=False)
     site.paths.catalog.parent.mkdir(parents=True)
     site.paths.catalog.write_text("not a database " * 1000)
-    with _asking(site) as client:
+    with asking(site) as client:
         metrics = client.get("/metrics").text
         assert "seamless_catalog_readable 0.0" in metrics
         assert "seamless_run_in_progress 0.0" in metrics
@@ -366,7 +321,7 @@ async def _hammer(
 
 def test_the_map_of_an_archive_in_the_other_layout(window_site: Site) -> None:
     window_site.fill(5, 6, "archive.layout=sgd-sm")
-    with _asking(window_site) as client:
+    with asking(window_site) as client:
         assert client.get("/api/archive").json()["layers"] == ["soil_moisture", "soil_moisture_observed"]
         answer = client.get("/api/days/2020-04-06/map/soil_moisture", headers={"Accept-Encoding": "gzip"})
         assert len(answer.content) == 4800

@@ -120,8 +120,8 @@ def test_errors_of_a_mean() -> None:
     [
         ({"type": "Point", "coordinates": [1, 2]}, "has a Point; wanted polygons only"),
         ({"type": "FeatureCollection", "features": []}, "has no polygon with an area"),
-        ({"name": "x"}, "is not a GeoJSON file with polygons"),
-        ([1], "is not a GeoJSON file with polygons"),
+        ({"name": "x"}, "is not GeoJSON with polygons"),
+        ([1], "is not GeoJSON with polygons"),
         (_polygon((4e5, 4e6), (5e5, 4e6), (5e5, 5e6), (4e5, 4e6)), "which are no degrees; ogr2ogr"),
         ({**_polygon(*BASIN), "crs": {"properties": {"name": "urn:ogc:def:crs:EPSG::32631"}}}, "is in urn:ogc:def:crs"),
     ],

@@ -16,6 +16,7 @@ from matplotlib.image import imread
 
 from runtime.archive import cf
 from runtime.archive.reader import Reader, Series
+from runtime.archive.variables import VARIABLES
 from runtime.output.series import draw_series, series_table
 from tests.conftest import DAYS, Runtime, Site
 
@@ -58,10 +59,17 @@ def test_netcdf(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:
         assert (float(place.lat), float(place.lon)) == (45.125, 2.125)
         np.testing.assert_allclose(place.soil_moisture, series.values["soil_moisture"], atol=1e-6)
         np.testing.assert_array_equal(place.flag, series.values["flag"])
+        np.testing.assert_array_equal(place.days_since_observation, series.values["days_since_observation"])
     report = subprocess.run(
         [Path(sys.executable).with_name("compliance-checker"), "-t", "cf:1.11", out], capture_output=True, text=True
     )
     assert "All tests passed!" in report.stdout, report.stdout
+
+
+@pytest.mark.parametrize("name", [name for name, variable in VARIABLES.items() if variable.fill is not None])
+def test_what_has_no_value_has_none_when_it_is_packed(name: str) -> None:
+    values = np.array([np.nan, 0, 1], np.float32)
+    np.testing.assert_allclose(VARIABLES[name].unpack(VARIABLES[name].pack(values)), values, atol=1e-6)
 
 
 def test_picture(filled_site: Site, runtime: Runtime, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import re
 from pathlib import Path
 
@@ -14,6 +15,9 @@ from service.serve import listening
 from tests.conftest import MakeSite, Site
 from tests.service.conftest import web
 from tests.service.page.conftest import Open
+from tests.support.page import Visit
+
+BASIN = {"type": "Polygon", "coordinates": [[[-1, 42], [3.1, 42.3], [3, 45.6], [0, 46], [-1, 42]]]}
 
 
 def test_a_click_shows_the_places_days_and_their_csv(visit: Open, varied: Site) -> None:
@@ -85,3 +89,83 @@ def test_a_place_where_nothing_is(visit: Open) -> None:
     page.page.click("#where button")
     page.page.wait_for_selector("#place-status.bad")
     assert "80 N 2 E is outside the archive" in page.text("#place-status")
+
+
+def _click_corners(page: Visit, *places: tuple[int, int]) -> None:
+    for x, y in places:
+        page.page.click("#map", position={"x": x, "y": y})
+
+
+def test_an_area_is_drawn_and_its_mean_can_be_saved_and_sent_as_a_link(visit: Open) -> None:
+    page = visit().goes_to("#date=2020-04-06")
+    page.shows("2020-04-06 soil_moisture")
+    page.page.click("#draw")
+    corners = [(560, 200), (760, 200), (760, 330)]
+    _click_corners(page, *corners)
+    page.picture("area-drawing")
+    _click_corners(page, corners[0])
+    page.page.wait_for_selector("#chart canvas")
+    km2 = re.fullmatch(r"Mean over ([\d,]+) km²", page.text("#place-title"))
+    assert km2
+    assert 10_000 < int(km2[1].replace(",", "")) < 400_000
+    assert re.search(
+        r"^12 days from .*: mean 0\.\d+ m³ m⁻³\. On average \d+ % of the land was", page.text("#series-summary")
+    )
+    page.is_accessible()
+    page.picture("area")
+    with page.page.expect_download() as download:
+        page.page.click("#csv")
+    rows = list(csv.DictReader(Path(download.value.path()).read_text().splitlines()))
+    assert len(rows) == 12
+    assert {"observed_share", "filled_share"} <= rows[0].keys()
+    again = visit().goes_to(f"#{page.page.url.partition('#')[2]}")
+    again.page.wait_for_selector("#chart canvas")
+    assert again.text("#place-title") == page.text("#place-title")
+
+
+def test_an_area_from_a_file_and_one_that_is_refused(visit: Open) -> None:
+    page = visit().goes_to("#date=2020-04-06")
+    page.expected.append("422")
+    page.shows("2020-04-06 soil_moisture")
+    page.page.set_input_files("#area-file", {"name": "b.geojson", "mimeType": "", "buffer": json.dumps(BASIN).encode()})
+    page.page.wait_for_selector("#chart canvas")
+    assert page.text("#place-title").startswith("Mean over ")
+    page.page.set_input_files("#area-file", {"name": "b.txt", "mimeType": "", "buffer": b"no polygon"})
+    page.page.wait_for_selector("#place-status.bad")
+    assert "is not GeoJSON with polygons" in page.text("#place-status")
+    assert page.text("#place-title").startswith("Mean over "), "what was shown stays"
+
+
+def test_drawing_stops_with_escape_and_a_click_is_a_place_again(visit: Open) -> None:
+    page = visit().goes_to("#date=2020-04-06")
+    page.shows("2020-04-06 soil_moisture")
+    page.page.click("#draw")
+    _click_corners(page, (420, 300))
+    assert page.page.is_visible("#area-hint")
+    page.page.keyboard.press("Escape")
+    assert page.page.is_hidden("#area-hint")
+    _click_corners(page, (420, 300))
+    page.page.wait_for_selector("#chart canvas")
+    assert "° N" in page.text("#place-title")
+
+
+def test_a_chart_compares_places_shows_the_clicked_day_and_is_saved_as_a_picture(visit: Open) -> None:
+    page = visit().goes_to("#date=2020-04-06&lat=45.1&lon=2.2")
+    page.page.wait_for_selector("#chart canvas")
+    first = page.text("#place-title")
+    page.page.check("#keep")
+    page.page.fill("#lat", "40.2")
+    page.page.fill("#lon", "-5.1")
+    page.page.click("#where button[type=submit]")
+    page.until(f"document.querySelector('#place-title').textContent !== '{first}'")
+    assert first in page.page.locator("#chart .u-legend").inner_text()
+    page.picture("series-compared")
+    box = page.page.locator("#chart .u-over").bounding_box()
+    assert box
+    page.page.mouse.click(box["x"] + box["width"] - 2, box["y"] + 20)
+    page.shows("2020-04-14 soil_moisture")
+    with page.page.expect_download() as download:
+        page.page.click("#png")
+    assert Path(download.value.path()).read_bytes().startswith(b"\x89PNG")
+    page.page.uncheck("#keep")
+    assert first not in page.page.locator("#chart .u-legend").inner_text()
