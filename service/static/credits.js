@@ -17,5 +17,5 @@ export function credits({ licence, citations }) {
   });
   const stac = document.createElement("a");
   [stac.href, stac.textContent] = ["archive/stac/collection.json", "STAC"];
-  return [...parts, ". Catalogue: ", stac, "."];
+  return [...parts, ". Catalogue: ", stac, ". Lines: Natural Earth. Towns: GeoNames, CC BY 4.0."];
 }

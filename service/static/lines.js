@@ -2,8 +2,11 @@
 
 /* global L */
 
+/** @import { View } from "./views.js" */
+
 const UNIT = 100; // steps of a degree in the file
 const GRATICULE_STEP = 30; // degrees
+const PARALLEL_STEP = 2; // degrees between the points of a parallel, which is a circle around a pole
 
 const COAST = getComputedStyle(document.documentElement).getPropertyValue("--coast").trim();
 
@@ -37,15 +40,21 @@ function points(packed) {
 function graticule() {
   /** @type {[number, number][][]} */
   const lines = [];
-  for (let lon = -180; lon <= 180; lon += GRATICULE_STEP) lines.push([[-90, lon], [90, lon]]);
-  for (let lat = -60; lat <= 60; lat += GRATICULE_STEP) lines.push([[lat, -180], [lat, 180]]);
+  for (let lon = -180; lon <= 180; lon += GRATICULE_STEP) lines.push([[-90, lon], [-1, lon]], [[-1, lon], [1, lon]], [[1, lon], [90, lon]]);
+  for (let lat = -60; lat <= 60; lat += GRATICULE_STEP) {
+    lines.push(Array.from({ length: 360 / PARALLEL_STEP + 1 }, (_, n) => [lat, n * PARALLEL_STEP - 180]));
+  }
   return lines;
 }
 
 export class MapLines {
-  /** @param {any} map A Leaflet map. */
-  constructor(map) {
+  /**
+   * @param {any} map A Leaflet map.
+   * @param {View} view
+   */
+  constructor(map, view) {
     this.map = map;
+    this.view = view;
     const pane = map.createPane("lines");
     Object.assign(pane.style, { zIndex: 430, pointerEvents: "none" });
     this.renderer = L.canvas({ pane: "lines", padding: 0.2 });
@@ -64,9 +73,10 @@ export class MapLines {
       if (!answer.ok) return; // the map is complete without them
       const lines = await answer.json();
       const common = { renderer: this.renderer, interactive: false, smoothFactor: 1.2 };
+      const seen = (/** @type {[number, number][][]} */ found) => found.filter((line) => line.every(([lat]) => this.view.isSeen(lat)));
       this.group ??= L.layerGroup([
-        L.polyline(graticule(), { ...common, color: COAST, weight: 0.5, opacity: 0.35 }),
-        ...Object.entries(STYLES).map(([kind, style]) => L.polyline(lines[kind].map(points), { ...common, ...style })),
+        L.polyline(seen(graticule()), { ...common, color: COAST, weight: 0.5, opacity: 0.35 }),
+        ...Object.entries(STYLES).map(([kind, style]) => L.polyline(seen(lines[kind].map(points)), { ...common, ...style })),
       ]);
     }
     if (wanted) this.group.addTo(this.map);

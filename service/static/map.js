@@ -1,11 +1,14 @@
-// The map: one or two canvases on a Leaflet map in plain longitude and latitude, with the service's colours.
+// The map: one or two canvases on a Leaflet map, with the service's colours.
 
 import { MapLines } from "./lines.js";
+import { NameLabels } from "./names.js";
 import { LayerName } from "./schema.js";
+import { cellOf, rowOf, viewOf } from "./views.js";
 
 /* global L */
 
 /** @import { ArchiveInfo, ColourScale, FlagColour, LayerName as Layer } from "./schema.js" */
+/** @import { ViewName } from "./views.js" */
 
 const Canvas = L.ImageOverlay.extend({
   initialize(/** @type {any} */ bounds, /** @type {any} */ options) {
@@ -33,35 +36,33 @@ export class DayMap {
   /**
    * @param {HTMLElement} element The element that the map fills.
    * @param {ArchiveInfo} archive An archive with at least one day.
+   * @param {ViewName} view
    * @param {object} handlers
    * @param {(lat: number, lon: number) => void} handlers.onPick Called with the place that was clicked.
    * @param {(lat: number | null, lon: number | null) => void} handlers.onHover Called with the place below the pointer.
    */
-  constructor(element, archive, { onPick, onHover }) {
+  constructor(element, archive, view, { onPick, onHover }) {
     this.archive = archive;
     if (!archive.grid) throw new Error("an archive without days has no grid");
     this.grid = archive.grid;
-    const { north, south, west, east } = this.grid;
-    this.lines = this.#lines();
-    const bounds = [[south, west], [north, east]];
+    this.view = viewOf(this.grid, view);
     this.map = L.map(element, {
-      crs: L.CRS.EPSG4326,
+      crs: this.view.crs,
       zoomSnap: 0.25,
       zoomDelta: 0.75,
-      minZoom: -1,
-      maxZoom: 7,
       attributionControl: false,
-      maxBounds: L.latLngBounds(bounds).pad(0.25),
       bounceAtZoomLimits: false,
+      ...this.view.limits,
     });
     this.map.createPane("left").style.zIndex = 410;
     this.map.createPane("place").style.zIndex = 450;
     this.map.getPane("place").style.pointerEvents = "none";
-    this.outlines = new MapLines(this.map);
+    this.outlines = new MapLines(this.map, this.view);
+    this.names = new NameLabels(this.map, this.view);
     L.control.scale({ imperial: false, position: "bottomright" }).addTo(this.map);
-    this.base = new Canvas(bounds).addTo(this.map);
-    this.left = new Canvas(bounds, { pane: "left" });
-    this.map.fitBounds([[Math.max(south, -60), west], [Math.min(north, 75), east]]); // there is little to see beyond
+    this.base = new Canvas(this.view.bounds).addTo(this.map);
+    this.left = new Canvas(this.view.bounds, { pane: "left" });
+    this.map.fitBounds(this.view.shown);
     /** The colour of what is not land: that of the map's background. */
     this.nothing = getComputedStyle(element).getPropertyValue("--sea").trim() || archive.nothing.colour;
     /** @type {Map<string, Uint32Array>} The colour of each byte, by layer. */
@@ -72,14 +73,21 @@ export class DayMap {
     this.map.on("mousemove", (/** @type {any} */ event) => onHover(event.latlng.lat, event.latlng.lng));
     this.map.on("mouseout", () => onHover(null, null));
     this.map.on("move resize zoom viewreset", () => this.#clip());
-    element.addEventListener("keydown", (event) => {
-      if (event.key !== "Enter") return;
+    this.map.on("keydown", (/** @type {any} */ { originalEvent }) => {
+      if (originalEvent.key !== "Enter") return;
       const { lat, lng } = this.map.getCenter();
       onPick(lat, lng);
     });
     /** @type {number | null} See `swipeTo`. */
     this.swipe = null;
-    new ResizeObserver(() => this.map.invalidateSize()).observe(element);
+    this.sizes = new ResizeObserver(() => this.map.invalidateSize());
+    this.sizes.observe(element);
+  }
+
+  /** Take the map off the page. */
+  remove() {
+    this.sizes.disconnect();
+    this.map.remove();
   }
 
   /** @param {ColourScale} scale */
@@ -128,16 +136,13 @@ export class DayMap {
    * @param {Uint8Array} bytes
    */
   #paint(overlay, layer, bytes) {
-    const { cols } = this.grid;
-    const height = this.lines.length;
+    const { width, height, cells } = this.view;
     const canvas = overlay.getElement();
-    if (canvas.width !== cols || canvas.height !== height) [canvas.width, canvas.height] = [cols, height];
-    const pixels = new Uint32Array(height * cols);
+    if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
+    const pixels = new Uint32Array(cells.length); // transparent outside the grid
     const table = /** @type {Uint32Array} */ (this.tables.get(layer));
-    this.lines.forEach((row, line) => {
-      for (let col = 0; col < cols; col++) pixels[line * cols + col] = table[bytes[row * cols + col]];
-    });
-    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), cols, height), 0, 0);
+    for (let pixel = 0; pixel < cells.length; pixel++) if (cells[pixel] >= 0) pixels[pixel] = table[bytes[cells[pixel]]];
+    canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width, height), 0, 0);
   }
 
   /**
@@ -160,42 +165,32 @@ export class DayMap {
   }
 
   /**
-   * Return the row that a latitude lies in; null outside the grid.
-   *
-   * @param {number} lat
-   */
-  #row(lat) {
-    const south = this.grid.row_edges.findIndex((edge) => edge < lat); // of the row that contains it
-    return south > 0 ? south - 1 : null;
-  }
-
-  /**
-   * Return, for each line of a picture whose lines are equally high, the row that it shows.
-   *
-   * @returns {number[]}
-   */
-  #lines() {
-    const { north, south, row_edges: edges } = this.grid;
-    const least = Math.min(...edges.slice(1).map((edge, row) => edges[row] - edge));
-    const count = Math.ceil((north - south) / least - 1e-6);
-    let row = 0;
-    return Array.from({ length: count }, (_, line) => {
-      while (edges[row + 1] > north - ((north - south) * (line + 0.5)) / count) row++;
-      return row;
-    });
-  }
-
-  /**
    * Return the number of the cell that a place lies in; null outside the grid.
    *
    * @param {number} lat
    * @param {number} lon
    */
   cell(lat, lon) {
-    const { west, step, cols } = this.grid;
-    const row = this.#row(lat);
-    const col = Math.floor((lon - west) / step);
-    return row !== null && col >= 0 && col < cols ? row * cols + col : null;
+    return cellOf(this.grid, lat, lon);
+  }
+
+  /**
+   * Show lines and names on the map, or hide them.
+   *
+   * @param {boolean} wanted
+   */
+  async showLines(wanted) {
+    await Promise.all([this.outlines.show(wanted), this.names.show(wanted)]);
+  }
+
+  /**
+   * Go to a place.
+   *
+   * @param {number} lat
+   * @param {number} lon
+   */
+  goTo(lat, lon) {
+    this.map.setView([lat, lon], Math.max(this.map.getZoom(), this.view.closeZoom));
   }
 
   /**
@@ -207,7 +202,7 @@ export class DayMap {
   mark(lat, lon) {
     this.unmark();
     const { row_edges: edges, step } = this.grid;
-    const row = this.#row(lat) ?? 0;
+    const row = rowOf(this.grid, lat) ?? 0;
     const box = [[edges[row + 1], lon - step / 2], [edges[row], lon + step / 2]];
     this.marker = L.layerGroup([
       L.rectangle(box, { pane: "place", color: "#000", weight: 2, fill: false, interactive: false }),

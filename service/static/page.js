@@ -7,13 +7,17 @@ import { credits } from "./credits.js";
 import * as days from "./days.js";
 import { LAYER_LABELS, mainLayer, showLegend, SWIPE, valueText } from "./legend.js";
 import { DayMap } from "./map.js";
-import { element } from "./page_parts.js";
+import { choice, element } from "./page_parts.js";
 import { PlacePanel } from "./place.js";
 import { MONTH, Player } from "./player.js";
 import { LayerName } from "./schema.js";
+import { findPlaces } from "./search.js";
 import { hasBanner, showBanner, showStatus } from "./status.js";
+import { SwipeLine } from "./swipe.js";
+import { viewsOf } from "./views.js";
 
 /** @import { ShownLayer } from "./legend.js" */
+/** @import { ViewName } from "./views.js" */
 
 const POLL_S = 30; // between requests for the state of the service
 const RETRY_S = 5; // the same while the service does not answer
@@ -23,8 +27,12 @@ const shown = {
   date: "",
   /** @type {ShownLayer} */
   layer: LayerName.SOIL_MOISTURE,
+  /** @type {ViewName} */
+  view: "world",
   /** @type {Record<string, number | string>} The place or the area whose series is shown, as in the page's address. */
   place: {},
+  /** @type {any} The area whose mean is shown; null for none. */
+  area: null,
   /** @type {Uint8Array | null} Bytes of the layer on the map. */
   map: null,
   /** @type {Uint8Array | null} Flags of the day on the map. */
@@ -38,6 +46,7 @@ let archive;
 let map;
 /** @type {PlacePanel} */
 let place;
+const swipe = new SwipeLine((share) => map.swipeTo(share));
 const areas = new AreaTool((area) => place.showArea(area));
 
 const calendar = new YearCalendar(
@@ -119,31 +128,49 @@ const addressState = () => new URLSearchParams(location.hash.slice(1));
 
 /** Write day, layer and place into the page's address. */
 function updateAddress() {
-  /** @type {any} */
-  const state = { date: shown.date, layer: shown.layer, ...shown.place };
-  history.replaceState(null, "", `#${new URLSearchParams(state)}`);
+  const view = shown.view === "world" ? {} : { view: shown.view };
+  const state = { date: shown.date, layer: shown.layer, ...view, ...shown.place };
+  history.replaceState(null, "", `#${new URLSearchParams(/** @type {any} */ (state))}`);
 }
 
-/** Create map, chart and layer buttons; an archive without days has none. */
+/** Create map, chart and buttons; an archive without days has none. */
 function createMap() {
-  place = new PlacePanel(archive.series, { onPlace: markPlace, onArea: markArea, onDay: showDay });
-  map = new DayMap(element("map"), archive, { onPick: pick, onHover: showValue });
-  areas.use(map.map);
   const wanted = addressState();
+  place = new PlacePanel(archive.series, { onPlace: markPlace, onArea: markArea, onDay: showDay });
   for (const [layer, label] of LAYER_LABELS) {
     if (layer !== SWIPE && !archive.layers.includes(layer)) continue;
-    const [box, input] = [document.createElement("label"), document.createElement("input")];
-    Object.assign(input, { type: "radio", name: "layer", value: layer, checked: layer === shown.layer });
-    input.addEventListener("change", () => chooseLayer(layer));
-    box.append(input, label);
-    element("layers").append(box);
+    element("layers").append(choice("layer", layer, label, layer === shown.layer, () => chooseLayer(layer)));
     if (layer === wanted.get("layer")) shown.layer = layer;
   }
-  const lines = element("lines");
-  lines.addEventListener("change", () => map.outlines.show(lines.checked));
+  const views = viewsOf(archive.grid);
+  shown.view = views.find(([name]) => name === wanted.get("view"))?.[0] ?? shown.view;
+  element("views").hidden = views.length < 2;
+  element("views").append(...views.map(([name, label]) => choice("view", name, label, name === shown.view, () => chooseView(name))));
+  createView();
+  element("lines").addEventListener("change", () => map.showLines(element("lines").checked));
+  findPlaces((lat, lon) => {
+    map.goTo(lat, lon);
+    place.show(lat, lon);
+  });
   const area = areaOfText(wanted.get("area"));
   if (area) place.showArea(area);
   else if (wanted.has("lat") && wanted.has("lon")) place.show(Number(wanted.get("lat")), Number(wanted.get("lon")));
+}
+
+/** Create the map in the view that is chosen. */
+function createView() {
+  map?.remove();
+  map = new DayMap(element("map"), archive, shown.view, { onPick: pick, onHover: showValue });
+  areas.use(map.map);
+}
+
+/** @param {ViewName} name */
+async function chooseView(name) {
+  shown.view = name;
+  createView();
+  markShown();
+  await chooseLayer(shown.layer);
+  await map.showLines(element("lines").checked);
 }
 
 // The day
@@ -264,15 +291,8 @@ function labelLayer(layer) {
   element("layers").querySelector(`[value="${layer}"]`).checked = true;
   const isSwipe = layer === SWIPE;
   element("swipe-bar").hidden = element("swipe-line").hidden = !isSwipe;
-  map.swipeTo(isSwipe ? moveSwipeLine() : null);
+  map.swipeTo(isSwipe ? swipe.place() : null);
   showLegend(archive, mainLayer(layer));
-}
-
-/** Move the swipe line to where its slider is, and return that place, 0 to 1. */
-function moveSwipeLine() {
-  const share = element("swipe").value / 100;
-  element("swipe-line").style.left = `${share * 100}%`;
-  return share;
 }
 
 /**
@@ -308,11 +328,9 @@ function pick(lat, lon) {
  * @param {number} lon
  */
 function markPlace(lat, lon) {
-  areas.clear();
-  map.mark(lat, lon);
   shown.place = { lat, lon };
-  place.chart.markDay(shown.date);
-  updateAddress();
+  shown.area = null;
+  markShown();
 }
 
 /**
@@ -321,10 +339,18 @@ function markPlace(lat, lon) {
  * @param {any} area
  */
 function markArea(area) {
-  map.unmark();
-  areas.outlineOf(area);
   const text = areaText(area);
   shown.place = text ? { area: text } : {};
+  shown.area = area;
+  markShown();
+}
+
+/** Mark the place or the area whose series is shown, on the map and in the page's address. */
+function markShown() {
+  areas.clear();
+  map.unmark();
+  if (shown.area) areas.outlineOf(shown.area);
+  else if ("lat" in shown.place) map.mark(Number(shown.place.lat), Number(shown.place.lon));
   place.chart.markDay(shown.date);
   updateAddress();
 }
@@ -349,18 +375,6 @@ element("date").addEventListener("change", () => {
   player.play(false);
   showDay(element("date").value);
 });
-element("swipe").addEventListener("input", () => map.swipeTo(moveSwipeLine()));
-element("swipe-line").addEventListener("pointerdown", (/** @type {PointerEvent} */ event) => {
-  const [line, box] = [element("swipe-line"), element("stage").getBoundingClientRect()];
-  line.setPointerCapture(event.pointerId);
-  const drag = (/** @type {PointerEvent} */ moved) => {
-    element("swipe").value = (100 * (moved.clientX - box.left)) / box.width;
-    map.swipeTo(moveSwipeLine());
-  };
-  line.addEventListener("pointermove", drag);
-  line.addEventListener("lostpointercapture", () => line.removeEventListener("pointermove", drag), { once: true });
-});
-
 const KEY_STEPS = new Map([["ArrowLeft", -1], ["ArrowRight", 1], ["PageUp", -MONTH], ["PageDown", MONTH]]);
 
 document.addEventListener("keydown", (event) => {
@@ -382,5 +396,5 @@ addEventListener("hashchange", () => {
 await poll();
 if (archive?.days) {
   await chooseLayer(shown.layer);
-  await map.outlines.show(element("lines").checked); // after the first map
+  await map.showLines(element("lines").checked); // after the first map
 }

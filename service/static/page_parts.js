@@ -33,3 +33,20 @@ export function save(content, name) {
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
+
+/**
+ * Return one button of a group of which one is chosen.
+ *
+ * @param {string} group
+ * @param {string} value
+ * @param {string} label
+ * @param {boolean} checked
+ * @param {() => void} onChoice
+ */
+export function choice(group, value, label, checked, onChoice) {
+  const [box, input] = [document.createElement("label"), document.createElement("input")];
+  Object.assign(input, { type: "radio", name: group, value, checked });
+  input.addEventListener("change", onChoice);
+  box.append(input, label);
+  return box;
+}
