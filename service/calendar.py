@@ -103,8 +103,7 @@ def state_and_reason(row: DayRow | None, problem: Problem | None) -> tuple[Calen
         return CalendarState.NO_OBSERVATION, "nothing of the grid was observed on this day"
     reason = _absent_inputs(row.record)
     if row.record.tier is Tier.PROVISIONAL:
-        changes = "its file, its rain or a day of its window may still change"
-        return CalendarState.PROVISIONAL, reason or f"provisional: {changes}"
+        return CalendarState.PROVISIONAL, reason or "its file, its rain or a day of its window may still change"
     return CalendarState.CONSOLIDATED, reason
 
 

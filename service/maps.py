@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import gzip
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
 
-from runtime.archive.reader import fields_of
+from runtime.archive.climatology_files import Usual
+from runtime.archive.reader import Reader, fields_of
 from runtime.fill.result import Flag
 from runtime.output import colours
 
@@ -23,9 +26,10 @@ _CACHED_MAPS = 128
 
 
 class LayerName(StrEnum):
-    """The layers of the map: the variables of a published day."""
+    """The layers of the map: the variables of a published day, and how it compares with the climatology."""
 
     SOIL_MOISTURE = "soil_moisture"
+    SOIL_MOISTURE_ANOMALY = "soil_moisture_anomaly"
     SOIL_MOISTURE_OBSERVED = "soil_moisture_observed"
     SOIL_MOISTURE_UNCERTAINTY = "soil_moisture_uncertainty"
     DAYS_SINCE_OBSERVATION = "days_since_observation"
@@ -34,18 +38,49 @@ class LayerName(StrEnum):
     QUALITY_FLAG = "quality_flag"
 
 
+def layers_of(reader: Reader) -> list[LayerName]:
+    """Return the layers that an archive has."""
+    has_climatology = Usual.around(reader.archive, max(reader.days)) is not None
+    return [
+        layer
+        for layer in LayerName
+        if layer in reader.names or (layer is LayerName.SOIL_MOISTURE_ANOMALY and has_climatology)
+    ]
+
+
+@dataclass(frozen=True)
+class DayLayer:
+    """A layer of a published day."""
+
+    layer: LayerName
+    file: Path
+    """The day's file."""
+    sha256: str
+    """The file's digest."""
+    usual: Usual | None
+    """What an anomaly is compared with; None for other layers, and without a climatology."""
+
+    @classmethod
+    def of(cls, reader: Reader, date: dt.date, layer: LayerName) -> DayLayer:
+        """Return a layer of a day that the reader has."""
+        day = reader.file(date)
+        usual = Usual.around(reader.archive, date) if layer is LayerName.SOIL_MOISTURE_ANOMALY else None
+        return cls(layer, day.path, day.sha256, usual)
+
+    @property
+    def tag(self) -> str:
+        """A text that changes when the layer does."""
+        return f"{self.sha256[:16]}-{self.layer}{self.usual.version[:16] if self.usual else ''}"
+
+
 @lru_cache(_CACHED_MAPS)
-def encode_map(path: Path, layer: LayerName, sha256: str) -> bytes | None:
+def encode_map(shown: DayLayer) -> bytes | None:
     """Return a layer of a published file, one byte per cell, north first, compressed with gzip.
 
     Parameters
     ----------
-    path : Path
-        The published file.
-    layer : LayerName
-        The layer.
-    sha256 : str
-        The file's digest: a map is kept until the file has another one.
+    shown : DayLayer
+        The layer; its map is kept until its file or the climatology changes.
 
     Returns
     -------
@@ -54,10 +89,15 @@ def encode_map(path: Path, layer: LayerName, sha256: str) -> bytes | None:
         a value is its step of the colour scale, from 0 to ``colours.STEPS`` - 1. Land without a value is `GAP`, what is
         not land `NOTHING`.
     """
-    fields = fields_of(path, {layer, LayerName.FLAG})
-    if layer not in fields:
+    layer, usual = shown.layer, shown.usual
+    is_anomaly = layer is LayerName.SOIL_MOISTURE_ANOMALY
+    source = LayerName.SOIL_MOISTURE if is_anomaly else layer
+    fields = fields_of(shown.file, {source, LayerName.FLAG})
+    if source not in fields or (is_anomaly and usual is None):
         return None
-    flag, values = fields.get(LayerName.FLAG), fields[layer]
+    flag, values = fields.get(LayerName.FLAG), fields[source]
+    if usual is not None:
+        values = values - usual.mean()
     if layer is LayerName.FLAG:
         return gzip.compress(values.astype(np.uint8).tobytes(), 6)
     land = np.zeros(values.shape, bool) if flag is None else flag != Flag.NOT_LAND

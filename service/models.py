@@ -327,6 +327,11 @@ class PlaceSeries(Answer):
     dates: list[dt.date]
     values: dict[str, list[float | None]]
     """By variable, one value per day; null where there is none."""
+    usual_low: list[float | None]
+    """For each day the 10th percentile of soil moisture in the same weeks of all years; empty if the archive has less
+    than a year."""
+    usual_high: list[float | None]
+    """The 90th percentile."""
     not_from_cube: list[dt.date]
     """Days that could not be read from the cube; their values are from the daily files."""
     left_out: dict[dt.date, str]

@@ -21,7 +21,7 @@ from runtime.archive.variables import (
     source_bits,
     source_variable,
 )
-from runtime.common.grid import Floats
+from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import Dataset, open_dataset
 from runtime.common.vocabulary import TODAY
 
@@ -59,15 +59,7 @@ class CfLayout:
             )
             time[:] = [start]
             file.createVariable("time_bnds", "i4", ("time", "nv"))[:] = [[start, start + 1]]
-            for name, long_name, units, axis, values in (
-                ("lat", "latitude", "degrees_north", "Y", grid.latitudes),
-                ("lon", "longitude", "degrees_east", "X", grid.longitudes),
-            ):
-                file.createDimension(name, values.size)
-                coordinate = file.createVariable(name, "f8", (name,))
-                coordinate.setncatts({"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis})
-                coordinate[:] = values
-
+            write_axes(file, grid)
             crs = file.createVariable("crs", "i1", ("time",))  # one a day: xarray then joins days without a warning
             crs.setncatts(
                 {
@@ -84,7 +76,8 @@ class CfLayout:
             fields = _fields(day)
             for kind in VARIABLES.values():
                 if (field := fields[kind.name]) is not None:
-                    _put(file, source_variable(day.source_bits) if kind is SOURCE else kind, field)
+                    write_field(file, source_variable(day.source_bits) if kind is SOURCE else kind, field)
+                    file[kind.name].grid_mapping = "crs"
             if day.source is not None and "soil_moisture_uncertainty" in file.variables:
                 file["soil_moisture_uncertainty"].setncatts(MERGED_UNCERTAINTY)
             file["soil_moisture"].ancillary_variables = " ".join(n for n in _ANCILLARY if n in file.variables)
@@ -113,6 +106,18 @@ class CfLayout:
         """Return the latitudes and longitudes of the cells' centres, degrees."""
         with open_dataset(path) as file:
             return np.asarray(file["lat"][:]), np.asarray(file["lon"][:])
+
+
+def write_axes(file: Dataset, grid: Grid) -> None:
+    """Write latitudes and longitudes, with their dimensions, into an open file."""
+    for name, long_name, units, axis, values in (
+        ("lat", "latitude", "degrees_north", "Y", grid.latitudes),
+        ("lon", "longitude", "degrees_east", "X", grid.longitudes),
+    ):
+        file.createDimension(name, values.size)
+        coordinate = file.createVariable(name, "f8", (name,))
+        coordinate.setncatts({"standard_name": long_name, "long_name": long_name, "units": units, "axis": axis})
+        coordinate[:] = values
 
 
 def stored_source_bits(path: Path) -> dict[str, int]:
@@ -146,7 +151,8 @@ def _fields(day: PublishedDay) -> dict[str, NDArray[Any] | None]:
     }
 
 
-def _put(file: Dataset, kind: Variable, values: NDArray[Any]) -> None:
+def write_field(file: Dataset, kind: Variable, values: NDArray[Any]) -> None:
+    """Write a variable, (rows, cols), at the first time of an open file, packed and compressed."""
     variable = file.createVariable(
         kind.name,
         kind.dtype.str[1:],
@@ -157,6 +163,6 @@ def _put(file: Dataset, kind: Variable, values: NDArray[Any]) -> None:
         chunksizes=(1, min(360, values.shape[0]), min(720, values.shape[1])),
         fill_value=False if kind.fill is None else kind.dtype.type(kind.fill),
     )
-    variable.setncatts({**kind.attributes, "grid_mapping": "crs"})
+    variable.setncatts(kind.attributes)
     variable.set_auto_maskandscale(False)
     variable[0] = kind.pack(values)

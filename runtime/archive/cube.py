@@ -277,14 +277,14 @@ def _different_days(cube: Cube, sources: Mapping[dt.date, DayFile], track: Track
     return sorted(different)
 
 
-def verified_fields(source: DayFile, grid: Grid) -> dict[str, NDArray[Any]]:
-    """Return the packed variables of a daily file; none if its hash or its grid is wrong."""
+def verified_fields(source: DayFile, grid: Grid, names: Collection[str] = tuple(VARIABLES)) -> dict[str, NDArray[Any]]:
+    """Return packed variables of a daily file; none if its hash or its grid is wrong."""
     try:
         if digest.of_file(source.path) != source.sha256:
             return {}
         if not ArchiveFormat.of_file(source.path).has_grid_of(ArchiveFormat.of(grid, LayoutName.CF)):
             return {}
-        return packed_fields(source)
+        return packed_fields(source, names)
     except FileNotFoundError:
         return {}
 

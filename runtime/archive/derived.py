@@ -1,4 +1,4 @@
-"""The cube and the STAC documents of an archive: both are derived from its daily files."""
+"""The cube, the climatology and the STAC documents of an archive: all are derived from its daily files."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from typing import Any
 
 from runtime.archive.acdd import archive_attributes
 from runtime.archive.catalog import Catalog
+from runtime.archive.climatology_files import climatology_faults, remove_climatology, update_climatology
 from runtime.archive.cube import DayFile, cube_faults
 from runtime.archive.cube_update import remove_cube, update_cube
 from runtime.archive.format import ArchiveFormat, days_of_other_format
@@ -42,7 +43,7 @@ def update_derived(
     grid: Grid,
     track: Track = untracked,
 ) -> int:
-    """Bring cube and STAC documents up to date; return how many days were copied into the cube.
+    """Bring cube, climatology and STAC documents up to date; return how many days were copied into the cube.
 
     The caller holds the archive. After a kill at any instruction, the next call completes the work.
 
@@ -57,9 +58,11 @@ def update_derived(
     copied = 0
     if not config.archive.cube:
         remove_cube(archive)
+        remove_climatology(archive)
     elif published:
         attributes = archive_attributes(config.metadata, grid, min(published), max(published))
         copied = update_cube(archive, published, grid, attributes, track)
+        update_climatology(archive, published, grid, track)
     if published:
         _update_catalogues(config, list(published), grid)
     return copied
@@ -79,7 +82,7 @@ def _update_catalogues(config: Config, dates: Sequence[dt.date], grid: Grid) -> 
 
 
 def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) -> int:
-    """Make the cube and all STAC documents again; return the number of days.
+    """Make the cube, the climatology and all STAC documents again; return the number of days.
 
     Raises
     ------
@@ -88,6 +91,7 @@ def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) 
     """
     archive = config.archive.path
     remove_cube(archive)
+    remove_climatology(archive)
     shutil.rmtree(archive / STAC, ignore_errors=True)  # items of days that were taken back, too
     others = days_of_other_format(archive, catalog, ArchiveFormat.of(grid, config.archive.layout))
     for date, row in catalog.days().items():
@@ -99,9 +103,9 @@ def rebuild_derived(config: Config, catalog: Catalog, grid: Grid, track: Track) 
     return catalog.count()
 
 
-def derived_faults(archive: Path, published: dict[dt.date, DayFile], track: Track) -> list[str]:
-    """Return where cube and STAC documents differ from the daily files, one line each."""
-    found = cube_faults(archive, published, track)
+def derived_faults(archive: Path, published: dict[dt.date, DayFile], grid: Grid, track: Track) -> list[str]:
+    """Return where cube, climatology and STAC documents differ from the daily files, one line each."""
+    found = cube_faults(archive, published, track) + climatology_faults(archive, published, grid, track)
     for date, day_file in published.items():
         path = archive / item_path(date)
         try:

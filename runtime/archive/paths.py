@@ -81,6 +81,11 @@ class ArchivePaths:
         return self.root / "cube.zarr"
 
     @property
+    def climatology(self) -> Path:
+        """Folder of the mean soil moisture of each day of the calendar."""
+        return self.root / "climatology"
+
+    @property
     def stac(self) -> Path:
         """Folder of the STAC documents."""
         return self.root / "stac"
@@ -94,9 +99,10 @@ class ArchivePaths:
         return sorted(self.state.glob(f"{_YEAR}/*.safetensors"))
 
     def unfinished(self) -> list[Path]:
-        """Return the daily files, STAC items and transfers that a killed run left half written."""
+        """Return the files that a killed run left half written: of days, STAC, transfers and the climatology."""
         return [part for folder in (self.root, self.stac) for part in folder.glob(f"{_YEAR}/*{PART}")] + [
-            *self.transfers.glob(f"*{PART}")
+            *self.transfers.glob(f"*{PART}"),
+            *self.climatology.glob(f"*{PART}"),
         ]
 
 

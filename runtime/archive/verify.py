@@ -54,7 +54,7 @@ def archive_faults(config: Config, track: Track) -> list[str]:
             found.append(str(error))
     found += TransferStore(paths.transfers).faults()
     found += [f"{archive / rows[d].path}: has {its}, the archive has {wanted}; {REMAKE}" for d, its in others.items()]
-    found += derived_faults(archive, {d: file for d, file in published.items() if d not in others}, track)
+    found += derived_faults(archive, {d: f for d, f in published.items() if d not in others}, config.make_grid(), track)
     found += [
         f"{archive / row.path}: has no value, no observation reaches {date}; delete it, then `runtime check "
         "--rebuild-catalog --rebuild-views`"

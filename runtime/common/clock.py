@@ -6,10 +6,20 @@ import datetime as dt
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 DAY = dt.timedelta(days=1)
 
 FIRST_DAY, LAST_DAY = dt.date(1978, 1, 1), dt.date(2199, 12, 31)
 """The days that may be asked for; no satellite measured soil moisture before them."""
+
+YEAR_DAYS = 366
+"""Days of the calendar: those of a leap year."""
+WINDOW_DAYS = 31
+"""Days of the calendar, around a day, that its climatology is made from."""
+MIN_DAYS = 5
+"""Days with a value that a climatology needs."""
 
 
 @dataclass(frozen=True)
@@ -60,3 +70,11 @@ def day_runs(days: Iterable[dt.date]) -> list[tuple[dt.date, dt.date]]:
         else:
             runs.append((day, day))
     return runs
+
+
+def calendar_days(times: NDArray[np.datetime64]) -> NDArray[np.int64]:
+    """Return the place of each time in a leap year's calendar, 0 to 365, so that a date has the same in every year."""
+    months = times.astype("datetime64[M]")
+    day = (times.astype("datetime64[D]") - months).astype(int)
+    in_leap_year = np.datetime64("2000-01", "M") + months.astype(int) % 12
+    return np.asarray((in_leap_year.astype("datetime64[D]") - np.datetime64("2000-01-01")).astype(int) + day)

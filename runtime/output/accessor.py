@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING
 import xarray
 
 from runtime.archive.variables import OBSERVED, QUALITY, SOIL_MOISTURE, UNCERTAINTY
+from runtime.common.clock import WINDOW_DAYS
 from runtime.errors import UsageError
 from runtime.output.area import CORRELATION_KM, area_mean
-from runtime.output.climatology import WINDOW_DAYS, anomalies
+from runtime.output.climatology import anomalies
 from runtime.output.periods import Period, period_means
 from runtime.output.polygon import read_polygon
 from runtime.output.root_zone import root_zone

@@ -12,25 +12,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runtime.archive.variables import SOIL_MOISTURE
+from runtime.common.clock import MIN_DAYS, WINDOW_DAYS, YEAR_DAYS, calendar_days
 from runtime.common.grid import Floats
 
 if TYPE_CHECKING:
     import xarray
-
-WINDOW_DAYS = 31
-"""Days of the calendar, around a day, that its climatology is made from."""
-MIN_DAYS = 5
-"""Days with a value that a climatology needs."""
-
-_YEAR = 366
-
-
-def calendar_days(times: NDArray[np.datetime64]) -> NDArray[np.int64]:
-    """Return the place of each time in a leap year's calendar, 0 to 365, so that a date has the same in every year."""
-    months = times.astype("datetime64[M]")
-    day = (times.astype("datetime64[D]") - months).astype(int)
-    in_leap_year = np.datetime64("2000-01", "M") + months.astype(int) % 12
-    return np.asarray((in_leap_year.astype("datetime64[D]") - np.datetime64("2000-01-01")).astype(int) + day)
 
 
 def compared_with_usual(values: Floats, calendar: NDArray[np.int64], window: int, min_days: int) -> Floats:
@@ -41,7 +27,7 @@ def compared_with_usual(values: Floats, calendar: NDArray[np.int64], window: int
     values : float array, shape (..., times)
         NaN where there is none.
     calendar : int array, shape (times,)
-        What `calendar_days` returns.
+        What `runtime.common.clock.calendar_days` returns.
     window : int
         Days of the calendar to compare a day with, itself in their middle; odd.
     min_days : int
@@ -58,8 +44,7 @@ def compared_with_usual(values: Floats, calendar: NDArray[np.int64], window: int
     found[3] = 0
     for day in np.unique(calendar):
         here = calendar == day
-        away = np.abs(calendar - day)
-        compared = values[..., np.minimum(away, _YEAR - away) <= window // 2].astype(float)
+        compared = values[..., _in_window(calendar, day, window)].astype(float)
         count = np.isfinite(compared).sum(-1, keepdims=True)
         enough = count >= max(min_days, 1)
         mean = np.where(enough, np.nansum(compared, -1, keepdims=True) / np.maximum(count, 1), np.nan)
@@ -75,6 +60,42 @@ def compared_with_usual(values: Floats, calendar: NDArray[np.int64], window: int
         for number, part in enumerate((mean, today - mean, percentile, count)):
             found[number][..., here] = part
     return found
+
+
+def usual_range(
+    values: Floats, calendar: NDArray[np.int64], window: int = WINDOW_DAYS, min_days: int = MIN_DAYS
+) -> Floats:
+    """Return between which values the same weeks of all years lie, without the driest and the wettest tenth.
+
+    Parameters
+    ----------
+    values : float array, shape (times,)
+        NaN where there is none.
+    calendar : int array, shape (times,)
+        What `runtime.common.clock.calendar_days` returns.
+    window : int
+        Days of the calendar to compare a day with, itself in their middle; odd.
+    min_days : int
+        Values that a range needs.
+
+    Returns
+    -------
+    float32 array, shape (2, times)
+        The 10th and the 90th percentile of the values in the window around each time; NaN where there are fewer values.
+    """
+    found = np.full((2, *values.shape), np.nan, np.float32)
+    for day in np.unique(calendar):
+        compared = values[_in_window(calendar, day, window)]
+        compared = compared[np.isfinite(compared)]
+        if compared.size >= max(min_days, 1):
+            found[:, calendar == day] = np.percentile(compared, [10, 90])[:, None]
+    return found
+
+
+def _in_window(calendar: NDArray[np.int64], day: int, window: int) -> NDArray[np.bool_]:
+    """Return which times are at most half a window away from a day of the calendar."""
+    away = np.abs(calendar - day)
+    return np.asarray(np.minimum(away, YEAR_DAYS - away) <= window // 2)
 
 
 def anomalies(archive: xarray.Dataset, window_days: int = WINDOW_DAYS, min_days: int = MIN_DAYS) -> xarray.Dataset:
@@ -103,8 +124,8 @@ def anomalies(archive: xarray.Dataset, window_days: int = WINDOW_DAYS, min_days:
     """
     import xarray
 
-    if not 1 <= window_days <= _YEAR - 1 or window_days % 2 == 0:
-        raise ValueError(f"a window of {window_days} days: wanted an odd number from 1 to {_YEAR - 1}")
+    if not 1 <= window_days <= YEAR_DAYS - 1 or window_days % 2 == 0:
+        raise ValueError(f"a window of {window_days} days: wanted an odd number from 1 to {YEAR_DAYS - 1}")
     values = archive[SOIL_MOISTURE.name]
     calendar = calendar_days(values.time.values)
     usual = f"days of all years that are at most {window_days // 2} days away in the calendar"

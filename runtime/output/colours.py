@@ -87,6 +87,7 @@ class Scale:
 
 SCALES = {
     "soil_moisture": Scale("Soil moisture", "viridis_r", 0.0, 0.6, "m³ m⁻³"),
+    "soil_moisture_anomaly": Scale("Drier or wetter than usual", DIFFERENCE, -0.2, 0.2, "m³ m⁻³"),
     "soil_moisture_observed": Scale("Observed only", "viridis_r", 0.0, 0.6, "m³ m⁻³"),
     "soil_moisture_uncertainty": Scale("Uncertainty of filled values", "magma_r", 0.0, 0.2, "m³ m⁻³"),
     "days_since_observation": Scale("Days since the last observation", "cividis_r", 0.0, 10.0, "days"),

@@ -10,7 +10,8 @@ import numpy as np
 
 from runtime.archive.cf import EPOCH
 from runtime.archive.variables import VARIABLES
-from runtime.output.climatology import WINDOW_DAYS, anomalies
+from runtime.common.clock import WINDOW_DAYS
+from runtime.output.climatology import anomalies
 from runtime.output.periods import Period, period_means
 from runtime.output.root_zone import root_zone
 

@@ -17,7 +17,9 @@ router = APIRouter()
 STATIC = Path(__file__).parents[1] / "static"
 """Folder of the page's files."""
 
-_PUBLIC_PATH = re.compile(r"(\d{4}/[\w.-]+\.nc|stac/(\d{4}/)?[\w.-]+\.json|cube\.zarr/[\w./-]+)", re.ASCII)
+_PUBLIC_PATH = re.compile(
+    r"((\d{4}|climatology)/[\w.-]+\.nc|stac/(\d{4}/)?[\w.-]+\.json|cube\.zarr/[\w./-]+)", re.ASCII
+)
 _STATIC_FILES = StaticFiles()
 
 

@@ -20,7 +20,7 @@ from runtime.config import Config
 from runtime.errors import InputsMissing
 from runtime.output import colours
 from runtime.output.coverage_figure import write_coverage
-from service.maps import GAP, NOTHING, LayerName, encode_map
+from service.maps import GAP, NOTHING, DayLayer, LayerName, encode_map, layers_of
 from service.models import (
     ArchiveInfo,
     ByteColour,
@@ -60,10 +60,10 @@ def get_map(services: RequestServices, date: dt.date, layer: str, request: Reque
     if layer not in list(LayerName):
         raise HTTPException(404, f"no layer {layer!r}; there are {', '.join(LayerName)}")
     reader = services.readers.reader()
-    source = reader.days.get(date)
-    if source is None:
+    if date not in reader.days:
         raise HTTPException(404, reader.left_out.get(date, f"{date} is not in the archive"))
-    tag = f'"{source.sha256[:16]}-{layer}"'
+    shown = DayLayer.of(reader, date, LayerName(layer))
+    tag = f'"{shown.tag}"'
     headers = {
         "ETag": tag,
         "Content-Encoding": "gzip",
@@ -71,9 +71,9 @@ def get_map(services: RequestServices, date: dt.date, layer: str, request: Reque
     }
     if is_known(tag, request):
         return Response(status_code=304, headers=headers)
-    content = encode_map(reader.file(date).path, LayerName(layer), source.sha256)
+    content = encode_map(shown)
     if content is None:
-        raise HTTPException(404, f"{source.path.name} has no {layer}")
+        raise HTTPException(404, f"{shown.file.name} has no {layer}")
     if "gzip" not in request.headers.get("accept-encoding", ""):
         del headers["Content-Encoding"]
         content = gzip.decompress(content)
@@ -109,14 +109,13 @@ def _draw_coverage(catalog_file: Path, tag: str) -> bytes:
 
 def _describe_archive(config: Config, reader: Reader | None) -> ArchiveInfo:
     """Return the description of the archive; `reader` is None while no day is published."""
-    names = reader.names if reader else frozenset()
     return ArchiveInfo(
         title=config.metadata.title,
         licence=config.metadata.licence,
         citations=[Citation(doi=doi, text=text) for doi, text in CITATIONS.items()],
         days=_day_span(reader) if reader else None,
         grid=_map_grid(reader) if reader else None,
-        layers=[layer for layer in LayerName if layer in names],
+        layers=layers_of(reader) if reader else [],
         scales=[
             ColourScale(name=LayerName(name), title=s.title, low=s.low, high=s.high, unit=s.unit, colours=s.colours)
             for name, s in colours.SCALES.items()

@@ -9,14 +9,18 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
+import numpy as np
 from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 
 from runtime.archive.acdd import time_coverage
+from runtime.archive.climatology_files import LEAST_DAYS
 from runtime.archive.dataset import dataset_of
-from runtime.archive.reader import Reader
-from runtime.archive.variables import VARIABLES
+from runtime.archive.reader import Reader, Series
+from runtime.archive.variables import SOIL_MOISTURE, VARIABLES
+from runtime.common.clock import calendar_days
 from runtime.common.grid import Floats
 from runtime.output.area import area_mean
+from runtime.output.climatology import usual_range
 from runtime.output.polygon import parse_polygon
 from runtime.output.series import dataset_table, series_table, write_dataset, write_series
 from service.models import AreaSeries, PlaceSeries
@@ -66,11 +70,15 @@ def get_series(
         return _download(series_table(series).encode(), f"{name}.csv")
     if format == "nc":
         return _download(_written(lambda path: write_series(reader, series, path)), f"{name}.nc")
+    record = reader.series(lat, lon, names=(SOIL_MOISTURE.name,)) if first or last else series
+    low, high = _usual_ranges(record, series.dates)
     return PlaceSeries(
         latitude=series.latitude,
         longitude=series.longitude,
         dates=series.dates,
         values={name: _rounded_values(values, _digits(name)) for name, values in series.values.items()},
+        usual_low=low,
+        usual_high=high,
         not_from_cube=series.not_from_cube,
         left_out=dict(series.left_out),
     )
@@ -119,6 +127,17 @@ def post_area(
         values={str(name): _rounded_values(values.values, _digits(str(name))) for name, values in found.items()},
         left_out=dict(reader.left_out),
     )
+
+
+def _usual_ranges(record: Series, dates: list[dt.date]) -> list[list[float | None]]:
+    """Return what is usual on some days of a place: two lists, which are empty if the record has less than a year."""
+    if (record.dates[-1] - record.dates[0]).days < LEAST_DAYS:
+        return [[], []]
+    calendar = calendar_days(np.array(record.dates, "datetime64[D]"))
+    asked = set(dates)
+    chosen = [date in asked for date in record.dates]
+    ranges = usual_range(record.values[SOIL_MOISTURE.name], calendar)[:, chosen]
+    return [_rounded_values(values, _digits(SOIL_MOISTURE.name)) for values in ranges]
 
 
 def _require_order(first: dt.date | None, last: dt.date | None) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 from fastapi import APIRouter, HTTPException, Request, Response
 
 from runtime.archive.reader import Reader
-from service.maps import LayerName, encode_map
+from service.maps import DayLayer, LayerName, encode_map, layers_of
 from service.routes.files import is_known
 from service.services import RequestServices
 from service.tiles import MAX_ZOOM, MapTile, MatrixSet, draw_tile
@@ -39,10 +39,11 @@ def get_tile(
     if not tile.exists:
         raise HTTPException(404, f"{matrix_set} has no tile {zoom}/{col}/{row}; zooms are 0 to {MAX_ZOOM}")
     day = _day(reader, date)
-    tag = f'"{reader.days[day].sha256[:16]}-{layer}-{matrix_set}-{zoom}-{col}-{row}"'
+    shown = DayLayer.of(reader, day, layer)
+    tag = f'"{shown.tag}-{matrix_set}-{zoom}-{col}-{row}"'
     if is_known(tag, request):
         return Response(status_code=304, headers={"ETag": tag})
-    content = encode_map(reader.file(day).path, layer, reader.days[day].sha256)
+    content = encode_map(shown)
     if content is None:
         raise HTTPException(404, f"{day} has no {layer}")
     cells = np.frombuffer(gzip.decompress(content), np.uint8).reshape(reader.grid.shape)
@@ -63,7 +64,7 @@ def get_capabilities(services: RequestServices, request: Request) -> Response:
         metadata.licence,
         str(request.base_url).rstrip("/"),
         sorted(reader.days),
-        [layer for layer in LayerName if layer in reader.names],
+        layers_of(reader),
         (edges[0][0], edges[1][-1], edges[0][-1], edges[1][0]),
     )
     return Response(capabilities_document(offered), media_type="application/xml")

@@ -15,6 +15,7 @@ export const LAYER_LABELS = [
   [LayerName.SOIL_MOISTURE, "Filled"],
   [LayerName.SOIL_MOISTURE_OBSERVED, "Observed"],
   [SWIPE, "Swipe"],
+  [LayerName.SOIL_MOISTURE_ANOMALY, "Drier or wetter than usual"],
   [LayerName.FLAG, "What was filled"],
   [LayerName.QUALITY_FLAG, "Quality"],
   [LayerName.DAYS_SINCE_OBSERVATION, "Days since observation"],
@@ -80,7 +81,8 @@ function scaleBar(archive, layer) {
   const [bar, ends] = [document.createElement("div"), document.createElement("div")];
   [bar.className, ends.className] = ["bar", "ends"];
   bar.style.background = `linear-gradient(to right, ${scale.colours.filter((_, n) => n % 10 === 0).join(", ")})`;
-  const texts = [`${scale.low}`, `${scale.title}, ${scale.unit}; grey: land without a value`, `${scale.high} and more`];
+  const low = scale.low < 0 ? `${scale.low} and less` : `${scale.low}`;
+  const texts = [low, `${scale.title}, ${scale.unit}; grey: land without a value`, `${scale.high} and more`];
   ends.append(...texts.map((text) => textElement("span", text)));
   return [bar, ends];
 }

@@ -218,12 +218,13 @@ export const LAG_INCIDENT = "lag";
  */
 
 /**
- * The layers of the map: the variables of a published day.
- * @typedef {"soil_moisture" | "soil_moisture_observed" | "soil_moisture_uncertainty" | "days_since_observation" | "precipitation" | "flag" | "quality_flag"} LayerName
+ * The layers of the map: the variables of a published day, and how it compares with the climatology.
+ * @typedef {"soil_moisture" | "soil_moisture_anomaly" | "soil_moisture_observed" | "soil_moisture_uncertainty" | "days_since_observation" | "precipitation" | "flag" | "quality_flag"} LayerName
  */
 
 export const LayerName = Object.freeze({
   SOIL_MOISTURE: "soil_moisture",
+  SOIL_MOISTURE_ANOMALY: "soil_moisture_anomaly",
   SOIL_MOISTURE_OBSERVED: "soil_moisture_observed",
   SOIL_MOISTURE_UNCERTAINTY: "soil_moisture_uncertainty",
   DAYS_SINCE_OBSERVATION: "days_since_observation",
@@ -262,6 +263,9 @@ export const MatrixSet = Object.freeze({
  * @property {number} longitude Of the cell's centre, degrees east.
  * @property {string[]} dates
  * @property {Record<string, (number | null)[]>} values By variable, one value per day; null where there is none.
+ * @property {(number | null)[]} usual_low For each day the 10th percentile of soil moisture in the same weeks of all
+ *   years; empty if the archive has less than a year.
+ * @property {(number | null)[]} usual_high The 90th percentile.
  * @property {string[]} not_from_cube Days that could not be read from the cube; their values are from the daily files.
  * @property {Record<string, string>} left_out Published days that are left out because they are on another grid, with
  *   the reason.

@@ -13,6 +13,7 @@ import * as days from "./days.js";
  * @property {Values} all Soil moisture of each day, joined by a thin line.
  * @property {Points[]} points
  * @property {Line[]} others Series of other places.
+ * @property {{ low: Values, high: Values }} [usual] Between which values other years are.
  * @property {Values} [rain]
  */
 
@@ -150,9 +151,12 @@ export class SeriesChart {
   }
 
   /** @param {Drawing} drawing */
-  #drawSoilMoisture({ dates, all, points, others }) {
+  #drawSoilMoisture({ dates, all, points, others, usual }) {
+    const ranges = usual ? [usual.low, usual.high] : [];
+    const edge = { stroke: "transparent", points: { show: false }, value: inLegend() };
     const lines = others.map((line) => onDates(line, dates));
-    const ends = [...lines.flat(), ...all, ...points.flatMap(({ values, sigma }) => spread(values, sigma))];
+    const ends = [...lines.flat(), ...ranges.flat(), ...all, ...points.flatMap(({ values, sigma }) => spread(values, sigma))];
+    const count = 2 + others.length + points.length; // the number of the first range among the series
     const known = ends.filter((value) => value !== null);
     const range = [Math.max(0, Math.min(0.5, ...known) - 0.01), Math.max(0, ...known) + 0.01];
     const plot = new uPlot(
@@ -172,9 +176,11 @@ export class SeriesChart {
           { label: "line", stroke: pageColour("--trace"), width: 1, points: { show: false } },
           ...others.map(({ label }, n) => ({ label, stroke: OTHER_COLOURS[n], width: 1.5, points: { show: false }, value: inLegend() })),
           ...points.map(pointSeries),
+          ...ranges.map((_, n) => ({ ...edge, label: ["usual from", "to"][n] })),
         ],
+        bands: usual ? [{ series: [count + 1, count], fill: pageColour("--band")() }] : [],
       },
-      [this.x, all, ...lines, ...points.map(({ values }) => values)],
+      [this.x, all, ...lines, ...points.map(({ values }) => values), ...ranges],
       this.boxes[0],
     );
     plot.root.querySelectorAll(".u-series")[1].hidden = true; // the legend does not need the line

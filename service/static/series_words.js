@@ -38,7 +38,8 @@ export function placeDrawing(series, colours) {
     { label: "filled", colour: colours.filled, values: filledOf(series), sigma, hollow: true },
     { label: "observed", colour: colours.observed, values: values[LayerName.SOIL_MOISTURE_OBSERVED] },
   ];
-  return { dates, all: values[LayerName.SOIL_MOISTURE], points, others: [], rain: values[LayerName.PRECIPITATION] };
+  const usual = series.usual_low.length ? { low: series.usual_low, high: series.usual_high } : undefined;
+  return { dates, all: values[LayerName.SOIL_MOISTURE], points, others: [], usual, rain: values[LayerName.PRECIPITATION] };
 }
 
 /**
@@ -72,9 +73,11 @@ export function placeSummary(series) {
   const [observed, filled] = [series.values[LayerName.SOIL_MOISTURE_OBSERVED], filledOf(series)];
   const [seen, added] = [present(observed).length, present(filled).length];
   const none = series.dates.length - seen - added;
+  const band = " The band has the same weeks of all years, without the driest and the wettest tenth.";
   return (
     `${span(series.dates)}: ${seen} observed (solid; mean ${round(meanOf(observed))} m³ m⁻³), ` +
-    `${added} filled (hollow, with uncertainty; mean ${round(meanOf(filled))})${none ? `, ${none} without a value.` : "."}`
+    `${added} filled (hollow, with uncertainty; mean ${round(meanOf(filled))})${none ? `, ${none} without a value.` : "."}` +
+    (series.usual_low.length ? band : "")
   );
 }
 

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import datetime as dt
+from pathlib import Path
 from typing import Any
 
+from runtime.archive import cf
+from runtime.archive.cube import DayFile
 from runtime.archive.record import DayRecord, PublishedDay
+from runtime.common import digest
 from runtime.common.grid import Grid
 from runtime.common.vocabulary import TODAY, ModelKind, Tier
 from runtime.config import Metadata
@@ -30,3 +34,12 @@ def published_day(record: DayRecord, grid: Grid, filled: Filled, **values: Any) 
     """Return what a layout writes for a made-up day."""
     usual = {"kind": ModelKind.WINDOW, "band": "x", "sensor": "AMSR2", "metadata": Metadata()}
     return PublishedDay(record=record, grid=grid, filled=filled, **(usual | values))
+
+
+def put_day(archive: Path, day: PublishedDay) -> tuple[dt.date, DayFile]:
+    """Write a day's file into an archive's folder, in place of one that is there."""
+    path = archive / cf.CfLayout().relative_path(day.record.date)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.unlink(missing_ok=True)
+    cf.CfLayout().write(path, day)
+    return day.record.date, DayFile(archive, str(path.relative_to(archive)), digest.of_file(path))

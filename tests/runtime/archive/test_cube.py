@@ -2,9 +2,7 @@
 
 import datetime as dt
 import shutil
-import sys
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import numpy as np
@@ -24,14 +22,13 @@ from runtime.archive.reader import Reader
 from runtime.archive.record import PublishedDay
 from runtime.archive.variables import SOURCE, VARIABLES
 from runtime.archive.verify import archive_faults
-from runtime.common import digest
 from runtime.common.grid import Grid
-from runtime.common.netcdf import LOCK
 from runtime.common.vocabulary import Tier
 from runtime.errors import ArchiveError
 from runtime.fill.result import Filled
 from tests.conftest import DAYS, Runtime, Site
-from tests.support.records import day_record, published_day
+from tests.support.kills import is_done_before
+from tests.support.records import day_record, published_day, put_day
 
 GRID = Grid(1.0, 0.0, np.ones((3, 45), bool))
 FIRST = dt.date(2020, 4, 1)
@@ -57,12 +54,7 @@ def _day(number: int, value: float, *, rain: bool = True, sensors: tuple[str, ..
 def _put(
     archive: Path, number: int, value: float, *, rain: bool = True, sensors: tuple[str, ...] = ()
 ) -> tuple[dt.date, DayFile]:
-    date = FIRST + dt.timedelta(number)
-    path = archive / cf.CfLayout().relative_path(date)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.unlink(missing_ok=True)
-    cf.CfLayout().write(path, _day(number, value, rain=rain, sensors=sensors))
-    return date, DayFile(archive, str(path.relative_to(archive)), digest.of_file(path))
+    return put_day(archive, _day(number, value, rain=rain, sensors=sensors))
 
 
 def _update(archive: Path, sources: dict[dt.date, DayFile]) -> int:
@@ -225,37 +217,6 @@ def test_any_order_of_publishing_gives_the_same_values(
     _agrees(archive, sources)
 
 
-class _Killed(BaseException):
-    """Stands for SIGKILL: no handler of the tested code catches it."""
-
-
-def _update_and_die(archive: Path, sources: dict[dt.date, DayFile], line: int) -> bool:
-    """Update until the n-th line of the cube's code; return whether the update ended before that line."""
-    seen = 0
-
-    def trace(frame: FrameType, event: str, _: Any) -> Any:
-        nonlocal seen
-        if Path(frame.f_code.co_filename).name not in TRACED:
-            return None
-        if event == "line":
-            seen += 1
-            if seen == line:
-                raise _Killed
-        return trace
-
-    before = sys.gettrace()
-    sys.settrace(trace)
-    try:
-        _update(archive, sources)
-    except _Killed:
-        return False
-    finally:
-        sys.settrace(before)
-        while LOCK._is_owned():  # type: ignore[attr-defined]  # raised on a with's own line, it leaves the lock held
-            LOCK.release()
-    return True
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("there", ["no cube yet", "a cube", "a cube without sensors"])
 def test_killed_at_any_line_the_next_update_heals(there: str, tmp_path: Path) -> None:
@@ -275,7 +236,7 @@ def test_killed_at_any_line_the_next_update_heals(there: str, tmp_path: Path) ->
         shutil.copytree(start, archive)
         shutil.copytree(tmp_path / "new", archive, dirs_exist_ok=True)
         sources = {d: s._replace(archive=archive) for d, s in new.items()}
-        lived = _update_and_die(archive, sources, line)
+        lived = is_done_before(line, TRACED, _update, archive, sources)
         assert cube_faults(archive, sources, _whole) == [], f"killed at line {line}"
         if (archive / CUBE).exists():
             with xarray.open_zarr(archive / CUBE) as opened:

@@ -13,7 +13,8 @@ from hypothesis.extra import numpy as arrays
 
 import runtime as seamless
 from runtime.archive import cf
-from runtime.output.climatology import anomalies, calendar_days, compared_with_usual
+from runtime.common.clock import calendar_days
+from runtime.output.climatology import anomalies, compared_with_usual
 from runtime.output.derive import Derived
 from runtime.output.periods import period_bounds, period_means
 from runtime.output.root_zone import exponential_filter, root_zone
