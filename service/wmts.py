@@ -11,6 +11,7 @@ from runtime.common.clock import day_runs
 from runtime.output import colours
 from service.maps import LayerName
 from service.tiles import MAX_ZOOM, SIZE, MatrixSet, matrix_size, scale_denominator
+from service.xml_parts import xml_document, xml_element
 
 NEWEST = "newest"
 """In place of a date: the newest day of the archive."""
@@ -83,8 +84,7 @@ def capabilities_document(offered: Offered) -> bytes:
         _element("ServiceMetadataURL", **{"xlink:href": f"{offered.address}/wmts/1.0.0/WMTSCapabilities.xml"}),
         version="1.0.0",
     )
-    document: bytes = ElementTree.tostring(root, "utf-8", xml_declaration=True)
-    return document
+    return xml_document(root)
 
 
 def _layer_element(layer: LayerName, offered: Offered) -> ElementTree.Element:
@@ -138,16 +138,9 @@ def _matrix_element(matrix_set: MatrixSet, zoom: int) -> ElementTree.Element:
 
 
 def _element(name: str, *content: ElementTree.Element | str, **attributes: str) -> ElementTree.Element:
-    """Return an element with a text or with other elements in it."""
-    builder: ElementTree.TreeBuilder = ElementTree.TreeBuilder()
-    builder.start(_full_name(name), {_full_name(key) if ":" in key else key: v for key, v in attributes.items()})
-    for part in content:
-        if isinstance(part, str):
-            builder.data(part)
-    builder.end(_full_name(name))
-    element = builder.close()
-    element.extend([part for part in content if not isinstance(part, str)])
-    return element
+    """Return an element with a text or with other elements in it; names have prefixes."""
+    named = {_full_name(key) if ":" in key else key: value for key, value in attributes.items()}
+    return xml_element(_full_name(name), named, *content)
 
 
 def _full_name(name: str) -> str:

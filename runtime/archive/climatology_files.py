@@ -185,7 +185,7 @@ class Usual:
         Returns
         -------
         float32 array, shape (rows, cols)
-            m3 m-3; NaN where fewer days have a value.
+            Soil moisture, m3 m-3; NaN where fewer days have a value.
 
         Raises
         ------

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Query
+from fastapi import APIRouter, HTTPException
 
 from runtime.archive.record import DayRecord, Decision, RecordedInput
 from runtime.archive.rows import DayRow, Problem
@@ -24,6 +23,7 @@ from service.models import (
     InputFile,
     SensorPeriod,
 )
+from service.routes.parameters import Day, FirstDay, LastDay
 from service.services import RequestServices
 
 router = APIRouter()
@@ -35,8 +35,8 @@ _DEFAULT_DAYS = 60
 @router.get("/api/days")
 def get_days(
     services: RequestServices,
-    first: Annotated[dt.date | None, Query(alias="from")] = None,
-    last: Annotated[dt.date | None, Query(alias="to")] = None,
+    first: FirstDay = None,
+    last: LastDay = None,
 ) -> list[DaySummary]:
     """The published days of a range, and those with a problem; the last sixty days unless a range is given."""
     end = last or today()
@@ -52,7 +52,7 @@ def get_days(
 
 
 @router.get("/api/days/{date}")
-def get_day(services: RequestServices, date: dt.date) -> DayDetail:
+def get_day(services: RequestServices, date: Day) -> DayDetail:
     """One day: what it was made from, and every time it was made."""
     with services.open_catalog() as catalog:
         row, problem = catalog.days(date, date).get(date), catalog.problems().get(date)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import re
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from fastapi import APIRouter, HTTPException, Request, Response
 from fastapi.staticfiles import StaticFiles
 from starlette.datastructures import Headers
 
+from service.routes.parameters import Day
 from service.services import RequestServices
 
 router = APIRouter()
@@ -30,7 +30,7 @@ def get_page(request: Request) -> Response:
 
 
 @router.get("/api/days/{date}/file", response_class=Response)
-def get_day_file(services: RequestServices, date: dt.date) -> Response:
+def get_day_file(services: RequestServices, date: Day) -> Response:
     """The day's NetCDF file as it is published."""
     reader = services.readers.reader()
     source = reader.days.get(date)

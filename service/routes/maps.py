@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import datetime as dt
 import functools
 import gzip
 import io
 import threading
 from pathlib import Path
+from typing import Annotated
 
 from fastapi import APIRouter, HTTPException, Request, Response
+from fastapi import Path as PathParameter
 
 from runtime.archive.acdd import CITATIONS
 from runtime.archive.catalog import Catalog
@@ -32,9 +33,12 @@ from service.models import (
     SeriesColours,
 )
 from service.routes.files import is_known
+from service.routes.parameters import Day
 from service.services import RequestServices
 
 router = APIRouter()
+
+LayerText = Annotated[str, PathParameter(examples=[LayerName.SOIL_MOISTURE], description="A layer of the archive.")]
 
 _DRAWING = threading.Lock()
 """Held while a picture is drawn: Matplotlib is not made for several threads."""
@@ -55,7 +59,7 @@ def get_archive(services: RequestServices) -> ArchiveInfo:
     response_class=Response,
     responses={200: {"content": {"application/octet-stream": {}}, "description": "One byte per cell, north first."}},
 )
-def get_map(services: RequestServices, date: dt.date, layer: str, request: Request) -> Response:
+def get_map(services: RequestServices, date: Day, layer: LayerText, request: Request) -> Response:
     """A day's layer, one byte per cell, north first; see ``steps``, ``gap`` and ``nothing`` of ``/api/archive``."""
     if layer not in list(LayerName):
         raise HTTPException(404, f"no layer {layer!r}; there are {', '.join(LayerName)}")

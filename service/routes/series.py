@@ -24,6 +24,7 @@ from runtime.output.climatology import usual_range
 from runtime.output.polygon import parse_polygon
 from runtime.output.series import dataset_table, series_table, write_dataset, write_series
 from service.models import AreaSeries, PlaceSeries
+from service.routes.parameters import FirstDay, LastDay
 from service.services import RequestServices
 
 if TYPE_CHECKING:
@@ -43,8 +44,6 @@ EXAMPLE_AREA = {"type": "Polygon", "coordinates": [[[5, 44], [7, 44], [7, 46], [
 
 _OTHER_FORMATS: dict[str, dict[str, Any]] = {"text/csv": {}, "application/netcdf": {}}
 
-From = Annotated[dt.date | None, Query(alias="from")]
-To = Annotated[dt.date | None, Query(alias="to")]
 Format = Literal["json", "csv", "nc"]
 
 
@@ -57,8 +56,8 @@ def get_series(
     services: RequestServices,
     lat: Annotated[float, Query(ge=-90, le=90, examples=[45.2])],
     lon: Annotated[float, Query(ge=-180, le=360, examples=[5.7])],
-    first: From = None,
-    last: To = None,
+    first: FirstDay = None,
+    last: LastDay = None,
     format: Format = "json",
 ) -> PlaceSeries | Response:
     """The published days of the cell that a place lies in: every variable, as JSON, CSV or NetCDF."""
@@ -98,8 +97,8 @@ async def request_body(request: Request) -> bytes:
 def post_area(
     services: RequestServices,
     body: Annotated[bytes, Depends(request_body)],
-    first: From = None,
-    last: To = None,
+    first: FirstDay = None,
+    last: LastDay = None,
     format: Format = "json",
 ) -> AreaSeries | Response:
     """The mean over the polygons of a GeoJSON document on each published day, with its uncertainty."""

@@ -1,4 +1,4 @@
-"""Tiles of a day's layer for QGIS, OpenLayers, Leaflet and others, by address (XYZ) or as a map server (WMTS)."""
+"""A day's layers for QGIS, OpenLayers, Leaflet and others: tiles by address (XYZ), a map server (WMTS), a project."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from fastapi import APIRouter, HTTPException, Request, Response
 
 from runtime.archive.reader import Reader
 from service.maps import DayLayer, LayerName, encode_map, layers_of
+from service.qgis import project_document, style_document
 from service.routes.files import is_known
-from service.services import RequestServices
+from service.services import RequestServices, Services
 from service.tiles import MAX_ZOOM, MapTile, MatrixSet, draw_tile
 from service.wmts import NEWEST, Offered, capabilities_document
 
@@ -57,9 +58,38 @@ def get_tile(
 )
 def get_capabilities(services: RequestServices, request: Request) -> Response:
     """What the map server offers: give this address to QGIS as a WMTS connection."""
+    return Response(capabilities_document(_offered(services, request)), media_type="application/xml")
+
+
+@router.get(
+    "/qgis/seamless-sm.qgs",
+    response_class=Response,
+    responses={200: {"content": {"application/x-qgis-project": {}}, "description": "A QGIS project."}},
+)
+def get_qgis_project(services: RequestServices, request: Request, date: str = NEWEST) -> Response:
+    """A QGIS project with all layers, on a date or on the newest day."""
+    day = date if date == NEWEST else str(_day(services.readers.reader(), date))
+    headers = {"Content-Disposition": 'attachment; filename="seamless-sm.qgs"'}
+    content = project_document(_offered(services, request), day)
+    return Response(content, media_type="application/x-qgis-project", headers=headers)
+
+
+@router.get(
+    "/qgis/{layer}.qml",
+    response_class=Response,
+    responses={200: {"content": {"application/xml": {}}, "description": "A style of QGIS."}},
+)
+def get_qgis_style(layer: LayerName) -> Response:
+    """The colours of a variable, for a daily file that is opened in QGIS."""
+    headers = {"Content-Disposition": f'attachment; filename="{layer}.qml"'}
+    return Response(style_document(layer), media_type="application/xml", headers=headers)
+
+
+def _offered(services: Services, request: Request) -> Offered:
+    """Return what the map server offers."""
     reader, metadata = services.readers.reader(), services.config.metadata
     edges = reader.grid.lon_edges, reader.grid.lat_edges
-    offered = Offered(
+    return Offered(
         metadata.title,
         metadata.licence,
         str(request.base_url).rstrip("/"),
@@ -67,7 +97,6 @@ def get_capabilities(services: RequestServices, request: Request) -> Response:
         layers_of(reader),
         (edges[0][0], edges[1][-1], edges[0][-1], edges[1][0]),
     )
-    return Response(capabilities_document(offered), media_type="application/xml")
 
 
 def _day(reader: Reader, text: str) -> dt.date:

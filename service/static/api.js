@@ -84,6 +84,9 @@ export const getAreaFile = async (area, format) => (await requestArea(area, form
 /** @param {string} date */
 export const fileAddress = (date) => `api/days/${date}/file`;
 
+/** @param {string} date */
+export const qgisAddress = (date) => `qgis/seamless-sm.qgs?date=${date}`;
+
 /**
  * Another address for other days: the browser asks again.
  *

@@ -19,8 +19,7 @@ import { viewsOf } from "./views.js";
 /** @import { ShownLayer } from "./legend.js" */
 /** @import { ViewName } from "./views.js" */
 
-const POLL_S = 30; // between requests for the state of the service
-const RETRY_S = 5; // the same while the service does not answer
+const [POLL_S, RETRY_S] = [30, 5]; // between requests for the state of the service; the same while it does not answer
 
 /** What the page shows. */
 const shown = {
@@ -192,6 +191,7 @@ function labelDay(date) {
   element("previous").disabled = date === first;
   element("next").disabled = date === newest;
   element("download").href = api.fileAddress(date);
+  element("qgis").href = api.qgisAddress(date);
   calendar.mark(date);
   place.chart.markDay(date);
   updateAddress();
@@ -246,7 +246,7 @@ function drawDay(date, { main, left, flags }) {
   const observed = LayerName.SOIL_MOISTURE_OBSERVED;
   map.show(mainLayer(shown.layer), main, left && { layer: observed, bytes: left });
   Object.assign(shown, { map: main, flags, drawn: { date, layer: shown.layer } });
-  element("download").hidden = false;
+  element("download").hidden = element("qgis").hidden = false;
   element("stage").dataset.shows = `${date} ${shown.layer}`;
 }
 
@@ -260,7 +260,7 @@ function drawNoDay(date, error) {
   if (error instanceof api.Unreachable) return showUnreachable();
   map.clear();
   Object.assign(shown, { map: null, flags: null, drawn: { date, layer: shown.layer } });
-  element("download").hidden = true;
+  element("download").hidden = element("qgis").hidden = true;
   const isKnown = error instanceof api.Refused && error.status === 404;
   element("day-state").textContent = `no map: ${isKnown ? calendar.stateText(date) : error.message}`;
   element("stage").dataset.shows = `${date} nothing`;
@@ -389,8 +389,8 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 addEventListener("hashchange", () => {
-  const date = addressState().get("date");
-  if (date && date !== shown.date && archive?.days) showDay(date);
+  const date = addressState().get("date") ?? shown.date;
+  if (date !== shown.date && archive?.days) showDay(date);
 });
 
 await poll();
