@@ -14,7 +14,8 @@ import json
 import statistics
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +43,31 @@ from service.serve import listening
 from service.web import application
 
 REGION = (0.0, 40.0, 10.0, 50.0)
+ARCHIVES = {"twenty years, a region": 20 * 365, "a year, the globe": 366}
+"""The days of each archive."""
 TIMES = 15
+
+
+def made(folder: Path, name: str, days: int) -> Config:
+    """Return the configuration of one of the archives; it is made unless it is there."""
+    work = folder / name.replace(", ", "-").replace(" ", "-")
+    file, globe = work / "seamless-sm.toml", Grid.globe()
+    grid = globe.box(*REGION) if "region" in name else globe
+    return load_config(file, environment={}) if file.exists() else make(work, grid, days)
+
+
+@contextmanager
+def serving(settings: Config) -> Iterator[str]:
+    """Serve an archive over HTTP; nothing is filled."""
+    runner = Runner([])
+    schedule = FillSchedule(settings, runner)
+    schedule.scheduler.start(paused=True)
+    collector = ArchiveCollector(settings, runner, lambda: dt.datetime.now(dt.UTC).date())
+    try:
+        with listening(settings, application(settings, runner, schedule, collector)) as address:
+            yield address
+    finally:
+        schedule.scheduler.shutdown()
 
 
 def make(folder: Path, grid: Grid, days: int) -> Config:
@@ -150,11 +175,7 @@ def measure(settings: Config) -> dict[str, Any]:
         row, col = land[rng.integers(len(land))]
         return {"lat": grid.latitudes[row], "lon": grid.longitudes[col]}
 
-    runner = Runner([])
-    schedule = FillSchedule(settings, runner)
-    schedule.scheduler.start(paused=True)
-    collector = ArchiveCollector(settings, runner, lambda: dt.datetime.now(dt.UTC).date())
-    with listening(settings, application(settings, runner, schedule, collector)) as address:
+    with serving(settings) as address:
         client = httpx.Client(base_url=address, timeout=60)
         days = client.get("/api/archive").json()["days"]
         newest = dt.date.fromisoformat(days["newest"])
@@ -174,7 +195,6 @@ def measure(settings: Config) -> dict[str, Any]:
         first_map = timed(lambda: get(f"/api/days/{other_day()}/map/soil_moisture"), 1)["most_s"]
         maps = timed(lambda: get(f"/api/days/{other_day()}/map/soil_moisture"))
         same_day = timed(lambda: get(f"/api/days/{newest}/map/soil_moisture"))
-    schedule.scheduler.shutdown()
     started = time.monotonic()
     by_files(settings.archive.path, *land[0])
     reference = time.monotonic() - started
@@ -200,23 +220,18 @@ def main() -> None:
     """Publish, ask, print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--years", type=int, default=20, help="of the small archive")
-    parser.add_argument("--globe", type=int, default=365, metavar="DAYS", help="of the globe; 0: leave it out")
+    parser.add_argument(
+        "--globe", type=int, default=ARCHIVES["a year, the globe"], metavar="DAYS", help="of the globe; 0: leave it out"
+    )
     parser.add_argument("--folder", type=Path, help="where to work; kept, and not made again")
     parser.add_argument("--json", type=Path, help="also write the figures here")
     arguments = parser.parse_args()
-    globe = Grid.globe()
     results = {}
+    asked = {"twenty years, a region": arguments.years * 365, "a year, the globe": arguments.globe}
     with tempfile.TemporaryDirectory() as temporary:
-        folder = arguments.folder or Path(temporary)
-        for name, grid, days in (
-            ("twenty years, a region", globe.box(*REGION), arguments.years * 365),
-            ("a year, the globe", globe, arguments.globe),
-        ):
+        for name, days in asked.items():
             if days:
-                work = folder / name.replace(", ", "-").replace(" ", "-")
-                file = work / "seamless-sm.toml"
-                settings = load_config(file, environment={}) if file.exists() else make(work, grid, days)
-                results[name] = measure(settings)
+                results[name] = measure(made(arguments.folder or Path(temporary), name, days))
                 print(json.dumps({name: results[name]}, indent=1), flush=True)
     if arguments.json:
         arguments.json.parent.mkdir(parents=True, exist_ok=True)

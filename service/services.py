@@ -11,7 +11,8 @@ from prometheus_client import CollectorRegistry
 from runtime.archive.catalog import Catalog
 from runtime.archive.paths import ArchivePaths
 from runtime.config import Config
-from service.reader_cache import ReaderCache
+from service.models import Calendar
+from service.reader_cache import MadeOnce, ReaderCache
 from service.runner import Runner
 from service.schedule import FillSchedule
 
@@ -25,6 +26,7 @@ class Services:
     schedule: FillSchedule
     metrics: CollectorRegistry
     readers: ReaderCache
+    calendar: MadeOnce[Calendar]
 
     def open_catalog(self) -> Catalog:
         """Open the archive's catalog for reading; use it as a context manager.

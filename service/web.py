@@ -11,11 +11,13 @@ from fastapi.responses import JSONResponse
 from fastapi.staticfiles import StaticFiles
 from prometheus_client import CollectorRegistry
 
+from runtime.archive.paths import ArchivePaths
 from runtime.config import Config
 from runtime.errors import InputsMissing, SeamlessError, UsageError
 from service.metrics import ArchiveCollector
 from service.middleware import SECURITY_HEADERS, BodyLimit, CommonHeaders, HeadAsGet, HostCheck, allowed_hosts
-from service.reader_cache import ReaderCache
+from service.models import Calendar
+from service.reader_cache import MadeOnce, ReaderCache
 from service.routes import days, files, maps, runs, series, status, tiles
 from service.runner import Runner
 from service.schedule import FillSchedule
@@ -44,7 +46,8 @@ def application(config: Config, runner: Runner, schedule: FillSchedule, collecto
     metrics = CollectorRegistry(auto_describe=False)
     metrics.register(collector)
     app = FastAPI(title="seamless-sm", docs_url=None, redoc_url=None)
-    app.state.services = Services(config, runner, schedule, metrics, ReaderCache(config))
+    calendar: MadeOnce[Calendar] = MadeOnce(ArchivePaths.of(config).catalog)
+    app.state.services = Services(config, runner, schedule, metrics, ReaderCache(config), calendar)
     app.exception_handler(SeamlessError)(answer_error)
     app.exception_handler(RequestValidationError)(answer_invalid)
     app.exception_handler(Exception)(answer_failure)

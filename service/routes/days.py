@@ -24,7 +24,7 @@ from service.models import (
     SensorPeriod,
 )
 from service.routes.parameters import Day, FirstDay, LastDay
-from service.services import RequestServices
+from service.services import RequestServices, Services
 
 router = APIRouter()
 
@@ -74,9 +74,18 @@ def get_day(services: RequestServices, date: Day) -> DayDetail:
 @router.get("/api/calendar")
 def get_calendar(services: RequestServices) -> Calendar:
     """Every day from the first to today, or to the end of the feeds: its state, and why it is not consolidated."""
+    day = today()
+    try:
+        return services.calendar.get(lambda: _calendar(services, day), day)
+    except FileNotFoundError:  # no run has made a catalog yet
+        return _calendar(services, day)
+
+
+def _calendar(services: Services, day: dt.date) -> Calendar:
+    """Return the state of every day up to a day."""
     with services.open_catalog() as catalog:
         rows, problems = catalog.days(), catalog.problems()
-    states = calendar_states(rows, problems, today(), services.config.policy.max_lag_days)
+    states = calendar_states(rows, problems, day, services.config.policy.max_lag_days)
     several = len(services.config.sensors) > 1
     spans = sensor_spans(rows, services.config) if several else []
     return Calendar(

@@ -9,18 +9,13 @@ import numpy as np
 import pytest
 
 import runtime
-from benchmarks.reading import REGION, make
+from benchmarks.reading import REGION, make, serving
 from runtime.archive.verify import archive_faults
 from runtime.common.events import untracked
 from runtime.common.grid import Grid
 from runtime.config import Config
 from runtime.output.colours import SCALES, STEPS
 from service.maps import GAP, NOTHING
-from service.metrics import ArchiveCollector
-from service.runner import Runner
-from service.schedule import FillSchedule
-from service.serve import listening
-from service.web import application
 from tests.service.page.conftest import Open
 
 pytestmark = pytest.mark.slow
@@ -35,18 +30,8 @@ def record(tmp_path_factory: pytest.TempPathFactory) -> Config:
 
 @pytest.fixture(scope="module")
 def address(record: Config) -> Iterator[str]:
-    runner = Runner([])
-    schedule = FillSchedule(record, runner)
-    schedule.scheduler.start(paused=True)
-    try:
-        with listening(record, application(record, runner, schedule, ArchiveCollector(record, runner, _never))) as at:
-            yield at
-    finally:
-        schedule.scheduler.shutdown()
-
-
-def _never() -> None:
-    raise AssertionError("nobody asks for metrics here")
+    with serving(record) as address:
+        yield address
 
 
 def test_the_layer_is_the_days_anomaly(record: Config, address: str) -> None:
