@@ -307,6 +307,8 @@ class ArchiveInfo(Answer):
     """The layers that the archive has."""
     scales: list[ColourScale]
     flags: list[FlagColour]
+    filled_flags: list[int]
+    """The flags of filled values."""
     qualities: list[FlagColour]
     steps: int
     """Number of colours of a scale: bytes of a map below it are steps of the scale."""

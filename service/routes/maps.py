@@ -19,6 +19,7 @@ from runtime.archive.reader import Reader
 from runtime.common import digest
 from runtime.config import Config
 from runtime.errors import InputsMissing
+from runtime.fill.result import Flag
 from runtime.output import colours
 from runtime.output.coverage_figure import write_coverage
 from service.maps import GAP, NOTHING, DayLayer, LayerName, encode_map, layers_of
@@ -125,6 +126,7 @@ def _describe_archive(config: Config, reader: Reader | None) -> ArchiveInfo:
             for name, s in colours.SCALES.items()
         ],
         flags=_categories(LayerName.FLAG),
+        filled_flags=[Flag.FILLED_FROM_NEIGHBOURS, Flag.FILLED_FROM_OTHER_DAYS],
         qualities=_categories(LayerName.QUALITY_FLAG),
         steps=colours.STEPS,
         gap=ByteColour(value=GAP, colour=colours.NO_VALUE),

@@ -1,9 +1,13 @@
 // The legend below the map, the labels of the layers, and the value below the pointer.
 
+import { OVER, UNDER } from "./colours.js";
 import { element, textElement } from "./page_parts.js";
 import { LayerName } from "./schema.js";
 
-/** @import { ArchiveInfo, FlagColour } from "./schema.js" */
+/** @import { LayerColours, Range } from "./colours.js" */
+/** @import { FlagColour } from "./schema.js" */
+
+const TICKS = 7; // on the bar of a scale
 
 /** The layer that the page makes itself: observed to the left of a line, filled to the right. */
 export const SWIPE = "swipe";
@@ -32,72 +36,89 @@ export const LAYER_LABELS = [
 export const mainLayer = (layer) => (layer === SWIPE ? LayerName.SOIL_MOISTURE : layer);
 
 /**
- * Show the colours of a layer.
+ * Show the colours of a layer, and how they can be changed.
  *
- * @param {ArchiveInfo} archive
+ * @param {LayerColours} colours
  * @param {LayerName} layer
+ * @param {() => void} onChange Called after the range or the fading was changed.
  */
-export function showLegend(archive, layer) {
-  const categories = categoriesOf(archive, layer);
-  const parts = categories ? [categoryList(categories)] : scaleBar(archive, layer);
-  element("legend").replaceChildren(...parts);
+export function showLegend(colours, layer, onChange) {
+  const categories = colours.categories(layer);
+  element("legend").replaceChildren(...(categories ? [categoryList(categories)] : scaleBar(colours, layer)));
+  const scale = colours.scale(layer);
+  element("range").hidden = !scale;
+  element("fade-option").hidden = !colours.canFade(layer);
+  if (!scale) return;
+  const [low, high] = [element("range-low"), element("range-high")];
+  const [limits, range] = [{ min: scale.low, max: scale.high, step: scale.high > 1 ? 1 : 0.01 }, colours.range(layer) ?? scale];
+  Object.assign(low, { ...limits, value: range.low });
+  Object.assign(high, { ...limits, value: range.high });
+  const change = (/** @type {Range | null} */ chosen) => {
+    colours.setRange(layer, chosen);
+    showLegend(colours, layer, onChange);
+    onChange();
+  };
+  low.onchange = high.onchange = () => change({ low: low.valueAsNumber, high: high.valueAsNumber });
+  element("range-reset").onclick = () => change(null);
+  element("fade").onchange = () => {
+    colours.fades = element("fade").checked;
+    onChange();
+  };
 }
-
-/**
- * Return the categories of a layer; undefined for one with a scale.
- *
- * @param {ArchiveInfo} archive
- * @param {LayerName} layer
- */
-const categoriesOf = (archive, layer) =>
-  layer === LayerName.FLAG ? archive.flags : layer === LayerName.QUALITY_FLAG ? archive.qualities : undefined;
 
 /** @param {FlagColour[]} categories */
 function categoryList(categories) {
   const list = document.createElement("ul");
-  list.append(
-    ...categories.map(({ meaning, colour }) => {
-      const item = textElement("li", meaning);
-      item.style.setProperty("--swatch", colour);
-      return item;
-    }),
-  );
+  list.append(...categories.map(({ meaning, colour }) => swatch(meaning, colour)));
   return list;
 }
 
 /**
- * @param {ArchiveInfo} archive
- * @param {LayerName} layer
+ * @param {string} text
+ * @param {string} colour
  */
-const scaleOf = (archive, layer) => archive.scales.find((scale) => scale.name === layer);
+function swatch(text, colour) {
+  const item = textElement("li", text);
+  item.style.setProperty("--swatch", colour);
+  return item;
+}
 
 /**
- * @param {ArchiveInfo} archive
+ * @param {LayerColours} colours
  * @param {LayerName} layer
  */
-function scaleBar(archive, layer) {
-  const scale = scaleOf(archive, layer);
-  if (!scale) return [];
-  const [bar, ends] = [document.createElement("div"), document.createElement("div")];
-  [bar.className, ends.className] = ["bar", "ends"];
+function scaleBar(colours, layer) {
+  const [scale, range] = [colours.scale(layer), colours.range(layer)];
+  if (!scale || !range) return [];
+  const [bar, ticks, rest] = [document.createElement("div"), document.createElement("div"), document.createElement("ul")];
+  [bar.className, ticks.className] = ["bar", "ticks"];
   bar.style.background = `linear-gradient(to right, ${scale.colours.filter((_, n) => n % 10 === 0).join(", ")})`;
-  const low = scale.low < 0 ? `${scale.low} and less` : `${scale.low}`;
-  const texts = [low, `${scale.title}, ${scale.unit}; grey: land without a value`, `${scale.high} and more`];
-  ends.append(...texts.map((text) => textElement("span", text)));
-  return [bar, ends];
+  for (let tick = 0; tick < TICKS; tick++) {
+    const value = range.low + (tick / (TICKS - 1)) * (range.high - range.low);
+    ticks.append(textElement("span", Number(value.toFixed(3)).toString()));
+  }
+  const [isLowest, isHighest] = [range.low <= scale.low, range.high >= scale.high];
+  const ends = [isLowest && scale.low < 0 ? "the first colour also stands for less" : "", isHighest ? "the last colour also stands for more" : ""];
+  const said = [`${scale.title}, ${scale.unit}`, ...ends].filter(Boolean).join("; ");
+  rest.append(textElement("li", said), swatch("land without a value", colours.archive.gap.colour));
+  rest.firstElementChild?.classList.add("plain");
+  if (!isLowest) rest.append(swatch(`below ${range.low}`, UNDER));
+  if (!isHighest) rest.append(swatch(`above ${range.high}`, OVER));
+  return [bar, ticks, rest];
 }
 
 /**
  * Return the value of a cell in words; empty for a byte that is no step of the scale.
  *
- * @param {ArchiveInfo} archive
+ * @param {LayerColours} colours
  * @param {LayerName} layer
  * @param {number} value The cell's byte.
  */
-export function valueText(archive, layer, value) {
-  if (layer === LayerName.QUALITY_FLAG) return archive.qualities.find((known) => known.value === value)?.meaning ?? "";
-  const scale = scaleOf(archive, layer);
-  if (!scale || value >= archive.steps) return "";
+export function valueText(colours, layer, value) {
+  if (layer === LayerName.QUALITY_FLAG) return colours.categories(layer)?.find((known) => known.value === value)?.meaning ?? "";
+  const [scale, { steps }] = [colours.scale(layer), colours.archive];
+  if (!scale || value >= steps) return "";
   const { low, high, unit } = scale;
-  return `${(low + (value / (archive.steps - 1)) * (high - low)).toFixed(high > 1 ? 0 : 2)} ${unit}`;
+  const more = value === steps - 1 ? " or more" : "";
+  return `${(low + (value / (steps - 1)) * (high - low)).toFixed(high > 1 ? 0 : 2)} ${unit}${more}`;
 }

@@ -2,12 +2,12 @@
 
 import { MapLines } from "./lines.js";
 import { NameLabels } from "./names.js";
-import { LayerName } from "./schema.js";
 import { cellOf, rowOf, viewOf } from "./views.js";
 
 /* global L */
 
-/** @import { ArchiveInfo, ColourScale, FlagColour, LayerName as Layer } from "./schema.js" */
+/** @import { LayerColours } from "./colours.js" */
+/** @import { ArchiveInfo, LayerName as Layer } from "./schema.js" */
 /** @import { ViewName } from "./views.js" */
 
 const Canvas = L.ImageOverlay.extend({
@@ -22,27 +22,18 @@ const Canvas = L.ImageOverlay.extend({
   },
 });
 
-/**
- * Return a colour as the bytes of a pixel, red first in memory.
- *
- * @param {string} colour ``#rrggbb``
- */
-const rgba = (colour) => {
-  const value = parseInt(colour.slice(1), 16);
-  return (0xff000000 | ((value & 0xff) << 16) | (value & 0xff00) | (value >> 16)) >>> 0;
-};
-
 export class DayMap {
   /**
    * @param {HTMLElement} element The element that the map fills.
    * @param {ArchiveInfo} archive An archive with at least one day.
    * @param {ViewName} view
+   * @param {LayerColours} colours
    * @param {object} handlers
    * @param {(lat: number, lon: number) => void} handlers.onPick Called with the place that was clicked.
    * @param {(lat: number | null, lon: number | null) => void} handlers.onHover Called with the place below the pointer.
    */
-  constructor(element, archive, view, { onPick, onHover }) {
-    this.archive = archive;
+  constructor(element, archive, view, colours, { onPick, onHover }) {
+    this.colours = colours;
     if (!archive.grid) throw new Error("an archive without days has no grid");
     this.grid = archive.grid;
     this.view = viewOf(this.grid, view);
@@ -63,12 +54,6 @@ export class DayMap {
     this.base = new Canvas(this.view.bounds).addTo(this.map);
     this.left = new Canvas(this.view.bounds, { pane: "left" });
     this.map.fitBounds(this.view.shown);
-    /** The colour of what is not land: that of the map's background. */
-    this.nothing = getComputedStyle(element).getPropertyValue("--sea").trim() || archive.nothing.colour;
-    /** @type {Map<string, Uint32Array>} The colour of each byte, by layer. */
-    this.tables = new Map(archive.scales.map((scale) => [scale.name, this.#scaleTable(scale)]));
-    this.tables.set(LayerName.FLAG, this.#categoryTable(archive.flags));
-    this.tables.set(LayerName.QUALITY_FLAG, this.#categoryTable(archive.qualities));
     this.map.on("click", (/** @type {any} */ event) => onPick(event.latlng.lat, event.latlng.lng));
     this.map.on("mousemove", (/** @type {any} */ event) => onHover(event.latlng.lat, event.latlng.lng));
     this.map.on("mouseout", () => onHover(null, null));
@@ -90,35 +75,19 @@ export class DayMap {
     this.map.remove();
   }
 
-  /** @param {ColourScale} scale */
-  #scaleTable(scale) {
-    const table = new Uint32Array(256).fill(rgba(this.nothing));
-    scale.colours.forEach((colour, step) => (table[step] = rgba(colour)));
-    table[this.archive.gap.value] = rgba(this.archive.gap.colour);
-    return table;
-  }
-
-  /** @param {FlagColour[]} categories */
-  #categoryTable(categories) {
-    const table = new Uint32Array(256).fill(rgba(this.nothing));
-    table[this.archive.gap.value] = rgba(this.archive.gap.colour);
-    for (const { value, colour } of categories)
-      table[value] = rgba(colour === this.archive.nothing.colour ? this.nothing : colour);
-    return table;
-  }
-
   /**
    * Show a layer; with a second one, show that one to the left of the swipe line.
    *
    * @param {Layer} layer
    * @param {Uint8Array} bytes
+   * @param {Uint8Array | null} flags Where values come from.
    * @param {{ layer: Layer, bytes: Uint8Array } | null} left
    */
-  show(layer, bytes, left = null) {
-    this.#paint(this.base, layer, bytes);
+  show(layer, bytes, flags, left = null) {
+    this.#paint(this.base, layer, bytes, flags);
     if (left) {
       if (!this.map.hasLayer(this.left)) this.left.addTo(this.map);
-      this.#paint(this.left, left.layer, left.bytes);
+      this.#paint(this.left, left.layer, left.bytes, null);
     } else this.left.remove();
     this.#clip();
   }
@@ -134,14 +103,20 @@ export class DayMap {
    * @param {any} overlay
    * @param {Layer} layer
    * @param {Uint8Array} bytes
+   * @param {Uint8Array | null} flags
    */
-  #paint(overlay, layer, bytes) {
+  #paint(overlay, layer, bytes, flags) {
     const { width, height, cells } = this.view;
     const canvas = overlay.getElement();
     if (canvas.width !== width || canvas.height !== height) [canvas.width, canvas.height] = [width, height];
     const pixels = new Uint32Array(cells.length); // transparent outside the grid
-    const table = /** @type {Uint32Array} */ (this.tables.get(layer));
-    for (let pixel = 0; pixel < cells.length; pixel++) if (cells[pixel] >= 0) pixels[pixel] = table[bytes[cells[pixel]]];
+    const { plain, faded } = this.colours.pixels(layer);
+    const { isFilled } = this.colours;
+    const fading = this.colours.fades && this.colours.canFade(layer) ? flags : null;
+    for (let pixel = 0; pixel < cells.length; pixel++) {
+      const cell = cells[pixel];
+      if (cell >= 0) pixels[pixel] = (fading && isFilled[fading[cell]] ? faded : plain)[bytes[cell]];
+    }
     canvas.getContext("2d").putImageData(new ImageData(new Uint8ClampedArray(pixels.buffer), width, height), 0, 0);
   }
 

@@ -1,15 +1,18 @@
 // The page: which day, layer and place are shown, and what is shown when the service or the archive has no data.
 
+import { readAddress, writeAddress } from "./address.js";
 import * as api from "./api.js";
 import { areaOfText, areaText, AreaTool } from "./area.js";
 import { YearCalendar } from "./calendar.js";
+import { LayerColours } from "./colours.js";
 import { credits } from "./credits.js";
 import * as days from "./days.js";
-import { LAYER_LABELS, mainLayer, showLegend, SWIPE, valueText } from "./legend.js";
+import { LAYER_LABELS, mainLayer, showLegend, SWIPE } from "./legend.js";
 import { DayMap } from "./map.js";
 import { choice, element } from "./page_parts.js";
 import { PlacePanel } from "./place.js";
 import { MONTH, Player } from "./player.js";
+import { Readout } from "./readout.js";
 import { LayerName } from "./schema.js";
 import { findPlaces } from "./search.js";
 import { hasBanner, showBanner, showStatus } from "./status.js";
@@ -43,6 +46,10 @@ const shown = {
 let archive;
 /** @type {DayMap} */
 let map;
+/** @type {LayerColours} */
+let colours;
+/** @type {Readout} */
+let readout;
 /** @type {PlacePanel} */
 let place;
 const swipe = new SwipeLine((share) => map.swipeTo(share));
@@ -119,22 +126,17 @@ async function loadArchive(again) {
   [element("date").min, element("date").max] = [archive.days.first, archive.days.newest];
   api.clearMaps();
   if (followsNewest) opened = calendar.newestObserved() ?? archive.days.newest;
-  await showDay(followsNewest ? addressState().get("date") || opened : shown.date);
+  await showDay(followsNewest ? readAddress().get("date") || opened : shown.date);
 }
 
-/** Return what the page's address says about day, layer and place. */
-const addressState = () => new URLSearchParams(location.hash.slice(1));
-
-/** Write day, layer and place into the page's address. */
-function updateAddress() {
-  const view = shown.view === "world" ? {} : { view: shown.view };
-  const state = { date: shown.date, layer: shown.layer, ...view, ...shown.place };
-  history.replaceState(null, "", `#${new URLSearchParams(/** @type {any} */ (state))}`);
-}
+/** Write day, layer, view and place into the page's address. */
+const updateAddress = () => writeAddress({ date: shown.date, layer: shown.layer, view: shown.view, ...shown.place });
 
 /** Create map, chart and buttons; an archive without days has none. */
 function createMap() {
-  const wanted = addressState();
+  const wanted = readAddress();
+  colours = new LayerColours(archive, getComputedStyle(document.documentElement).getPropertyValue("--sea").trim());
+  readout = new Readout(colours);
   place = new PlacePanel(archive.series, { onPlace: markPlace, onArea: markArea, onDay: showDay });
   for (const [layer, label] of LAYER_LABELS) {
     if (layer !== SWIPE && !archive.layers.includes(layer)) continue;
@@ -159,7 +161,7 @@ function createMap() {
 /** Create the map in the view that is chosen. */
 function createView() {
   map?.remove();
-  map = new DayMap(element("map"), archive, shown.view, { onPick: pick, onHover: showValue });
+  map = new DayMap(element("map"), archive, shown.view, colours, { onPick: pick, onHover: showValue });
   areas.use(map.map);
 }
 
@@ -244,7 +246,7 @@ async function loadMaps(date) {
  */
 function drawDay(date, { main, left, flags }) {
   const observed = LayerName.SOIL_MOISTURE_OBSERVED;
-  map.show(mainLayer(shown.layer), main, left && { layer: observed, bytes: left });
+  map.show(mainLayer(shown.layer), main, flags, left && { layer: observed, bytes: left });
   Object.assign(shown, { map: main, flags, drawn: { date, layer: shown.layer } });
   element("download").hidden = element("qgis").hidden = false;
   element("stage").dataset.shows = `${date} ${shown.layer}`;
@@ -292,7 +294,7 @@ function labelLayer(layer) {
   const isSwipe = layer === SWIPE;
   element("swipe-bar").hidden = element("swipe-line").hidden = !isSwipe;
   map.swipeTo(isSwipe ? swipe.place() : null);
-  showLegend(archive, mainLayer(layer));
+  showLegend(colours, mainLayer(layer), () => showDay(shown.date));
 }
 
 /**
@@ -302,12 +304,10 @@ function labelLayer(layer) {
  * @param {number | null} lon
  */
 function showValue(lat, lon) {
-  const cell = lat === null || lon === null || !shown.map ? null : map.cell(lat, lon);
-  if (lat === null || lon === null || !shown.map || cell === null) return void (element("readout").textContent = "");
-  const flag = shown.flags && archive.flags.find((/** @type {any} */ f) => f.value === shown.flags?.[cell])?.meaning;
-  const place = `${Math.abs(lat).toFixed(1)}° ${lat < 0 ? "S" : "N"}, ${Math.abs(lon).toFixed(1)}° ${lon < 0 ? "W" : "E"}`;
-  const value = valueText(archive, mainLayer(shown.layer), shown.map[cell]);
-  element("readout").textContent = [place, value, flag].filter(Boolean).join(" · ");
+  const cell = lat === null || lon === null ? null : map.cell(lat, lon);
+  const { map: bytes, flags, drawn } = shown;
+  if (lat === null || lon === null || cell === null || !bytes || !drawn) return readout.clear();
+  readout.show({ date: drawn.date, layer: mainLayer(drawn.layer), map: bytes, flags }, cell, lat, lon);
 }
 
 /**
@@ -389,7 +389,7 @@ document.addEventListener("keydown", (event) => {
   event.preventDefault();
 });
 addEventListener("hashchange", () => {
-  const date = addressState().get("date") ?? shown.date;
+  const date = readAddress().get("date") ?? shown.date;
   if (date !== shown.date && archive?.days) showDay(date);
 });
 

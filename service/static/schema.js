@@ -12,6 +12,7 @@
  * @property {LayerName[]} layers The layers that the archive has.
  * @property {ColourScale[]} scales
  * @property {FlagColour[]} flags
+ * @property {number[]} filled_flags The flags of filled values.
  * @property {FlagColour[]} qualities
  * @property {number} steps Number of colours of a scale: bytes of a map below it are steps of the scale.
  * @property {ByteColour} gap Land without a value.

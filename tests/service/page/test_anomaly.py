@@ -81,7 +81,7 @@ def test_check_reads_the_climatology(record: Config) -> None:
 def test_the_page_shows_the_layer_and_the_range(visit: Open, address: str) -> None:
     page = visit(address).goes_to("#layer=soil_moisture_anomaly&lat=45.1&lon=5.2")
     page.page.wait_for_selector('#stage[aria-busy="false"][data-shows$=" soil_moisture_anomaly"]')
-    assert "-0.2 and less" in page.text("#legend")
+    assert "the first colour also stands for less" in page.text("#legend")
     page.page.wait_for_selector("#chart canvas")
     assert "without the driest and the wettest tenth" in page.text("#series-summary")
     assert "usual from" in page.page.locator("#chart .u-legend").inner_text()
