@@ -1,6 +1,7 @@
 """What others need to cite, install and publish the software follows its schemas, and says what pyproject.toml says."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -43,6 +44,29 @@ def test_who_cites_the_software_cites_the_papers() -> None:
     assert (citation["version"], citation["license"]) == (PROJECT["version"], PROJECT["license"])
     assert {each["doi"] for each in citation["references"]} == PAPERS
     assert {each["identifier"] for each in json.loads(zenodo)["related_identifiers"]} == PAPERS
+
+
+def test_the_paper_says_what_the_readme_says_and_has_its_sources() -> None:
+    paper, bibliography = ((ROOT / "paper" / name).read_text() for name in ("paper.md", "paper.bib"))
+    cited, known = set(re.findall(r"\[@(\w+)\]", paper)), set(re.findall(r"^@\w+\{(\w+),", bibliography, re.M))
+    assert cited == known
+    assert set(re.findall(r"doi = \{(\S+)\}", bibliography)) >= PAPERS
+    readme = (ROOT / "README.md").read_text()
+    figures = re.findall(r"\b\d+\.\d+\b", paper.split("# How well it works")[1].replace("0.25 degrees", ""))
+    assert len(figures) >= 10
+    assert [figure for figure in figures if not re.search(rf"\b{re.escape(figure)}\b", readme)] == []
+
+
+def test_binder_installs_what_the_notebook_needs() -> None:
+    wanted = [
+        Requirement(f"seamless-sm{line.removeprefix('.')}")
+        for line in (ROOT / ".binder" / "requirements.txt").read_text().split()
+    ]
+    assert [each.extras for each in wanted] == [{"cpu"}]
+    assert {"cpu"} <= PROJECT["optional-dependencies"].keys()
+    assert (
+        ROOT / ".binder" / "runtime.txt"
+    ).read_text().strip() == f"python-{PROJECT['requires-python'].removeprefix('>=')}"
 
 
 def test_the_conda_recipe_wants_what_the_project_wants() -> None:
