@@ -201,6 +201,7 @@ def test_sigterm_ends_it_cleanly(live: Live) -> None:
     assert live.is_whole()
 
 
+@pytest.mark.slow
 def test_a_signal_that_another_thread_takes_ends_it_too(live: Live) -> None:
     """As happens when it arrives while a run is being started."""
     process = live.start(NO_POLLING)

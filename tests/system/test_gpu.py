@@ -23,6 +23,7 @@ def run(tmp_path: Path, seconds: float, *sections: tuple[str, float, float]) -> 
     return run_sections(made, measure, seconds, tmp_path, lambda results: None)
 
 
+@pytest.mark.slow
 def test_section_that_crashes_is_reported_with_its_rows_and_the_rest_is_run(tmp_path: Path) -> None:
     broken, raising, good = run(tmp_path, 60, ("crash", 1, 0), ("raise", 1, 0), ("good", 1, 0))
     assert (broken.status, broken.why) == ("failed", "ended by SIGABRT: CUDA error: an illegal address")

@@ -50,6 +50,7 @@ def test_ncks_cuts_a_box(files: list[Path], tmp_path: Path) -> None:
         xarray.testing.assert_equal(cut.flag, whole.flag.sel(lat=slice(42, 40), lon=slice(0, 3)))
 
 
+@pytest.mark.slow
 def test_gdal_places_it_on_the_earth(files: list[Path]) -> None:
     said = _run(tool("gdalinfo"), f"NETCDF:{files[0]}:soil_moisture")
     assert "Origin = (-10.0" in said

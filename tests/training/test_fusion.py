@@ -195,6 +195,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> RetrievalBundle:
     return load_retrieval(made_once(tmp_path_factory, "fusion-bundle", make) / "small")
 
 
+@pytest.mark.slow
 def test_the_engines_agree_on_examples(small: RetrievalBundle, shards: Path) -> None:
     found = {}
     for engine in ("cpu", "openvino"):

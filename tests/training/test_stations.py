@@ -231,6 +231,7 @@ def _judge(made_up: Path, out: Path, *more: str) -> str:
     return result.output
 
 
+@pytest.mark.slow
 def test_an_existing_archive_is_judged_by_its_published_values(made_up: Path, tmp_path: Path) -> None:
     output = _judge(made_up, tmp_path)
     assert "reconstructed" in output

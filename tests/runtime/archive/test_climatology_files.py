@@ -71,6 +71,7 @@ def test_the_climatology_is_the_one_that_is_computed_from_all_days(tmp_path: Pat
     _agrees(tmp_path, sources)
 
 
+@pytest.mark.slow
 def test_only_what_a_change_touches_is_made_again(tmp_path: Path) -> None:
     sources = _years(tmp_path)
     _update(tmp_path, sources)
@@ -93,6 +94,7 @@ def test_a_short_record_has_none(tmp_path: Path) -> None:
     assert Usual.around(tmp_path, dt.date(2020, 2, 26)) is None
 
 
+@pytest.mark.slow
 def test_lost_and_damaged_files_are_named_and_made_again(tmp_path: Path) -> None:
     sources = _years(tmp_path)
     _update(tmp_path, sources)

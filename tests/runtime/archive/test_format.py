@@ -180,6 +180,7 @@ def test_a_reprocess_killed_before_its_first_day_can_be_taken_back(site: Site) -
     assert (site.published(), _faults(site)) == (before, [])
 
 
+@pytest.mark.slow
 def test_a_killed_change_of_the_layout_goes_on(site: Site, make_site: MakeSite) -> None:
     _kill_after(site, 3, SGD_SM)
     truth = {number: cf.values(site.day_file(number), "soil_moisture") for number in range(3, 7)}
@@ -193,6 +194,7 @@ def test_a_killed_change_of_the_layout_goes_on(site: Site, make_site: MakeSite) 
     assert {path.name[:6] for path in site.archive.glob("2020/*.nc")} == {"SGD-SM"}
 
 
+@pytest.mark.slow
 def test_a_reader_made_before_the_change_does_not_mix_the_grids(site: Site) -> None:
     reader, opened = Reader(site.archive), package.open_archive(site.archive)
     _remake(site, EAST)
@@ -222,6 +224,7 @@ def test_an_archive_of_an_older_version_gets_the_format_of_its_files(site: Site)
     assert _noted(site) == _wanted(site)
 
 
+@pytest.mark.slow
 def test_an_archive_that_an_older_version_left_mixed_is_told_and_healed(
     site: Site, make_site: MakeSite, fill_once: FillOnce
 ) -> None:

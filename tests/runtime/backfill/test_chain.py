@@ -200,6 +200,7 @@ def test_a_lost_snapshot_is_replayed(make_site: MakeSite, bundle: str, serial: S
     assert _snapshots(site).keys() <= serial_names
 
 
+@pytest.mark.slow
 def test_a_dry_run_measures_days(make_site: MakeSite, bundle: str, runtime: Runtime) -> None:
     site = make_site(bundle)
     done = runtime("backfill", "--from", str(site.date(0)), "--dry-run", "--config", site.file)

@@ -13,6 +13,7 @@ from netCDF4 import Dataset
 from tests.conftest import DAYS, Site, errors
 
 
+@pytest.mark.slow
 def test_an_unwritable_archive(window_site: Site) -> None:
     """As somebody who may not write there: root may write anywhere."""
     window_site.fill(0, 0)

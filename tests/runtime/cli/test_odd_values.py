@@ -145,6 +145,7 @@ def test_the_settings_are_all_of_the_configuration() -> None:
     assert {"policy.max_mean_jump", "service.port", "policy.inbox_gib", "earthdata.parallel"} <= set(SETTINGS)
 
 
+@pytest.mark.slow
 def test_an_odd_setting_is_refused(site: Site, runtime: Runtime) -> None:
     for key, value in _cases():
         _is_refused_in_one_line(runtime("status", "--config", site.file, "--set", f"{key}={value}"), f"{key}={value}")

@@ -54,6 +54,7 @@ def test_a_preset_differs_from_the_template_in_its_feeds_and_few_values_only(tmp
         assert other <= {"metadata.title", "metadata.id", "archive.start"} | policy, name
 
 
+@pytest.mark.slow
 def test_the_record_of_sgd_sm_2_hands_over_from_sensor_to_sensor(tmp_path: Path, runtime: Runtime, grid: Grid) -> None:
     file = tmp_path / "record.toml"
     runtime("init", file, "--preset", "sgd-sm-2")

@@ -53,6 +53,7 @@ def test_it_reads_as_this_process_does(reader: ReaderProcess, fortnight: Path, g
         assert (found.coverage, found.digest) == (wanted.coverage, wanted.digest)
 
 
+@pytest.mark.slow
 def test_a_file_that_is_read_without_end_is_refused_and_the_next_is_read(
     reader: ReaderProcess, fortnight: Path, tmp_path: Path, grid: Grid
 ) -> None:
@@ -119,6 +120,7 @@ def test_a_signal_to_the_whole_group_does_not_end_it(reader: ReaderProcess, fort
     assert reader.pid == pid
 
 
+@pytest.mark.slow
 def test_it_works_under_a_hard_limit_of_computing(fortnight: Path, grid: Grid) -> None:
     script = (
         "import datetime as dt, resource; from pathlib import Path; from runtime.common.grid import Grid\n"

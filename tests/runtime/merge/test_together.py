@@ -231,6 +231,7 @@ def test_one_sensor_alone_is_published_as_always(make_site: MakeSite) -> None:
     assert site.published() == before
 
 
+@pytest.mark.slow
 def test_a_feed_that_does_not_answer_is_a_warning_if_another_sensor_has_the_day(site: SensorSite) -> None:
     silent = "feeds.soil_moisture.2.path=http://127.0.0.1:9/windsat/"
     outcome = site.fill(20, 20, silent)

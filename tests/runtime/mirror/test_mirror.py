@@ -187,6 +187,7 @@ def test_a_store_that_is_too_slow_ends_the_update_and_not_the_run(site: Site, mo
     assert time.monotonic() - began < 10
 
 
+@pytest.mark.slow
 def test_an_update_that_ends_anywhere_shows_the_old_days_or_the_new_and_the_next_goes_on(
     site: Site, memory: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -92,6 +92,7 @@ def test_a_final_file_counts_before_an_interim_one_in_any_order_of_arrival(make_
     assert early.published() == before == late.published()
 
 
+@pytest.mark.slow
 def test_a_genuine_interim_day_is_filled_again_when_its_climate_record_comes(data: Path, tmp_path: Path) -> None:
     """No day has both records here: the TCDR is the ICDR with other values."""
     day, feed = dt.date(2017, 7, 1), tmp_path / "c3s"

@@ -60,6 +60,7 @@ def test_a_published_network_refuses_a_sensor_it_was_not_made_for(make_site: Mak
         site.fill(6, 6, "feeds.soil_moisture.0.product=lprm-amsre")
 
 
+@pytest.mark.slow
 def test_each_feed_is_filled_by_its_own_bundle(make_site: MakeSite) -> None:
     site, alone = make_site(), make_site("sgdsm1-amsr2-x", name="alone")
     _hand_over(site, 'bundle = "sgdsm1-amsr2-x"')

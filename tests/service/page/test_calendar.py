@@ -16,6 +16,7 @@ from tests.service.conftest import MISSING, REFUSED, web
 from tests.service.page.conftest import Open
 
 
+@pytest.mark.slow
 def test_the_calendar_tells_the_reason_on_hover_and_on_focus(visit: Open, varied: Site) -> None:
     page = visit().goes_to("#date=2020-04-06")
     page.shows("2020-04-06 soil_moisture")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from runtime.archive import cf
 from runtime.fill.result import Flag
@@ -35,6 +36,7 @@ def test_a_narrower_range_marks_what_is_beyond_it(visit: Open, varied: Site) -> 
     assert not (page.colours()[..., :3] == OVER).all(-1).any()
 
 
+@pytest.mark.slow
 def test_filled_values_can_be_faded(visit: Open, varied: Site) -> None:
     page = visit().goes_to(f"#date={DATE}")
     page.expected.append("Canvas2D: Multiple readback")
@@ -52,6 +54,7 @@ def test_filled_values_can_be_faded(visit: Open, varied: Site) -> None:
     np.testing.assert_allclose(after[is_filled][:, :3], half, atol=1)
 
 
+@pytest.mark.slow
 def test_the_cell_below_the_pointer_is_said_with_its_uncertainty(visit: Open) -> None:
     page = visit().goes_to(f"#date={DATE}")
     page.shows(f"{DATE} soil_moisture")

@@ -77,6 +77,7 @@ def test_days_change_by_slider_buttons_date_and_keys(visit: Open, varied: Site) 
     page.shows("2020-04-01 soil_moisture")
 
 
+@pytest.mark.slow
 def test_layers(visit: Open, varied: Site) -> None:
     page = visit().goes_to("#date=2020-04-06")
     for label, layer in (
@@ -174,6 +175,7 @@ def test_play_a_month(visit: Open) -> None:
     page.page.wait_for_selector('#play[aria-pressed="false"]')
 
 
+@pytest.mark.slow
 def test_a_day_without_a_map_says_why(visit: Open, varied: Site) -> None:
     page = visit().goes_to("#date=2020-04-06")
     page.shows("2020-04-06 soil_moisture")

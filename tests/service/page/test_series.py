@@ -80,6 +80,7 @@ def test_days_left_out_of_a_series_or_not_read_from_the_cube_are_named_below_it(
         assert page.page.is_hidden("#series-notes")
 
 
+@pytest.mark.slow
 def test_a_place_where_nothing_is(visit: Open) -> None:
     page = visit().goes_to("#date=2020-04-06")
     page.expected.append("422")
@@ -123,6 +124,7 @@ def test_an_area_is_drawn_and_its_mean_can_be_saved_and_sent_as_a_link(visit: Op
     assert again.text("#place-title") == page.text("#place-title")
 
 
+@pytest.mark.slow
 def test_an_area_from_a_file_and_one_that_is_refused(visit: Open) -> None:
     page = visit().goes_to("#date=2020-04-06")
     page.expected.append("422")
@@ -136,6 +138,7 @@ def test_an_area_from_a_file_and_one_that_is_refused(visit: Open) -> None:
     assert page.text("#place-title").startswith("Mean over "), "what was shown stays"
 
 
+@pytest.mark.slow
 def test_drawing_stops_with_escape_and_a_click_is_a_place_again(visit: Open) -> None:
     page = visit().goes_to("#date=2020-04-06")
     page.shows("2020-04-06 soil_moisture")
@@ -149,6 +152,7 @@ def test_drawing_stops_with_escape_and_a_click_is_a_place_again(visit: Open) -> 
     assert "° N" in page.text("#place-title")
 
 
+@pytest.mark.slow
 def test_a_chart_compares_places_shows_the_clicked_day_and_is_saved_as_a_picture(visit: Open) -> None:
     page = visit().goes_to("#date=2020-04-06&lat=45.1&lon=2.2")
     page.page.wait_for_selector("#chart canvas")

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pyproj
+import pytest
 
 from tests.conftest import Site
 from tests.service.page.conftest import Open
@@ -40,6 +41,7 @@ def test_a_polar_view_has_each_cell_where_the_projection_puts_it(visit: Open, va
         assert np.abs(turned * np.cos(np.radians(lat))).max() < 0.5
 
 
+@pytest.mark.slow
 def test_a_region_far_from_the_poles_has_no_polar_views(visit: Open, varied: Site) -> None:
     page = visit().goes_to("#view=north")
     page.shows(f"{varied.date(13)} soil_moisture")
@@ -68,6 +70,7 @@ def test_a_town_is_found_by_its_name_and_a_place_by_its_degrees(visit: Open, var
     page.until("document.querySelector('#find-status').textContent.includes('“Xyzzy”')")
 
 
+@pytest.mark.slow
 def test_names_are_compared_without_accents_and_the_larger_town_comes_first(visit: Open, varied: Site) -> None:
     page = visit().goes_to()
     page.shows(f"{varied.date(13)} soil_moisture")

@@ -98,6 +98,7 @@ def test_days_come_through_a_queue(cds: tuple[Site, CdsServer], tmp_path: Path) 
     assert feed.oldest() == START
 
 
+@pytest.mark.slow
 def test_a_request_left_in_the_queue_is_taken_up(cds: tuple[Site, CdsServer], tmp_path: Path) -> None:
     _, server = cds
     server.polls = 10**9

@@ -106,6 +106,7 @@ def test_files_under_names_of_ones_own(tmp_path: Path) -> None:
     assert list(feed.granules()) == [dt.date(2012, 1, 1)]
 
 
+@pytest.mark.slow
 def test_a_pattern_that_backtracks_without_end_holds_up_no_run(window_site: Site) -> None:
     """Python's `re` would need years for the name that does not match."""
     (window_site.folder / "incoming" / "lprm" / f"{window_site.lprm(3).name}.copy").write_text("x")

@@ -211,6 +211,7 @@ def index(window_site: Site, monkeypatch: pytest.MonkeyPatch) -> Iterator[tuple[
         server.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("drips", ["/lprm/", "_20200404"])
 def test_a_remote_folder_that_never_ends_is_given_up(
     drips: str, index: tuple[Site, str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
