@@ -1,7 +1,7 @@
 """Lower the multiplications of a float32 graph to fp16 or bf16.
 
 Only convolutions and matrix products change type: their inputs are rounded, and their results are cast back to float32.
-Everything else stays float32, so mask counts, ratios, normalisation and the state are not rounded.
+Everything else stays float32, so mask counts, averages, ratios, normalisation and the state are not rounded.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def lower(graph: Path, out: Path, precision: str) -> int:
         return casts[name]
 
     for node in model.graph.node:
-        if node.op_type not in _MULTIPLY[precision] or _counts_mask_cells(node, weights):
+        if node.op_type not in _MULTIPLY[precision] or _averages(node, weights):
             nodes.append(node)
             continue
         changed += 1
@@ -77,11 +77,11 @@ def lower(graph: Path, out: Path, precision: str) -> int:
     return changed
 
 
-def _counts_mask_cells(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
-    """Return whether a convolution counts mask cells: all its weights are 1."""
+def _averages(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
+    """Return whether a convolution counts or averages: it has no negative weight, as trained ones have."""
     if len(node.input) < 2 or node.input[1] not in weights:
         return False
-    return bool((np.asarray(numpy_helper.to_array(weights[node.input[1]])) == 1).all())
+    return bool((np.asarray(numpy_helper.to_array(weights[node.input[1]])) >= 0).all())
 
 
 def _to_bytes(values: np.ndarray, precision: str) -> bytes:

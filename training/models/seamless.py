@@ -36,6 +36,8 @@ _LEAST_WEIGHT = 1e-3
 """No observation of the window has a smaller weight: half precision holds it, and no sum of weights is below it."""
 _LEAST_SHARE = 1e-3
 """Smaller shares of observed cells count as this."""
+_CORNERS = ((0, 0), (0, 1), (1, 0), (1, 1))
+"""Row and column of the four cells in each cell of half the resolution, in the order ``2 * row + column``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +109,7 @@ def _box(x: Tensor, size: int) -> Tensor:
 
 def _sum_over_days(x: Tensor, weights: Tensor) -> Tensor:
     """Return sums over the days of (N, T, H, W), one map per row of `weights`."""
-    return torch.stack([(x * row[:, None, None].to(x.dtype)).sum(1) for row in weights], 1)
+    return F.conv2d(x, weights[:, :, None, None].to(x.dtype))
 
 
 def _mean_of_observed(total: Tensor, share: Tensor) -> Tensor:
@@ -121,6 +123,13 @@ def _difference(total: Tensor, share: Tensor, prior: Tensor) -> Tensor:
     It tells what the neighbours are worth where the cell's own weighted mean rests on little.
     """
     return (total - prior * share) / share.clamp(min=_LEAST_SHARE)
+
+
+def _together(corners: list[Tensor]) -> Tensor:
+    """Put maps of the `_CORNERS` at half resolution, (N, maps, H/2, W/2) each, together at full resolution."""
+    n, maps, rows, cols = corners[0].shape
+    blocks = torch.stack(corners, 2).view(n, maps, 2, 2, rows, cols)
+    return blocks.permute(0, 1, 4, 2, 5, 3).reshape(n, maps, 2 * rows, 2 * cols)
 
 
 class _Residual(nn.Module):
@@ -157,9 +166,9 @@ class Seamless(nn.Module):
         self.at_coarse = nn.ModuleList(_Residual(maps[k + 1], config.dropout / 3) for k in coarser)
         self.up = nn.ModuleList(nn.ConvTranspose2d(maps[k + 1], maps[k], 2, 2) for k in coarser)
         self.back = nn.ModuleList(_Residual(maps[k], config.dropout / 3) for k in coarser)
-        self.to_cells = nn.ConvTranspose2d(maps[0] + of_half, width, 2, 2)
+        self.to_corners = nn.ModuleList(nn.Conv2d(maps[0] + of_half, width, 1, bias=False) for _ in _CORNERS)
         self.drop = nn.Dropout(config.dropout)
-        self.first = nn.Conv2d(of_cells, width, 1, bias=False)
+        self.first = nn.Conv2d(of_cells, width, 1)
         self.second = nn.Conv2d(width, width, 1)
         self.head = nn.Conv2d(width, 2, 1)
         for layer in self.modules():
@@ -167,6 +176,8 @@ class Seamless(nn.Module):
                 nn.init.kaiming_normal_(layer.weight, nonlinearity="relu")
                 if layer.bias is not None:
                     nn.init.zeros_(layer.bias)
+        for weight in self.to_corners.parameters():
+            nn.init.normal_(weight, std=(2 / (len(_CORNERS) * width)) ** 0.5)
         for block in (*self.at_coarse, *self.back):
             with torch.no_grad():
                 block.second.weight.mul_(0.3)  # a residual block is close to the identity at the start
@@ -205,10 +216,16 @@ class Seamless(nn.Module):
             Error of `filled`, m3 m-3; about 68 % of the errors against single retrievals are smaller.
         """
         fields = self._look(sm, mask, land)
-        edge = self.config.halo
+        edge, half = self.config.halo, self.config.halo // 2
         core = (..., slice(edge, sm.shape[2] - edge), slice(edge, sm.shape[3] - edge))
-        around = self._surroundings(fields, precip, precip_mask, edge)
-        correction, log_sigma = self._read(around, fields.cell[core]).float().unbind(1)
+        around = self._surroundings(fields, precip, precip_mask)
+        around = around[..., half : around.shape[2] - half, half : around.shape[3] - half]
+        cell = fields.cell[core]
+        corners = [
+            self._read(to_corner(around), cell[..., row::2, col::2])
+            for to_corner, (row, col) in zip(self.to_corners, _CORNERS, strict=True)
+        ]
+        correction, log_sigma = _together(corners).float().unbind(1)
         filled = (fields.prior[core][:, 0] + correction) * self.config.sm_std + self.config.sm_mean
         sigma = (torch.exp(log_sigma.clamp(-8, 3)) * self.config.sm_std) ** self.sigma_power * self.sigma_scale
         sigma = sigma.clamp(SIGMA_FLOOR, 1.0)
@@ -237,9 +254,13 @@ class Seamless(nn.Module):
         """
         with torch.autocast(sm.device.type, enabled=False):  # averages are taken in full precision
             fields = self._look(sm, mask, land)
-        maps = (self._surroundings(fields, precip, precip_mask), fields.cell)
-        chosen = (x.permute(0, 2, 3, 1)[where].T[None, :, :, None] for x in maps)
-        correction, log_sigma = self._read(*chosen)[0, :, :, 0].float()
+        around = self._surroundings(fields, precip, precip_mask)
+        sample, row, col = where.nonzero(as_tuple=True)
+        of_half = around.permute(0, 2, 3, 1)[sample, row // 2, col // 2].T[None, :, :, None]
+        of_corners = torch.cat([to_corner(of_half) for to_corner in self.to_corners])[..., 0]
+        corner, number = 2 * (row % 2) + col % 2, torch.arange(len(row), device=row.device)
+        around, cell = of_corners[corner, :, number], fields.cell.permute(0, 2, 3, 1)[where]
+        correction, log_sigma = self._read(*(x.T[None, :, :, None] for x in (around, cell)))[0, :, :, 0].float()
         return fields.prior[:, 0][where] + correction, (land * fields.known[:, 0])[where], log_sigma
 
     @torch.no_grad()
@@ -287,11 +308,8 @@ class Seamless(nn.Module):
         level = torch.cat([F.avg_pool2d(spread, 2), pooled_prior], 1)
         return _Fields(torch.cat(cell, 1), torch.cat(half, 1), prior, known, level, pooled[:, : 2 * days])
 
-    def _surroundings(self, fields: _Fields, precip: Tensor, precip_mask: Tensor, edge: int = 0) -> Tensor:
-        """Return what U-Net and half-resolution features add to the regression's first layer; shape (N, width, H', W').
-
-        `edge` cells on every side are left out.
-        """
+    def _surroundings(self, fields: _Fields, precip: Tensor, precip_mask: Tensor) -> Tensor:
+        """Return what the regression reads at half resolution: U-Net and features; (N, maps, H/2, W/2)."""
         today = self.config.before
         near = slice(today - _NEAR_DAYS, today + _NEAR_DAYS + 1)
         precip, precip_mask = precip[:, near], precip_mask[:, near]
@@ -307,13 +325,18 @@ class Seamless(nn.Module):
         x = maps.pop()
         for up, back in zip(reversed(self.up), reversed(self.back), strict=True):
             x = back(torch.relu(maps.pop() + up(x)))
-        half = edge // 2
-        x = torch.cat([x, fields.half], 1)
-        around: Tensor = self.to_cells(x[..., half : x.shape[2] - half, half : x.shape[3] - half])
-        return around
+        return torch.cat([x, fields.half], 1)
 
     def _read(self, around: Tensor, cell: Tensor) -> Tensor:
-        """Return the correction of the weighted mean, and the logarithm of sigma; shape (N, 2, H, W)."""
+        """Return the correction of the weighted mean, and the logarithm of sigma; maps of the cells given.
+
+        Parameters
+        ----------
+        around : Tensor, shape (N, width, rows, cols)
+            What half resolution adds to the first layer, after `to_corners`.
+        cell : Tensor, shape (N, features, rows, cols)
+            The features of the cells.
+        """
         x = self.drop(torch.relu(around + self.first(cell)))
         read: Tensor = self.head(self.drop(torch.relu(self.second(x))))
         return read

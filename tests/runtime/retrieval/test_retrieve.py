@@ -175,8 +175,8 @@ def test_a_filling_bundle_does_not_retrieve_and_a_retrieval_does_not_fill(
 
 def test_the_bundles_that_fill_are_those_that_they_were() -> None:
     ids = {
-        "seamless-2": "dca2f6f3e460750818a32f3ffbc77165d0d8aa1e41261a918b45d7fa2add497b",
-        "seamless-2-soil": "a14445a47f28fa857653c2c24de0168f22c3b5c46b8dba02de84be80367563e8",
+        "seamless-2": "ec58abd460b1b9c403ade29ab8fd84b4865d4352517cbf246ed2927a786ed5e1",
+        "seamless-2-soil": "d749e0938831d8bb1019afcd3a05798504940900aedbd2cce377f6ea324faf88",
         "seamless-amsr2-x": "1d4573899c96399ddf07a7360b215ff234224c9650428de848786fa8b82dcec0",
         "sgdsm1-amsr2-x": "111a853290c95980a1b7aed6fb4c58f62038f581c1232db2442cfb3a3bf174be",
         "sgdsm2-amsr2-x": "90c31bbfb8dc9b608803428fb6e92cf20351e5a8dd47d7d1d380d9583adaaf81",
