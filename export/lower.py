@@ -78,7 +78,7 @@ def lower(graph: Path, out: Path, precision: str) -> int:
 
 
 def _averages(node: onnx.NodeProto, weights: dict[str, onnx.TensorProto]) -> bool:
-    """Return whether a convolution counts or averages: it has no negative weight, as trained ones have."""
+    """Return whether a convolution counts or averages: a trained one has negative weights, this one has none."""
     if len(node.input) < 2 or node.input[1] not in weights:
         return False
     return bool((np.asarray(numpy_helper.to_array(weights[node.input[1]])) >= 0).all())

@@ -40,7 +40,7 @@ class LayerName(StrEnum):
 
 def layers_of(reader: Reader) -> list[LayerName]:
     """Return the layers that an archive has."""
-    has_climatology = Usual.around(reader.archive, max(reader.days)) is not None
+    has_climatology = Usual.around(reader.archive, max(reader.days), reader.grid) is not None
     return [
         layer
         for layer in LayerName
@@ -64,7 +64,7 @@ class DayLayer:
     def of(cls, reader: Reader, date: dt.date, layer: LayerName) -> DayLayer:
         """Return a layer of a day that the reader has."""
         day = reader.file(date)
-        usual = Usual.around(reader.archive, date) if layer is LayerName.SOIL_MOISTURE_ANOMALY else None
+        usual = Usual.around(reader.archive, date, reader.grid) if layer is LayerName.SOIL_MOISTURE_ANOMALY else None
         return cls(layer, day.path, day.sha256, usual)
 
     @property

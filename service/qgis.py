@@ -70,10 +70,10 @@ def style_document(layer: LayerName) -> bytes:
         XML (QML).
     """
     kind = {"band": "1", "opacity": "1", "alphaBand": "-1"}
-    if known := colours.CATEGORIES.get(layer):
+    if layer in colours.CATEGORIES:
         entries = [
             xml_element("paletteEntry", {"value": str(value), "color": colour, "label": meaning, "alpha": "255"})
-            for value, (meaning, colour) in known.items()
+            for value, meaning, colour in _palette(layer)
         ]
         content = xml_element("colorPalette", {}, *entries)
         kind |= {"type": "paletted"}
@@ -90,6 +90,18 @@ def style_document(layer: LayerName) -> bytes:
         kind |= {"type": "singlebandpseudocolor", "classificationMin": values[0], "classificationMax": values[-1]}
     pipe = xml_element("pipe", {}, xml_element("rasterrenderer", kind, content))
     return xml_document(xml_element("qgis", {"version": _VERSION, "styleCategories": "Symbology"}, pipe))
+
+
+def _palette(layer: LayerName) -> list[tuple[int, str, str]]:
+    """Return each value that a variable with categories may have in a file, with its meaning and its colour."""
+    known = colours.CATEGORIES[layer]
+    if layer is not LayerName.QUALITY_FLAG:
+        return [(value, meaning, colour) for value, (meaning, colour) in known.items()]
+    values = np.arange(1, 2 * max(known))  # a cell may have several bits
+    found = [(0, f"{known[0][0]}, or no value", known[0][1])]
+    for value, first in zip(values.tolist(), colours.first_bits(values).tolist(), strict=True):
+        found.append((value, " and ".join(known[bit][0] for bit in known if bit & value), known[first][1]))
+    return found
 
 
 def _tree_layer(layer: LayerName, source: str) -> ElementTree.Element:

@@ -12,7 +12,7 @@ import datetime as dt
 import json
 import shutil
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 from runtime.archive.cf import EPOCH, write_axes, write_field
 from runtime.archive.cube import DayFile, verified_fields
+from runtime.archive.format import ArchiveFormat
 from runtime.archive.paths import ArchivePaths
 from runtime.archive.variables import SOIL_MOISTURE, STEP, Variable
 from runtime.common import digest
@@ -28,6 +29,7 @@ from runtime.common.clock import MIN_DAYS, WINDOW_DAYS, YEAR_DAYS, calendar_days
 from runtime.common.events import Track
 from runtime.common.grid import Floats, Grid
 from runtime.common.netcdf import open_dataset
+from runtime.common.vocabulary import LayoutName
 from runtime.errors import ArchiveError
 
 LEAST_DAYS = 365
@@ -52,7 +54,7 @@ _INDEX = "index.json"
 _AT_A_TIME = 16
 """Files that a killed run makes again at most."""
 
-_Sources = dict[str, list[tuple[dt.date, DayFile]]]
+_Days = Sequence[tuple[dt.date, DayFile]]
 
 
 def update_climatology(archive: Path, sources: Mapping[dt.date, DayFile], grid: Grid, track: Track) -> int:
@@ -86,17 +88,18 @@ def update_climatology(archive: Path, sources: Mapping[dt.date, DayFile], grid: 
         shutil.rmtree(folder, ignore_errors=True)
         return 0
     wanted = _by_calendar_day(sources)
-    known, marks = _read_index(folder), {name: _mark(found, grid) for name, found in wanted.items()}
-    stale = [name for name, mark in marks.items() if known.get(name) != mark or not (folder / name).exists()]
+    known = _read_index(folder, grid)
+    stale = [name for name, days in wanted.items() if known.get(name) != _mark(days) or not (folder / name).exists()]
     with write_guard(folder):
+        if not known.keys() <= wanted.keys():  # first, so that no reader looks for a file that is gone
+            known = {name: mark for name, mark in known.items() if name in wanted}
+            _write_index(folder, known, grid)
         for old in {path.name for path in folder.glob("*.nc")} - wanted.keys():
             (folder / old).unlink()
         parts = [stale[at : at + _AT_A_TIME] for at in range(0, len(stale), _AT_A_TIME)]
         for names in track(parts, "climatology"):
-            for name in names:
-                _write(folder / name, wanted[name], grid)
-            known = {**known, **{name: marks[name] for name in names}}
-            _write_index(folder, {name: known[name] for name in sorted(wanted) if name in known})
+            known |= {name: _mark(_write(folder / name, wanted[name], grid)) for name in names}
+            _write_index(folder, known, grid)
     return len(stale)
 
 
@@ -125,12 +128,12 @@ def climatology_faults(archive: Path, sources: Mapping[dt.date, DayFile], grid: 
         One line for each file that is damaged or has other values. Files that are due to be made again are no fault.
     """
     folder, found = ArchivePaths.below(archive).climatology, []
-    known = _read_index(folder)
+    known = _read_index(folder, grid)
     for name, days in track(list(_by_calendar_day(sources).items()), "check climatology"):
-        if known.get(name) != _mark(days, grid):
+        if known.get(name) != _mark(days):
             continue
         try:
-            (stored, years), (mean, right_years) = _read_means(folder / name), _mean_of(days, grid)
+            (stored, years), (mean, right_years, _) = _read_means(folder / name), _mean_of(days, grid)
             is_right = np.array_equal(stored, _MEAN.pack(mean)) and np.array_equal(years, right_years)
         except ArchiveError:
             is_right = False
@@ -151,8 +154,8 @@ class Usual:
     """Changes with what the files hold."""
 
     @classmethod
-    def around(cls, archive: Path, date: dt.date, window_days: int = WINDOW_DAYS) -> Usual | None:
-        """Return what is usual at the time of the year of a date; None if the archive has no climatology.
+    def around(cls, archive: Path, date: dt.date, grid: Grid, window_days: int = WINDOW_DAYS) -> Usual | None:
+        """Return what is usual at the time of the year of a date; None if the archive has no climatology on its grid.
 
         Parameters
         ----------
@@ -160,11 +163,13 @@ class Usual:
             The archive's folder.
         date : dt.date
             The date; that of 29 February counts as its own day of the calendar.
+        grid : Grid
+            The archive's grid.
         window_days : int
             Days of the calendar, the date in their middle; odd.
         """
         folder = ArchivePaths.below(archive).climatology
-        known = _read_index(folder)
+        known = _read_index(folder, grid)
         day = calendar_days(np.array([date], "datetime64[D]"))[0]
         leap_year = dt.date(2000, 1, 1)
         near = [
@@ -206,35 +211,38 @@ def _file_name(date: dt.date) -> str:
     return f"{date:%m%d}.nc"
 
 
-def _by_calendar_day(sources: Mapping[dt.date, DayFile]) -> _Sources:
+def _by_calendar_day(sources: Mapping[dt.date, DayFile]) -> dict[str, list[tuple[dt.date, DayFile]]]:
     """Return the daily files of each file of the climatology, in order of time."""
-    found: _Sources = {}
+    found: dict[str, list[tuple[dt.date, DayFile]]] = {}
     for date in sorted(sources):
         found.setdefault(_file_name(date), []).append((date, sources[date]))
     return found
 
 
-def _mark(days: Sequence[tuple[dt.date, DayFile]], grid: Grid) -> str:
+def _mark(days: _Days) -> str:
     """Return what a file of the climatology is made from, as a digest."""
-    return digest.of_values(_FORMAT, grid.digest, [(str(date), source.sha256) for date, source in days])
+    return digest.of_values([(str(date), source.sha256) for date, source in days])
 
 
-def _mean_of(days: Sequence[tuple[dt.date, DayFile]], grid: Grid) -> tuple[Floats, NDArray[np.int16]]:
-    """Return the mean of some days, float32, m3 m-3, NaN without a value, and the number of values of each cell."""
+def _mean_of(days: _Days, grid: Grid) -> tuple[Floats, NDArray[np.int16], _Days]:
+    """Return the mean of some days, float32, m3 m-3, NaN without a value, the number of values of each cell, and the
+    days whose files are there and are those of the catalog."""
     total, count = np.zeros(grid.shape, np.int64), np.zeros(grid.shape, np.int16)
-    for _, source in days:
+    used = []
+    for date, source in days:
         packed = verified_fields(source, grid, (SOIL_MOISTURE.name,)).get(SOIL_MOISTURE.name)
         if packed is not None:
             has_value = packed != SOIL_MOISTURE.fill
             total += np.where(has_value, packed, 0)
             count += has_value
+            used.append((date, source))
     mean = np.where(count > 0, total * STEP / np.maximum(count, 1), np.nan)
-    return mean.astype(np.float32), count
+    return mean.astype(np.float32), count, used
 
 
-def _write(path: Path, days: Sequence[tuple[dt.date, DayFile]], grid: Grid) -> None:
-    """Write one file of the climatology (CF-1.11, climatological time)."""
-    mean, years = _mean_of(days, grid)
+def _write(path: Path, days: _Days, grid: Grid) -> _Days:
+    """Write one file of the climatology (CF-1.11, climatological time), and return the days that are in it."""
+    mean, years, used = _mean_of(days, grid)
     first, last = days[0][0], days[-1][0]
     with part_file(path) as part, open_dataset(part, "w") as file:
         file.setncatts(
@@ -261,6 +269,7 @@ def _write(path: Path, days: Sequence[tuple[dt.date, DayFile]], grid: Grid) -> N
         write_field(file, _MEAN, mean)
         write_field(file, _YEARS, years)
     move_into_place(path)
+    return used
 
 
 def _read_means(path: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
@@ -274,16 +283,22 @@ def _read_means(path: Path) -> tuple[NDArray[np.int16], NDArray[np.int16]]:
         raise ArchiveError(f"{path}: cannot be read ({error}); {cure}") from error
 
 
-def _read_index(folder: Path) -> dict[str, str]:
-    """Return the digest of what each file was made from; empty without a readable index."""
+def _read_index(folder: Path, grid: Grid) -> dict[str, str]:
+    """Return the digest of what each file was made from; empty without a readable index of this grid."""
     try:
         index = json.loads((folder / _INDEX).read_bytes())
-    except (OSError, ValueError):
+        is_ours = index["format"] == _FORMAT and ArchiveFormat(**index["grid"]).has_grid_of(_format_of(grid))
+        return dict(index["files"]) if is_ours else {}
+    except (OSError, ValueError, KeyError, TypeError):
         return {}
-    return index if isinstance(index, dict) else {}
 
 
-def _write_index(folder: Path, index: Mapping[str, str]) -> None:
+def _write_index(folder: Path, files: Mapping[str, str], grid: Grid) -> None:
+    index = {"format": _FORMAT, "grid": asdict(_format_of(grid)), "files": dict(sorted(files.items()))}
     with part_file(folder / _INDEX) as part:
         part.write_text(json.dumps(index, indent=0))
     move_into_place(folder / _INDEX)
+
+
+def _format_of(grid: Grid) -> ArchiveFormat:
+    return ArchiveFormat.of(grid, LayoutName.CF)

@@ -1,4 +1,4 @@
-"""Is the archive whole? And making its catalog, cube and STAC documents again from the daily files."""
+"""Is the archive whole? And making its catalog, cube, climatology and STAC documents again from the daily files."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def _is_empty(record: DayRecord) -> bool:
 
 
 def rebuild_views(config: Config, track: Track) -> int:
-    """Make cube and STAC documents again from the daily files; return the number of days.
+    """Make cube, climatology and STAC documents again from the daily files; return the number of days.
 
     Raises
     ------

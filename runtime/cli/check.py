@@ -17,11 +17,11 @@ def check(
     overrides: Overrides = None,
     rebuild: Annotated[bool, typer.Option("--rebuild-catalog", help="Read the catalog back from the files.")] = False,
     rebuild_views: Annotated[
-        bool, typer.Option("--rebuild-views", help="Make cube and STAC documents again from the daily files.")
+        bool, typer.Option("--rebuild-views", help="Make cube, climatology and STAC documents again from daily files.")
     ] = False,
     as_json: Json = False,
 ) -> None:
-    """Check every published file and snapshot against the catalog, and cube and STAC items against the files.
+    """Check every published file and snapshot against the catalog, and what is made from the files against them.
 
     Where one sensor follows another, also print how the values step there; that is no fault.
     """
@@ -35,7 +35,7 @@ def check(
     if rebuild:
         print(f"rebuilt from {counted(verify.rebuild_catalog(settings, track), 'file')}")
     if rebuild_views:
-        print(f"cube and STAC documents made of {counted(verify.rebuild_views(settings, track), 'day')}")
+        print(f"cube, climatology and STAC documents made of {counted(verify.rebuild_views(settings, track), 'day')}")
     faults = verify.archive_faults(settings, track)
     if as_json:
         print(json.dumps(faults, indent=1))

@@ -34,6 +34,8 @@ CORRELATION_KM = 200.0
 
 _BLOCK = 256
 """Cells whose correlation with all others is in memory at a time."""
+DAYS_AT_ONCE = 128
+"""Days whose uncertainty is computed together. What a pair of cells costs hardly depends on how many days share it."""
 
 logger = logging.getLogger(__name__)
 
@@ -115,8 +117,8 @@ def area_mean(
         raise UsageError(f"the polygon, {south:g} to {north:g} N and {west:g} to {east:g} E, is {where}")
     _warn_of_outside(polygon, grid, float(km2.sum()))
     rows, cols = np.flatnonzero(km2.any(1)), np.flatnonzero(km2.any(0))
-    box = np.s_[rows[0] : rows[-1] + 1, cols[0] : cols[-1] + 1]
-    part = archive.isel(lat=box[0], lon=box[1])
+    box = np.ix_(rows, cols)  # the two sides of an area that is cut at the antimeridian are far apart
+    part = archive.isel(lat=rows, lon=cols)
     area = xarray.DataArray(km2[box], {"lat": part.lat, "lon": part.lon}, ("lat", "lon"))
     has_value, observed = part[SOIL_MOISTURE.name].notnull(), part[OBSERVED.name].notnull()
     land_area = _total(has_value | xarray.DataArray(land[box], area.coords, area.dims), area)
@@ -154,7 +156,7 @@ def _error_of_mean(contributions: xarray.DataArray, correlation_km: float) -> xa
 
     result: xarray.DataArray = xarray.apply_ufunc(
         error,
-        contributions.transpose("time", "lat", "lon").chunk(lat=-1, lon=-1),
+        contributions.transpose("time", "lat", "lon").chunk(time=DAYS_AT_ONCE, lat=-1, lon=-1),
         input_core_dims=[["lat", "lon"]],
         dask="parallelized",
         output_dtypes=[np.float64],

@@ -52,10 +52,10 @@ def read_polygon(path: Path) -> BaseGeometry:
         content = path.read_bytes()
     except OSError as error:
         raise UsageError(f"{path}: cannot be read ({error.strerror})") from error
-    return parse_polygon(content, str(path))
+    return parse_polygon(content, str(path), path)
 
 
-def parse_polygon(content: bytes, source: str) -> BaseGeometry:
+def parse_polygon(content: bytes, source: str, file: Path | None = None) -> BaseGeometry:
     """Return the area that the polygons of a GeoJSON document cover together.
 
     Parameters
@@ -63,7 +63,9 @@ def parse_polygon(content: bytes, source: str) -> BaseGeometry:
     content : bytes
         The document: polygons, longitude before latitude, degrees; longitudes may be -180 to 180 or 0 to 360.
     source : str
-        Where it is from, for messages.
+        What it is, for messages.
+    file : Path, optional
+        The file that it is from, for messages.
 
     Returns
     -------
@@ -79,13 +81,15 @@ def parse_polygon(content: bytes, source: str) -> BaseGeometry:
     shapely = _shapely()
     try:
         document = json.loads(content.decode("utf-8-sig"))
+        if not isinstance(document, dict):
+            raise TypeError(f"a JSON {type(document).__name__} has no geometry")
         named = ((document.get("crs") or {}).get("properties") or {}).get("name", _DEGREES[0])
         parts = list(_geometries(document))
         shapes = [shapely.geometry.shape(part) for part in parts]
         whole: BaseGeometry = shapely.union_all([shapely.make_valid(each) for each in shapes])
     except Exception as error:  # JSON of any shape may be there, and shapely has many ways to fail on it
         raise UsageError(f"{source}: is not GeoJSON with polygons ({type(error).__name__}: {error})") from error
-    in_degrees = f"ogr2ogr -t_srs EPSG:4326 new.geojson {Path(source).name}"
+    in_degrees = f"ogr2ogr -t_srs EPSG:4326 new.geojson {file.name if file else 'YOUR_FILE'}"
     if not str(named).endswith(_DEGREES):
         raise UsageError(f"{source}: is in {named}; GeoJSON has degrees: {in_degrees}")
     other = next((each.geom_type for each in shapes if not each.geom_type.endswith("Polygon")), None)

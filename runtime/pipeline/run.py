@@ -288,7 +288,7 @@ def _lacking(days: Sequence[PlannedDay]) -> list[Pending]:
 
 
 def _update_derived(run: RunContext) -> None:
-    """Bring cube and STAC documents up to date with the published days."""
+    """Bring cube, climatology and STAC documents up to date with the published days."""
 
     def track(slabs: Sequence[object], title: str) -> Sequence[object]:
         if len(slabs) > 1:

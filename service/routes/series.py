@@ -5,7 +5,8 @@ from __future__ import annotations
 import datetime as dt
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
@@ -15,11 +16,11 @@ from fastapi import APIRouter, Depends, HTTPException, Query, Request, Response
 from runtime.archive.acdd import time_coverage
 from runtime.archive.climatology_files import LEAST_DAYS
 from runtime.archive.dataset import dataset_of
-from runtime.archive.reader import Reader, Series
+from runtime.archive.reader import Series
 from runtime.archive.variables import SOIL_MOISTURE, VARIABLES
 from runtime.common.clock import calendar_days
-from runtime.common.grid import Floats
-from runtime.output.area import area_mean
+from runtime.common.grid import Floats, Grid
+from runtime.output.area import DAYS_AT_ONCE, area_mean
 from runtime.output.climatology import usual_range
 from runtime.output.polygon import parse_polygon
 from runtime.output.series import dataset_table, series_table, write_dataset, write_series
@@ -32,11 +33,13 @@ if TYPE_CHECKING:
 
 router = APIRouter()
 
-MOST_PAIRS = 1e11
-"""Pairs of cells of the box around an area, times days: the uncertainty of its mean then takes some 15 s of a core."""
+MOST_PAIRS = 8e8
+"""Pairs of cells of the boxes around an area, for each `DAYS_AT_ONCE`: its mean then takes some 15 s of a core."""
 
 _MEASURING = threading.Lock()
 """Held while a mean over an area is computed: one at a time has both cores and the memory that it needs."""
+_WAITING = threading.BoundedSemaphore(4)
+"""Requests that may wait for it or hold it. Each of them has one of the threads that answer everything else, too."""
 _PATIENCE_S = 30
 """How long a request waits for others."""
 
@@ -106,14 +109,10 @@ def post_area(
     polygon = parse_polygon(body, "the area")
     reader = services.readers.reader()
     dates = reader.dates_between(first, last)
-    _require_little(polygon, reader, len(dates))
-    if not _MEASURING.acquire(timeout=_PATIENCE_S):
-        raise HTTPException(503, "the service computes the means of other areas; try again in a minute")
-    try:
+    _require_little(polygon, reader.grid, len(dates))
+    with _turn():
         days = dataset_of(reader).sel(time=slice(str(dates[0]), str(dates[-1])))
         found = area_mean(days, polygon).assign_attrs(time_coverage(dates[0], dates[-1])).compute()
-    finally:
-        _MEASURING.release()
     if format == "csv":
         return _download(dataset_table(found).encode(), "soil_moisture_area.csv")
     if format == "nc":
@@ -145,16 +144,32 @@ def _require_order(first: dt.date | None, last: dt.date | None) -> None:
         raise HTTPException(422, f"from {first} is after to {last}")
 
 
-def _require_little(polygon: BaseGeometry, reader: Reader, days: int) -> None:
+def _require_little(polygon: BaseGeometry, grid: Grid, days: int) -> None:
     """Refuse an area whose mean takes longer than a reader of a page waits."""
-    west, south, east, north = polygon.bounds
-    cells = (east - west) * (north - south) / reader.grid.step**2
-    if cells**2 * days > MOST_PAIRS:
-        raise HTTPException(
-            422,
-            f"the area has some {cells:.0f} cells, too many for {days} days here; choose a smaller one, "
-            f"{int(MOST_PAIRS / cells**2)} days or fewer with from and to, or use `runtime series --polygon`",
-        )
+    boxes = [part.bounds for part in getattr(polygon, "geoms", [polygon])]
+    cells = sum((east - west) * (north - south) for west, south, east, north in boxes) / grid.step**2
+    turns = int(MOST_PAIRS / cells**2)
+    if days > turns * DAYS_AT_ONCE:
+        fewer = f"at most {turns * DAYS_AT_ONCE} days with from and to" if turns else ""
+        ways = ", ".join(filter(None, ("choose a smaller one", fewer, "or use `runtime series --polygon`")))
+        raise HTTPException(422, f"the area has some {cells:.0f} cells, too many for {days} days here; {ways}")
+
+
+@contextmanager
+def _turn() -> Iterator[None]:
+    """Wait until no other mean over an area is computed."""
+    busy = HTTPException(503, "the service computes the means of other areas; try again in a minute")
+    if not _WAITING.acquire(blocking=False):
+        raise busy
+    try:
+        if not _MEASURING.acquire(timeout=_PATIENCE_S):
+            raise busy
+        try:
+            yield
+        finally:
+            _MEASURING.release()
+    finally:
+        _WAITING.release()
 
 
 def _written(write: Callable[[Path], None]) -> bytes:

@@ -9,6 +9,7 @@ import { element } from "./page_parts.js";
 
 const STYLE = { pane: "place", color: "#d55e00", weight: 2, interactive: false };
 const CLOSE_PX = 12; // a click this near to the first corner closes the area
+const PIECES = 8; // of an edge in the view of a pole
 const LONGEST_ADDRESS = 1500; // characters of an area in the page's address
 
 export class AreaTool {
@@ -87,8 +88,28 @@ export class AreaTool {
     const corners = this.corners ?? [];
     this.#stop();
     if (corners.length < 3) return this.clear();
-    const ring = [...corners, corners[0]].map(([lat, lon]) => [Number(lon.toFixed(3)), Number(lat.toFixed(3))]);
-    this.onArea({ type: "Polygon", coordinates: [ring] });
+    const line = [...corners, corners[0]];
+    const isStraight = this.map.options.crs === L.CRS.EPSG4326;
+    const ring = isStraight ? line.map(([lat, lon]) => [lon, lat]) : unrolled(this.#edgesOf(line));
+    this.onArea({ type: "Polygon", coordinates: [ring.map((place) => place.map((degrees) => Number(degrees.toFixed(3))))] });
+  }
+
+  /**
+   * Return a line as it is on the map of a pole, in short pieces: the edges of an area are straight in degrees.
+   *
+   * @param {Corner[]} corners
+   * @returns {Corner[]}
+   */
+  #edgesOf(corners) {
+    const points = corners.map((corner) => this.map.project(corner, 0));
+    return points.flatMap((point, n) => {
+      const pieces = n ? PIECES : 1;
+      const before = points[n - 1] ?? point;
+      return Array.from({ length: pieces }, (_, piece) => {
+        const { lat, lng } = this.map.unproject(before.add(point.subtract(before).multiplyBy((piece + 1) / pieces)), 0);
+        return /** @type {Corner} */ ([lat, lng]);
+      });
+    });
   }
 
   #stop() {
@@ -121,13 +142,32 @@ export class AreaTool {
 }
 
 /**
+ * Return a closed line of short pieces as a ring of an area: longitudes go on across 180 degrees, and a line around a
+ * pole has the pole in it.
+ *
+ * @param {Corner[]} line Longitudes from -180 to 180; the last corner is the first.
+ */
+export function unrolled(line) {
+  const lons = [line[0][1]];
+  for (const [, lon] of line.slice(1)) lons.push(lon + 360 * Math.round((lons[lons.length - 1] - lon) / 360));
+  const ring = line.map(([lat], n) => [lons[n], lat]);
+  const [start, end] = [lons[0], lons[lons.length - 1]];
+  if (Math.abs(end - start) > 180) {
+    const pole = line[0][0] > 0 ? 90 : -90;
+    ring.push([end, pole], [start, pole], ring[0]);
+  }
+  const turn = Math.max(...lons) > 360 ? -360 : Math.min(...lons) < -360 ? 360 : 0;
+  return ring.map(([lon, lat]) => [lon + turn, lat]);
+}
+
+/**
  * Return an area for the page's address; empty for one that is long or has several parts.
  *
  * @param {Area} area
  */
 export function areaText(area) {
   const rings = area.type === "Polygon" ? area.coordinates : [];
-  const text = rings.length === 1 ? rings[0].flat().join(",") : "";
+  const text = rings.length === 1 ? rings[0].flatMap((/** @type {number[]} */ [lon, lat]) => [lon, lat]).join(",") : "";
   return text.length <= LONGEST_ADDRESS ? text : "";
 }
 

@@ -99,12 +99,23 @@ function scaleBar(colours, layer) {
   }
   const [isLowest, isHighest] = [range.low <= scale.low, range.high >= scale.high];
   const ends = [isLowest && scale.low < 0 ? "the first colour also stands for less" : "", isHighest ? "the last colour also stands for more" : ""];
-  const said = [`${scale.title}, ${scale.unit}`, ...ends].filter(Boolean).join("; ");
+  const usual = layer === LayerName.SOIL_MOISTURE_ANOMALY ? usualText(colours.archive.days) : "";
+  const said = [`${scale.title}, ${scale.unit}`, usual, ...ends].filter(Boolean).join("; ");
   rest.append(textElement("li", said), swatch("land without a value", colours.archive.gap.colour));
   rest.firstElementChild?.classList.add("plain");
   if (!isLowest) rest.append(swatch(`below ${range.low}`, UNDER));
   if (!isHighest) rest.append(swatch(`above ${range.high}`, OVER));
   return [bar, ticks, rest];
+}
+
+/**
+ * Return what an anomaly is compared with; in a record of one year it says nothing about drought.
+ *
+ * @param {import("./schema.js").ArchiveInfo["days"]} days
+ */
+function usualText(days) {
+  const years = days ? Math.floor((Date.parse(days.newest) - Date.parse(days.first)) / 365.2 / 86_400_000) : 0;
+  return `usual is the mean of the same weeks in ${years === 1 ? "one year only, this one" : `${years} years`}`;
 }
 
 /**
@@ -119,6 +130,8 @@ export function valueText(colours, layer, value) {
   const [scale, { steps }] = [colours.scale(layer), colours.archive];
   if (!scale || value >= steps) return "";
   const { low, high, unit } = scale;
-  const more = value === steps - 1 ? " or more" : "";
-  return `${(low + (value / (steps - 1)) * (high - low)).toFixed(high > 1 ? 0 : 2)} ${unit}${more}`;
+  const more = value === steps - 1 ? " or more" : value === 0 && low < 0 ? " or less" : "";
+  const digits = high > 1 ? 0 : 2;
+  const rounded = Number((low + (value / (steps - 1)) * (high - low)).toFixed(digits)) || 0; // no -0
+  return `${rounded.toFixed(digits)} ${unit}${more}`;
 }

@@ -125,8 +125,12 @@ async function loadArchive(again) {
   slider.max = days.number(archive.days.newest) - days.number(archive.days.first);
   [element("date").min, element("date").max] = [archive.days.first, archive.days.newest];
   api.clearMaps();
+  readout.forget();
   if (followsNewest) opened = calendar.newestObserved() ?? archive.days.newest;
-  await showDay(followsNewest ? readAddress().get("date") || opened : shown.date);
+  await showDay(followsNewest ? (!shown.date && readAddress().get("date")) || opened : shown.date);
+  if (element("legend").children.length) return;
+  await chooseLayer(shown.layer);
+  await map.showLines(element("lines").checked); // after the first map
 }
 
 /** Write day, layer, view and place into the page's address. */
@@ -394,7 +398,3 @@ addEventListener("hashchange", () => {
 });
 
 await poll();
-if (archive?.days) {
-  await chooseLayer(shown.layer);
-  await map.showLines(element("lines").checked); // after the first map
-}

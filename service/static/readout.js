@@ -52,6 +52,11 @@ export class Readout {
     element("readout").textContent = "";
   }
 
+  /** Load the other layers anew when they are needed: a day may have been made again. */
+  forget() {
+    this.date = "";
+  }
+
   /** @param {string} date */
   #load(date) {
     if (date === this.date) return;
@@ -59,7 +64,7 @@ export class Readout {
     this.more = MORE.map(() => null);
     MORE.forEach(({ layer }, n) => {
       if (!this.colours.archive.layers.includes(layer)) return;
-      api.getMap(date, layer).then((bytes) => date === this.date && (this.more[n] = bytes)).catch(() => {});
+      api.getMap(date, layer).then((bytes) => date === this.date && (this.more[n] = bytes)).catch(() => this.forget());
     });
   }
 }

@@ -158,7 +158,8 @@ export class SeriesChart {
     const ends = [...lines.flat(), ...ranges.flat(), ...all, ...points.flatMap(({ values, sigma }) => spread(values, sigma))];
     const count = 2 + others.length + points.length; // the number of the first range among the series
     const known = ends.filter((value) => value !== null);
-    const range = [Math.max(0, Math.min(0.5, ...known) - 0.01), Math.max(0, ...known) + 0.01];
+    const [least, most] = known.reduce(([low, high], value) => [Math.min(low, value), Math.max(high, value)], [0.5, 0]);
+    const range = [Math.max(0, least - 0.01), most + 0.01];
     const plot = new uPlot(
       {
         ...COMMON, height: 260,

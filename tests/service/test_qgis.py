@@ -39,6 +39,11 @@ def test_every_layer_has_a_style_with_its_colours(client: httpx.Client) -> None:
         style = ElementTree.fromstring(client.get(f"/qgis/{layer}.qml").content)
         used = [element.get("color") for kind in ("item", "paletteEntry") for element in style.iter(kind)]
         categories = colours.CATEGORIES.get(layer)
+        if layer is LayerName.QUALITY_FLAG:  # each value that several bits make together
+            values = [int(entry.get("value", "")) for entry in style.iter("paletteEntry")]
+            assert values == list(range(64))
+            assert used == [dict(categories or {})[bit][1] for bit in colours.first_bits(np.array(values)).tolist()]
+            continue
         assert used == ([c for _, c in categories.values()] if categories else colours.SCALES[layer].colours)
     assert client.get("/qgis/cube.qml").status_code == 422
 

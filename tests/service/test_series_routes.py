@@ -12,10 +12,13 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+import shapely
 import xarray
+from fastapi import HTTPException
 
 import runtime
 from runtime.archive.reader import Reader
+from runtime.common.grid import Grid
 from service.routes import series as routes
 from tests.conftest import Site
 from tests.service.conftest import asking
@@ -97,7 +100,8 @@ def test_the_mean_over_an_area_as_files(client: httpx.Client, tmp_path: Path) ->
     [
         (b"", 422, "is not GeoJSON with polygons"),
         (b"\xff\x00", 422, "is not GeoJSON with polygons"),
-        (b'"a text"', 422, "is not GeoJSON with polygons"),
+        (b'"a text"', 422, "a JSON str has no geometry"),
+        (b'{"type": "Polygon", "coordinates": [[[4e6, 3e6], [5e6, 3e6], [5e6, 4e6], [4e6, 3e6]]]}', 422, "YOUR_FILE"),
         (b"[" * 100_000, 422, "is not GeoJSON with polygons"),
         (b'{"type": "Point", "coordinates": [1, 2]}', 422, "wanted polygons only"),
         (b'{"type": "Polygon", "coordinates": [[[NaN, 0], [1, NaN], [1, 1], [NaN, 0]]]}', 422, "polygon"),
@@ -117,6 +121,31 @@ def test_days_of_an_area_that_are_refused(client: httpx.Client) -> None:
     assert _ask_area(client, **{"from": "2020-04-09", "to": "2020-04-01"}).status_code == 422
     assert _ask_area(client, **{"from": "2021-01-01"}).status_code == 404
     assert _ask_area(client, format="xls").status_code == 422
+
+
+def test_an_area_on_both_sides_of_the_antimeridian_is_as_large_as_its_parts() -> None:
+    islands: list[Any] = [
+        [[[177, -19], [180, -19], [180, -16], [177, -16], [177, -19]]],
+        [[[-180, -19], [-178, -19], [-178, -16], [-180, -16], [-180, -19]]],
+    ]
+    fiji = shapely.geometry.shape({"type": "MultiPolygon", "coordinates": islands})
+    grid = Grid.globe()
+    routes._require_little(fiji, grid, 20_000)
+    with pytest.raises(HTTPException) as refused:
+        routes._require_little(shapely.box(-180, -60, 180, 75), grid, 1)
+    assert "choose a smaller one, or use `runtime series" in refused.value.detail
+    with pytest.raises(HTTPException) as refused:
+        routes._require_little(shapely.box(0, 0, 36, 36), grid, 300)
+    assert "at most 128 days" in refused.value.detail
+
+
+def test_only_some_areas_wait(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    nobody_more = threading.BoundedSemaphore(1)
+    monkeypatch.setattr(routes, "_WAITING", nobody_more)
+    with nobody_more:
+        answer = _ask_area(client)
+    assert (answer.status_code, "try again" in answer.text) == (503, True)
+    assert _ask_area(client).status_code == 200
 
 
 def test_a_second_area_waits_only_so_long(client: httpx.Client, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -252,7 +252,8 @@ class Seamless(nn.Module):
         log_sigma : Tensor, shape (cells,)
             Logarithm of sigma in units of `sm_std`, before `sigma_power` and `sigma_scale`.
         """
-        with torch.autocast(sm.device.type, enabled=False):  # averages are taken in full precision
+        no_tf32 = torch.backends.cudnn.flags(enabled=True, allow_tf32=False)
+        with torch.autocast(sm.device.type, enabled=False), no_tf32:  # averages are taken in full precision
             fields = self._look(sm, mask, land)
         around = self._surroundings(fields, precip, precip_mask)
         sample, row, col = where.nonzero(as_tuple=True)

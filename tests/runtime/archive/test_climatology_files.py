@@ -58,7 +58,7 @@ def _agrees(archive: Path, sources: Sources) -> None:
     for window in (1, 5, 31):
         wanted = record.seamless.anomalies(window).soil_moisture_climatology
         for date in sources:
-            usual = Usual.around(archive, date, window)
+            usual = Usual.around(archive, date, GRID, window)
             assert usual
             np.testing.assert_allclose(usual.mean(), wanted.sel(time=str(date)), atol=6e-5, err_msg=f"{date} {window}")
     assert climatology_faults(archive, sources, GRID, _whole) == []
@@ -85,13 +85,41 @@ def test_only_what_a_change_touches_is_made_again(tmp_path: Path) -> None:
     _agrees(tmp_path, sources)
 
 
+def test_a_day_of_the_calendar_that_is_gone_is_not_looked_for(tmp_path: Path) -> None:
+    sources = _years(tmp_path)
+    sources |= dict([_put(tmp_path, dt.date(2019, 3, 10))])
+    _update(tmp_path, sources)
+    (tmp_path / sources.pop(dt.date(2019, 3, 10)).relative).unlink()
+    assert _update(tmp_path, sources) == 0
+    _agrees(tmp_path, sources)
+
+
+def test_a_day_that_was_damaged_counts_once_it_is_back(tmp_path: Path) -> None:
+    sources = _years(tmp_path)
+    damaged = tmp_path / sources[dt.date(2019, 2, 27)].relative
+    content = damaged.read_bytes()
+    damaged.write_bytes(content[:-1])
+    assert _update(tmp_path, sources) == 6
+    assert climatology_faults(tmp_path, sources, GRID, _whole) == [], "it is due to be made again"
+    damaged.write_bytes(content)
+    assert _update(tmp_path, sources) == 1
+    _agrees(tmp_path, sources)
+
+
+def test_a_climatology_of_another_grid_is_none(tmp_path: Path) -> None:
+    _update(tmp_path, _years(tmp_path))
+    moved = Grid.globe().box(0, 0, 2, 1)
+    assert moved.digest != GRID.digest
+    assert Usual.around(tmp_path, dt.date(2020, 2, 26), moved) is None
+
+
 def test_a_short_record_has_none(tmp_path: Path) -> None:
     sources = _years(tmp_path, [2019, 2020])
     _update(tmp_path, sources)
     assert (tmp_path / "climatology").exists()
     assert _update(tmp_path, {date: file for date, file in sources.items() if date.year == 2020}) == 0
     assert not (tmp_path / "climatology").exists()
-    assert Usual.around(tmp_path, dt.date(2020, 2, 26)) is None
+    assert Usual.around(tmp_path, dt.date(2020, 2, 26), GRID) is None
 
 
 @pytest.mark.slow
@@ -104,7 +132,7 @@ def test_lost_and_damaged_files_are_named_and_made_again(tmp_path: Path) -> None
     faults = climatology_faults(tmp_path, sources, GRID, _whole)
     assert [fault.partition(":")[0] for fault in faults] == [str(folder / "0226.nc"), str(folder / "0228.nc")]
     assert all("runtime check --rebuild-views" in fault for fault in faults)
-    usual = Usual.around(tmp_path, dt.date(2020, 2, 26))
+    usual = Usual.around(tmp_path, dt.date(2020, 2, 26), GRID)
     assert usual
     with pytest.raises(ArchiveError, match=r"0226\.nc: cannot be read"):
         usual.mean()
@@ -155,5 +183,5 @@ def test_killed_at_any_line_the_next_update_makes_it_whole(tmp_path: Path) -> No
         _update(archive, sources)
         _agrees(archive, sources)
         index = json.loads((archive / "climatology" / "index.json").read_text())
-        assert {path.name for path in (archive / "climatology").iterdir()} == {*index, "index.json"}
+        assert {path.name for path in (archive / "climatology").iterdir()} == {*index["files"], "index.json"}
     assert line > 50

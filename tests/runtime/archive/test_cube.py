@@ -259,7 +259,8 @@ def test_a_run_keeps_the_cube_and_check_looks_at_it(window_site: Site, runtime: 
     zarr.open_group(window_site.archive / CUBE, mode="r+")["soil_moisture"][4, 3, 3] = 77  # type: ignore[index]
     assert f"{window_site.date(4)} is not what its daily file holds" in archive_faults(window_site.config(), _whole)[0]
     said = runtime("check", "--rebuild-views", "--config", window_site.file)
-    assert (said.exit_code, said.stdout) == (0, f"cube and STAC documents made of {DAYS} days\nthe archive is whole\n")
+    made = f"cube, climatology and STAC documents made of {DAYS} days"
+    assert (said.exit_code, said.stdout) == (0, f"{made}\nthe archive is whole\n")
 
 
 class _Died(BaseException):

@@ -84,10 +84,12 @@ def test_the_page_shows_which_sensors_a_day_has(visit: Open, make_site: MakeSite
 
 
 @pytest.mark.slow
-def test_an_archive_without_days_says_why_the_last_run_published_nothing(visit: Open, make_site: MakeSite) -> None:
+def test_a_page_without_days_says_why_and_goes_on_to_each_new_day(visit: Open, make_site: MakeSite) -> None:
     site = make_site(arrived=False)
     with web(site) as app, listening(site.config(), app) as address:
-        page = visit(address).goes_to()
+        page = visit(address)
+        page.page.clock.install()
+        page.goes_to()
         page.page.wait_for_selector("#empty:not([hidden])")
         assert "runtime fill --date today" in page.text("#empty")
         assert page.page.is_hidden("#map")
@@ -101,8 +103,12 @@ def test_an_archive_without_days_says_why_the_last_run_published_nothing(visit: 
         assert page.text("#empty-reason") == "The last run: the feed's folder incoming does not exist"
         site.bring(0, 8)
         site.fill(0, 4)
-        page.page.reload()
+        page.page.clock.fast_forward(31_000)
         page.shows("2020-04-05 soil_moisture")
+        page.until("document.querySelector('#legend').textContent.includes('Soil moisture')")
+        site.fill(5, 5)
+        page.page.clock.fast_forward(31_000)
+        page.shows("2020-04-06 soil_moisture")
 
 
 @contextmanager

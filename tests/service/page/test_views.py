@@ -42,6 +42,21 @@ def test_a_polar_view_has_each_cell_where_the_projection_puts_it(visit: Open, va
 
 
 @pytest.mark.slow
+def test_an_area_drawn_around_180_degrees_or_a_pole_is_the_one_inside_the_line(visit: Open, varied: Site) -> None:
+    page = visit().goes_to()
+    page.shows(f"{varied.date(13)} soil_moisture")
+    across = [(66, 178), (66, -176), (69, -176), (69, 178), (66, 178)]
+    around = [(60, 0), (65, 120), (65, -120), (60, 0)]
+    rings = page.page.evaluate(
+        "async lines => { const { unrolled } = await import('/static/area.js'); return lines.map(unrolled) }",
+        [across, around, [(-lat, lon) for lat, lon in around]],
+    )
+    assert rings[0] == [[178, 66], [184, 66], [184, 69], [178, 69], [178, 66]]
+    assert rings[1] == [[0, 60], [120, 65], [240, 65], [360, 60], [360, 90], [0, 90], [0, 60]]
+    assert rings[2][-3:-1] == [[360, -90], [0, -90]]
+
+
+@pytest.mark.slow
 def test_a_region_far_from_the_poles_has_no_polar_views(visit: Open, varied: Site) -> None:
     page = visit().goes_to("#view=north")
     page.shows(f"{varied.date(13)} soil_moisture")
