@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import select
 import signal
@@ -114,6 +115,18 @@ def _run_until_stopped(config: Config, runner: Runner, wait: _Wait) -> None:
         schedule.scheduler.shutdown()
 
 
+class _Server(uvicorn.Server):
+    """A web server that leaves no connection open when it stops."""
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop; connections that were accepted after all others had been asked to close are cut off at the end."""
+        await super().shutdown(sockets)
+        for connection in list(self.server_state.connections):
+            if (transport := getattr(connection, "transport", None)) is not None:
+                transport.abort()
+        await asyncio.sleep(0)  # transports close their sockets in the next turn of the loop
+
+
 @contextmanager
 def listening(config: Config, app: FastAPI) -> Iterator[str]:
     """Serve an application over HTTP, in a thread.
@@ -158,7 +171,7 @@ def listening(config: Config, app: FastAPI) -> Iterator[str]:
         timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=_SHUTDOWN_S,
     )
-    server = uvicorn.Server(settings)
+    server = _Server(settings)
     thread = threading.Thread(target=server.run, args=([listener],), name="web", daemon=True)
     thread.start()
     try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import gc
 import resource
 import socket
 import time
@@ -108,6 +109,24 @@ def test_a_connection_is_kept_between_whole_requests(varied: Site) -> None:
             assert answer.startswith(b"HTTP/1.1 200")
             time.sleep(0.8)
         assert _is_open(client)
+
+
+def test_a_connection_that_was_not_asked_to_close_is_cut_off_when_the_service_stops(
+    varied: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As one that was accepted while the others were asked."""
+    monkeypatch.setattr("service.serve._SHUTDOWN_S", 0.2)
+    monkeypatch.setattr("service.connections.LimitedConnection.shutdown", lambda self: None)
+    with _served(varied) as served:
+        connection = socket.create_connection(served)
+        connection.sendall(ASK)
+        assert connection.recv(100).startswith(b"HTTP/1.1 200")
+    with connection:
+        connection.settimeout(5)
+        with contextlib.suppress(ConnectionResetError):
+            while connection.recv(10_000):
+                pass
+    gc.collect()  # pytest tells of a socket that nobody closed
 
 
 def test_half_of_the_files_that_may_be_open_are_left_to_the_runs() -> None:
