@@ -5,7 +5,6 @@ import { element, textElement } from "./page_parts.js";
 import { LayerName } from "./schema.js";
 
 /** @import { LayerColours, Range } from "./colours.js" */
-/** @import { FlagColour } from "./schema.js" */
 
 const TICKS = 7; // on the bar of a scale
 
@@ -27,6 +26,8 @@ export const LAYER_LABELS = [
   [LayerName.PRECIPITATION, "Rain"],
 ];
 
+const GAP_MEANING = "land without a value";
+
 /**
  * Return the layer of the archive that a shown layer takes its main values from.
  *
@@ -43,7 +44,8 @@ export const mainLayer = (layer) => (layer === SWIPE ? LayerName.SOIL_MOISTURE :
  * @param {() => void} onChange Called after the range or the fading was changed.
  */
 export function showLegend(colours, layer, onChange) {
-  const categories = colours.categories(layer);
+  const gap = { meaning: GAP_MEANING, colour: colours.archive.gap.colour };
+  const categories = layer === LayerName.QUALITY_FLAG ? [...(colours.categories(layer) ?? []), gap] : colours.categories(layer);
   element("legend").replaceChildren(...(categories ? [categoryList(categories)] : scaleBar(colours, layer)));
   const scale = colours.scale(layer);
   element("range").hidden = !scale;
@@ -66,7 +68,7 @@ export function showLegend(colours, layer, onChange) {
   };
 }
 
-/** @param {FlagColour[]} categories */
+/** @param {{ meaning: string, colour: string }[]} categories */
 function categoryList(categories) {
   const list = document.createElement("ul");
   list.append(...categories.map(({ meaning, colour }) => swatch(meaning, colour)));
@@ -101,7 +103,7 @@ function scaleBar(colours, layer) {
   const ends = [isLowest && scale.low < 0 ? "the first colour also stands for less" : "", isHighest ? "the last colour also stands for more" : ""];
   const usual = layer === LayerName.SOIL_MOISTURE_ANOMALY ? usualText(colours.archive.days) : "";
   const said = [`${scale.title}, ${scale.unit}`, usual, ...ends].filter(Boolean).join("; ");
-  rest.append(textElement("li", said), swatch("land without a value", colours.archive.gap.colour));
+  rest.append(textElement("li", said), swatch(GAP_MEANING, colours.archive.gap.colour));
   rest.firstElementChild?.classList.add("plain");
   if (!isLowest) rest.append(swatch(`below ${range.low}`, UNDER));
   if (!isHighest) rest.append(swatch(`above ${range.high}`, OVER));
