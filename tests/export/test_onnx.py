@@ -51,7 +51,6 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> _Exported:
     return _Exported(tmp_path_factory)
 
 
-@pytest.mark.slow
 def test_manifest_of_the_window_kind(exported: dict[str, Bundle]) -> None:
     manifest = exported["window"].manifest
     assert (manifest.kind, manifest.window, manifest.halo, manifest.state) == ("window", tuple(range(-4, 5)), 5, ())

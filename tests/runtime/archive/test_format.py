@@ -129,7 +129,7 @@ def test_reprocess_all_makes_every_day_again(
         np.testing.assert_array_equal(series.values[name], truth.values[name])
 
 
-@pytest.mark.slow_but_the_first
+@pytest.mark.slow
 @pytest.mark.parametrize("bundle", ["seamless-amsr2-x", "sgdsm2-amsr2-x"])
 @pytest.mark.parametrize("go_on", ["reprocess", "fill"])
 def test_a_killed_reprocess_goes_on_and_readers_never_get_another_cell(

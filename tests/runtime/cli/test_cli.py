@@ -254,6 +254,7 @@ def test_rain_without_any_estimate_is_a_warning(recurrent_site: Site, runtime: R
     assert f"warning: {path}: no cell has an estimate" in result.stderr
 
 
+@pytest.mark.slow
 def test_a_damaged_file_is_warned_of_once_in_a_run(window_site: Site, runtime: Runtime) -> None:
     path = _truncate(window_site)
     result = runtime("fill", "--from", "2020-04-01", "--to", "2020-04-14", "--config", window_site.file)

@@ -97,6 +97,7 @@ def _click_corners(page: Visit, *places: tuple[int, int]) -> None:
         page.page.click("#map", position={"x": x, "y": y})
 
 
+@pytest.mark.slow
 def test_an_area_is_drawn_and_its_mean_can_be_saved_and_sent_as_a_link(visit: Open) -> None:
     page = visit().goes_to("#date=2020-04-06")
     page.shows("2020-04-06 soil_moisture")

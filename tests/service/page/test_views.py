@@ -17,6 +17,7 @@ GLOBE = {
 }
 
 
+@pytest.mark.slow
 def test_a_polar_view_has_each_cell_where_the_projection_puts_it(visit: Open, varied: Site) -> None:
     page = visit().goes_to()
     page.shows(f"{varied.date(13)} soil_moisture")

@@ -63,7 +63,7 @@ def test_a_slow_download_may_take_all_the_time_of_its_file(remote: tuple[Site, S
     assert (tmp_path / "got").read_bytes() == site.lprm(0).read_bytes()
 
 
-@pytest.mark.slow_but_the_first
+@pytest.mark.slow
 @pytest.mark.parametrize("fault", ["drip", "drip headers"])
 def test_the_limit_of_a_file_is_the_only_one_that_a_dripping_server_meets(
     fault: str, remote: tuple[Site, Server], tmp_path: Path
