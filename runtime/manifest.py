@@ -297,7 +297,9 @@ class SourceField(_ManifestModel):
 
     def scaled(self, values: NDArray[Any]) -> Floats:
         """Return the stored values as the network reads them, float32, in the same shape."""
-        found = values.astype(np.float32) / np.float32(self.divide_by) * np.float32(self.multiply_by)
+        found = values.astype(np.float32)
+        if (self.divide_by, self.multiply_by) != (1, 1):
+            found = found / np.float32(self.divide_by) * np.float32(self.multiply_by)
         if self.clip is not None:
             found = np.clip(found, *self.clip)
         return np.asarray(np.trunc(found) if self.whole else found, np.float32)

@@ -62,10 +62,10 @@ _MESSAGES = _message_classes()
 class Example:
     """One place and time: its fields by name."""
 
-    fields: dict[str, Any]
-    """The message ``Features.FeatureEntry`` of each, with a serialised ``tf.train.Feature`` as value."""
-    message: Any
-    """The whole message, with all that is not known of it."""
+    fields: dict[str, memoryview]
+    """The serialised ``tf.train.Feature`` of each."""
+    data: bytes
+    """The whole serialised example, with all that is not known of it."""
 
     @classmethod
     def parse(cls, data: bytes) -> Example:
@@ -76,17 +76,12 @@ class Example:
         ExampleError
             The bytes are no ``tf.train.Example``, or a field that the authors' scripts read has another type there.
         """
-        message = _MESSAGES["Example"]()
-        try:
-            message.ParseFromString(data)
-        except DecodeError as error:
-            raise ExampleError("it is no tf.train.Example: its form is wrong") from error
-        entries = message.features.feature  # of two entries with one name, a map takes the last
-        example = cls({entry.key.decode("utf-8", "backslashreplace"): entry for entry in entries}, message)
+        entries = _entries(data) or _unusual_entries(data)  # of two with one name, a map takes the last
+        example = cls({bytes(key).decode("utf-8", "backslashreplace"): value for key, value in entries}, data)
         if not example.fields:
             raise ExampleError("it is no tf.train.Example: it has no field")
         for name in KNOWN_KINDS.keys() & example.fields.keys():
-            _require_kind(KNOWN_KINDS[name], example.fields[name].value)
+            _require_kind(KNOWN_KINDS[name], example.fields[name])
         return example
 
     def text(self, field: ExampleField) -> str:
@@ -107,19 +102,23 @@ class Example:
         (value,) = self._values(field, 1)
         return float(value)
 
-    def image(self, field: ExampleField, size: int = IMAGE_SIZE) -> NDArray[Any]:
-        """Return a field of one integer for each pixel.
+    def image(
+        self, field: ExampleField, rows: int = IMAGE_SIZE, cols: int = IMAGE_SIZE, *, size: int = IMAGE_SIZE
+    ) -> NDArray[Any]:
+        """Return the middle of a field of one integer for each pixel.
 
         Parameters
         ----------
         field : ExampleField
             The field.
+        rows, cols : int
+            Size of the middle; at most `size`.
         size : int
-            Rows and columns of the image.
+            Rows and columns of the whole image.
 
         Returns
         -------
-        integer array, shape (size, size)
+        integer array, shape (rows, cols)
             The values as they are stored.
 
         Raises
@@ -127,41 +126,47 @@ class Example:
         ExampleError
             The field is absent, has another type, or another number of values.
         """
-        return np.asarray(self._values(field, size * size)).reshape(size, size)
+        top, left = (size - rows) // 2, (size - cols) // 2
+        middle = (slice(top, top + rows), slice(left, left + cols))
+        values = _packed_integers(self._feature(field), size, middle)
+        if values is None:
+            values = np.asarray(self._values(field, size * size)).reshape(size, size)[middle]
+        return values
 
     def has(self, name: str) -> bool:
         """Return whether there is a field with values of this name."""
-        return name in self.fields and len(self.fields[name].value) > _EMPTY
+        return name in self.fields and len(self.fields[name]) > _EMPTY
 
     def with_label(self, name: str, value: float) -> bytes:
         """Return the example, serialised, with one more field of one float32; all others stay as they are."""
-        changed = _MESSAGES["Example"]()
-        changed.CopyFrom(self.message)
+        changed = _MESSAGES["Example"].FromString(self.data)
         changed.features.feature.add(key=name.encode(), value=feature_bytes(ValueKind.FLOAT, [value]))
         return bytes(changed.SerializeToString())
 
-    def _values(self, field: ExampleField, count: int) -> Any:
-        """Return the values of a field; there must be `count` of them."""
+    def _feature(self, field: ExampleField) -> memoryview:
+        """Return a serialised field of the right type."""
         if field.name not in self.fields:
             raise ExampleError(f"it has no field {field.name}")
-        data = self.fields[field.name].value
+        data = self.fields[field.name]
         _require_kind(field, data)
-        values: Any = _packed_integers(data)
-        if values is None:
-            feature = _MESSAGES["Feature"]()
-            try:
-                feature.ParseFromString(data)
-            except DecodeError as error:
-                raise ExampleError(f"field {field.name} is no tf.train.Feature") from error
-            kind = feature.WhichOneof("kind")
-            values = getattr(feature, kind).value if kind else ()
+        return data
+
+    def _values(self, field: ExampleField, count: int) -> Any:
+        """Return the values of a field; there must be `count` of them."""
+        feature = _MESSAGES["Feature"]()
+        try:
+            feature.ParseFromString(bytes(self._feature(field)))
+        except DecodeError as error:
+            raise ExampleError(f"field {field.name} is no tf.train.Feature") from error
+        kind = feature.WhichOneof("kind")
+        values: Any = getattr(feature, kind).value if kind else ()
         if len(values) != count:
             shape = f", for {int(count**0.5)} x {int(count**0.5)} pixels" if count > 1 else ""
             raise ExampleError(f"field {field.name} has {len(values)} values, wanted {count}{shape}")
         return values
 
 
-def _require_kind(field: ExampleField, data: bytes) -> None:
+def _require_kind(field: ExampleField, data: memoryview) -> None:
     found = _KIND_BY_NUMBER.get(data[0] >> 3) if data else None
     if data and found is None:
         raise ExampleError(f"field {field.name} is no tf.train.Feature")
@@ -201,8 +206,12 @@ def _varints(values: NDArray[Any]) -> bytes:
     return packed.tobytes()
 
 
+_FIRST, _SECOND = 1 << 3 | 2, 2 << 3 | 2
+"""First bytes of the first and of the second field of a message, if it is a message, a text or a packed list."""
 _PACKED = 3 << 3 | 2
 """First byte of a feature that is a list of integers."""
+_LONGEST_VARINT = 63
+"""Bits of a number before its last byte."""
 _EMPTY = 2
 """Bytes of a feature with a list without values: the number of the list, and its length 0."""
 
@@ -222,7 +231,7 @@ def example_bytes(fields: dict[str, bytes]) -> bytes:
     return bytes(example.SerializeToString())
 
 
-def _varint(data: bytes, start: int) -> tuple[int, int]:
+def _varint(data: memoryview, start: int) -> tuple[int, int]:
     """Return the number at a place, and where the next one begins."""
     value = shift = 0
     while True:
@@ -231,17 +240,83 @@ def _varint(data: bytes, start: int) -> tuple[int, int]:
         start, shift = start + 1, shift + 7
         if byte < 128:
             return value, start
+        if shift > _LONGEST_VARINT:
+            raise ValueError("a number has too many bytes")
 
 
-def _packed_integers(data: bytes) -> NDArray[np.integer[Any]] | None:
-    """Return the values of a feature that is one packed list of integers below 16,384, as an image normally is.
+def _parts(data: memoryview, *tags: int) -> list[memoryview]:
+    """Return the fields of a message that has fields with these first bytes, in this order, and nothing else.
+
+    Raises
+    ------
+    ValueError
+        The message has another form, which protobuf then reads.
+    """
+    parts, start = [], 0
+    try:
+        for tag in tags:
+            if data[start] != tag:
+                raise ValueError
+            size, start = _varint(data, start + 1)
+            parts.append(data[start : start + size])
+            start += size
+    except IndexError as error:
+        raise ValueError from error
+    if start != len(data):
+        raise ValueError
+    return parts
+
+
+def _entries(data: bytes) -> list[tuple[memoryview, memoryview]] | None:
+    """Return names and values of the features of an example, without a copy; None if it has an unusual form.
+
+    protobuf copies the whole example, 17 MB, before it reads anything.
+    """
+    entries = []
+    try:
+        (features,) = _parts(memoryview(data), _FIRST)
+        start = 0
+        while start < len(features):
+            if features[start] != _FIRST:
+                return None
+            size, start = _varint(features, start + 1)
+            name, value = _parts(features[start : start + size], _FIRST, _SECOND)
+            entries.append((name, value))
+            start += size
+    except (ValueError, IndexError):
+        return None
+    return entries if start == len(features) else None
+
+
+def _unusual_entries(data: bytes) -> list[tuple[memoryview, memoryview]]:
+    """Return names and values of the features of an example, read by protobuf.
+
+    Raises
+    ------
+    ExampleError
+        The bytes are no ``tf.train.Example``.
+    """
+    message = _MESSAGES["Example"]()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise ExampleError("it is no tf.train.Example: its form is wrong") from error
+    return [(memoryview(entry.key), memoryview(entry.value)) for entry in message.features.feature]
+
+
+def _packed_integers(data: memoryview, size: int, middle: tuple[slice, slice]) -> NDArray[np.integer[Any]] | None:
+    """Return a part of an image that is one packed list of integers below 16,384, as an image normally is.
 
     protobuf makes a Python object of each of the 262,144 values of an image, which takes several times as long.
 
     Parameters
     ----------
-    data : bytes
+    data : memoryview
         A serialised feature.
+    size : int
+        Rows and columns of the image.
+    middle : tuple of two slices
+        The wanted rows and columns.
 
     Returns
     -------
@@ -249,22 +324,21 @@ def _packed_integers(data: bytes) -> NDArray[np.integer[Any]] | None:
         None if the feature is something else, which protobuf then reads.
     """
     try:
-        if data[0] != _PACKED:
-            return None
-        size, start = _varint(data, 1)
-        if start + size != len(data) or data[start] != 1 << 3 | 2:
-            return None
-        size, start = _varint(data, start + 1)
-    except IndexError:
+        (packed,) = _parts(data, _PACKED)
+        (packed,) = _parts(packed, _FIRST)
+    except ValueError:
         return None
-    if start + size != len(data) or not size:
+    raw = np.frombuffer(packed, np.uint8)
+    if not raw.size:
         return None
-    raw = np.frombuffer(data, np.uint8, offset=start)
+    if raw.size == size * size and raw.max() < 128:
+        return raw.reshape(size, size)[middle]
     is_last = raw < 128
-    if is_last.all():
-        return raw
-    ends = np.flatnonzero(is_last)
-    has_two = raw[ends - 1] >= 128
-    if not is_last[-1] or ends.size + np.count_nonzero(has_two) != raw.size:
+    if not is_last[-1] or not (is_last[1:] | is_last[:-1]).all():
         return None  # larger values are rare in images, and a number that is cut is protobuf's to refuse
-    return np.where(has_two, raw[ends].astype(np.uint16) << 7 | raw[ends - 1] & 127, raw[ends])
+    ends = np.flatnonzero(is_last)
+    if ends.size != size * size:
+        return None
+    ends = ends.reshape(size, size)[middle]
+    low, high = raw[ends - 1], raw[ends]
+    return np.where(low >= 128, high.astype(np.uint16) << 7 | low & 127, high)

@@ -1,8 +1,10 @@
-"""Run the network of a retrieval over examples, a batch at a time; the next batch is read while one is computed."""
+"""Run the network of a retrieval over examples, a batch at a time; the next batches are read while one is computed."""
 
 from __future__ import annotations
 
 import itertools
+import os
+from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -18,9 +20,11 @@ from runtime.engines.select import EngineSettings, open_engine
 from runtime.errors import BundleError, SeamlessError
 from runtime.manifest import RetrievalManifest
 from runtime.retrieval.sample import Place, Sample, samples_of
-from runtime.retrieval.tfrecord import BadRecord, Record, read_records
+from runtime.retrieval.tfrecord import BadRecord, read_records
 
 T = TypeVar("T")
+MOST_READERS = 8
+"""Files that are read side by side, on any machine; each takes a core, and 60 MB."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +96,10 @@ def retrievals(
     most: int | None = None,
     progress: Progress | None = None,
 ) -> Iterator[Retrieval | BadRecord]:
-    """Yield the value of each example of some files, in order; no more than two batches are in memory.
+    """Yield the value of each example of some files, in order.
+
+    As many files are read side by side as there are cores, at most `MOST_READERS`; of each, one batch is in memory, and
+    the values of those that are not yet at their turn.
 
     Parameters
     ----------
@@ -103,7 +110,8 @@ def retrievals(
     shards : sequence of Path
         TFRecord files.
     most : int, optional
-        Number of records after which to stop, those that cannot be used included.
+        Number of records after which to stop, those that cannot be used included. The files are then read one after the
+        other.
     progress : callable, optional
         Called with the number of bytes read, and those of all files.
 
@@ -117,19 +125,25 @@ def retrievals(
     BundleError
         The network gives something else than its manifest says.
     """
-    records = itertools.islice(_records(shards, progress or (lambda _done, _total: None)), most)
-    for batch in _one_ahead(_batches(samples_of(records, manifest), manifest.batch)):
-        samples = [item for item in batch if not isinstance(item, BadRecord)]
-        values = iter(compute(engine, manifest, samples) if samples else ())
-        for item in batch:
-            yield item if isinstance(item, BadRecord) else Retrieval(item.place, next(values))
+    read, total = [0] * len(shards), sum(shard.stat().st_size for shard in shards if shard.exists())
 
+    def batches_of(number: int) -> Iterator[list[Sample | BadRecord]]:
+        records = read_records(shards[number], lambda done: read.__setitem__(number, done))
+        return _batches(samples_of(records, manifest), manifest.batch)
 
-def _records(shards: Sequence[Path], progress: Progress) -> Iterator[Record | BadRecord]:
-    sizes = [shard.stat().st_size if shard.exists() else 0 for shard in shards]
-    for number, shard in enumerate(shards):
-        before = sum(sizes[:number])
-        yield from read_records(shard, lambda read, before=before: progress(before + read, sum(sizes)))  # type: ignore[misc]
+    def computed() -> Iterator[tuple[int, list[Retrieval | BadRecord]]]:
+        readers = min(MOST_READERS, len(os.sched_getaffinity(0))) if most is None else 1
+        for number, batch in _read_by_turns(map(batches_of, range(len(shards))), readers):
+            samples = [item for item in batch if not isinstance(item, BadRecord)]
+            values = iter(compute(engine, manifest, samples) if samples else ())
+            yield (
+                number,
+                [item if isinstance(item, BadRecord) else Retrieval(item.place, next(values)) for item in batch],
+            )
+            if progress:
+                progress(sum(read), total)
+
+    return itertools.islice(_in_turn(computed()), most)
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
@@ -137,10 +151,38 @@ def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _one_ahead(items: Iterator[list[T]]) -> Iterator[list[T]]:
-    """Yield the items; the next one is made in a thread meanwhile."""
-    with ThreadPoolExecutor(1) as thread:
-        coming: Future[list[T]] = thread.submit(next, items, [])
-        while item := coming.result():
-            coming = thread.submit(next, items, [])
-            yield item
+def _read_by_turns(sources: Iterator[Iterator[list[T]]], threads: int) -> Iterator[tuple[int, list[T]]]:
+    """Yield the lists of several sources with the source's number, an empty one at its end.
+
+    Each of the sources that are open has a thread, and makes its next list while the others' are used. They take turns,
+    so the order is always the same.
+    """
+    closed = enumerate(sources)
+    with ThreadPoolExecutor(threads) as pool:
+        opened: deque[tuple[int, Iterator[list[T]], Future[list[T]]]] = deque()
+
+        def go_on(number: int, source: Iterator[list[T]]) -> None:
+            opened.append((number, source, pool.submit(next, source, [])))
+
+        for number, source in itertools.islice(closed, threads):
+            go_on(number, source)
+        while opened:
+            number, source, coming = opened.popleft()
+            found = coming.result()
+            for following in [(number, source)] if found else itertools.islice(closed, 1):
+                go_on(*following)
+            yield number, found
+
+
+def _in_turn(lists: Iterator[tuple[int, list[T]]]) -> Iterator[T]:
+    """Yield the items of numbered sources, those of the first one first; a source ends with an empty list."""
+    turn, early, ended = 0, defaultdict[int, list[T]](list), set[int]()
+    for number, found in lists:
+        early[number] += found
+        if not found:
+            ended.add(number)
+        while True:
+            yield from early.pop(turn, ())
+            if turn not in ended:
+                break
+            turn += 1

@@ -130,8 +130,7 @@ def _middle(example: Example, field: ExampleField, wanted: NamedInput) -> np.nda
     rows, cols, _ = wanted.shape
     if max(rows, cols) > IMAGE_SIZE:
         raise ExampleError(f"input {wanted.name} of the network has {rows} x {cols} pixels, more than an image has")
-    top, left = (IMAGE_SIZE - rows) // 2, (IMAGE_SIZE - cols) // 2
-    return example.image(field)[top : top + rows, left : left + cols]
+    return example.image(field, rows, cols)
 
 
 def _moment(milliseconds: float) -> dt.datetime | None:

@@ -30,6 +30,9 @@ _MASK_DELTA = 0xA282EAD8
 _LARGEST = 2**28
 """Bytes of a record: an example with 106 fields has about 40 MB, and less than 200 MB with any values."""
 _CHUNK = 2**20
+"""Bytes that are read from a file at once."""
+_PART = 2**25
+"""Bytes that are unpacked at once, more than an example has: joining parts would copy them."""
 
 
 @dataclass(frozen=True)
@@ -165,10 +168,10 @@ class _Unzipped:
 def _bytes_of(stream: BinaryIO | _Unzipped, size: int) -> bytes:
     """Return `size` bytes, fewer at the end of the file; a wrong size never takes more memory than the file has."""
     parts = []
-    while size and (part := stream.read(min(size, _CHUNK))):
+    while size and (part := stream.read(min(size, _PART))):
         parts.append(part)
         size -= len(part)
-    return b"".join(parts)
+    return parts[0] if len(parts) == 1 else b"".join(parts)
 
 
 def _next_record(path: Path, number: int, header: bytes, stream: BinaryIO | _Unzipped) -> Record | BadRecord:

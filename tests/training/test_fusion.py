@@ -99,7 +99,7 @@ def test_the_readings_of_ismn_become_labels(tmp_path: Path) -> None:
     written = [each for each in read_records(tmp_path / "full" / shard.name) if isinstance(each, Record)]
     examples = [Example.parse(each.data) for each in written]
     assert [read_place(each).label for each in examples] == pytest.approx([0.21, 0.22, 0.5])
-    assert examples[1].fields["of tomorrow"].value == feature_bytes(ValueKind.INT64, [7])
+    assert examples[1].fields["of tomorrow"] == feature_bytes(ValueKind.INT64, [7])
     before = (tmp_path / "full" / shard.name).stat().st_mtime_ns
     again = CliRunner().invoke(app, words)
     assert "now: 0 done" in again.output

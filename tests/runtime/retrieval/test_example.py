@@ -8,7 +8,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runtime.demo.fusion import made_up_examples, made_up_sensors
-from runtime.retrieval.example import Example, ExampleError, example_bytes, feature_bytes, image_bytes
+from runtime.retrieval.example import (
+    Example,
+    ExampleError,
+    _entries,
+    _unusual_entries,
+    example_bytes,
+    feature_bytes,
+    image_bytes,
+)
 from runtime.retrieval.sample import read_place, stack
 from runtime.retrieval.schema import ELEVATION, FIELDS, KNOWN_KINDS, ExampleField, ValueKind
 from runtime.retrieval.stacks import AUX, IMAGE, LOW_RES, Source, stacked_inputs
@@ -41,11 +49,50 @@ def test_integers_are_read_however_large_they_are(values: list[int]) -> None:
 
 
 @settings(deadline=None)
+@given(
+    st.integers(1, 6).flatmap(
+        lambda size: st.lists(
+            st.integers(0, 127) | st.integers(0, 20000) | st.integers(-1, 2), min_size=size**2, max_size=size**2
+        )
+    ),
+    st.integers(1, 6),
+    st.integers(1, 6),
+)
+def test_the_middle_of_an_image_is_read_however_large_its_integers_are(values: list[int], rows: int, cols: int) -> None:
+    size = int(len(values) ** 0.5)
+    rows, cols = min(rows, size), min(cols, size)
+    example = Example.parse(example_bytes({"x": feature_bytes(ValueKind.INT64, values)}))
+    top, left = (size - rows) // 2, (size - cols) // 2
+    wanted = np.array(values).reshape(size, size)[top : top + rows, left : left + cols]
+    assert np.array_equal(example.image(ANY, rows, cols, size=size), wanted)
+
+
+@settings(deadline=None)
 @given(st.lists(st.integers(0, 16383), min_size=1, max_size=40))
 def test_the_fast_writer_of_images_writes_what_protobuf_does(values: list[int]) -> None:
     assert image_bytes(np.array(values)) == feature_bytes(ValueKind.INT64, values)
     pixels = np.kron(np.array([values, values]), np.ones((3, 3))).astype(int)
     assert image_bytes(np.array([values, values]), 3) == feature_bytes(ValueKind.INT64, pixels.ravel().tolist())
+
+
+@settings(deadline=None, max_examples=300)
+@given(st.data())
+def test_features_are_found_where_protobuf_finds_them(data: st.DataObject) -> None:
+    names = data.draw(st.lists(st.text(min_size=1, max_size=3), max_size=4))
+    whole = bytearray(example_bytes({name: feature_bytes(ValueKind.INT64, [1, 300]) for name in names}))
+    for _ in range(data.draw(st.integers(0, 3)) if whole else 0):
+        whole[data.draw(st.integers(0, len(whole) - 1))] = data.draw(st.integers(0, 255))
+    found = _entries(bytes(whole))
+    if found is not None:
+        assert found == _unusual_entries(bytes(whole))
+    else:
+        assert whole != example_bytes({name: feature_bytes(ValueKind.INT64, [1, 300]) for name in names}) or not names
+
+
+@pytest.mark.parametrize("head", [b"", b"\x0a", b"\x0a\x05\x0a\x03\x0a\x01"])
+def test_a_number_without_an_end_is_refused_at_once(head: bytes) -> None:
+    with pytest.raises(ExampleError, match="no tf.train.Example"):
+        Example.parse(head + b"\x80" * 10_000_000)
 
 
 def test_integers_that_are_not_packed_are_read() -> None:
@@ -59,10 +106,10 @@ def test_an_example_written_again_keeps_all_that_it_had(fields: dict[str, bytes]
     data = example_bytes({**fields, "of tomorrow": b"\x1a\x03\x0a\x01\x07"}) + unknown
     again = Example.parse(Example.parse(data).with_label("sm_0_5", 0.25))
     assert again.number(FIELDS["sm_0_5"]) == 0.25
-    assert again.fields["of tomorrow"].value == b"\x1a\x03\x0a\x01\x07"
-    assert unknown in again.message.SerializeToString()
+    assert again.fields["of tomorrow"] == b"\x1a\x03\x0a\x01\x07"
+    assert unknown in again.data
     for name, value in fields.items():
-        assert name == "sm_0_5" or again.fields[name].value == value
+        assert name == "sm_0_5" or again.fields[name] == value
 
 
 @pytest.mark.parametrize(

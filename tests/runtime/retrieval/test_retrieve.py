@@ -64,7 +64,7 @@ def _by_hand(shard: Path) -> list[float]:
 
 
 def _integers(example: Example, name: str) -> np.ndarray:
-    feature = _MESSAGES["Feature"].FromString(example.fields[name].value)
+    feature = _MESSAGES["Feature"].FromString(example.fields[name])
     return np.array(feature.int64_list.value)
 
 
