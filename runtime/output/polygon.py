@@ -7,7 +7,7 @@ exactly. Areas are those of a sphere on a regular grid, and of WGS 84 on an EASE
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -26,6 +26,13 @@ _DEGREES = ("CRS84", "4326", "4979")
 """Endings of the names of coordinate systems in degrees that a GeoJSON file may have."""
 _PIECES = 16
 """Pieces of a line as long as a cell is wide, when a part of a cell is measured."""
+
+_MOST_CROSSINGS = 50_000
+"""Crossings of a polygon's lines that are repaired: a second or two of a core."""
+_ASKED_LINES = 30
+"""Lines whose crossings are counted to estimate all."""
+_AT_ONCE = 20_000
+"""Corners times cells below which a polygon is cut without cutting it into blocks first."""
 
 Doubles = NDArray[np.float64]
 
@@ -86,7 +93,11 @@ def parse_polygon(content: bytes, source: str, file: Path | None = None) -> Base
         named = ((document.get("crs") or {}).get("properties") or {}).get("name", _DEGREES[0])
         parts = list(_geometries(document))
         shapes = [shapely.geometry.shape(part) for part in parts]
-        whole: BaseGeometry = shapely.union_all([shapely.make_valid(each) for each in shapes])
+        crossings = _crossings(shapes)
+        valid = (
+            [shapely.make_valid(each, method="structure") for each in shapes] if crossings <= _MOST_CROSSINGS else []
+        )
+        whole: BaseGeometry = shapely.union_all(valid)
     except Exception as error:  # JSON of any shape may be there, and shapely has many ways to fail on it
         raise UsageError(f"{source}: is not GeoJSON with polygons ({type(error).__name__}: {error})") from error
     in_degrees = f"ogr2ogr -t_srs EPSG:4326 new.geojson {file.name if file else 'YOUR_FILE'}"
@@ -95,6 +106,8 @@ def parse_polygon(content: bytes, source: str, file: Path | None = None) -> Base
     other = next((each.geom_type for each in shapes if not each.geom_type.endswith("Polygon")), None)
     if other:
         raise UsageError(f"{source}: has a {other}; wanted polygons only")
+    if crossings > _MOST_CROSSINGS:
+        raise UsageError(f"{source}: its lines cross each other some {crossings:.0f} times; is it an area?")
     if not whole.area > 0:  # NaN, too
         raise UsageError(f"{source}: has no polygon with an area")
     west, south, east, north = whole.bounds
@@ -119,6 +132,18 @@ def _geometries(document: Any) -> Iterator[dict[str, Any]]:
         yield from _geometries(document["geometry"])
     else:
         yield document
+
+
+def _crossings(shapes: Sequence[BaseGeometry]) -> float:
+    """Return how often the lines of polygons cross each other, an estimate from some of them; 0 if all are valid."""
+    shapely = _shapely()
+    if len(shapes) == 1 and shapes[0].is_valid:
+        return 0.0
+    corners, ring = shapely.get_coordinates(shapely.get_rings(shapes), return_index=True)
+    lines = shapely.linestrings(np.stack([corners[:-1], corners[1:]], axis=1)[ring[:-1] == ring[1:]])
+    asked = lines[:: max(1, len(lines) // _ASKED_LINES)]
+    pairs = shapely.STRtree(lines).query(asked, "crosses").shape[1]
+    return float(pairs / max(len(asked), 1) * len(lines) / 2)
 
 
 def _shapely() -> Any:
@@ -159,13 +184,40 @@ def cell_areas(polygon: BaseGeometry, grid: Grid) -> Doubles:
             grid.lon_edges[cols + 1],
             grid.lat_edges[rows][:, None],
         )
-        shapely.prepare(turned)
-        cut = ~shapely.contains_properly(turned, cells)  # cells that lie inside as a whole need no cutting
-        # Lines that are straight in degrees are curved on the cylinder: short pieces follow them.
-        cells[cut] = shapely.segmentize(shapely.intersection(cells[cut], turned), grid.step / _PIECES)
-        flat = shapely.transform(cells, lambda points: _equal_area(points, grid))
+        flat = shapely.transform(_inside(turned, cells, grid.step), lambda points: _equal_area(points, grid))
         areas[np.ix_(rows, cols)] += shapely.area(flat)
     return areas
+
+
+def _inside(polygon: BaseGeometry, cells: NDArray[np.object_], step: float) -> NDArray[np.object_]:
+    """Return the parts of cells that are inside a polygon, in short pieces: lines that are straight in degrees are
+    curved on the cylinder.
+
+    A polygon of many corners is halved with its cells again and again, so that no cell is cut with all of them.
+    """
+    shapely = _shapely()
+    if cells.size == 1 or cells.size * shapely.get_num_coordinates(polygon) < _AT_ONCE:
+        shapely.prepare(polygon)
+        cut = ~shapely.contains_properly(polygon, cells)  # cells that lie inside as a whole need no cutting
+        parts = cells.copy()
+        parts[cut] = shapely.segmentize(shapely.intersection(cells[cut], polygon), step / _PIECES)
+        return parts
+    axis = int(np.argmax(cells.shape))
+    halves = np.array_split(cells, 2, axis)
+    pieces = [shapely.intersection(polygon, shapely.box(*shapely.total_bounds(half))) for half in halves]
+    return np.concatenate(
+        [_inside(_without_lines(piece), half, step) for piece, half in zip(pieces, halves, strict=True)], axis
+    )
+
+
+def _without_lines(found: BaseGeometry) -> BaseGeometry:
+    """Return the polygons of an intersection, which may also have lines and points along its edges."""
+    shapely = _shapely()
+    if found.geom_type != "GeometryCollection":
+        return found
+    parts = shapely.get_parts(found)
+    whole: BaseGeometry = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
+    return whole
 
 
 def _equal_area(points: Doubles, grid: Grid) -> Doubles:

@@ -36,6 +36,9 @@ router = APIRouter()
 MOST_PAIRS = 8e8
 """Pairs of cells of the boxes around an area, for each `DAYS_AT_ONCE`: its mean then takes some 15 s of a core."""
 
+_MOST_OUTLINE = 20_000
+"""Length of an area's outline, in cells: cutting these takes some 5 s of a core."""
+
 _MEASURING = threading.Lock()
 """Held while a mean over an area is computed: one at a time has both cores and the memory that it needs."""
 _WAITING = threading.BoundedSemaphore(4)
@@ -148,6 +151,12 @@ def _require_little(polygon: BaseGeometry, grid: Grid, days: int) -> None:
     """Refuse an area whose mean takes longer than a reader of a page waits."""
     boxes = [part.bounds for part in getattr(polygon, "geoms", [polygon])]
     cells = sum((east - west) * (north - south) for west, south, east, north in boxes) / grid.step**2
+    outline = polygon.length / grid.step
+    if outline > _MOST_OUTLINE:
+        raise HTTPException(
+            422,
+            f"the area's outline goes through some {outline:.0f} cells, too many here; use `runtime series --polygon`",
+        )
     turns = int(MOST_PAIRS / cells**2)
     if days > turns * DAYS_AT_ONCE:
         fewer = f"at most {turns * DAYS_AT_ONCE} days with from and to" if turns else ""

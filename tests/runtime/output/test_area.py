@@ -22,6 +22,7 @@ from runtime.common.vocabulary import Tier
 from runtime.demo.world import World
 from runtime.errors import UsageError
 from runtime.fill.result import Filled
+from runtime.output import polygon
 from runtime.output.area import CORRELATION_KM, mean_error
 from runtime.output.polygon import cell_areas, read_polygon
 from tests.conftest import START, Runtime, Site, logged
@@ -90,6 +91,27 @@ def test_areas_add_up_to_that_of_the_polygon(south: float, height: float, west: 
     grid = Grid(90, -180, np.ones((45, 90), bool), 4.0)
     found = cell_areas(shapely.box(west, south, east, north), grid).sum()
     assert found == pytest.approx(_sphere_area([(west, south), (east, south), (east, north), (west, north)]), rel=1e-9)
+
+
+def test_a_polygon_of_many_corners_is_cut_in_blocks_with_the_same_result(monkeypatch: pytest.MonkeyPatch) -> None:
+    grid = Grid(90, -180, np.ones((45, 90), bool), 4.0)
+    angle, radius = np.linspace(0, 2 * np.pi, 2001)[:-1], np.random.default_rng(5).uniform(30, 40, 2000)
+    star = shapely.Polygon(np.stack([radius * np.cos(angle), radius * np.sin(angle)], axis=1))
+    along_edges = shapely.MultiPolygon(
+        [shapely.box(60, 0, 64, 44), shapely.box(64.5, 10, 70, 12).union(shapely.box(68, 12, 76, 40))]
+    )
+    shape = star.difference(shapely.box(-8, -8, 6, 10)).union(along_edges)
+    whole = cell_areas(shape, grid)
+    monkeypatch.setattr(polygon, "_AT_ONCE", 0)
+    np.testing.assert_allclose(cell_areas(shape, grid), whole, rtol=1e-9, atol=1e-6)
+
+
+def test_a_tangle_of_lines_is_refused_at_once(tmp_path: Path) -> None:
+    corners = np.random.default_rng(1).uniform(0, 40, (3000, 2)).round(3).tolist()
+    with pytest.raises(UsageError, match=r"cross each other some \d+ times; is it an area\?"):
+        read_polygon(_written(tmp_path / "tangle.geojson", _polygon(*corners, corners[0])))
+    few = [*corners[:30], corners[0]]
+    assert read_polygon(_written(tmp_path / "few.geojson", _polygon(*few))).is_valid
 
 
 def test_the_cells_of_an_ease_grid_are_equally_large() -> None:
