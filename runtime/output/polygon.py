@@ -27,10 +27,10 @@ _DEGREES = ("CRS84", "4326", "4979")
 _PIECES = 16
 """Pieces of a line as long as a cell is wide, when a part of a cell is measured."""
 
-_MOST_CROSSINGS = 50_000
-"""Crossings of a polygon's lines that are repaired: a second or two of a core."""
-_ASKED_LINES = 30
-"""Lines whose crossings are counted to estimate all."""
+_MOST_NEAR = 300_000
+"""Pairs of near lines of a polygon that crosses itself, up to which it is repaired: two seconds of a core."""
+_MOST_NEW_CORNERS = 100_000
+"""Corners that may arise, besides twice as many as there are, where polygons overlap: two seconds of a core."""
 _AT_ONCE = 20_000
 """Corners times cells below which a polygon is cut without cutting it into blocks first."""
 
@@ -77,7 +77,7 @@ def parse_polygon(content: bytes, source: str, file: Path | None = None) -> Base
     Returns
     -------
     shapely.Polygon or shapely.MultiPolygon
-        Degrees east and north. Lines that cross themselves are repaired by `shapely.make_valid`.
+        Degrees east and north. What a line that crosses itself goes around is inside, however often it does so.
 
     Raises
     ------
@@ -93,11 +93,9 @@ def parse_polygon(content: bytes, source: str, file: Path | None = None) -> Base
         named = ((document.get("crs") or {}).get("properties") or {}).get("name", _DEGREES[0])
         parts = list(_geometries(document))
         shapes = [shapely.geometry.shape(part) for part in parts]
-        crossings = _crossings(shapes)
-        valid = (
-            [shapely.make_valid(each, method="structure") for each in shapes] if crossings <= _MOST_CROSSINGS else []
-        )
-        whole: BaseGeometry = shapely.union_all(valid)
+        whole = _united([_repaired(each) for each in shapes])
+    except _TangleError as error:
+        raise UsageError(f"{source}: {error}; is it an area?") from error
     except Exception as error:  # JSON of any shape may be there, and shapely has many ways to fail on it
         raise UsageError(f"{source}: is not GeoJSON with polygons ({type(error).__name__}: {error})") from error
     in_degrees = f"ogr2ogr -t_srs EPSG:4326 new.geojson {file.name if file else 'YOUR_FILE'}"
@@ -106,8 +104,6 @@ def parse_polygon(content: bytes, source: str, file: Path | None = None) -> Base
     other = next((each.geom_type for each in shapes if not each.geom_type.endswith("Polygon")), None)
     if other:
         raise UsageError(f"{source}: has a {other}; wanted polygons only")
-    if crossings > _MOST_CROSSINGS:
-        raise UsageError(f"{source}: its lines cross each other some {crossings:.0f} times; is it an area?")
     if not whole.area > 0:  # NaN, too
         raise UsageError(f"{source}: has no polygon with an area")
     west, south, east, north = whole.bounds
@@ -134,16 +130,37 @@ def _geometries(document: Any) -> Iterator[dict[str, Any]]:
         yield document
 
 
-def _crossings(shapes: Sequence[BaseGeometry]) -> float:
-    """Return how often the lines of polygons cross each other, an estimate from some of them; 0 if all are valid."""
+class _TangleError(Exception):
+    """Lines cross each other too often to be an area; the message says which."""
+
+
+def _repaired(shape: BaseGeometry) -> BaseGeometry:
+    """Return a polygon whose lines do not cross themselves."""
     shapely = _shapely()
-    if len(shapes) == 1 and shapes[0].is_valid:
-        return 0.0
-    corners, ring = shapely.get_coordinates(shapely.get_rings(shapes), return_index=True)
+    if shape.is_valid:
+        return shape
+    corners, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
     lines = shapely.linestrings(np.stack([corners[:-1], corners[1:]], axis=1)[ring[:-1] == ring[1:]])
-    asked = lines[:: max(1, len(lines) // _ASKED_LINES)]
-    pairs = shapely.STRtree(lines).query(asked, "crosses").shape[1]
-    return float(pairs / max(len(asked), 1) * len(lines) / 2)
+    tree = shapely.STRtree(lines)
+    pairs = -3 * len(lines)  # a line is near itself and the two beside it
+    for first in range(0, len(lines), 64):
+        pairs += tree.query(lines[first : first + 64]).shape[1]
+        if pairs > _MOST_NEAR:
+            raise _TangleError("the lines of a polygon cross themselves again and again")
+    return shapely.make_valid(shape, method="structure", keep_collapsed=False)
+
+
+def _united(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
+    """Return what polygons cover together: each two of them are united, then each two of those, and so on."""
+    shapely = _shapely()
+    left = np.array([shapely.Polygon(), *shapes])
+    most = 2 * shapely.get_num_coordinates(left).sum() + _MOST_NEW_CORNERS
+    while len(left) > 1:
+        pairs = len(left) // 2 * 2
+        left = np.concatenate([shapely.union(left[0:pairs:2], left[1:pairs:2]), left[pairs:]])
+        if shapely.get_num_coordinates(left).sum() > most:
+            raise _TangleError("its polygons cross each other again and again")
+    return left[0]
 
 
 def _shapely() -> Any:
@@ -196,7 +213,7 @@ def _inside(polygon: BaseGeometry, cells: NDArray[np.object_], step: float) -> N
     A polygon of many corners is halved with its cells again and again, so that no cell is cut with all of them.
     """
     shapely = _shapely()
-    if cells.size == 1 or cells.size * shapely.get_num_coordinates(polygon) < _AT_ONCE:
+    if cells.size == 1 or cells.size * int(shapely.get_num_coordinates(polygon)) < _AT_ONCE:
         shapely.prepare(polygon)
         cut = ~shapely.contains_properly(polygon, cells)  # cells that lie inside as a whole need no cutting
         parts = cells.copy()
@@ -205,19 +222,7 @@ def _inside(polygon: BaseGeometry, cells: NDArray[np.object_], step: float) -> N
     axis = int(np.argmax(cells.shape))
     halves = np.array_split(cells, 2, axis)
     pieces = [shapely.intersection(polygon, shapely.box(*shapely.total_bounds(half))) for half in halves]
-    return np.concatenate(
-        [_inside(_without_lines(piece), half, step) for piece, half in zip(pieces, halves, strict=True)], axis
-    )
-
-
-def _without_lines(found: BaseGeometry) -> BaseGeometry:
-    """Return the polygons of an intersection, which may also have lines and points along its edges."""
-    shapely = _shapely()
-    if found.geom_type != "GeometryCollection":
-        return found
-    parts = shapely.get_parts(found)
-    whole: BaseGeometry = shapely.multipolygons(parts[shapely.get_dimensions(parts) == 2])
-    return whole
+    return np.concatenate([_inside(piece, half, step) for piece, half in zip(pieces, halves, strict=True)], axis)
 
 
 def _equal_area(points: Doubles, grid: Grid) -> Doubles:

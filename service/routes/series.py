@@ -37,7 +37,7 @@ MOST_PAIRS = 8e8
 """Pairs of cells of the boxes around an area, for each `DAYS_AT_ONCE`: its mean then takes some 15 s of a core."""
 
 _MOST_OUTLINE = 20_000
-"""Length of an area's outline, in cells: cutting these takes some 5 s of a core."""
+"""Length of an area's outline, in widths of a cell: a coast's cells take a second or two of a core to cut."""
 
 _MEASURING = threading.Lock()
 """Held while a mean over an area is computed: one at a time has both cores and the memory that it needs."""
@@ -109,11 +109,11 @@ def post_area(
 ) -> AreaSeries | Response:
     """The mean over the polygons of a GeoJSON document on each published day, with its uncertainty."""
     _require_order(first, last)
-    polygon = parse_polygon(body, "the area")
     reader = services.readers.reader()
     dates = reader.dates_between(first, last)
-    _require_little(polygon, reader.grid, len(dates))
     with _turn():
+        polygon = parse_polygon(body, "the area")
+        _require_little(polygon, reader.grid, len(dates))
         days = dataset_of(reader).sel(time=slice(str(dates[0]), str(dates[-1])))
         found = area_mean(days, polygon).assign_attrs(time_coverage(dates[0], dates[-1])).compute()
     if format == "csv":
@@ -155,7 +155,7 @@ def _require_little(polygon: BaseGeometry, grid: Grid, days: int) -> None:
     if outline > _MOST_OUTLINE:
         raise HTTPException(
             422,
-            f"the area's outline goes through some {outline:.0f} cells, too many here; use `runtime series --polygon`",
+            f"the area's outline is as long as some {outline:.0f} cells, too long here; use `runtime series --polygon`",
         )
     turns = int(MOST_PAIRS / cells**2)
     if days > turns * DAYS_AT_ONCE:

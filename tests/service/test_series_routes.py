@@ -137,7 +137,7 @@ def test_an_area_on_both_sides_of_the_antimeridian_is_as_large_as_its_parts() ->
     comb = [(2 + x / 1000, 45 if x % 2 else 48) for x in range(2500)]
     with pytest.raises(HTTPException) as refused:
         routes._require_little(shapely.Polygon([*comb, (3, 40)]), grid, 1)
-    assert "outline goes through some" in refused.value.detail
+    assert "outline is as long as some" in refused.value.detail
     with pytest.raises(HTTPException) as refused:
         routes._require_little(shapely.box(0, 0, 36, 36), grid, 300)
     assert "at most 128 days" in refused.value.detail

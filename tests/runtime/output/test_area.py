@@ -106,12 +106,37 @@ def test_a_polygon_of_many_corners_is_cut_in_blocks_with_the_same_result(monkeyp
     np.testing.assert_allclose(cell_areas(shape, grid), whole, rtol=1e-9, atol=1e-6)
 
 
+def _turned_by_two(corners: int) -> dict[str, object]:
+    """Return a star whose lines go around its middle twice."""
+    angles = 4 * np.pi * np.arange(corners + 1) / corners
+    return _polygon(*np.stack([10 * np.cos(angles), 10 * np.sin(angles)], axis=1).tolist())
+
+
+def test_what_an_outline_goes_around_twice_is_inside(tmp_path: Path) -> None:
+    pentagram = read_polygon(_written(tmp_path / "star.geojson", _turned_by_two(5)))
+    inner = 10 * np.cos(np.radians(72)) / np.cos(np.radians(36))
+    assert pentagram.is_valid
+    assert pentagram.area == pytest.approx(5 * 10 * inner * np.sin(np.radians(36)))
+
+
 def test_a_tangle_of_lines_is_refused_at_once(tmp_path: Path) -> None:
-    corners = np.random.default_rng(1).uniform(0, 40, (3000, 2)).round(3).tolist()
-    with pytest.raises(UsageError, match=r"cross each other some \d+ times; is it an area\?"):
+    rng = np.random.default_rng(1)
+    corners = rng.uniform(0, 40, (3000, 2)).round(3).tolist()
+    with pytest.raises(UsageError, match="the lines of a polygon cross themselves again and again; is it an area"):
         read_polygon(_written(tmp_path / "tangle.geojson", _polygon(*corners, corners[0])))
     few = [*corners[:30], corners[0]]
     assert read_polygon(_written(tmp_path / "few.geojson", _polygon(*few))).is_valid
+    needles = [_polygon(a, b, (b[0] + 0.01, b[1] + 0.01), a) for a, b in itertools.pairwise(corners)]
+    with pytest.raises(UsageError, match="its polygons cross each other again and again; is it an area"):
+        read_polygon(_written(tmp_path / "needles.geojson", {"geometries": needles}))
+
+
+def test_polygons_that_overlap_often_are_united(tmp_path: Path) -> None:
+    rng = np.random.default_rng(2)
+    circles = shapely.buffer(shapely.points(rng.uniform(0, 3, (500, 2))), 1.0)
+    document = {"type": "GeometryCollection", "geometries": [shapely.geometry.mapping(each) for each in circles]}
+    found = read_polygon(_written(tmp_path / "circles.geojson", document))
+    assert found.symmetric_difference(shapely.union_all(circles)).area < 1e-9
 
 
 def test_the_cells_of_an_ease_grid_are_equally_large() -> None:
