@@ -6,8 +6,9 @@ BUNDLE must not have been trained on the days. Observations are hidden by real g
 without the days after, and also with them where the files have four. Sigma is fitted to the errors on the odd days and
 judged on the even ones, then the other way round: with the two numbers of an export, and with boosted trees that see
 sigma, the filled value and its correction, latitude, the age and distance of observations, and the tier. Printed are
-how many classes (data, tier, kind of gap, and distance, age, latitude or wetness) have 64 to 72 % of the errors within
-sigma; and how much the share of a class changes from day to day with the two numbers fitted to all days.
+how many classes (folder, tier, kind of gap, and distance or days to the nearest observation, latitude, wetness or rain)
+have 64 to 72 % of the errors within sigma; and how much the share of a class changes from day to day with the two
+numbers fitted to all days.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ from training.evaluate.scores import Cells, strata
 from training.losses import ONE_SIGMA
 
 Part = tuple[str, dt.date, Tier, str]
-"""Data, day, tier and kind of gap."""
+"""Folder, day, tier and kind of gap."""
 _NAME = "bundle"
 _FROM, _TO = 0.64, 0.72
 _FEW = 200
@@ -57,7 +58,7 @@ def hidden_cells(bundle: str, sources: list[list[str]]) -> Iterator[tuple[Part, 
                 has_later = archive.index(date) + WINDOW[-1] < len(archive)
                 for tier in (Tier.PROVISIONAL, Tier.CONSOLIDATED)[: 1 + has_later]:
                     for (_, kind), cells in fill_hidden(judged, {tier: [date]}, with_trees=False).cells.items():
-                        yield (band, date, tier, kind), cells.common()
+                        yield (granules, date, tier, kind), cells.common()
 
 
 def by_two_numbers(cells: dict[Part, Cells]) -> Callable[[Part, Cells], Floats]:
