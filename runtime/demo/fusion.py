@@ -21,7 +21,7 @@ from runtime.bundle import find_bundle, load_retrieval, shipped_bundles
 from runtime.engines.select import EngineSettings
 from runtime.errors import UsageError
 from runtime.retrieval.example import example_bytes, feature_bytes, image_bytes
-from runtime.retrieval.predict import Retrieval, open_retrieval_engine, retrievals
+from runtime.retrieval.predict import Retrieval, open_retrieval_engines, retrievals
 from runtime.retrieval.schema import (
     ELEVATION,
     FIELDS,
@@ -202,7 +202,7 @@ def run_fusion_demo(folder: Path, seed: int) -> list[Retrieval]:
     bundle = load_retrieval(find_bundle(name))
     found = [
         each
-        for each in retrievals(open_retrieval_engine(bundle, EngineSettings()), bundle.manifest, [shard])
+        for each in retrievals(open_retrieval_engines(bundle, EngineSettings()), bundle.manifest, [shard])
         if isinstance(each, Retrieval)
     ]
     table = Table(title=f"{name}, which was trained on such a made-up world and on nothing else, m³ m⁻³")

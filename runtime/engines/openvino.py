@@ -82,7 +82,7 @@ class OpenVinoEngine:
                 {
                     "INFERENCE_PRECISION_HINT": "bf16" if half else "f32",
                     "PERFORMANCE_HINT": "LATENCY",
-                    **({"INFERENCE_NUM_THREADS": threads} if threads else {}),
+                    **({"INFERENCE_NUM_THREADS": threads, "ENABLE_CPU_PINNING": False} if threads else {}),
                 },
             )
         except RuntimeError as error:

@@ -6,6 +6,7 @@ fields with 262,144 values, of which few are read, and a field that is not read 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
@@ -99,8 +100,7 @@ class Example:
         """
         if default is not None and not self.has(field.name):
             return default
-        (value,) = self._values(field, 1)
-        return float(value)
+        return float(self._numbers(field, 1)[0])
 
     def image(
         self, field: ExampleField, rows: int = IMAGE_SIZE, cols: int = IMAGE_SIZE, *, size: int = IMAGE_SIZE
@@ -130,16 +130,16 @@ class Example:
         middle = (slice(top, top + rows), slice(left, left + cols))
         values = _packed_integers(self._feature(field), size, middle)
         if values is None:
-            values = np.asarray(self._values(field, size * size)).reshape(size, size)[middle]
+            values = self._numbers(field, size * size).reshape(size, size)[middle]
         return values
 
     def has(self, name: str) -> bool:
         """Return whether there is a field with values of this name."""
-        return name in self.fields and len(self.fields[name]) > _EMPTY
+        return name in self.fields and not _WITHOUT_VALUES.fullmatch(self.fields[name])
 
     def with_label(self, name: str, value: float) -> bytes:
         """Return the example, serialised, with one more field of one float32; all others stay as they are."""
-        changed = _MESSAGES["Example"].FromString(self.data)
+        changed = _message("Example", self.data, _NO_EXAMPLE)
         changed.features.feature.add(key=name.encode(), value=feature_bytes(ValueKind.FLOAT, [value]))
         return bytes(changed.SerializeToString())
 
@@ -151,19 +151,37 @@ class Example:
         _require_kind(field, data)
         return data
 
+    def _numbers(self, field: ExampleField, count: int) -> NDArray[Any]:
+        """Return the values of a field of numbers; there must be `count` of them."""
+        values = np.asarray(self._values(field, count))
+        if values.dtype.kind not in "if":
+            raise ExampleError(f"field {field.name} is of the type {ValueKind.BYTES}, wanted numbers")
+        return values
+
     def _values(self, field: ExampleField, count: int) -> Any:
         """Return the values of a field; there must be `count` of them."""
-        feature = _MESSAGES["Feature"]()
-        try:
-            feature.ParseFromString(bytes(self._feature(field)))
-        except DecodeError as error:
-            raise ExampleError(f"field {field.name} is no tf.train.Feature") from error
+        feature = _message("Feature", bytes(self._feature(field)), f"field {field.name} is no tf.train.Feature")
         kind = feature.WhichOneof("kind")
+        if kind and field.kind and kind != field.kind:
+            raise ExampleError(f"field {field.name} is of the type {kind}, wanted {field.kind}")
         values: Any = getattr(feature, kind).value if kind else ()
         if len(values) != count:
             shape = f", for {int(count**0.5)} x {int(count**0.5)} pixels" if count > 1 else ""
             raise ExampleError(f"field {field.name} has {len(values)} values, wanted {count}{shape}")
         return values
+
+
+_NO_EXAMPLE = "it is no tf.train.Example: its form is wrong"
+
+
+def _message(name: str, data: bytes, otherwise: str) -> Any:
+    """Return a message that protobuf reads; the last argument is the error's text."""
+    message = _MESSAGES[name]()
+    try:
+        message.ParseFromString(data)
+    except DecodeError as error:
+        raise ExampleError(otherwise) from error
+    return message
 
 
 def _require_kind(field: ExampleField, data: memoryview) -> None:
@@ -210,10 +228,11 @@ _FIRST, _SECOND = 1 << 3 | 2, 2 << 3 | 2
 """First bytes of the first and of the second field of a message, if it is a message, a text or a packed list."""
 _PACKED = 3 << 3 | 2
 """First byte of a feature that is a list of integers."""
-_LONGEST_VARINT = 63
-"""Bits of a number before its last byte."""
-_EMPTY = 2
-"""Bytes of a feature with a list without values: the number of the list, and its length 0."""
+_LONGEST_LENGTH = 28
+"""Bits of a length before its last byte."""
+_LARGEST_LENGTH = 2**31 - 1
+_WITHOUT_VALUES = re.compile(rb"|[\x0a\x12\x1a]\x00|[\x12\x1a]\x02\x0a\x00")
+"""A feature with no list, with a list of no field, or with one of an empty packed field."""
 
 
 def feature_bytes(kind: ValueKind, values: Iterable[Any]) -> bytes:
@@ -231,17 +250,17 @@ def example_bytes(fields: dict[str, bytes]) -> bytes:
     return bytes(example.SerializeToString())
 
 
-def _varint(data: memoryview, start: int) -> tuple[int, int]:
-    """Return the number at a place, and where the next one begins."""
+def _length(data: memoryview, start: int) -> tuple[int, int]:
+    """Return the length at a place, and where it ends; protobuf takes no longer ones than this."""
     value = shift = 0
     while True:
         byte = data[start]
         value |= (byte & 127) << shift
         start, shift = start + 1, shift + 7
-        if byte < 128:
+        if byte < 128 and value <= _LARGEST_LENGTH:
             return value, start
-        if shift > _LONGEST_VARINT:
-            raise ValueError("a number has too many bytes")
+        if shift > _LONGEST_LENGTH:
+            raise ValueError("a length is too large")
 
 
 def _parts(data: memoryview, *tags: int) -> list[memoryview]:
@@ -257,7 +276,7 @@ def _parts(data: memoryview, *tags: int) -> list[memoryview]:
         for tag in tags:
             if data[start] != tag:
                 raise ValueError
-            size, start = _varint(data, start + 1)
+            size, start = _length(data, start + 1)
             parts.append(data[start : start + size])
             start += size
     except IndexError as error:
@@ -279,7 +298,7 @@ def _entries(data: bytes) -> list[tuple[memoryview, memoryview]] | None:
         while start < len(features):
             if features[start] != _FIRST:
                 return None
-            size, start = _varint(features, start + 1)
+            size, start = _length(features, start + 1)
             name, value = _parts(features[start : start + size], _FIRST, _SECOND)
             entries.append((name, value))
             start += size
@@ -296,11 +315,7 @@ def _unusual_entries(data: bytes) -> list[tuple[memoryview, memoryview]]:
     ExampleError
         The bytes are no ``tf.train.Example``.
     """
-    message = _MESSAGES["Example"]()
-    try:
-        message.ParseFromString(data)
-    except DecodeError as error:
-        raise ExampleError("it is no tf.train.Example: its form is wrong") from error
+    message = _message("Example", data, _NO_EXAMPLE)
     return [(memoryview(entry.key), memoryview(entry.value)) for entry in message.features.feature]
 
 

@@ -1,4 +1,4 @@
-"""Run the network of a retrieval over examples, a batch at a time; the next batches are read while one is computed."""
+"""Run the network of a retrieval over examples: some files are read, and some batches computed, at the same time."""
 
 from __future__ import annotations
 
@@ -7,8 +7,9 @@ import os
 from collections import defaultdict, deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TypeVar
 
 import numpy as np
@@ -16,15 +17,15 @@ import numpy as np
 from runtime.bundle import RetrievalBundle
 from runtime.common.events import Progress
 from runtime.engines.base import Engine, Staged
-from runtime.engines.select import EngineSettings, open_engine
+from runtime.engines.select import EngineSettings, choose_engine, open_engine
 from runtime.errors import BundleError, SeamlessError
 from runtime.manifest import RetrievalManifest
 from runtime.retrieval.sample import Place, Sample, samples_of
-from runtime.retrieval.tfrecord import BadRecord, read_records
+from runtime.retrieval.tfrecord import BadRecord, Record, read_records
 
 T = TypeVar("T")
-MOST_READERS = 8
-"""Files that are read side by side, on any machine; each takes a core, and 60 MB."""
+MOST_SIDE_BY_SIDE = 8
+"""Files that are read, and batches that are computed, side by side on any machine; a file takes 60 MB, a batch 30."""
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,11 @@ class Retrieval:
     """In the unit and the range of the bundle's output."""
 
 
-def open_retrieval_engine(bundle: RetrievalBundle, settings: EngineSettings) -> Engine:
-    """Open the engine of a retrieval, and try it on a made-up example.
+def open_retrieval_engines(bundle: RetrievalBundle, settings: EngineSettings) -> list[Engine]:
+    """Open the engines of a retrieval, and try one of them on a made-up example.
+
+    On a CPU there is one for each core, at most `MOST_SIDE_BY_SIDE`, and they share the cores: a small network leaves
+    cores waiting. On a GPU there is one.
 
     Raises
     ------
@@ -46,12 +50,17 @@ def open_retrieval_engine(bundle: RetrievalBundle, settings: EngineSettings) -> 
     BundleError
         The graph does not do what its manifest says.
     """
-    engine = open_engine(bundle, settings)
-    assert not isinstance(engine, Staged)
+    number, cores = 1, len(os.sched_getaffinity(0))
+    if choose_engine(bundle, settings).engine in ("cpu", "openvino"):
+        number = min(MOST_SIDE_BY_SIDE, cores)
+        settings = replace(settings, threads=settings.threads or cores // number)
+    with ThreadPoolExecutor(number) as pool:
+        opened = pool.map(open_engine, [bundle] * number, [settings] * number)
+        engines = [each for each in opened if not isinstance(each, Staged)]  # none has stages
     nothing = Place("", 0.0, 0.0, None, None)
     inputs = {each.name: np.zeros(each.shape, np.float32) for each in bundle.manifest.inputs}
     try:
-        compute(engine, bundle.manifest, [Sample(nothing, inputs)])
+        compute(engines[0], bundle.manifest, [Sample(nothing, inputs)])
     except SeamlessError:
         raise
     except Exception as error:  # each engine has errors of its own
@@ -60,7 +69,7 @@ def open_retrieval_engine(bundle: RetrievalBundle, settings: EngineSettings) -> 
             f"{bundle.path}: the network does not do what its manifest says ({type(error).__name__}: {reason[:200]}); "
             "export the bundle again"
         ) from error
-    return engine
+    return engines
 
 
 def compute(engine: Engine, manifest: RetrievalManifest, batch: Sequence[Sample]) -> list[float]:
@@ -90,7 +99,7 @@ def compute(engine: Engine, manifest: RetrievalManifest, batch: Sequence[Sample]
 
 
 def retrievals(
-    engine: Engine,
+    engines: Sequence[Engine],
     manifest: RetrievalManifest,
     shards: Sequence[Path],
     most: int | None = None,
@@ -98,20 +107,20 @@ def retrievals(
 ) -> Iterator[Retrieval | BadRecord]:
     """Yield the value of each example of some files, in order.
 
-    As many files are read side by side as there are cores, at most `MOST_READERS`; of each, one batch is in memory, and
-    the values of those that are not yet at their turn.
+    As many files are read side by side as there are cores, at most `MOST_SIDE_BY_SIDE`. In memory are a batch of each,
+    as many that are being computed, and the values of files that are not yet at their turn, 0.4 kB an example.
 
     Parameters
     ----------
-    engine : Engine
-        The network.
+    engines : sequence of Engine
+        The network, as often as batches are computed at the same time.
     manifest : RetrievalManifest
         Its inputs and its output.
     shards : sequence of Path
         TFRecord files.
     most : int, optional
         Number of records after which to stop, those that cannot be used included. The files are then read one after the
-        other.
+        other, and no more records than these.
     progress : callable, optional
         Called with the number of bytes read, and those of all files.
 
@@ -125,25 +134,48 @@ def retrievals(
     BundleError
         The network gives something else than its manifest says.
     """
-    read, total = [0] * len(shards), sum(shard.stat().st_size for shard in shards if shard.exists())
+    sizes = [shard.stat().st_size if shard.exists() else 0 for shard in shards]
+    read = [0] * len(shards)
+    readers = min(MOST_SIDE_BY_SIDE, len(os.sched_getaffinity(0)))
+    idle: SimpleQueue[Engine] = SimpleQueue()
+    for engine in engines:
+        idle.put(engine)
 
-    def batches_of(number: int) -> Iterator[list[Sample | BadRecord]]:
-        records = read_records(shards[number], lambda done: read.__setitem__(number, done))
+    def records_of(number: int) -> Iterator[Record | BadRecord]:
+        yield from read_records(shards[number], lambda done: read.__setitem__(number, done))
+        read[number] = sizes[number]  # also where a damaged file was left before its end
+
+    def batches_of(records: Iterator[Record | BadRecord]) -> Iterator[list[Sample | BadRecord]]:
         return _batches(samples_of(records, manifest), manifest.batch)
 
-    def computed() -> Iterator[tuple[int, list[Retrieval | BadRecord]]]:
-        readers = min(MOST_READERS, len(os.sched_getaffinity(0))) if most is None else 1
-        for number, batch in _read_by_turns(map(batches_of, range(len(shards))), readers):
-            samples = [item for item in batch if not isinstance(item, BadRecord)]
+    def retrieved(batch: list[Sample | BadRecord]) -> list[Retrieval | BadRecord]:
+        samples = [item for item in batch if not isinstance(item, BadRecord)]
+        engine = idle.get()
+        try:
             values = iter(compute(engine, manifest, samples) if samples else ())
-            yield (
-                number,
-                [item if isinstance(item, BadRecord) else Retrieval(item.place, next(values)) for item in batch],
-            )
-            if progress:
-                progress(sum(read), total)
+        finally:
+            idle.put(engine)
+        return [item if isinstance(item, BadRecord) else Retrieval(item.place, next(values)) for item in batch]
 
-    return itertools.islice(_in_turn(computed()), most)
+    def computed() -> Iterator[tuple[int, list[Retrieval | BadRecord]]]:
+        coming: deque[tuple[int, Future[list[Retrieval | BadRecord]]]] = deque()
+        files = map(records_of, range(len(shards)))
+        sources = [*files] if most is None else [itertools.islice(itertools.chain.from_iterable(files), most)]
+        with ThreadPoolExecutor(len(engines)) as pool:
+            for number, batch in _read_by_turns(map(batches_of, sources), readers):
+                coming.append((number, pool.submit(retrieved, batch)))
+                if progress:
+                    progress(sum(read), sum(sizes))
+                if len(coming) > len(engines):
+                    yield _result_of(coming.popleft())
+            while coming:
+                yield _result_of(coming.popleft())
+
+    return _in_turn(computed())
+
+
+def _result_of(numbered: tuple[int, Future[T]]) -> tuple[int, T]:
+    return numbered[0], numbered[1].result()
 
 
 def _batches(items: Iterator[T], size: int) -> Iterator[list[T]]:

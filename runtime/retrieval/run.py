@@ -15,7 +15,7 @@ from runtime.common.text import counted
 from runtime.engines.select import EngineSettings
 from runtime.errors import InputRefused, UsageError
 from runtime.retrieval.from_archive import ArchiveValues
-from runtime.retrieval.predict import open_retrieval_engine, retrievals
+from runtime.retrieval.predict import open_retrieval_engines, retrievals
 from runtime.retrieval.table import require_writable, retrieval_table
 from runtime.retrieval.tfrecord import BadRecord
 
@@ -104,11 +104,11 @@ def retrieve_to(
     """
     require_writable(out)
     values = ArchiveValues(archive) if archive else None
-    engine = open_retrieval_engine(bundle, settings)
+    engines = open_retrieval_engines(bundle, settings)
     done = labelled = refused = 0
     began = time.monotonic()
     with retrieval_table(out, archive=values is not None) as add:
-        for found in retrievals(engine, bundle.manifest, shards, most, progress):
+        for found in retrievals(engines, bundle.manifest, shards, most, progress):
             if isinstance(found, BadRecord):
                 logger.warning(str(found))
                 refused += 1
@@ -116,7 +116,7 @@ def retrieve_to(
             add(found, values.at(found.place) if values else None)
             done += 1
             labelled += found.place.label is not None
-    return RetrievalCounts(done, labelled, refused, engine.name, time.monotonic() - began)
+    return RetrievalCounts(done, labelled, refused, engines[0].name, time.monotonic() - began)
 
 
 def require_all_used(counts: RetrievalCounts) -> None:

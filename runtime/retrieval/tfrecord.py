@@ -28,11 +28,11 @@ _CUT = "it ends before its end-of-stream marker"
 _LENGTH, _CRC = struct.Struct("<Q"), struct.Struct("<I")
 _MASK_DELTA = 0xA282EAD8
 _LARGEST = 2**28
-"""Bytes of a record: an example with 106 fields has about 40 MB, and less than 200 MB with any values."""
+"""Bytes of a record: an example with 106 fields has 17 to 40 MB, and less than 200 MB with any values."""
 _CHUNK = 2**20
 """Bytes that are read from a file at once."""
 _PART = 2**25
-"""Bytes that are unpacked at once, more than an example has: joining parts would copy them."""
+"""Bytes that are read or unpacked at once, more than most examples have: joining parts copies them."""
 
 
 @dataclass(frozen=True)
@@ -166,7 +166,7 @@ class _Unzipped:
 
 
 def _bytes_of(stream: BinaryIO | _Unzipped, size: int) -> bytes:
-    """Return `size` bytes, fewer at the end of the file; a wrong size never takes more memory than the file has."""
+    """Return `size` bytes, fewer at the end of the file; a wrong size takes no more memory than `_PART` for nothing."""
     parts = []
     while size and (part := stream.read(min(size, _PART))):
         parts.append(part)

@@ -19,7 +19,7 @@ from runtime.engines.select import EngineSettings, open_engine
 from runtime.engines.tensorrt.build import build_engine, capabilities, key_of
 from runtime.errors import ConfigError
 from runtime.retrieval.example import Example, example_bytes, feature_bytes
-from runtime.retrieval.predict import Retrieval, open_retrieval_engine, retrievals
+from runtime.retrieval.predict import Retrieval, open_retrieval_engines, retrievals
 from runtime.retrieval.sample import Place, read_place, stack
 from runtime.retrieval.schema import ValueKind
 from runtime.retrieval.stacks import Source
@@ -199,7 +199,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> RetrievalBundle:
 def test_the_engines_agree_on_examples(small: RetrievalBundle, shards: Path) -> None:
     found = {}
     for engine in ("cpu", "openvino"):
-        opened = open_retrieval_engine(small, EngineSettings(engine))  # type: ignore[arg-type]
+        opened = open_retrieval_engines(small, EngineSettings(engine))  # type: ignore[arg-type]
         values = list(retrievals(opened, small.manifest, sorted(shards.glob("*.gz"))))
         assert all(isinstance(each, Retrieval) for each in values)
         found[engine] = [each.value for each in values if isinstance(each, Retrieval)]
@@ -273,8 +273,8 @@ def test_a_planted_law_is_learned_and_the_shipped_bundle_knows_it(tmp_path: Path
     result = CliRunner().invoke(app, ["evaluate-fusion", *words, "--validation", "0.4", "--test", "0.5"])
     assert result.exit_code == 0, result.output
     bundle = load_retrieval(find_bundle("fusion-made-up"))
-    engine = open_retrieval_engine(bundle, EngineSettings("cpu"))
-    found = [each for each in retrievals(engine, bundle.manifest, [shard]) if isinstance(each, Retrieval)]
+    engines = open_retrieval_engines(bundle, EngineSettings("cpu"))
+    found = [each for each in retrievals(engines, bundle.manifest, [shard]) if isinstance(each, Retrieval)]
     pairs = np.array([(each.value, each.place.label) for each in found], float)
     assert np.corrcoef(pairs.T)[0, 1] > 0.9
     assert bundle.manifest.training["data"].startswith("400 made-up examples")

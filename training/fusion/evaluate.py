@@ -14,7 +14,7 @@ from runtime.bundle import RetrievalBundle
 from runtime.engines.select import EngineSettings
 from runtime.retrieval.example import Example, ExampleError
 from runtime.retrieval.from_archive import ArchiveValues
-from runtime.retrieval.predict import Retrieval, open_retrieval_engine, retrievals
+from runtime.retrieval.predict import Retrieval, open_retrieval_engines, retrievals
 from runtime.retrieval.sample import Place, read_place
 from runtime.retrieval.schema import FIELDS, GLDAS, SMAP
 from runtime.retrieval.tfrecord import BadRecord, read_records
@@ -114,7 +114,7 @@ def collect(
                 found[ARCHIVE].add(place, values.at(place).value)
     for bundle in bundles:
         pairs = found.setdefault(bundle.manifest.name, Pairs())
-        for each in retrievals(open_retrieval_engine(bundle, settings), bundle.manifest, shards):
+        for each in retrievals(open_retrieval_engines(bundle, settings), bundle.manifest, shards):
             if isinstance(each, Retrieval):
                 pairs.add(each.place, each.value)
     return found

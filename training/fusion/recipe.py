@@ -32,7 +32,7 @@ class FusionSection(RecipeSection):
 
     sources: tuple[Source, ...] = Field(default=tuple(Source), min_length=1)
     size: int = Field(default=256, ge=32, le=512)
-    maps: tuple[int, ...] = Field(default=(16, 24, 32), min_length=1)
+    maps: tuple[int, ...] = Field(default=FusionConfig.maps, min_length=1)
     width: int = Field(default=32, ge=1)
 
     def config(self) -> FusionConfig:

@@ -22,7 +22,7 @@ from runtime.engines.select import EngineSettings
 from runtime.errors import BundleError
 from runtime.retrieval.example import _MESSAGES, Example, example_bytes, feature_bytes
 from runtime.retrieval.from_archive import ArchiveValues
-from runtime.retrieval.predict import open_retrieval_engine
+from runtime.retrieval.predict import open_retrieval_engines, retrievals
 from runtime.retrieval.sample import Place
 from runtime.retrieval.schema import ValueKind
 from runtime.retrieval.tfrecord import Record, read_records, record_writer
@@ -80,6 +80,27 @@ def test_a_table_has_what_a_hand_computes(engine: str, bundle: RetrievalBundle, 
     assert rows[0]["time"].startswith("2019-04-01T")
     assert "6 examples of 1 file, 6 with a label" in stderr
     assert not list(tmp_path.glob("*.part"))
+
+
+def test_no_more_is_computed_than_num_wants(
+    bundle: RetrievalBundle, shard: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (engine, *_), computed = open_retrieval_engines(bundle, EngineSettings("cpu")), []
+    run = engine.run
+    monkeypatch.setattr(engine, "run", lambda inputs: computed.append(len(next(iter(inputs.values())))) or run(inputs))
+    assert len(list(retrievals([engine], bundle.manifest, [shard, shard], 2))) == 2
+    assert sum(computed) == 2
+
+
+def test_the_progress_ends_at_the_size_of_all_files(bundle: RetrievalBundle, shard: Path, tmp_path: Path) -> None:
+    damaged, absent, seen = tmp_path / "damaged.tfrecord.gz", tmp_path / "absent.tfrecord.gz", []
+    damaged.write_bytes(shard.read_bytes()[:-3000])
+    engines = open_retrieval_engines(bundle, EngineSettings("cpu"))
+    files = [damaged, absent, shard]
+    list(retrievals(engines, bundle.manifest, files, progress=lambda done, of: seen.append((done, of))))
+    size = damaged.stat().st_size + shard.stat().st_size
+    assert seen[-1] == (size, size)
+    assert seen == sorted(seen)
 
 
 def test_without_a_file_the_table_is_printed_and_num_ends_it(bundle: RetrievalBundle, shard: Path) -> None:
@@ -223,7 +244,7 @@ def test_a_graph_that_does_not_do_what_its_manifest_says_is_refused(
         )
     )
     with pytest.raises(BundleError, match=r"export the bundle again|outside of its range"):
-        open_retrieval_engine(other, EngineSettings("cpu"))
+        open_retrieval_engines(other, EngineSettings("cpu"))
 
 
 def test_what_the_inputs_are_made_of_is_part_of_the_model_id(bundle: RetrievalBundle, tmp_path: Path) -> None:
