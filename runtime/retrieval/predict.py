@@ -167,14 +167,14 @@ def retrievals(
                 if progress:
                     progress(sum(read), sum(sizes))
                 if len(coming) > len(engines):
-                    yield _result_of(coming.popleft())
+                    yield _with_number(coming.popleft())
             while coming:
-                yield _result_of(coming.popleft())
+                yield _with_number(coming.popleft())
 
     return _in_turn(computed())
 
 
-def _result_of(numbered: tuple[int, Future[T]]) -> tuple[int, T]:
+def _with_number(numbered: tuple[int, Future[T]]) -> tuple[int, T]:
     return numbered[0], numbered[1].result()
 
 
