@@ -1,14 +1,14 @@
 """Ask how well any formula can fit sigma to the errors of each class of cells, on days that it was not fitted to.
 
-    python -m benchmarks.sigma --bundle BUNDLE --data FOLDER x 2015-04-13:2015-04-20 [--data FOLDER c1 FIRST:LAST]
+    python -m benchmarks.sigma --data BUNDLE FOLDER x 2015-04-13:2015-04-20 [--data BUNDLE FOLDER c1 FIRST:LAST]
 
-BUNDLE must not have been trained on the days. Observations are hidden by real gaps and by wide strips, and filled
-without the days after, and also with them where the files have four. Sigma is fitted to the errors on the odd days and
-judged on the even ones, then the other way round: with the two numbers of an export, and with boosted trees that see
-sigma, the filled value and its correction, latitude, the age and distance of observations, and the tier. Printed are
-how many classes (folder, tier, kind of gap, and distance or days to the nearest observation, latitude, wetness or rain)
-have 64 to 72 % of the errors within sigma; and how much the share of a class changes from day to day with the two
-numbers fitted to all days.
+A bundle must not have been trained on the days that it fills. Observations are hidden by real gaps and by wide strips,
+and filled without the days after, and also with them where the files have four. Sigma is fitted to the errors on the
+odd days and judged on the even ones, then the other way round: with the two numbers of an export, and with boosted
+trees that see sigma, the filled value and its correction, latitude, the age and distance of observations, and the tier.
+Printed are the shares of errors within sigma by folder, tier and kind of gap; how many classes of these (by distance or
+days to the nearest observation, latitude, wetness or rain) have 64 to 72 %; and how much the share of a class changes
+from day to day with the two numbers fitted to all days.
 """
 
 from __future__ import annotations
@@ -47,11 +47,11 @@ _MOST = 20_000
 """Cells of each part that trees are fitted to."""
 
 
-def hidden_cells(bundle: str, sources: list[list[str]]) -> Iterator[tuple[Part, Cells]]:
+def hidden_cells(sources: list[list[str]]) -> Iterator[tuple[Part, Cells]]:
     """Yield the hidden cells of each day, tier and kind of gap."""
-    loaded = load_bundle(find_bundle(bundle))
     with tempfile.TemporaryDirectory() as folder:
-        for number, (granules, band, days) in enumerate(sources):
+        for number, (bundle, granules, band, days) in enumerate(sources):
+            loaded = load_bundle(find_bundle(bundle))
             archive = DataSection(granules=Path(granules), band=band).open(Path(folder) / str(number), Grid.globe())
             judged = Judged({_NAME: loaded}, archive, EngineSettings(), dct_pls=False)
             for date in days_between(*map(dt.date.fromisoformat, days.split(":"))):
@@ -123,16 +123,20 @@ def scatter(cells: dict[Part, Cells]) -> dict[tuple[str, str], float]:
 def main() -> None:
     """Fill, fit, and print."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--bundle", required=True)
-    parser.add_argument("--data", nargs=3, action="append", required=True, metavar=("FOLDER", "BAND", "FIRST:LAST"))
+    columns = ("BUNDLE", "FOLDER", "BAND", "FIRST:LAST")
+    parser.add_argument("--data", nargs=4, action="append", required=True, metavar=columns)
     arguments = parser.parse_args()
-    cells = dict(hidden_cells(arguments.bundle, arguments.data))
+    cells = dict(hidden_cells(arguments.data))
     halves = [{part: each for part, each in cells.items() if part[1].day % 2 == odd} for odd in (1, 0)]
     for name, fit in (("two numbers", by_two_numbers), ("boosted trees", by_trees)):
         for fitted, judged in (halves, reversed(halves)):
-            found = list(shares(judged, fit(fitted)).values())
-            within = sum(_FROM <= each <= _TO for each in found)
-            print(f"{name}: {within} of {len(found)} classes, all are {min(found):.2f}-{max(found):.2f}")
+            found = shares(judged, fit(fitted))
+            values = found.values()
+            within = sum(_FROM <= each <= _TO for each in values)
+            print(f"{name}: {within} of {len(values)} classes, all are {min(values):.2f}-{max(values):.2f}")
+            for (source, *rest, _, group), share in found.items():
+                if group == "all":
+                    print(f"    {share:.3f}  {Path(source).name}, {', '.join(rest)}")
     for (split, name), spread in scatter(cells).items():
         print(f"from day to day: {spread:.3f}  {split}: {name}")
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Sequence
 from pathlib import Path
+from statistics import fmean
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
@@ -109,6 +112,27 @@ class Accuracy(_ReportModel):
             source=self.source,
             scores={tier: HeldOutScore(**s.model_dump(exclude={"ubrmse"})) for tier, s in scores.items()},
         )
+
+
+def mean_sigma_fit(accuracies: Sequence[Accuracy], name: str) -> tuple[float, float] | None:
+    """Return the factor and the exponent of the geometric mean of the sigmas that fit several evaluations.
+
+    Parameters
+    ----------
+    accuracies : sequence of Accuracy
+        The evaluations; each counts as much as any other.
+    name : str
+        Name of the bundle.
+
+    Returns
+    -------
+    tuple of float, or None
+        The mean; None if no evaluation has a fit.
+    """
+    fits = [fit for each in accuracies if (fit := each.bundles[name].sigma_fit)]
+    if not fits:
+        return None
+    return math.exp(fmean(math.log(factor) for factor, _ in fits)), fmean(exponent for _, exponent in fits)
 
 
 def read_accuracy(path: Path, name: str) -> Accuracy:

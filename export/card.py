@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from export.accuracy import Accuracy, EvaluatedBundle
+from export.accuracy import Accuracy
 from export.compare import ParityReport
 from runtime.manifest import ANY, Manifest, in_words
 from training.evaluate.kinds import HEADLINE, KINDS
@@ -59,7 +59,7 @@ other bundles are; these have an error that neighbours share, which this bundle 
 """
 
 
-def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accuracy: Accuracy | None = None) -> str:
+def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accuracies: Sequence[Accuracy] = ()) -> str:
     """Return the model card of a bundle.
 
     Parameters
@@ -70,8 +70,8 @@ def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accura
         The network and its sizes.
     parity : ParityReport
         The comparison of the graph with PyTorch.
-    accuracy : Accuracy, optional
-        The figures of an evaluation.
+    accuracies : sequence of Accuracy
+        Evaluations of the recipe: all figures of the first one, and of the others how well sigma fits.
 
     Returns
     -------
@@ -79,7 +79,7 @@ def render_card(manifest: Manifest, preset: Preset, parity: ParityReport, accura
         Markdown.
     """
     limits = manifest.training.get("limits", "")
-    accuracy_lines = list(_accuracy_lines(manifest.name, accuracy)) if accuracy else ["Not measured."]
+    accuracy_lines = list(_accuracy_lines(manifest, accuracies)) if accuracies else ["Not measured."]
     if manifest.training.get("samples", {}).get("soil"):
         accuracy_lines.insert(0, _SOIL)
     uncertainty = "none"
@@ -202,15 +202,27 @@ def with_precisions(card: str, manifest: Manifest, source: str) -> str:
     )
 
 
-def _accuracy_lines(name: str, accuracy: Accuracy) -> Iterator[str]:
+def _accuracy_lines(manifest: Manifest, accuracies: Sequence[Accuracy]) -> Iterator[str]:
     """Yield the lines of the card's section on accuracy."""
-    evaluated = accuracy.bundles[name]
+    accuracy = accuracies[0]
+    evaluated = accuracy.bundles[manifest.name]
     yield f"These figures are those of model {evaluated.model_id[:12]}: the same recipe, trained without the days that"
     yield "it is evaluated on. The weights in this bundle were trained on all days that the training record names."
     yield f"Data: {accuracy.source}. Observed cells that were not observed on the following day were hidden and filled;"
     yield "where so marked, strips of 60 in every 200 columns. All fillers on the same cells, m3 m-3 except R and n."
     yield from _score_lines(accuracy)
-    yield from _uncertainty_lines(name, accuracy, evaluated)
+    noise = ", ".join(f"{value:.4f} {region}" for region, value in accuracy.noise.items())
+    yield f"\nNoise of one retrieval (nugget of the temporal variogram): {noise}."
+    yield from _share_lines("Errors within sigma before it was fitted", manifest.name, accuracy.calibration)
+    if manifest.sigma_fit:
+        for each in accuracies:
+            yield f"\nSigma as it fits the errors on {each.source} alone:"
+            yield from _share_lines("Errors within it", manifest.name, each.calibration_fitted)
+        factor, exponent = manifest.sigma_fit
+        which = "the geometric mean of these fits" if len(accuracies) > 1 else "this fit"
+        yield f"\nThe sigma of this bundle is {which}: {factor:.3f} times its power of {exponent:.3f} (m3 m-3)."
+    if evaluated.seam:
+        yield f"\nSeams: {evaluated.seam:.2f} (mean step across tile edges over mean step inside tiles)."
 
 
 def _score_lines(accuracy: Accuracy) -> Iterator[str]:
@@ -230,19 +242,6 @@ def _score_lines(accuracy: Accuracy) -> Iterator[str]:
                     str(s.n),
                 ]
                 yield f"| {row.filler}{label} | {' | '.join(figures)} |"
-
-
-def _uncertainty_lines(name: str, accuracy: Accuracy, evaluated: EvaluatedBundle) -> Iterator[str]:
-    """Yield the noise of the retrievals, the calibration of sigma and the seam figure."""
-    noise = ", ".join(f"{value:.4f} {region}" for region, value in accuracy.noise.items())
-    yield f"\nNoise of one retrieval (nugget of the temporal variogram): {noise}."
-    yield from _share_lines("Errors within sigma before it was fitted", name, accuracy.calibration)
-    if evaluated.sigma_fit:
-        factor, exponent = evaluated.sigma_fit
-        yield f"\nSigma was then fitted to these errors: {factor:.3f} times its power of {exponent:.3f} (m3 m-3)."
-        yield from _share_lines("The same errors within the fitted sigma", name, accuracy.calibration_fitted)
-    if evaluated.seam:
-        yield f"\nSeams: {evaluated.seam:.2f} (mean step across tile edges over mean step inside tiles)."
 
 
 def _share_lines(what: str, name: str, calibration: Mapping[str, Mapping[str, Mapping[str, float]]]) -> Iterator[str]:

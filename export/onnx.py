@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from export import parity
-from export.accuracy import Accuracy
+from export.accuracy import Accuracy, mean_sigma_fit
 from export.card import render_card
 from export.compare import ParityReport
 from export.folder import new_bundle_folder, write_manifest
@@ -57,7 +57,7 @@ def export_bundle(
     version: str = "1",
     products: tuple[str, ...] = ("lprm-amsr2",),
     bands: tuple[str, ...] = ("x",),
-    accuracy: Accuracy | None = None,
+    accuracies: tuple[Accuracy, ...] = (),
     overwrite: bool = False,
 ) -> tuple[Bundle, ParityReport]:
     """Export a checkpoint and write its bundle, if ONNX Runtime computes the same as PyTorch.
@@ -74,9 +74,9 @@ def export_bundle(
         Version of the bundle.
     products, bands : tuple of str
         Soil-moisture products and bands that the bundle accepts, or `runtime.manifest.ANY`.
-    accuracy : Accuracy, optional
-        An evaluation of this recipe: its error table and its scores become part of the manifest, its factor scales
-        sigma, and its figures become part of the model card.
+    accuracies : tuple of Accuracy
+        Evaluations of this recipe. Error table and scores of the first one become part of the manifest, and its figures
+        of the model card. The geometric mean of the fits of all scales sigma (`export.accuracy.mean_sigma_fit`).
     overwrite : bool
         Whether an existing bundle is replaced.
 
@@ -94,8 +94,8 @@ def export_bundle(
     """
     model = copy.deepcopy(checkpoint.model).eval()
     name = name or out.name
-    evaluated = accuracy.bundles[name] if accuracy else None
-    sigma_fit = evaluated.sigma_fit if evaluated and isinstance(model, Seamless) else None
+    first = accuracies[0] if accuracies else None
+    sigma_fit = mean_sigma_fit(accuracies, name) if isinstance(model, Seamless) else None
     if sigma_fit and isinstance(model, Seamless):
         model.sigma_scale.fill_(sigma_fit[0])
         model.sigma_power.fill_(sigma_fit[1])
@@ -116,13 +116,13 @@ def export_bundle(
             spin_up_days=checkpoint.preset.spin_up_days,
             stages=stages,
             sigma_fit=sigma_fit,
-            errors=evaluated.errors if evaluated else None,
-            judged=(accuracy.judgement(name, *_only(products, bands)),) if accuracy else (),
+            errors=first.bundles[name].errors if first else None,
+            judged=(first.judgement(name, *_only(products, bands)),) if first else (),
             training=checkpoint.record,
             bytes_per_cell=bytes_per_cell(folder / GRAPH, model.config.halo, stride(model.config)),
             **_network_fields(model),
         )
-        (folder / CARD).write_text(render_card(manifest, checkpoint.preset, report, accuracy))
+        (folder / CARD).write_text(render_card(manifest, checkpoint.preset, report, accuracies))
         write_manifest(folder, manifest)
     return load_bundle(out), report
 

@@ -28,10 +28,10 @@ def onnx(
         typer.Option("--any-product", help="Accept every product and band, with a warning on those not judged."),
     ] = False,
     report: Annotated[
-        Path | None,
+        list[Path] | None,
         typer.Option(
             help="report.json of an evaluation of this recipe: gives the error table, scales sigma, and is part of the "
-            "model card."
+            "model card. Repeatable: of further ones, on other seasons, only sigma is taken; it is scaled by the mean."
         ),
     ] = None,
     overwrite: Annotated[bool, typer.Option(help="Replace an existing bundle.")] = False,
@@ -50,7 +50,7 @@ def onnx(
         version=version,
         products=(ANY,) if any_product else tuple(product or ["lprm-amsr2"]),
         bands=(ANY,) if any_product else tuple(band or ["x"]),
-        accuracy=read_accuracy(report, out.name) if report else None,
+        accuracies=tuple(read_accuracy(each, out.name) for each in report or ()),
         overwrite=overwrite,
     )
     print(f"wrote {out}: {bundle.manifest.kind} kind, model id {bundle.model_id[:12]}")

@@ -196,7 +196,7 @@ def test_a_filling_bundle_does_not_retrieve_and_a_retrieval_does_not_fill(
 
 def test_the_bundles_that_fill_are_those_that_they_were() -> None:
     ids = {
-        "seamless-2": "ec58abd460b1b9c403ade29ab8fd84b4865d4352517cbf246ed2927a786ed5e1",
+        "seamless-2": "3a9785e482f97b0401c6e97154b7c7d1febc462571545b323b3bb288825bd0a8",
         "seamless-2-soil": "d749e0938831d8bb1019afcd3a05798504940900aedbd2cce377f6ea324faf88",
         "seamless-amsr2-x": "1d4573899c96399ddf07a7360b215ff234224c9650428de848786fa8b82dcec0",
         "sgdsm1-amsr2-x": "111a853290c95980a1b7aed6fb4c58f62038f581c1232db2442cfb3a3bf174be",
