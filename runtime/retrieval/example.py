@@ -65,11 +65,11 @@ class Example:
 
     fields: dict[str, memoryview]
     """The serialised ``tf.train.Feature`` of each."""
-    data: bytes
+    data: bytes | memoryview
     """The whole serialised example, with all that is not known of it."""
 
     @classmethod
-    def parse(cls, data: bytes) -> Example:
+    def parse(cls, data: bytes | memoryview) -> Example:
         """Read a serialised example.
 
         Raises
@@ -160,7 +160,7 @@ class Example:
 
     def _values(self, field: ExampleField, count: int) -> Any:
         """Return the values of a field; there must be `count` of them."""
-        feature = _message("Feature", bytes(self._feature(field)), f"field {field.name} is no tf.train.Feature")
+        feature = _message("Feature", self._feature(field), f"field {field.name} is no tf.train.Feature")
         kind = feature.WhichOneof("kind")
         if kind and field.kind and kind != field.kind:
             raise ExampleError(f"field {field.name} is of the type {kind}, wanted {field.kind}")
@@ -174,11 +174,11 @@ class Example:
 _NO_EXAMPLE = "it is no tf.train.Example: its form is wrong"
 
 
-def _message(name: str, data: bytes, otherwise: str) -> Any:
+def _message(name: str, data: bytes | memoryview, otherwise: str) -> Any:
     """Return a message that protobuf reads; the last argument is the error's text."""
     message = _MESSAGES[name]()
     try:
-        message.ParseFromString(data)
+        message.ParseFromString(bytes(data))
     except DecodeError as error:
         raise ExampleError(otherwise) from error
     return message
@@ -286,7 +286,7 @@ def _parts(data: memoryview, *tags: int) -> list[memoryview]:
     return parts
 
 
-def _entries(data: bytes) -> list[tuple[memoryview, memoryview]] | None:
+def _entries(data: bytes | memoryview) -> list[tuple[memoryview, memoryview]] | None:
     """Return names and values of the features of an example, without a copy; None if it has an unusual form.
 
     protobuf copies the whole example, 17 MB, before it reads anything.
@@ -307,7 +307,7 @@ def _entries(data: bytes) -> list[tuple[memoryview, memoryview]] | None:
     return entries if start == len(features) else None
 
 
-def _unusual_entries(data: bytes) -> list[tuple[memoryview, memoryview]]:
+def _unusual_entries(data: bytes | memoryview) -> list[tuple[memoryview, memoryview]]:
     """Return names and values of the features of an example, read by protobuf.
 
     Raises

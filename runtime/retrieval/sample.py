@@ -6,6 +6,7 @@ import datetime as dt
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 
@@ -116,14 +117,17 @@ def stack(example: Example, wanted: NamedInput) -> Floats:
 
 def samples_of(records: Iterator[Record | BadRecord], manifest: RetrievalManifest) -> Iterator[Sample | BadRecord]:
     """Yield the records of files as a network reads them; a record that cannot be used stays in its place."""
-    for record in records:
-        if isinstance(record, BadRecord):
-            yield record
-            continue
-        try:
-            yield read_sample(Example.parse(record.data), manifest)
-        except ExampleError as error:
-            yield BadRecord(record.file, record.number, str(error))
+    # no variable holds a record while the next one is read, so that its memory is used again
+    return map(partial(_sample_of, manifest), records)
+
+
+def _sample_of(manifest: RetrievalManifest, record: Record | BadRecord) -> Sample | BadRecord:
+    if isinstance(record, BadRecord):
+        return record
+    try:
+        return read_sample(Example.parse(record.data), manifest)
+    except ExampleError as error:
+        return BadRecord(record.file, record.number, str(error))
 
 
 def _middle(example: Example, field: ExampleField, wanted: NamedInput) -> np.ndarray:

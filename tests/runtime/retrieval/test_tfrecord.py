@@ -5,6 +5,7 @@ import struct
 import zlib
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -24,7 +25,8 @@ def file(tmp_path: Path) -> Path:
 
 
 def _read(path: Path) -> list[bytes | str]:
-    return [each.data if isinstance(each, Record) else str(each) for each in read_records(path)]
+    found = list(read_records(path))
+    return [bytes(each.data) if isinstance(each, Record) else str(each) for each in found]
 
 
 def test_the_masked_crc_is_that_of_tensorflow() -> None:
@@ -40,6 +42,21 @@ def test_what_is_written_is_read_and_the_same_records_give_the_same_file(file: P
         for data in RECORDS:
             write(data)
     assert again.read_bytes() == file.read_bytes()
+
+
+def test_memory_is_used_again_only_where_nothing_holds_a_part_of_the_record(tmp_path: Path) -> None:
+    path = tmp_path / "shard.tfrecord.gz"
+    with record_writer(path) as write:
+        for letter in b"abcd":
+            write(bytes([letter]) * 2_000_000)
+    records = read_records(path)
+    places = [np.frombuffer(next(records).data, np.uint8).ctypes.data for _ in range(2)]
+    assert places[0] == places[1]
+    part = next(records).data[5:9]
+    fourth = next(records).data
+    assert (bytes(part), bytes(fourth[:4])) == (b"cccc", b"dddd")
+    with pytest.raises(TypeError, match="read-only"):
+        fourth[0] = 0
 
 
 def test_a_file_that_is_not_compressed_is_read_too(file: Path) -> None:
