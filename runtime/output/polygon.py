@@ -6,6 +6,7 @@ exactly. Areas are those of a sphere on a regular grid, and of WGS 84 on an EASE
 
 from __future__ import annotations
 
+import itertools
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -27,10 +28,11 @@ _DEGREES = ("CRS84", "4326", "4979")
 _PIECES = 16
 """Pieces of a line as long as a cell is wide, when a part of a cell is measured."""
 
-_MOST_NEAR = 300_000
-"""Pairs of near lines of a polygon that crosses itself, up to which it is repaired: two seconds of a core."""
-_MOST_NEW_CORNERS = 100_000
-"""Corners that may arise, besides twice as many as there are, where polygons overlap: two seconds of a core."""
+_MOST_NEAR = 200_000
+"""Pairs of near lines, besides a few for each line, up to which polygons are repaired and united: two seconds of a core
+and 300 MB."""
+_NEAR_A_LINE = 4
+"""Lines that may be near each line: polygons side by side share their borders."""
 _AT_ONCE = 20_000
 """Corners times cells below which a polygon is cut without cutting it into blocks first."""
 
@@ -93,7 +95,7 @@ def parse_polygon(content: bytes, source: str, file: Path | None = None) -> Base
         named = ((document.get("crs") or {}).get("properties") or {}).get("name", _DEGREES[0])
         parts = list(_geometries(document))
         shapes = [shapely.geometry.shape(part) for part in parts]
-        whole = _united([_repaired(each) for each in shapes])
+        whole = _united([each for each in shapes if each.geom_type.endswith("Polygon")])
     except _TangleError as error:
         raise UsageError(f"{source}: {error}; is it an area?") from error
     except Exception as error:  # JSON of any shape may be there, and shapely has many ways to fail on it
@@ -134,33 +136,53 @@ class _TangleError(Exception):
     """Lines cross each other too often to be an area; the message says which."""
 
 
-def _repaired(shape: BaseGeometry) -> BaseGeometry:
-    """Return a polygon whose lines do not cross themselves."""
-    shapely = _shapely()
-    if shape.is_valid:
-        return shape
-    corners, ring = shapely.get_coordinates(shapely.get_rings(shape), return_index=True)
-    lines = shapely.linestrings(np.stack([corners[:-1], corners[1:]], axis=1)[ring[:-1] == ring[1:]])
-    tree = shapely.STRtree(lines)
-    pairs = -3 * len(lines)  # a line is near itself and the two beside it
-    for first in range(0, len(lines), 64):
-        pairs += tree.query(lines[first : first + 64]).shape[1]
-        if pairs > _MOST_NEAR:
-            raise _TangleError("the lines of a polygon cross themselves again and again")
-    return shapely.make_valid(shape, method="structure", keep_collapsed=False)
-
-
 def _united(shapes: Sequence[BaseGeometry]) -> BaseGeometry:
     """Return what polygons cover together: each two of them are united, then each two of those, and so on."""
     shapely = _shapely()
-    left = np.array([shapely.Polygon(), *shapes])
-    most = 2 * shapely.get_num_coordinates(left).sum() + _MOST_NEW_CORNERS
+    most = _MOST_NEAR + _NEAR_A_LINE * int(shapely.get_num_coordinates(shapes).sum())
+    near, parts = 0, [shapely.Polygon()]
+    for polygon in itertools.chain.from_iterable(
+        [each] if each.is_valid else shapely.get_parts(each) for each in shapes
+    ):
+        if polygon.is_valid:
+            parts.append(polygon)
+            continue
+        lines = _straight_lines(polygon)
+        near += _near_pairs(lines, lines, 2 * (most - near) + 3 * len(lines)) // 2 - len(lines)
+        parts.append(shapely.make_valid(polygon, method="structure", keep_collapsed=False))
+    left = np.array(parts)
     while len(left) > 1:
-        pairs = len(left) // 2 * 2
-        left = np.concatenate([shapely.union(left[0:pairs:2], left[1:pairs:2]), left[pairs:]])
-        if shapely.get_num_coordinates(left).sum() > most:
-            raise _TangleError("its polygons cross each other again and again")
+        first, second, rest = left[: len(left) // 2 * 2 : 2], left[1::2], left[len(left) // 2 * 2 :]
+        for pair in np.flatnonzero(shapely.intersects(shapely.envelope(first), shapely.envelope(second))):
+            near += _near_pairs(_straight_lines(first[pair]), _straight_lines(second[pair]), most - near)
+        left = np.concatenate([shapely.union(first, second), rest])
     return left[0]
+
+
+def _straight_lines(shape: BaseGeometry) -> NDArray[np.object_]:
+    """Return the straight lines around the polygons of a shape."""
+    shapely = _shapely()
+    corners, ring = shapely.get_coordinates(shapely.get_rings(shapely.get_parts(shape)), return_index=True)
+    lines: NDArray[np.object_] = shapely.linestrings(
+        np.stack([corners[:-1], corners[1:]], axis=1)[ring[:-1] == ring[1:]]
+    )
+    return lines
+
+
+def _near_pairs(lines: NDArray[np.object_], others: NDArray[np.object_], most: int) -> int:
+    """Return how often the box around a line touches that around one of some others.
+
+    Raises
+    ------
+    _TangleError
+        More often than `most`.
+    """
+    tree, pairs = _shapely().STRtree(others), 0
+    for first in range(0, len(lines), 64):
+        pairs += tree.query(lines[first : first + 64]).shape[1]
+        if pairs > most:
+            raise _TangleError("the lines of its polygons cross each other again and again")
+    return pairs
 
 
 def _shapely() -> Any:

@@ -122,13 +122,31 @@ def test_what_an_outline_goes_around_twice_is_inside(tmp_path: Path) -> None:
 def test_a_tangle_of_lines_is_refused_at_once(tmp_path: Path) -> None:
     rng = np.random.default_rng(1)
     corners = rng.uniform(0, 40, (3000, 2)).round(3).tolist()
-    with pytest.raises(UsageError, match="the lines of a polygon cross themselves again and again; is it an area"):
-        read_polygon(_written(tmp_path / "tangle.geojson", _polygon(*corners, corners[0])))
+    tangle = _polygon(*corners, corners[0])
+    several = {"type": "MultiPolygon", "coordinates": [tangle["coordinates"]]}
+    needles = [_polygon(a, b, (b[0] + 0.01, b[1] + 0.01), a) for a, b in itertools.pairwise(corners)]
+    teeth = [(x / 40, y) for x in range(0, 1600, 2) for y in ((0, 40) if x % 4 else (40, 0))]
+    across = [(y, x) for x, y in teeth]
+    combs = [_polygon(*teeth, (40, -1), (-1, -1), teeth[0]), _polygon(*across, (-1, 40), (-1, -1), across[0])]
+    assert all(shapely.geometry.shape(each).is_valid for each in combs)
+    for number, document in enumerate([tangle, several, {"geometries": needles}, {"geometries": combs}]):
+        with pytest.raises(UsageError, match="lines of its polygons cross each other again and again; is it an area"):
+            read_polygon(_written(tmp_path / f"{number}.geojson", document))
     few = [*corners[:30], corners[0]]
     assert read_polygon(_written(tmp_path / "few.geojson", _polygon(*few))).is_valid
-    needles = [_polygon(a, b, (b[0] + 0.01, b[1] + 0.01), a) for a, b in itertools.pairwise(corners)]
-    with pytest.raises(UsageError, match="its polygons cross each other again and again; is it an area"):
-        read_polygon(_written(tmp_path / "needles.geojson", {"geometries": needles}))
+
+
+def test_polygons_side_by_side_are_united(tmp_path: Path) -> None:
+    """Their borders have as many near lines as a tangle of fewer lines."""
+    rng = np.random.default_rng(3)
+    heights = np.linspace(0, 10, 5000)
+    borders = [np.column_stack([x + rng.uniform(0, 0.2, 5000), heights]) for x in range(21)]
+    polygons = [np.concatenate([left, right[::-1], left[:1]]).tolist() for left, right in itertools.pairwise(borders)]
+    document = {"type": "MultiPolygon", "coordinates": [[each] for each in polygons]}
+    around = np.concatenate([borders[0], borders[-1][::-1]])
+    assert read_polygon(_written(tmp_path / "basins.geojson", document)).area == pytest.approx(
+        shapely.Polygon(around).area, rel=1e-9
+    )
 
 
 def test_polygons_that_overlap_often_are_united(tmp_path: Path) -> None:
