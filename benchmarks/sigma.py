@@ -6,9 +6,9 @@ A bundle must not have been trained on the days that it fills. Observations are 
 and filled without the days after, and also with them where the files have four. Sigma is fitted to the errors on the
 odd days and judged on the even ones, then the other way round: with the two numbers of an export, and with boosted
 trees that see sigma, the filled value and its correction, latitude, the age and distance of observations, and the tier.
-Printed are the shares of errors within sigma by folder, tier and kind of gap; how many classes of these (by distance or
-days to the nearest observation, latitude, wetness or rain) have 64 to 72 %; and how much the share of a class changes
-from day to day with the two numbers fitted to all days.
+Printed are the shares of errors within sigma by bundle and folder, tier and kind of gap; how many classes of these (by
+distance or days to the nearest observation, latitude, wetness or rain) have 64 to 72 %; and how much the share of a
+class changes from day to day with the two numbers fitted to all days.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ from training.evaluate.scores import Cells, strata
 from training.losses import ONE_SIGMA
 
 Part = tuple[str, dt.date, Tier, str]
-"""Folder, day, tier and kind of gap."""
+"""Which bundle, folder and band; day, tier and kind of gap."""
 _NAME = "bundle"
 _FROM, _TO = 0.64, 0.72
 _FEW = 200
@@ -58,7 +58,7 @@ def hidden_cells(sources: list[list[str]]) -> Iterator[tuple[Part, Cells]]:
                 has_later = archive.index(date) + WINDOW[-1] < len(archive)
                 for tier in (Tier.PROVISIONAL, Tier.CONSOLIDATED)[: 1 + has_later]:
                     for (_, kind), cells in fill_hidden(judged, {tier: [date]}, with_trees=False).cells.items():
-                        yield (granules, date, tier, kind), cells.common()
+                        yield (f"{bundle} on {granules} {band}", date, tier, kind), cells.common()
 
 
 def by_two_numbers(cells: dict[Part, Cells]) -> Callable[[Part, Cells], Floats]:
@@ -136,7 +136,7 @@ def main() -> None:
             print(f"{name}: {within} of {len(values)} classes, all are {min(values):.2f}-{max(values):.2f}")
             for (source, *rest, _, group), share in found.items():
                 if group == "all":
-                    print(f"    {share:.3f}  {Path(source).name}, {', '.join(rest)}")
+                    print(f"    {share:.3f}  {source}, {', '.join(rest)}")
     for (split, name), spread in scatter(cells).items():
         print(f"from day to day: {spread:.3f}  {split}: {name}")
 

@@ -73,7 +73,7 @@ class Accuracy(_ReportModel):
     calibration: dict[str, dict[str, dict[str, float]]]
     """Shares of errors within sigma, by bundle, tier and kind of gap, what the cells are divided by, and class."""
     calibration_fitted: dict[str, dict[str, dict[str, float]]] = {}
-    """The same after sigma was fitted with `sigma_fit`, as an exported bundle has it."""
+    """The same after sigma was fitted to these cells with `sigma_fit`."""
 
     def judgement(self, name: str, product: str | None = None, band: str | None = None) -> Judgement:
         """Return how well a bundle filled the days, for its manifest.

@@ -25,7 +25,7 @@ from runtime.retrieval.tfrecord import BadRecord, Record, read_records
 
 T = TypeVar("T")
 MOST_SIDE_BY_SIDE = 8
-"""Files that are read, and batches that are computed, side by side on any machine; a file takes 60 MB, a batch 30."""
+"""Files that are read, and batches that are computed, side by side on any machine; each takes some 200 MB."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +50,11 @@ def open_retrieval_engines(bundle: RetrievalBundle, settings: EngineSettings) ->
     BundleError
         The graph does not do what its manifest says.
     """
-    number, cores = 1, len(os.sched_getaffinity(0))
+    number = 1
     if choose_engine(bundle, settings).engine in ("cpu", "openvino"):
-        number = min(MOST_SIDE_BY_SIDE, cores)
-        settings = replace(settings, threads=settings.threads or cores // number)
+        threads = settings.threads or len(os.sched_getaffinity(0))
+        number = min(MOST_SIDE_BY_SIDE, threads)
+        settings = replace(settings, threads=threads // number)
     with ThreadPoolExecutor(number) as pool:
         opened = pool.map(open_engine, [bundle] * number, [settings] * number)
         engines = [each for each in opened if not isinstance(each, Staged)]  # none has stages
@@ -107,8 +108,8 @@ def retrievals(
 ) -> Iterator[Retrieval | BadRecord]:
     """Yield the value of each example of some files, in order.
 
-    As many files are read side by side as there are cores, at most `MOST_SIDE_BY_SIDE`. In memory are a batch of each,
-    as many that are being computed, and the values of files that are not yet at their turn, 0.4 kB an example.
+    As many files are read side by side as there are cores, at most `MOST_SIDE_BY_SIDE`. In memory are two batches of
+    each, two for each engine, and the values of files that are not yet at their turn, 0.4 kB an example.
 
     Parameters
     ----------

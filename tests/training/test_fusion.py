@@ -280,7 +280,6 @@ def test_a_planted_law_is_learned_and_the_shipped_bundle_knows_it(tmp_path: Path
     assert bundle.manifest.training["data"].startswith("400 made-up examples")
     assert "made-up world" in (bundle.path / "MODEL_CARD.md").read_text()
     assert json.loads((bundle.path / "bundle.json").read_text())["kind"] == "retrieval"
-    assert sum(file.stat().st_size for file in bundle.path.iterdir()) < 2e6
 
 
 @pytest.mark.slow

@@ -26,7 +26,7 @@ class FusionConfig:
     sources: tuple[Source, ...] = tuple(Source)
     size: int = 256
     """Rows and columns of the middle of each image that are read."""
-    maps: tuple[int, ...] = (64, 96, 128)
+    maps: tuple[int, ...] = (128, 192, 256)
     """Feature maps of the convolutions over each stack of images; the first has a stride of 4, the others of 2."""
     width: int = 32
     """Features of the hidden layers behind them."""
